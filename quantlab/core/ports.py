@@ -1,0 +1,203 @@
+"""The seams of the house: small protocols that rooms on one floor meet through.
+
+Users extend quantlab by writing a class with these methods and naming it in yaml; nothing needs to
+inherit. Ports of later rooms (broker, journal, model store, alerts) are added with those rooms.
+
+Every port has a stand-in for tests in ``quantlab.core.fakes``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Any, Protocol, Self, runtime_checkable
+
+from quantlab.core.results import Study
+from quantlab.core.types import (
+    Bars,
+    Dataset,
+    Features,
+    Float32Array,
+    Float64Array,
+    Signal,
+)
+
+
+class Clock(Protocol):
+    """Where the time comes from."""
+
+    def now_ms(self) -> int:
+        """Epoch milliseconds, UTC."""
+        ...
+
+
+class Stage(Protocol):
+    """One running stage of a long job."""
+
+    def advance(self, steps: float = 1.0) -> None:
+        """Say that `steps` more of the stage's total are done."""
+        ...
+
+
+class Progress(Protocol):
+    """Shows what a long job is doing and how long it will take."""
+
+    def stage(self, name: str, total: float) -> AbstractContextManager[Stage]:
+        """Open a stage of `total` steps; closing it removes or completes its bar."""
+        ...
+
+
+class DataSource(Protocol):
+    """Where bars come from; everything it yields has passed the quality gate."""
+
+    def history(self, start_ms: int | None = None, end_ms: int | None = None) -> Bars:
+        """Bars with ``start_ms <= open < end_ms`` (None: all there is), on one dense grid.
+
+        Raises
+        ------
+        DataError
+            If data is missing, malformed or inconsistent.
+        """
+        ...
+
+    def stream(self, start_ms: int | None = None, end_ms: int | None = None) -> Iterator[Bars]:
+        """The same bars one at a time, oldest first, each a :class:`Bars` of length 1."""
+        ...
+
+
+class FeatureStream(Protocol):
+    """Features of one bar after another; carries the state that a batch run carries inside."""
+
+    def update(self, bar: Bars) -> Features:
+        """One bar in, one row of features out, bit-equal to the batch's row."""
+        ...
+
+
+class FeatureSource(Protocol):
+    """The unified feature pipeline as other rooms see it."""
+
+    @property
+    def names(self) -> tuple[str, ...]: ...
+
+    @property
+    def fingerprint(self) -> str:
+        """sha256 over names, order, definitions, windows, dtype and interval."""
+        ...
+
+    @property
+    def warmup(self) -> int:
+        """Bars before a symbol's rows are ready."""
+        ...
+
+    def transform(self, bars: Bars) -> Features:
+        """Features of a whole history."""
+        ...
+
+    def stream(self, symbols: tuple[str, ...], interval_ms: int) -> FeatureStream:
+        """A stream that starts before the first bar."""
+        ...
+
+
+class SignalStream(Protocol):
+    """A running signal source: explicit state, one bar at a time."""
+
+    def update(self, bar: Bars) -> Signal:
+        """One bar in, one row of signal out, equal to the batch's row."""
+        ...
+
+
+@runtime_checkable
+class SignalSource(Protocol):
+    """Turns bars into opinions; frozen and without feedback from positions."""
+
+    @property
+    def fingerprint(self) -> str:
+        """sha256 over everything that can change what it says."""
+        ...
+
+    def signal(self, bars: Bars) -> Signal:
+        """Signals of a whole history; row t depends on bars <= t only."""
+        ...
+
+    def stream(self, symbols: tuple[str, ...], interval_ms: int) -> SignalStream:
+        """The same source, one bar at a time, from before the first bar."""
+        ...
+
+
+@runtime_checkable
+class Learner(Protocol):
+    """Something that must be fitted on the past before it can speak about the future."""
+
+    def study(self, bars: Bars, progress: Progress) -> Study:
+        """Walk forward over `bars`: fit on the past, speak about the future, never both."""
+        ...
+
+
+class Model(Protocol):
+    """One member of the ensemble."""
+
+    @property
+    def name(self) -> str:
+        """``xgboost``, ``lightgbm``, ``nhits`` or ``patchtst``, or a user's own."""
+        ...
+
+    def fit(self, train: Dataset, valid: Dataset) -> FittedModel:
+        """Fit on `train`, stop early on `valid`; deterministic given the member's own seed."""
+        ...
+
+
+class FittedModel(Protocol):
+    """A member that can speak."""
+
+    def predict_proba(self, features: Features) -> Float32Array:
+        """float32 (T, S, 3) that sum to 1; NaN where a row is not ready.
+
+        Raises
+        ------
+        ContractError
+            If `features` are not the ones it was fitted on, or a ready row holds a NaN.
+        """
+        ...
+
+    def save(self, folder: Path) -> None:
+        """Write native files into an existing folder."""
+        ...
+
+    @classmethod
+    def load(cls, folder: Path) -> Self:
+        """Read what :meth:`save` wrote; the caller has verified hashes before."""
+        ...
+
+
+class Policy(Protocol):
+    """Decides, from one bar's signal and the account, what to hold; a frozen dataclass.
+
+    ``step`` is a compiled function of the signature ``quantlab.trading.policies.STEP``; everything
+    it may vary is in ``params``, so that another value never recompiles.
+    """
+
+    @property
+    def step(self) -> Any: ...
+
+    def params(self) -> Float64Array:
+        """float64 (P,) handed to every call of ``step``."""
+        ...
+
+    def begin(self, n_symbols: int) -> Float64Array:
+        """float64 (K, S) memory at the start of a run."""
+        ...
+
+
+class PositionSizer(Protocol):
+    """Turns a side and its strength into a signed weight of equity; a frozen dataclass.
+
+    ``size`` is a compiled function of the signature ``quantlab.trading.sizing.SIZE``.
+    """
+
+    @property
+    def size(self) -> Any: ...
+
+    def params(self) -> Float64Array:
+        """float64 (P,) handed to every call of ``size``."""
+        ...

@@ -1,0 +1,173 @@
+"""What a simulation and a study leave behind: frozen records, read by evaluation and reports."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import IntEnum
+from typing import Any
+
+import numpy as np
+
+from quantlab.core.types import BoolArray, Float64Array, Int8Array, Int64Array, Records, Signal
+
+#: The memory layout of vectorbt's order records (``vectorbt.portfolio.enums.order_dt``), declared
+#: here so that the simulation need not import vectorbt; a test holds the two equal.
+ORDER_DTYPE = np.dtype(
+    [("id", "i8"), ("col", "i8"), ("idx", "i8"), ("size", "f8"), ("price", "f8"), ("fees", "f8"), ("side", "i8")],
+    align=True,
+)
+
+
+class OrderReason(IntEnum):
+    """Why an order record exists; parallel to the order records."""
+
+    SIGNAL = 0  # decided by the policy: open, add, reduce, close, flip
+    STOP = 1
+    TAKE_PROFIT = 2
+    TIME_EXIT = 3
+    FLATTEN = 4  # the risk guard closed it
+    LIQUIDATION = 5
+
+
+class RiskEvent(IntEnum):
+    """Kinds of events that the risk guard records."""
+
+    DAILY_LIMIT = 0
+    BREAKER = 1
+    LIQUIDATION = 2
+
+
+#: One row per event: bar index, RiskEvent, equity at the time, the level that was crossed.
+EVENT_DTYPE = np.dtype([("idx", "i8"), ("kind", "i8"), ("equity", "f8"), ("level", "f8")], align=True)
+
+#: The rules that may change a request, in the order in which they are applied and counted.
+CUT_RULES = (
+    "not_finite",
+    "halt",
+    "tradable",
+    "max_positions",
+    "max_weight",
+    "max_gross_leverage",
+    "rollout",
+    "lot",
+    "min_notional",
+    "no_volume",
+    "participation",
+)
+
+
+@dataclass(frozen=True)
+class Simulation:
+    """Everything that happened in one simulated account.
+
+    Parameters
+    ----------
+    open_time_ms : int64 (T,)
+    interval_ms : int
+    symbols : tuple of str
+    initial_cash : float, USD
+    equity : float64 (T,)
+        Recorded at each bar's close, USD.
+    gross : float64 (T,)
+        Sum of absolute position values at each close, USD.
+    funding, liquidation_fees : float64 (T,)
+        *Paid* in that bar, USD (funding received is negative).
+    orders : ORDER_DTYPE (N,)
+        Fills in the order in which they happened; ``fees`` in USD, ``side`` 0 buy, 1 sell.
+    reasons : int8 (N,)
+        One :class:`OrderReason` per order record.
+    over_participation : bool (N,)
+        Stops that filled more than the participation budget.
+    events : EVENT_DTYPE (M,)
+    cuts : dict of rule name to count
+    units, entry_price : float64 (S,)
+        Open positions at the end.
+    cash : float
+        At the end, USD.
+    has_funding : bool
+        False when the bars carried no funding rates: results then leave funding out, and say so.
+    """
+
+    open_time_ms: Int64Array
+    interval_ms: int
+    symbols: tuple[str, ...]
+    initial_cash: float
+    equity: Float64Array
+    gross: Float64Array
+    funding: Float64Array
+    liquidation_fees: Float64Array
+    orders: Records
+    reasons: Int8Array
+    over_participation: BoolArray
+    events: Records
+    cuts: dict[str, int]
+    units: Float64Array
+    entry_price: Float64Array
+    cash: float
+    has_funding: bool
+
+    @property
+    def halted_at_ms(self) -> int | None:
+        """Close time of the bar in which the circuit breaker fell, None if it never did."""
+        fell = self.events[self.events["kind"] == RiskEvent.BREAKER]
+        return None if len(fell) == 0 else int(self.open_time_ms[fell["idx"][0]]) + self.interval_ms
+
+
+@dataclass(frozen=True)
+class MemberReport:
+    """Out-of-sample record of one ensemble member; None = undefined, with the reason in `undefined`."""
+
+    auc: float | None
+    auc_se: float | None
+    log_loss: float | None
+    weight: float | None
+    influence: float | None
+    undefined: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class SignalReport:
+    """How the ensemble behaved on out-of-sample rows, and each member's part in it.
+
+    Parameters
+    ----------
+    consensus_rate, mean_confidence, buy_share : float or None
+        Over pre-threshold BUY and SELL decisions; None when there was none.
+    members : dict of member name to MemberReport
+    reliability : tuple of (mean predicted, observed share, count)
+        Bins of the decided class's probability: does 0.4 mean 40 %?
+    evaluated_rows : int
+        Out-of-sample (bar, symbol) rows scored.
+    undefined : dict of metric name to reason
+    """
+
+    consensus_rate: float | None
+    mean_confidence: float | None
+    buy_share: float | None
+    members: dict[str, MemberReport]
+    reliability: tuple[tuple[float, float, int], ...]
+    evaluated_rows: int
+    undefined: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Study:
+    """The outcome of learning on a history.
+
+    Parameters
+    ----------
+    signal : Signal
+        Over all bars; out-of-sample rows only, HOLD elsewhere.
+    first_row, last_row : int
+        Out-of-sample rows are ``first_row:last_row``; the backtest covers exactly these.
+    source : SignalSource
+        What made the last rows; the object that a strategy carries to paper and live.
+    report : SignalReport or None
+        None for a source that was not learned.
+    """
+
+    signal: Signal
+    first_row: int
+    last_row: int
+    source: Any
+    report: SignalReport | None

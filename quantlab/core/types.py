@@ -1,0 +1,387 @@
+"""The values that travel between rooms: frozen, validated once, with read-only arrays.
+
+Axes are always named in the same order: ``T`` bars, ``S`` symbols, then the rest. Times are int64
+epoch milliseconds, UTC. A bar is stamped with its *open*; it is known at ``open + interval_ms``.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from quantlab.core.errors import ConfigError, ContractError
+from quantlab.core.fingerprint import fingerprint
+
+Float64Array = NDArray[np.float64]
+Float32Array = NDArray[np.float32]
+Int64Array = NDArray[np.int64]
+Int8Array = NDArray[np.int8]
+UInt8Array = NDArray[np.uint8]
+BoolArray = NDArray[np.bool_]
+Records = NDArray[np.void]
+
+#: Class indices of labels and probabilities; ``side = class - 1``.
+SELL, HOLD, BUY = 0, 1, 2
+CLASS_NAMES = ("SELL", "HOLD", "BUY")
+#: Label of a row that has none (filled bar, warm-up, no entry, not known before the data end).
+NO_LABEL = -1
+
+OPEN, HIGH, LOW, CLOSE, VOLUME = 0, 1, 2, 3, 4
+
+
+class BarState(IntEnum):
+    """What a cell of the dense grid holds; only ``TRADED`` cells are tradable."""
+
+    TRADED = 0
+    ZERO_VOLUME = 1  # printed by the venue, nothing changed hands
+    FILLED = 2  # missing at the venue, made flat by the quality gate
+    ABSENT = 3  # not there: NaN
+
+
+def read_only(array: Any, dtype: Any, shape: tuple[int | None, ...], name: str) -> NDArray[Any]:
+    """Check dtype, shape (``None`` = any) and C-order; return a read-only view, never a copy.
+
+    Raises
+    ------
+    ContractError
+        If `array` is not a C-contiguous array of that dtype and shape.
+    """
+    want = f"{name} as a C-contiguous {np.dtype(dtype).name} array of shape {_shape_text(shape)}"
+    if not isinstance(array, np.ndarray):
+        raise ContractError(want, found=type(array).__name__, mend="pass a numpy array")
+    fits = array.ndim == len(shape) and all(w is None or w == g for w, g in zip(shape, array.shape, strict=True))
+    if array.dtype != np.dtype(dtype) or not fits or not array.flags.c_contiguous:
+        order = "" if array.flags.c_contiguous else ", not C-contiguous"
+        raise ContractError(want, found=f"{array.dtype.name} {array.shape}{order}", mend="convert it first")
+    view = array.view()
+    view.flags.writeable = False
+    return view
+
+
+def _shape_text(shape: tuple[int | None, ...]) -> str:
+    return "(" + ", ".join("*" if n is None else str(n) for n in shape) + ")"
+
+
+def _set(obj: object, **values: object) -> None:
+    for name, value in values.items():
+        object.__setattr__(obj, name, value)
+
+
+@dataclass(frozen=True, slots=True)
+class Instrument:
+    """Trading rules of one linear perpetual.
+
+    Parameters
+    ----------
+    tick, lot : float
+        Price step in USD and size step in units; 0 means continuous (or unknown).
+    min_notional : float
+        Smallest order in USD.
+    maintenance_margin_rate : float
+        Fraction of notional below which the account is liquidated.
+    maker_fee_bps, taker_fee_bps : float
+        Fees in basis points of notional, >= 0.
+
+    Raises
+    ------
+    ConfigError
+        If a value is negative or not finite.
+    """
+
+    tick: float
+    lot: float
+    min_notional: float
+    maintenance_margin_rate: float
+    maker_fee_bps: float
+    taker_fee_bps: float
+
+    def __post_init__(self) -> None:
+        for f in dataclasses.fields(self):
+            check_range(f"instrument.{f.name}", getattr(self, f.name), low=0.0)
+
+
+def check_range(name: str, value: float, *, low: float = -math.inf, high: float = math.inf) -> None:
+    """Raise ConfigError unless ``low <= value <= high`` and value is finite."""
+    if not (isinstance(value, (int, float)) and math.isfinite(value) and low <= value <= high):
+        bounds = f"between {low:g} and {high:g}" if high < math.inf else f">= {low:g}"
+        raise ConfigError(f"{name} {bounds}", found=repr(value), mend=f"set {name} to a value in that range")
+
+
+@dataclass(frozen=True)
+class Funding:
+    """Funding rates as the venue paid them.
+
+    Parameters
+    ----------
+    time_ms : int64 (N,)
+        Stamps, strictly increasing, already floored to the hour.
+    rate : float64 (N, S)
+        Fraction of notional; longs pay a positive rate. NaN = the venue has no rate for that cell.
+    """
+
+    time_ms: Int64Array
+    rate: Float64Array
+
+    def __post_init__(self) -> None:
+        time_ms = read_only(self.time_ms, np.int64, (None,), "funding.time_ms")
+        if np.any(np.diff(time_ms) <= 0):
+            raise ContractError(
+                "strictly increasing funding stamps",
+                found="a repeated or earlier stamp",
+                mend="sort and deduplicate them",
+            )
+        _set(self, time_ms=time_ms, rate=read_only(self.rate, np.float64, (len(time_ms), None), "funding.rate"))
+
+
+@dataclass(frozen=True)
+class Bars:
+    """Market history on one dense time grid.
+
+    Parameters
+    ----------
+    ohlcv : float64 (T, S, 5)
+        Open, high, low, close in USD, volume in base units; NaN where the state is ``ABSENT``.
+    open_time_ms : int64 (T,)
+        Bar opens, exactly `interval_ms` apart.
+    interval_ms : int
+    state : uint8 (T, S)
+        One :class:`BarState` per cell.
+    symbols : tuple of str, length S
+    instruments : tuple of Instrument, length S
+    funding : Funding or None
+        None means *no funding data*, which the report must say; it is never taken as 0.
+
+    Raises
+    ------
+    ContractError
+        If shapes, dtypes or the time grid are not as above.
+    """
+
+    ohlcv: Float64Array
+    open_time_ms: Int64Array
+    interval_ms: int
+    state: UInt8Array
+    symbols: tuple[str, ...]
+    instruments: tuple[Instrument, ...]
+    funding: Funding | None = None
+
+    def __post_init__(self) -> None:
+        open_time_ms = read_only(self.open_time_ms, np.int64, (None,), "bars.open_time_ms")
+        t, s = len(open_time_ms), len(self.symbols)
+        if t == 0 or s == 0:
+            raise ContractError(
+                "at least one bar and one symbol", found=f"{t} bars, {s} symbols", mend="check the data source"
+            )
+        if len(set(self.symbols)) != s:
+            raise ContractError("unique symbols", found=f"repeats in {self.symbols}", mend="name every symbol once")
+        if len(self.instruments) != s:
+            raise ContractError(
+                f"{s} instruments", found=str(len(self.instruments)), mend="give one instrument per symbol"
+            )
+        steps = np.diff(open_time_ms)
+        if np.any(steps != self.interval_ms):
+            bad = int(np.flatnonzero(steps != self.interval_ms)[0])
+            raise ContractError(
+                f"bars {self.interval_ms} ms apart",
+                found=f"{int(steps[bad])} ms between rows {bad} and {bad + 1}",
+                mend="put the bars on the dense grid through the quality gate",
+            )
+        if self.funding is not None and self.funding.rate.shape[1] != s:
+            raise ContractError(
+                f"funding for {s} symbols", found=str(self.funding.rate.shape[1]), mend="align funding with the symbols"
+            )
+        _set(
+            self,
+            open_time_ms=open_time_ms,
+            ohlcv=read_only(self.ohlcv, np.float64, (t, s, 5), "bars.ohlcv"),
+            state=read_only(self.state, np.uint8, (t, s), "bars.state"),
+        )
+
+    @property
+    def n_bars(self) -> int:
+        return len(self.open_time_ms)
+
+    @property
+    def n_symbols(self) -> int:
+        return len(self.symbols)
+
+    @property
+    def close_time_ms(self) -> Int64Array:
+        """int64 (T,): when each bar becomes known."""
+        return self.open_time_ms + self.interval_ms
+
+    @property
+    def close(self) -> Float64Array:
+        """float64 (T, S) view of the closes."""
+        return self.ohlcv[:, :, CLOSE]
+
+    @property
+    def tradable(self) -> BoolArray:
+        """bool (T, S): the venue traded in that bar."""
+        traded: BoolArray = self.state == BarState.TRADED
+        return traded
+
+    def rows(self, start: int, stop: int) -> Bars:
+        """Bars of rows ``start:stop``, as views; funding stamps are kept whole."""
+        return dataclasses.replace(
+            self, ohlcv=self.ohlcv[start:stop], open_time_ms=self.open_time_ms[start:stop], state=self.state[start:stop]
+        )
+
+    def fingerprint(self) -> str:
+        """sha256 over every value that a result can depend on."""
+        funding = None if self.funding is None else (self.funding.time_ms, self.funding.rate)
+        return fingerprint(
+            self.symbols, self.interval_ms, self.instruments, self.open_time_ms, self.ohlcv, self.state, funding
+        )
+
+
+@dataclass(frozen=True)
+class Features:
+    """Feature rows with the contract that they were made under.
+
+    Parameters
+    ----------
+    values : float32 (T, S, F)
+    ready : bool (T, S)
+        Past warm-up; every value of a ready row is finite.
+    names : tuple of str, length F
+        In column order.
+    fingerprint : str
+        Of the pipeline that made them.
+    """
+
+    values: Float32Array
+    ready: BoolArray
+    names: tuple[str, ...]
+    fingerprint: str
+
+    def __post_init__(self) -> None:
+        values = read_only(self.values, np.float32, (None, None, len(self.names)), "features.values")
+        _set(self, values=values, ready=read_only(self.ready, np.bool_, values.shape[:2], "features.ready"))
+
+    def column(self, name: str) -> Float32Array:
+        """float32 (T, S) view of one named feature; ContractError if there is no such name."""
+        if name not in self.names:
+            raise ContractError(f"a feature named {name!r}", found=", ".join(self.names), mend="check the feature set")
+        column: Float32Array = self.values[:, :, self.names.index(name)]
+        return column
+
+    def rows(self, start: int, stop: int) -> Features:
+        """Rows ``start:stop`` as views."""
+        return dataclasses.replace(self, values=self.values[start:stop], ready=self.ready[start:stop])
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """What a model learns from: features, targets and which rows may be used.
+
+    Train, validation and calibration parts of a fold are the *same arrays under different masks*:
+    a split never copies a feature.
+
+    Parameters
+    ----------
+    features : Features, (T, S, F)
+    label : int8 (T, S)
+        SELL, HOLD, BUY as class indices or ``NO_LABEL``.
+    weight : float32 (T, S)
+        Average uniqueness; 0 where there is no label.
+    known_at_ms : int64 (T, S)
+        When the label became known.
+    forward_returns : float32 (T, S, H)
+        Log returns of the H bars after each row, NaN beyond the data; may be a strided view.
+    open_time_ms : int64 (T,)
+    mask : bool (T, S)
+        Rows of this part; always ready and labelled.
+    """
+
+    features: Features
+    label: Int8Array
+    weight: Float32Array
+    known_at_ms: Int64Array
+    forward_returns: Float32Array
+    open_time_ms: Int64Array
+    mask: BoolArray
+
+    def __post_init__(self) -> None:
+        t, s = self.features.ready.shape
+        if self.forward_returns.ndim != 3 or self.forward_returns.shape[:2] != (t, s):
+            raise ContractError(
+                f"forward_returns of shape ({t}, {s}, *)",
+                found=str(self.forward_returns.shape),
+                mend="build them with the labels",
+            )
+        mask = read_only(self.mask, np.bool_, (t, s), "dataset.mask")
+        label = read_only(self.label, np.int8, (t, s), "dataset.label")
+        if np.any(mask & ((label == NO_LABEL) | ~self.features.ready)):
+            raise ContractError(
+                "a mask of ready, labelled rows",
+                found="rows without a label or inside the warm-up",
+                mend="intersect the mask with ready & labelled",
+            )
+        _set(
+            self,
+            mask=mask,
+            label=label,
+            weight=read_only(self.weight, np.float32, (t, s), "dataset.weight"),
+            known_at_ms=read_only(self.known_at_ms, np.int64, (t, s), "dataset.known_at_ms"),
+            open_time_ms=read_only(self.open_time_ms, np.int64, (t,), "dataset.open_time_ms"),
+        )
+
+    def with_mask(self, mask: BoolArray) -> Dataset:
+        """The same arrays, other rows."""
+        return dataclasses.replace(self, mask=mask)
+
+
+@dataclass(frozen=True)
+class Signal:
+    """What a signal source says at the close of every bar.
+
+    Parameters
+    ----------
+    side : int8 (T, S)
+        -1 SELL, 0 HOLD, +1 BUY, after every threshold.
+    proba : float64 (T, S, 3)
+        Pooled probabilities of SELL, HOLD, BUY; NaN where no member spoke.
+    confidence, consensus : float64 (T, S)
+        Probability of the decision, and weighted share of live members that agree; NaN likewise.
+    live_members : int8 (T, S)
+    atr : float64 (T, S)
+        ``float64(natr_14) * close`` in USD; NaN in warm-up, which blocks every increase.
+    target, stop_distance, take_distance : float64 (T, S) or None
+        Brought by the user: signed weight of equity, and distances in USD (+inf = none).
+    """
+
+    side: Int8Array
+    proba: Float64Array
+    confidence: Float64Array
+    consensus: Float64Array
+    live_members: Int8Array
+    atr: Float64Array
+    target: Float64Array | None = None
+    stop_distance: Float64Array | None = None
+    take_distance: Float64Array | None = None
+
+    def __post_init__(self) -> None:
+        side = read_only(self.side, np.int8, (None, None), "signal.side")
+        _set(
+            self,
+            side=side,
+            proba=read_only(self.proba, np.float64, (*side.shape, 3), "signal.proba"),
+            live_members=read_only(self.live_members, np.int8, side.shape, "signal.live_members"),
+        )
+        for name in ("confidence", "consensus", "atr"):
+            _set(self, **{name: read_only(getattr(self, name), np.float64, side.shape, f"signal.{name}")})
+        for name in ("target", "stop_distance", "take_distance"):
+            if getattr(self, name) is not None:
+                _set(self, **{name: read_only(getattr(self, name), np.float64, side.shape, f"signal.{name}")})
+
+    def rows(self, start: int, stop: int) -> Signal:
+        """Rows ``start:stop`` as views."""
+        arrays = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
+        return dataclasses.replace(self, **{k: a[start:stop] for k, a in arrays.items() if a is not None})

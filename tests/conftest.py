@@ -1,0 +1,76 @@
+"""Fixtures that more than one room's tests need."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from quantlab.core.types import Bars, BarState, Instrument
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+
+
+def market_data_root() -> Path:
+    """Folder of the reference market data: ``$QUANTLAB_MARKET_DATA``, else beside the checkout."""
+    explicit = os.environ.get("QUANTLAB_MARKET_DATA")
+    return Path(explicit) if explicit else REPOSITORY.parent / "shared" / "data"
+
+
+@pytest.fixture(scope="session")
+def market_data() -> Path:
+    """The reference market data, or a skip that says how to get it."""
+    root = market_data_root()
+    if not (root / "perps_5m" / "BTC.parquet").is_file():
+        pytest.skip(f"needs the reference market data at {root}; set QUANTLAB_MARKET_DATA to its folder")
+    return root
+
+
+@pytest.fixture(scope="session")
+def perps_5m(market_data: Path) -> Path:
+    """100 real perpetuals, 5-minute bars, with funding."""
+    return market_data / "perps_5m"
+
+
+@pytest.fixture(scope="session")
+def repository() -> Path:
+    """The checkout that holds these tests."""
+    return REPOSITORY
+
+
+def make_random_bars(
+    seed: int = 0,
+    n_bars: int = 400,
+    n_symbols: int = 3,
+    *,
+    interval_ms: int = 300_000,
+    start_ms: int = 1_742_083_200_000,
+) -> Bars:
+    """A seeded random walk with every cell traded; consistent OHLC, no funding, continuous instruments."""
+    rng = np.random.default_rng(seed)
+    steps = rng.normal(0.0, 0.002, (n_bars, n_symbols))
+    close = 100.0 * np.exp(np.cumsum(steps, axis=0))
+    open_ = np.vstack([np.full((1, n_symbols), 100.0), close[:-1]]) * np.exp(rng.normal(0.0, 1e-4, close.shape))
+    high = np.maximum(open_, close) * np.exp(np.abs(rng.normal(0.0, 0.001, close.shape)))
+    low = np.minimum(open_, close) * np.exp(-np.abs(rng.normal(0.0, 0.001, close.shape)))
+    volume = rng.lognormal(8.0, 1.0, close.shape)
+    instrument = Instrument(
+        tick=0.0, lot=0.0, min_notional=10.0, maintenance_margin_rate=0.03, maker_fee_bps=1.5, taker_fee_bps=4.5
+    )
+    return Bars(
+        ohlcv=np.ascontiguousarray(np.stack([open_, high, low, close, volume], axis=-1)),
+        open_time_ms=start_ms + interval_ms * np.arange(n_bars, dtype=np.int64),
+        interval_ms=interval_ms,
+        state=np.full((n_bars, n_symbols), BarState.TRADED, dtype=np.uint8),
+        symbols=tuple(f"S{i:02d}" for i in range(n_symbols)),
+        instruments=(instrument,) * n_symbols,
+    )
+
+
+@pytest.fixture(scope="session")
+def random_bars() -> Callable[..., Bars]:
+    """The factory :func:`make_random_bars`."""
+    return make_random_bars
