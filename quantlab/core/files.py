@@ -19,6 +19,7 @@ def write_bytes(path: Path, data: bytes) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".partial-{path.name}-")
     temporary = Path(name)
+    temporary.chmod(0o644)  # mkstemp makes it private to its owner
     try:
         with os.fdopen(handle, "wb") as file:
             file.write(data)

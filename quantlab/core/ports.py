@@ -51,6 +51,11 @@ class Progress(Protocol):
 class DataSource(Protocol):
     """Where bars come from; everything it yields has passed the quality gate."""
 
+    @property
+    def synthetic(self) -> bool:
+        """Is the market made up? Every report says so."""
+        ...
+
     def history(self, start_ms: int | None = None, end_ms: int | None = None) -> Bars:
         """Bars with ``start_ms <= open < end_ms`` (None: all there is), on one dense grid.
 

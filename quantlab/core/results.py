@@ -86,6 +86,10 @@ class Simulation:
         At the end, USD.
     has_funding : bool
         False when the bars carried no funding rates: results then leave funding out, and say so.
+    missing_funding : int
+        Held (bar, symbol) cells whose funding stamp had no rate; nothing was charged there.
+    stale_marks : int
+        Held (bar, symbol) cells without a close; the position stayed at its last mark.
     """
 
     open_time_ms: Int64Array
@@ -105,6 +109,8 @@ class Simulation:
     entry_price: Float64Array
     cash: float
     has_funding: bool
+    missing_funding: int = 0
+    stale_marks: int = 0
 
     @property
     def halted_at_ms(self) -> int | None:

@@ -233,6 +233,18 @@ class Bars:
             self, ohlcv=self.ohlcv[start:stop], open_time_ms=self.open_time_ms[start:stop], state=self.state[start:stop]
         )
 
+    def first_symbols(self, count: int) -> Bars:
+        """The first `count` symbols, copied."""
+        funding = self.funding and Funding(self.funding.time_ms, np.ascontiguousarray(self.funding.rate[:, :count]))
+        return dataclasses.replace(
+            self,
+            ohlcv=np.ascontiguousarray(self.ohlcv[:, :count]),
+            state=np.ascontiguousarray(self.state[:, :count]),
+            symbols=self.symbols[:count],
+            instruments=self.instruments[:count],
+            funding=funding,
+        )
+
     def fingerprint(self) -> str:
         """sha256 over every value that a result can depend on."""
         funding = None if self.funding is None else (self.funding.time_ms, self.funding.rate)

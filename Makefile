@@ -1,0 +1,48 @@
+# Every target sets itself up: the virtual environment is made once and again only when the lock changes.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+
+.DEFAULT_GOAL := help
+.PHONY: help install run test slow lint format bench lock clean
+
+help: ## list the targets
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+install: $(INSTALLED) ## make .venv from requirements.lock (nothing is repeated when it is there)
+
+$(INSTALLED): requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "quantlab needs Python >= 3.11, found " + sys.version.split()[0] + ": call make PYTHON=python3.11 (or newer)")'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --disable-pip-version-check --progress-bar off -r requirements.lock
+	$(BIN)/python -m pip install --disable-pip-version-check --progress-bar off --no-deps --no-build-isolation -e .
+	@touch $@
+
+run: $(INSTALLED) ## the main job on the embedded synthetic market
+	$(BIN)/python -m quantlab experiment=ensemble_v2
+
+test: $(INSTALLED) ## every test but the slow ones
+	$(BIN)/python -m pytest -m "not slow"
+
+slow: $(INSTALLED) ## the long tests
+	$(BIN)/python -m pytest -m slow
+
+lint: $(INSTALLED) ## style, security rules, types, floors
+	$(BIN)/ruff check quantlab tests
+	$(BIN)/ruff format --check quantlab tests
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(INSTALLED) ## rewrite the sources in the project's format
+	$(BIN)/ruff check --fix quantlab tests
+	$(BIN)/ruff format quantlab tests
+
+bench: $(INSTALLED) ## speed as ratios against a peer or a bare loop in the same run; writes runs/bench.json
+	$(BIN)/python tests/bench/run.py
+
+lock: $(INSTALLED) ## write requirements.lock from what is installed
+	$(BIN)/python tests/tools/write_lock.py
+
+clean: ## remove caches of the tools (not .venv, not runs)
+	rm -rf .mypy_cache .pytest_cache .ruff_cache .import_linter_cache build dist

@@ -1,0 +1,160 @@
+"""The backtest: a compiled loop around the one bar step.
+
+1. Views of bars and signal become one read-only history; nothing is copied.
+2. The loop advances the account bar by bar and notes equity, gross, funding and fees.
+3. When the record buffers could overflow in the next bar it stops, the buffers double, and it goes
+   on where it was: the whole state is in the account's arrays.
+"""
+
+# mypy: disable-error-code="no-any-return"
+# Elements of arrays are Any to mypy; the compiler checks their types.
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+import numpy as np
+from numba import types
+
+from quantlab.core.compiled import compiled
+from quantlab.core.results import Simulation
+from quantlab.core.types import Bars, Float64Array, Signal, check_range
+from quantlab.trading.account import begin_account, record_buffers, simulation_of, written
+from quantlab.trading.bar import advance_bar
+from quantlab.trading.layout import (
+    EQUITY,
+    EVENTS_PER_BAR,
+    FUNDING,
+    GROSS,
+    LIQUIDATION_FEE,
+    N_EVENTS,
+    N_ORDERS,
+    ORDERS_PER_SYMBOL,
+    RECORDS_TYPE,
+    RULES_TYPE,
+    STATE_TYPE,
+    Records,
+    Rules,
+    State,
+    writable_array,
+)
+from quantlab.trading.policies import STEP
+from quantlab.trading.rows import HISTORY_TYPE, History, history_of, row_of
+from quantlab.trading.sizing import SIZE
+from quantlab.trading.strategy import Strategy, rules_of
+
+#: The scan's signature: one for every policy and sizer, so that it is compiled once and cached.
+SCAN = types.int64(
+    STATE_TYPE,
+    RECORDS_TYPE,
+    RULES_TYPE,
+    HISTORY_TYPE,
+    writable_array(types.float64, 2),
+    types.int64,
+    types.FunctionType(STEP),
+    types.FunctionType(SIZE),
+)
+
+FIRST_CAPACITY = 4_096
+
+
+def _scan(
+    state: State,
+    records: Records,
+    rules: Rules,
+    history: History,
+    curves: Float64Array,
+    start: int,
+    step: Any,
+    size: Any,
+) -> int:
+    """Advance from bar `start`; return the first bar not done, for want of room in the buffers."""
+    most_orders = ORDERS_PER_SYMBOL * history.ohlcv.shape[1]
+    for t in range(start, history.ohlcv.shape[0]):
+        if state.counters[N_ORDERS] + most_orders > len(records.orders):
+            return t
+        if state.counters[N_EVENTS] + EVENTS_PER_BAR > len(records.events):
+            return t
+        advance_bar(state, records, rules, row_of(history, t), step, size)
+        curves[0, t] = state.account[EQUITY]
+        curves[1, t] = state.account[GROSS]
+        curves[2, t] = state.account[FUNDING]
+        curves[3, t] = state.account[LIQUIDATION_FEE]
+    return history.ohlcv.shape[0]
+
+
+@cache
+def scan_loop() -> Any:
+    """Compile the loop, or read it from the cache, at first use."""
+    return compiled(signature=SCAN, _nrt=False)(_scan)
+
+
+def _grown(records: Records, n_symbols: int) -> Records:
+    """Twice the room, and at least one bar's worth more."""
+    n_orders, n_events = len(records.orders), len(records.events)
+    larger = record_buffers(2 * n_orders + ORDERS_PER_SYMBOL * n_symbols, 2 * n_events + EVENTS_PER_BAR)
+    for new, old in zip(larger, records, strict=True):
+        new[: len(old)] = old
+    return larger
+
+
+@dataclass(frozen=True)
+class Scan:
+    """Runs a strategy over a history.
+
+    Parameters
+    ----------
+    initial_cash : float
+        USD, > 0.
+
+    Raises
+    ------
+    ConfigError
+        If `initial_cash` is not positive.
+    """
+
+    initial_cash: float
+
+    def __post_init__(self) -> None:
+        check_range("initial_cash", self.initial_cash, low=1e-6)
+
+    def run(self, bars: Bars, signal: Signal, strategy: Strategy, *, limits_on: bool = True) -> Simulation:
+        """Simulate one account over all of `bars`.
+
+        Parameters
+        ----------
+        bars : Bars, (T, S)
+        signal : Signal, (T, S)
+            Row t known at the close of bar t; what it decides fills in bar t + 1.
+        strategy : Strategy
+            Its policy, sizer, limits and costs; its signal source is not called.
+        limits_on : bool
+            False switches the daily limit and the breaker off, and nothing else: the evidence run.
+
+        Raises
+        ------
+        ContractError
+            If the signal or the policy's memory does not fit the bars.
+        """
+        history = history_of(bars, signal)
+        state = begin_account(bars.n_symbols, self.initial_cash, strategy.policy)
+        rules = rules_of(strategy, bars.instruments, limits_on=limits_on)
+        records = record_buffers(FIRST_CAPACITY + ORDERS_PER_SYMBOL * bars.n_symbols, FIRST_CAPACITY)
+        curves = np.zeros((4, bars.n_bars))
+        step, size, loop = strategy.policy.step, strategy.sizer.size, scan_loop()
+        done = loop(state, records, rules, history, curves, 0, step, size)
+        while done < bars.n_bars:
+            records = _grown(records, bars.n_symbols)
+            done = loop(state, records, rules, history, curves, done, step, size)
+        return simulation_of(
+            state,
+            written(state, records),
+            curves,
+            open_time_ms=bars.open_time_ms,
+            interval_ms=bars.interval_ms,
+            symbols=bars.symbols,
+            initial_cash=self.initial_cash,
+            has_funding=bars.funding is not None,
+        )

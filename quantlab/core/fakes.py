@@ -1,0 +1,97 @@
+"""Stand-ins for the ports: small, honest objects for tests and examples."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+
+from quantlab.core.clock import FakeClock
+from quantlab.core.fingerprint import fingerprint
+from quantlab.core.progress import SilentProgress
+from quantlab.core.types import Bars, Dataset, Features, Float32Array, Signal
+
+__all__ = ["BarsSource", "ConstantModel", "FakeClock", "FixedSignal", "SilentProgress"]
+
+
+@dataclass(frozen=True)
+class BarsSource:
+    """A :class:`~quantlab.core.ports.DataSource` of bars that are already in memory."""
+
+    bars: Bars
+    synthetic: bool = True
+
+    def history(self, start_ms: int | None = None, end_ms: int | None = None) -> Bars:
+        """The rows whose open lies in ``[start_ms, end_ms)``."""
+        times = self.bars.open_time_ms
+        start = 0 if start_ms is None else int(np.searchsorted(times, start_ms))
+        stop = len(times) if end_ms is None else int(np.searchsorted(times, end_ms))
+        return self.bars.rows(start, stop)
+
+    def stream(self, start_ms: int | None = None, end_ms: int | None = None) -> Iterator[Bars]:
+        """The same rows, one at a time."""
+        history = self.history(start_ms, end_ms)
+        return (history.rows(t, t + 1) for t in range(history.n_bars))
+
+
+@dataclass(frozen=True)
+class FixedSignal:
+    """A :class:`~quantlab.core.ports.SignalSource` that plays back what it was given, row by row."""
+
+    played: Signal
+
+    @property
+    def fingerprint(self) -> str:
+        return fingerprint("FixedSignal", self.played)
+
+    def signal(self, bars: Bars) -> Signal:
+        """The first ``bars.n_bars`` rows."""
+        return self.played.rows(0, bars.n_bars)
+
+    def stream(self, symbols: tuple[str, ...], interval_ms: int) -> _FixedStream:
+        return _FixedStream(self.played)
+
+
+@dataclass
+class _FixedStream:
+    played: Signal
+    row: int = 0
+
+    def update(self, bar: Bars) -> Signal:
+        self.row += 1
+        return self.played.rows(self.row - 1, self.row)
+
+
+@dataclass(frozen=True)
+class ConstantModel:
+    """A :class:`~quantlab.core.ports.Model` that answers the class shares of its training rows."""
+
+    name: str = "constant"
+
+    def fit(self, train: Dataset, valid: Dataset) -> FittedConstant:
+        labels = train.label[train.mask]
+        share = np.bincount(labels, minlength=3).astype(np.float64) / max(len(labels), 1)
+        return FittedConstant((float(share[0]), float(share[1]), float(share[2])))
+
+
+@dataclass(frozen=True)
+class FittedConstant:
+    """The fitted form of :class:`ConstantModel`."""
+
+    share: tuple[float, float, float]
+
+    def predict_proba(self, features: Features) -> Float32Array:
+        proba = np.full((*features.ready.shape, 3), np.nan, dtype=np.float32)
+        proba[features.ready] = self.share
+        return proba
+
+    def save(self, folder: Path) -> None:
+        np.save(folder / "share.npy", np.array(self.share))
+
+    @classmethod
+    def load(cls, folder: Path) -> Self:
+        share = np.load(folder / "share.npy", allow_pickle=False)
+        return cls((float(share[0]), float(share[1]), float(share[2])))

@@ -1,0 +1,53 @@
+"""What doing nothing clever would have earned: equity curves (T,) in USD, without costs or funding."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from quantlab.core.errors import ConfigError
+from quantlab.core.types import OPEN, Bars, Float64Array
+from quantlab.evaluation.metrics import day_ends
+
+
+def buy_and_hold(bars: Bars, initial_cash: float, symbol: str | None = None) -> Float64Array:
+    """One symbol (default: the first), bought with all cash at its first open and held.
+
+    Raises
+    ------
+    ConfigError
+        If `symbol` is not among the bars.
+    """
+    if symbol is not None and symbol not in bars.symbols:
+        raise ConfigError(
+            f"a symbol named {symbol!r}", found=", ".join(bars.symbols), mend="name one of the bars' symbols"
+        )
+    column = 0 if symbol is None else bars.symbols.index(symbol)
+    return initial_cash * _relatives(bars)[:, column]
+
+
+def equal_weight(bars: Bars, initial_cash: float) -> Float64Array:
+    """All symbols, brought back to equal weights at the end of every UTC day.
+
+    A symbol joins at the end of the day in which it first prints (on the first day: at its first open);
+    one that stops printing stays at its last close.
+    """
+    relative = _relatives(bars)
+    started = np.logical_or.accumulate(np.isfinite(bars.close), axis=0)
+    equity = np.empty(bars.n_bars)
+    base, since, start = np.ones(bars.n_symbols), started[day_ends(bars.open_time_ms)[0]], 0
+    capital = initial_cash
+    for end in day_ends(bars.open_time_ms):
+        held = relative[start : end + 1, since] / base[since]
+        equity[start : end + 1] = capital * (held.mean(axis=1) if held.shape[1] else 1.0)
+        capital, base, since, start = float(equity[end]), relative[end], started[end], int(end) + 1
+    return equity
+
+
+def _relatives(bars: Bars) -> Float64Array:
+    """float64 (T, S): last finite close over the symbol's first open; 1 before it prints."""
+    finite = np.isfinite(bars.close)
+    row = np.maximum.accumulate(np.where(finite, np.arange(bars.n_bars)[:, None], -1), axis=0)
+    columns = np.arange(bars.n_symbols)
+    first_open = bars.ohlcv[np.argmax(finite, axis=0), columns, OPEN]
+    relatives: Float64Array = np.where(row >= 0, bars.close[np.maximum(row, 0), columns] / first_open, 1.0)
+    return relatives

@@ -1,0 +1,121 @@
+"""The top of the tear sheet: what it is, the verdict, what must be known, the first numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from quantlab.evaluation.markup import Html, join, minute, number, percent, section, tag
+from quantlab.evaluation.report import Report
+from quantlab.evaluation.verdict import EDGE, NOT_ENOUGH
+
+_VERDICT_KIND = {EDGE: "edge", NOT_ENOUGH: "unknown"}
+
+
+def header(report: Report) -> Html:
+    """Name, data, span; the loud badge of a made-up market."""
+    bars = report.bars
+    span = f"{minute(int(bars.open_time_ms[0]))} to {minute(int(bars.close_time_ms[-1]))} UTC"
+    size = f"{bars.n_symbols:,} symbols × {bars.n_bars:,} bars of {bars.interval_ms / 60_000:g} min"
+    badge = tag("strong", "Synthetic data", class_="badge") if report.synthetic else ""
+    lines = join(
+        (tag("p", join((badge, report.data_label)), class_="data"), tag("p", f"{span} · {size}", class_="span"))
+    )
+    return join((tag("h1", report.experiment), lines))
+
+
+def verdict(report: Report) -> Html:
+    """The verdict in words, then its numbers."""
+    v = report.verdict
+    n = v.numbers
+    low, high = _float(n["mean_daily_return_lower"]), _float(n["mean_daily_return_upper"])
+    facts = (
+        ("Deflated Sharpe ratio", number(_float(n["dsr"]), ".3f"), "dsr"),
+        ("Probabilistic Sharpe ratio", number(_float(n["psr"]), ".3f"), "psr"),
+        ("Backtest overfitting (PBO)", number(_float(n["pbo"]), ".2f"), "pbo"),
+        ("Trials", number(_float(n["trials"]), ",.0f"), ""),
+        (
+            f"Mean daily return, {percent(_float(n['confidence']), 'g')}",
+            f"{number(low, '+.3f', scale=100.0)} … {percent(high, '+.3f')}",
+            "mean_daily_return_lower",
+        ),
+        ("Sharpe ratio of luck alone", number(_float(n["luck_sharpe"])), "luck_sharpe"),
+        (
+            "Minimum track record",
+            number(_float(n["min_track_record_days"]), ",.0f", suffix=" days"),
+            "min_track_record_days",
+        ),
+    )
+    items = [
+        tag("div", join((tag("dt", name), tag("dd", value))), title=v.undefined.get(key, ""))
+        for name, value, key in facts
+    ]
+    top = join((tag("p", v.verdict, class_="word"), tag("p", v.words)))
+    kind = _VERDICT_KIND.get(v.verdict, "none")
+    return tag("section", join((top, tag("dl", join(items)))), class_=f"verdict {kind}")
+
+
+def statements(report: Report) -> Html:
+    """What a reader must know before believing a number."""
+    said = [*_facts(report), *report.notes]
+    return tag("ul", join(tag("li", line) for line in said), class_="statements") if said else Html("")
+
+
+def _facts(report: Report) -> Iterator[str]:
+    if report.synthetic:
+        yield "The market is synthetic: results show that the machinery works, not that a strategy earns."
+    if not report.evidence.simulation.has_funding:
+        yield "No funding data: the results leave funding out, they do not assume it to be zero."
+    halted = report.lived.simulation.halted_at_ms
+    if halted is not None:
+        yield f"The lived account was halted by the circuit breaker at {minute(halted)} UTC and stayed out from then on."
+    stops = int(np.sum(report.evidence.simulation.over_participation))
+    if stops:
+        yield f"{stops:,} stops of the evidence run filled more than the participation budget."
+
+
+def cards(report: Report) -> Html:
+    """The first numbers of both runs."""
+    chosen = (
+        ("Total return", lambda s: percent(s["total_return"], "+,.2f"), "over the whole run"),
+        ("Sharpe ratio", _sharpe, "annualised, ± one standard error"),
+        ("Max drawdown", lambda s: percent(s["max_drawdown"]), "from a peak, every bar"),
+        ("Profit factor", lambda s: number(s["profit_factor"]), "won / lost"),
+        ("Closed trades", lambda s: number(s["trades"], ",.0f"), "round trips"),
+        ("Hit rate", lambda s: percent(s["hit_rate"], ".1f"), "after fees"),
+        ("Cost share", lambda s: percent(s["cost_share"], ",.1f"), "of the profit before costs"),
+        (
+            "Break-even cost",
+            lambda s: number(s["break_even_cost_bps"], suffix=" bps"),
+            "fees and slippage a fill bears",
+        ),
+    )
+    made = [_card(name, form(report.evidence.summary), form(report.lived.summary), hint) for name, form, hint in chosen]
+    note = (
+        "Evidence: daily limit and breaker off; all statistics and the verdict rest on it. "
+        "Lived: risk limits on; what an account would have gone through."
+    )
+    return section("At a glance", tag("div", join(made), class_="cards"), note=note)
+
+
+def _card(name: str, evidence: str, lived: str, hint: str) -> Html:
+    small = join((tag("span", "lived", class_="tone lived"), " ", lived))
+    parts = (
+        tag("h3", name),
+        tag("p", evidence, class_="big"),
+        tag("p", small, class_="small"),
+        tag("p", hint, class_="hint"),
+    )
+    return tag("article", join(parts))
+
+
+def _sharpe(summary: dict[str, Any]) -> str:
+    if summary["sharpe"] is None:
+        return number(None)
+    return f"{number(summary['sharpe'])} ± {number(summary['sharpe_se'])}"
+
+
+def _float(value: float | int | str | None) -> float | None:
+    return None if value is None else float(value)

@@ -1,0 +1,98 @@
+"""Numbers and tables as HTML; every string is escaped here, once."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from html import escape
+from typing import Any
+
+from quantlab.core.clock import iso_utc
+
+_MINUS = "\N{MINUS SIGN}"
+_NONE = "\N{EN DASH}"
+
+
+class Html(str):
+    """Markup that is already safe; every other string is escaped when it is put on the page."""
+
+    __slots__ = ()
+
+
+def text(value: object) -> Html:
+    """`value` as safe markup."""
+    return value if isinstance(value, Html) else Html(escape(str(value), quote=True))
+
+
+def number(value: float | None, form: str = ",.2f", *, suffix: str = "", scale: float = 1.0) -> str:
+    """A formatted number with a true minus sign, or a dash for None."""
+    if value is None:
+        return _NONE
+    return (format(value * scale, form) + suffix).replace("-", _MINUS)
+
+
+def percent(value: float | None, form: str = ",.2f") -> str:
+    """A fraction in per cent."""
+    return number(value, form, suffix=" %", scale=100.0)
+
+
+def usd(value: float | None, form: str = ",.2f") -> str:
+    """An amount in USD, without the unit."""
+    return number(value, form)
+
+
+def tag(name: str, content: object = "", **attributes: object) -> Html:
+    """One element; ``class_`` stands for the attribute ``class``."""
+    written = "".join(f' {key.rstrip("_")}="{text(value)}"' for key, value in attributes.items())
+    return Html(f"<{name}{written}>{text(content)}</{name}>")
+
+
+def join(parts: Iterable[object]) -> Html:
+    """Parts one after another, each escaped unless it is markup."""
+    return Html("".join(text(part) for part in parts))
+
+
+def table(head: Sequence[str], rows: Iterable[Sequence[object]], *, words: int = 1, empty: str) -> Html:
+    """A table whose first `words` columns are text and whose others are right-aligned numbers.
+
+    Without rows the sentence `empty` stands in its place.
+    """
+    kinds = ["word" if i < words else "num" for i in range(len(head))]
+    body = [join(tag("td", cell, class_=kind) for cell, kind in zip(row, kinds, strict=True)) for row in rows]
+    if not body:
+        return tag("p", empty, class_="empty")
+    top = join(tag("th", cell, class_=kind, scope="col") for cell, kind in zip(head, kinds, strict=True))
+    inner = tag("thead", tag("tr", top)) + tag("tbody", join(tag("tr", row) for row in body))
+    return tag("div", tag("table", Html(inner)), class_="scroll")
+
+
+def section(title: str, *content: object, note: str = "") -> Html:
+    """A titled part of the page."""
+    lead = tag("p", note, class_="note") if note else ""
+    return tag("section", join((tag("h2", title), lead, *content)))
+
+
+def reasons(undefined: Mapping[str, str]) -> Html:
+    """Why numbers are missing, names with the same reason together."""
+    grouped: dict[str, list[str]] = {}
+    for name, reason in undefined.items():
+        grouped.setdefault(reason, []).append(name.replace("_", " "))
+    lines = [tag("li", f"{', '.join(names)}: {reason}") for reason, names in grouped.items()]
+    return tag("ul", join(lines), class_="reasons") if lines else Html("")
+
+
+def minute(time_ms: int) -> str:
+    """A UTC time to the minute."""
+    return iso_utc(time_ms)[:16].replace("T", " ")
+
+
+def script_json(value: Any) -> Html:
+    """JSON that cannot end the script element in which it stands.
+
+    Raises
+    ------
+    ValueError
+        If a number is NaN or infinite.
+    """
+    plain = json.dumps(value, allow_nan=False, separators=(",", ":"))
+    return Html(plain.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026"))

@@ -1,0 +1,38 @@
+"""Long series made short enough for a page, without losing an extreme."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import numpy as np
+
+from quantlab.core.types import Float64Array, Int64Array
+
+#: Most points of one drawn line.
+MAX_POINTS = 2_000
+
+
+def extreme_rows(values: Float64Array, limit: int = MAX_POINTS) -> Int64Array:
+    """Rows of at most `limit` points that keep the first, the last, and every bucket's minimum and maximum.
+
+    Parameters
+    ----------
+    values : float64 (N,)
+        Values that are not finite are left out.
+    limit : int
+        Even, >= 4.
+
+    Returns
+    -------
+    int64 (M,), M <= limit, increasing
+    """
+    finite = np.flatnonzero(np.isfinite(values)).astype(np.int64)
+    if len(finite) <= limit:
+        return finite
+    seen = values[finite]
+    edges = np.linspace(0, len(finite), (limit - 2) // 2 + 1).astype(np.int64)
+    kept = {0, len(finite) - 1}
+    for start, stop in pairwise(edges):
+        bucket = seen[start:stop]
+        kept |= {int(start + bucket.argmin()), int(start + bucket.argmax())}
+    return finite[sorted(kept)]

@@ -1,0 +1,204 @@
+"""The tables of the tear sheet."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from quantlab.core.results import CUT_RULES, OrderReason, RiskEvent
+from quantlab.core.types import Records
+from quantlab.evaluation import metrics
+from quantlab.evaluation.markup import Html, join, minute, number, percent, reasons, section, table, tag, usd
+from quantlab.evaluation.report import Report, Run
+from quantlab.evaluation.trades import last_marks
+
+_MAX_EVENTS = 200
+
+
+def numbers(report: Report) -> Html:
+    """Every number of both runs, and the reason where there is none."""
+    forms = (
+        ("Net P&L, USD", "net_pnl", usd),
+        ("CAGR", "cagr", percent),
+        ("Volatility, annual", "volatility", percent),
+        ("Sortino ratio", "sortino", number),
+        ("Calmar ratio", "calmar", number),
+        ("Longest drawdown, days", "max_drawdown_days", lambda v: number(v, ",.1f")),
+        ("Exposure, gross / equity", "exposure", percent),
+        ("Time in the market", "time_in_market", percent),
+        ("Turnover per day, × equity", "turnover", lambda v: number(v, ",.3f")),
+        ("Average trade, USD", "average_trade", usd),
+        ("Stopped out", "stop_hit_share", lambda v: percent(v, ".1f")),
+        ("Stopped out, blind entries", "stop_hit_baseline", lambda v: percent(v, ".1f")),
+        ("Took profit", "take_profit_share", lambda v: percent(v, ".1f")),
+        ("Capacity, USD", "capacity_usd", lambda v: number(v, ",.0f")),
+    )
+    rows = [(label, form(report.evidence.summary[key]), form(report.lived.summary[key])) for label, key, form in forms]
+    body = table(("", "Evidence", "Lived"), rows, empty="No numbers.")
+    missing = reasons(report.lived.summary["undefined"] | report.evidence.summary["undefined"])
+    return section("Numbers", body, missing, _compared(report))
+
+
+def _compared(report: Report) -> Html:
+    runs = {"Evidence": report.evidence.simulation.equity, "Lived": report.lived.simulation.equity}
+    cash = report.evidence.simulation.initial_cash
+    rows = []
+    for name, equity in (runs | report.benchmarks).items():
+        first = cash if name in runs else float(equity[0])
+        returns = metrics.daily_returns(equity, report.bars.open_time_ms, first)
+        sharpe = metrics.sharpe_ratio(returns)
+        shown = None if isinstance(sharpe, metrics.Undefined) else sharpe
+        fall = metrics.max_drawdown(equity, first)
+        rows.append((name, percent(float(equity[-1]) / first - 1.0, "+,.2f"), number(shown), percent(fall)))
+    return join((tag("h3", "Beside the benchmarks"), table(("", "Return", "Sharpe", "Max drawdown"), rows, empty="")))
+
+
+def costs(report: Report) -> Html:
+    """What was paid, in USD and per traded notional."""
+    forms = (
+        ("Fees", "fees"),
+        ("Slippage", "slippage"),
+        ("Funding paid", "funding"),
+        ("Liquidation fees", "liquidation_fees"),
+        ("All costs", "costs"),
+    )
+    rows: list[tuple[object, ...]] = []
+    for label, key in forms:
+        cells = [(run.summary[key], run.summary["traded_notional"]) for run in (report.evidence, report.lived)]
+        bps = [number(None if v is None or not traded else v / traded * 1e4) for v, traded in cells]
+        rows.append((label, usd(cells[0][0]), bps[0], usd(cells[1][0]), bps[1]))
+    traded = [run.summary["traded_notional"] for run in (report.evidence, report.lived)]
+    rows.append(("Traded notional", usd(traded[0], ",.0f"), "", usd(traded[1], ",.0f"), ""))
+    head = ("", "Evidence, USD", "bps", "Lived, USD", "bps")
+    note = "bps of traded notional. Slippage of stops is valued at the average rate of the fills at opens."
+    return section("Costs", table(head, rows, empty="Nothing was traded."), note=note)
+
+
+def members(report: Report) -> Html:
+    """Every configured member, and how the ensemble decided."""
+    signal = report.signal
+    if signal is None:
+        return section(
+            "Signal", tag("p", "This signal was not learned: there are no members to judge.", class_="empty")
+        )
+    rows = [
+        (
+            name,
+            number(m.auc, ".4f") + ("" if m.auc_se is None else f" ± {number(m.auc_se, '.4f')}"),
+            number(m.log_loss, ".4f"),
+            percent(m.weight, ".1f"),
+            percent(m.influence, ".1f"),
+        )
+        for name, m in signal.members.items()
+    ]
+    body = table(("Member", "AUC", "Log loss", "Weight", "Influence"), rows, empty="No members were configured.")
+    said = (
+        f"{signal.evaluated_rows:,} out-of-sample rows. Before thresholds: consensus rate {percent(signal.consensus_rate, '.1f')}, "
+        f"mean confidence {number(signal.mean_confidence, '.3f')}, BUY share {percent(signal.buy_share, '.1f')}. "
+        "Influence: share of final decisions that flip without the member."
+    )
+    missing = {f"{name} {key}": why for name, m in signal.members.items() for key, why in m.undefined.items()}
+    chart = tag("div", "", id="reliability", class_="chart") if signal.reliability else ""
+    title = tag("h3", "Reliability: does 0.4 mean 40 %?") if signal.reliability else ""
+    return section("Members", body, reasons(signal.undefined | missing), title, chart, note=said)
+
+
+def risk(report: Report) -> Html:
+    """Risk events of the lived run and what the rules cut in both."""
+    events = report.lived.simulation.events[-_MAX_EVENTS:]
+    rows = [
+        (
+            minute(_bar_close(report, int(e["idx"]))),
+            _event_name(int(e["kind"])),
+            usd(float(e["equity"])),
+            usd(float(e["level"])),
+        )
+        for e in events
+    ]
+    happened = table(("Time, UTC", "Event", "Equity, USD", "Level, USD"), rows, words=2, empty="No risk event.")
+    counts = [run.simulation.cuts for run in (report.evidence, report.lived)]
+    rules = [
+        rule for rule in (*CUT_RULES, *sorted(set(counts[0]) - set(CUT_RULES))) if any(c.get(rule) for c in counts)
+    ]
+    cut_rows = [
+        (rule, number(counts[0].get(rule, 0), ",.0f"), number(counts[1].get(rule, 0), ",.0f")) for rule in rules
+    ]
+    cuts = table(("Rule", "Evidence", "Lived"), cut_rows, empty="No rule changed a request.")
+    total = len(report.lived.simulation.events)
+    note = f"The latest {_MAX_EVENTS} of {total:,} events." if total > _MAX_EVENTS else ""
+    return section(
+        "Risk", tag("h3", "Events, lived run"), happened, tag("h3", "Requests that a rule changed"), cuts, note=note
+    )
+
+
+def per_symbol(report: Report, trades: Records) -> Html:
+    """Every symbol that traded, the best first (evidence run, closed trades)."""
+    closed = trades[trades["closed"]]
+    rows = []
+    for column in np.unique(closed["symbol"]):
+        mine = closed[closed["symbol"] == column]
+        factor = metrics.profit_factor(mine["pnl"])
+        rows.append(
+            (
+                float(np.sum(mine["pnl"])),
+                report.bars.symbols[column],
+                number(len(mine), ",.0f"),
+                percent(float(np.mean(mine["side"] == 1)), ".0f"),
+                percent(float(np.mean(mine["pnl"] > 0)), ".1f"),
+                number(None if isinstance(factor, metrics.Undefined) else factor),
+                percent(float(np.mean(mine["exit_reason"] == OrderReason.STOP)), ".1f"),
+                number(float(np.mean(mine["exit_idx"] - mine["entry_idx"])), ",.1f"),
+                usd(float(np.sum(mine["fees"]))),
+            )
+        )
+    rows.sort(key=lambda row: (-row[0], row[1]))
+    shown = [(*row[1:], number(row[0], "+,.2f")) for row in rows]
+    head = ("Symbol", "Trades", "Long", "Hit rate", "Profit factor", "Stopped", "Bars held", "Fees, USD", "P&L, USD")
+    note = "Closed trades of the evidence run, after fees; funding is paid by the account as a whole."
+    return section("Symbols", table(head, shown, empty="No closed trades."), note=note)
+
+
+def open_positions(report: Report) -> Html:
+    """What was still held at the last bar, valued at the last price."""
+    rows = [
+        row
+        for name, run in (("Evidence", report.evidence), ("Lived", report.lived))
+        for row in _held(report, name, run)
+    ]
+    head = ("Run", "Symbol", "Units", "Entry, USD", "Mark, USD", "Value, USD", "Unrealised, USD", "Mark is")
+    return section("Open at the end", table(head, rows, words=2, empty="No position was open at the end."))
+
+
+def _held(report: Report, name: str, run: Run) -> Iterator[tuple[object, ...]]:
+    marks = last_marks(report.bars)
+    for s in np.flatnonzero(run.simulation.units):
+        units, entry, mark = float(run.simulation.units[s]), float(run.simulation.entry_price[s]), float(marks[s])
+        stale = not np.isfinite(report.bars.close[-1, s])
+        prices = number(entry, ",.6g"), number(mark, ",.6g")
+        gain = number(units * (mark - entry), "+,.2f")
+        yield (
+            name,
+            report.bars.symbols[s],
+            number(units, ",.6g"),
+            *prices,
+            usd(units * mark),
+            gain,
+            "stale" if stale else "current",
+        )
+
+
+def provenance(report: Report) -> Html:
+    """Stamps, fingerprints and the whole configuration."""
+    rows = [*report.stamps.items(), *((name, tag("code", value)) for name, value in report.fingerprints.items())]
+    facts = table(("", ""), rows, words=2, empty="No stamps.")
+    opened = tag("details", join((tag("summary", "Configuration"), tag("pre", report.config_text))))
+    return section("Provenance", facts, opened if report.config_text else "")
+
+
+def _event_name(kind: int) -> str:
+    return RiskEvent(kind).name.replace("_", " ").lower()
+
+
+def _bar_close(report: Report, row: int) -> int:
+    return int(report.bars.close_time_ms[row])

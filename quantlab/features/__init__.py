@@ -1,0 +1,10 @@
+"""The unified features: 49 per symbol and bar, one compiled step for history and live bars."""
+
+from quantlab.features.catalogue import GROUPS, NAMES
+from quantlab.features.contract import FeatureContract
+from quantlab.features.history import compute
+from quantlab.features.kernels.loops import WARMUP
+from quantlab.features.pipeline import FeaturePipeline
+from quantlab.features.stream import FeatureStream
+
+__all__ = ["GROUPS", "NAMES", "WARMUP", "FeatureContract", "FeaturePipeline", "FeatureStream", "compute"]

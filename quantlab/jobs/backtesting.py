@@ -1,0 +1,139 @@
+"""From a signal to two simulated accounts: what you would have lived, and the evidence."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+from omegaconf import DictConfig
+
+from quantlab.core.errors import HistoryError
+from quantlab.core.ports import DataSource, Learner, Progress, SignalSource
+from quantlab.core.results import Simulation, Study
+from quantlab.core.types import Bars, Signal
+from quantlab.evaluation.verdict import VerdictRule
+from quantlab.jobs.composition import build
+from quantlab.jobs.history import HistoryCut, history_cut
+
+
+class Engine(Protocol):
+    """Runs a strategy over bars; ``conf/backtest`` names the one that is used."""
+
+    def run(self, bars: Bars, signal: Signal, strategy: Any, *, limits_on: bool = True) -> Simulation:
+        """One simulated account."""
+        ...
+
+
+@dataclass(frozen=True)
+class Setup:
+    """Everything that a configuration names, constructed: what is impossible is refused before any work.
+
+    Parameters
+    ----------
+    source : DataSource
+    cut : HistoryCut
+    signal : Learner or SignalSource
+    make_strategy : callable
+        Takes ``signal=`` and gives the strategy.
+    engine : Engine
+    rule : VerdictRule
+    feature_fingerprint : str
+    """
+
+    source: DataSource
+    cut: HistoryCut
+    signal: Learner | SignalSource
+    make_strategy: Callable[..., Any]
+    engine: Engine
+    rule: VerdictRule
+    feature_fingerprint: str
+
+
+def setup(cfg: DictConfig) -> Setup:
+    """Construct what the configuration names.
+
+    Raises
+    ------
+    ConfigError
+        If a part is impossible or unknown.
+    """
+    return Setup(
+        source=build(cfg.data),
+        cut=history_cut(cfg),
+        signal=build(cfg.signal),
+        make_strategy=build(cfg.strategy),
+        engine=build(cfg.backtest),
+        rule=build(cfg.evaluation),
+        feature_fingerprint=build(cfg.features).fingerprint,
+    )
+
+
+@dataclass(frozen=True)
+class Backtest:
+    """A study, the strategy made of it and its two accounts.
+
+    Parameters
+    ----------
+    history : Bars
+        Everything that was loaded.
+    bars : Bars
+        The out-of-sample rows only.
+    study : Study
+    strategy : Strategy
+    evidence : Simulation
+        Daily limit and breaker off: all statistics and the verdict rest on it.
+    lived : Simulation
+        Every limit on: what an account would have lived through.
+    """
+
+    history: Bars
+    bars: Bars
+    study: Study
+    strategy: Any
+    evidence: Simulation
+    lived: Simulation
+
+
+def backtest(parts: Setup, bars: Bars, progress: Progress) -> Backtest:
+    """Learn or compute the signal over `bars`, then simulate twice.
+
+    Raises
+    ------
+    QuantlabError
+        If the history or a member is refused.
+    """
+    study = study_signal(parts.signal, bars, progress)
+    strategy = parts.make_strategy(signal=study.source)
+    rows = bars.rows(study.first_row, study.last_row)
+    signal = study.signal.rows(study.first_row, study.last_row)
+    with progress.stage("simulation, limits off and on", 2) as stage:
+        evidence = parts.engine.run(rows, signal, strategy, limits_on=False)
+        stage.advance()
+        lived = parts.engine.run(rows, signal, strategy, limits_on=True)
+        stage.advance()
+    return Backtest(bars, rows, study, strategy, evidence, lived)
+
+
+def study_signal(source: Learner | SignalSource, bars: Bars, progress: Progress) -> Study:
+    """Walk a learner forward; ask a plain source once, from its first ready row on.
+
+    Raises
+    ------
+    HistoryError
+        If no row is past the warm-up.
+    """
+    if isinstance(source, Learner):
+        return source.study(bars, progress)
+    with progress.stage("signal", 1) as stage:
+        signal = source.signal(bars)
+        stage.advance()
+    ready = np.isfinite(signal.atr).any(axis=1)
+    if not ready.any():
+        raise HistoryError(
+            "a history longer than the features' warm-up",
+            found=f"{bars.n_bars} bars, none of them ready",
+            mend="load a longer history (history.start, history.bars)",
+        )
+    return Study(signal, int(np.argmax(ready)), bars.n_bars, source, None)

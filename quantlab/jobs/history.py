@@ -1,0 +1,77 @@
+"""Which part of a source's history a job works on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from omegaconf import DictConfig
+
+from quantlab.core.clock import parse_utc
+from quantlab.core.errors import ConfigError
+from quantlab.core.ports import DataSource
+from quantlab.core.types import Bars
+
+
+@dataclass(frozen=True)
+class HistoryCut:
+    """The ``history`` node of the configuration.
+
+    Parameters
+    ----------
+    start, end : str or None
+        ISO 8601 dates or times, UTC; bars with ``start <= open < end``.
+    bars, symbols : int or None
+        The newest so many bars and the source's first so many symbols.
+
+    Raises
+    ------
+    ConfigError
+        If a date is not ISO 8601 or a count is not a positive whole number.
+    """
+
+    start: str | None
+    end: str | None
+    bars: int | None
+    symbols: int | None
+
+    def __post_init__(self) -> None:
+        for name in ("start", "end"):
+            self._milliseconds(name)
+        for name in ("bars", "symbols"):
+            count = getattr(self, name)
+            if count is not None and not (isinstance(count, int) and count > 0):
+                raise ConfigError(
+                    f"history.{name} >= 1 or null", found=repr(count), mend=f"set history.{name} to a whole number"
+                )
+
+    def _milliseconds(self, name: str) -> int | None:
+        text = getattr(self, name)
+        if text is None:
+            return None
+        try:
+            return parse_utc(str(text))
+        except ValueError as error:
+            raise ConfigError(
+                f"history.{name} as an ISO 8601 date", found=repr(text), mend=f"write e.g. history.{name}=2025-04-01"
+            ) from error
+
+    def load(self, source: DataSource) -> Bars:
+        """The wanted part of `source`.
+
+        Raises
+        ------
+        DataError
+            If the source refuses its data.
+        """
+        bars = source.history(self._milliseconds("start"), self._milliseconds("end"))
+        if self.bars is not None:
+            bars = bars.rows(max(0, bars.n_bars - self.bars), bars.n_bars)
+        if self.symbols is not None and self.symbols < bars.n_symbols:
+            bars = bars.first_symbols(self.symbols)
+        return bars
+
+
+def history_cut(cfg: DictConfig) -> HistoryCut:
+    """The configuration's ``history`` node as a checked value."""
+    node = cfg.history
+    return HistoryCut(node.start, node.end, node.bars, node.symbols)

@@ -1,0 +1,46 @@
+"""What every job that simulates does before and after: load, announce, write, close."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rich.console import Console
+
+from quantlab.core.files import write_json
+from quantlab.core.ports import Progress
+from quantlab.core.types import Bars
+from quantlab.jobs.backtesting import Backtest, Setup
+from quantlab.jobs.metrics import Judgement
+from quantlab.jobs.run_folder import RunFolder
+from quantlab.jobs.tables import summary_table, write_equity, write_orders
+
+
+def load(parts: Setup, progress: Progress) -> Bars:
+    """The configured part of the history."""
+    with progress.stage("history", 1) as stage:
+        bars = parts.cut.load(parts.source)
+        stage.advance()
+    return bars
+
+
+def announce(console: Console, result: Backtest) -> None:
+    """The first numbers, before anything slow is imported."""
+    start, end = result.evidence.initial_cash, result.evidence.equity[-1]
+    console.print(
+        f"equity {start:,.2f} -> {end:,.2f} USD, {len(result.evidence.orders):,} fills (limits off)", highlight=False
+    )
+
+
+def write_results(folder: RunFolder, document: dict[str, Any], result: Backtest) -> None:
+    """``metrics.json``, ``orders.parquet`` and ``equity.parquet``."""
+    runs = {"evidence": result.evidence, "lived": result.lived}
+    write_json(folder.path / "metrics.json", document)
+    write_orders(folder.path / "orders.parquet", runs)
+    write_equity(folder.path / "equity.parquet", runs)
+
+
+def close(console: Console, folder: RunFolder, judgement: Judgement) -> None:
+    """The table, the verdict and where everything is."""
+    console.print(summary_table({"evidence": judgement.evidence, "lived": judgement.lived}))
+    console.print(judgement.verdict.words, highlight=False)
+    console.print(f"run: {folder.final}", highlight=False, soft_wrap=True)

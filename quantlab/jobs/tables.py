@@ -1,0 +1,77 @@
+"""Simulations as parquet files and as a terminal table."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from rich.table import Table
+
+from quantlab.core.results import OrderReason, Simulation
+
+_UTC = pa.timestamp("ms", tz="UTC")
+
+
+def write_orders(path: Path, runs: dict[str, Simulation]) -> None:
+    """One row per fill of every run; ``time`` is the open of the bar in which it filled."""
+    parts = [_orders(name, simulation) for name, simulation in runs.items()]
+    pq.write_table(pa.concat_tables(parts), path, compression="zstd")
+
+
+def _orders(run: str, simulation: Simulation) -> pa.Table:
+    orders = simulation.orders
+    names = np.array([reason.name.lower() for reason in OrderReason])
+    return pa.table(
+        {
+            "run": pa.array([run] * len(orders), pa.string()),
+            "time": pa.array(simulation.open_time_ms[orders["idx"]], _UTC),
+            "symbol": pa.array(np.array(simulation.symbols)[orders["col"]].tolist(), pa.string()),
+            "side": pa.array(np.where(orders["side"] == 0, "buy", "sell").tolist(), pa.string()),
+            "units": orders["size"].copy(),
+            "price": orders["price"].copy(),
+            "fee": orders["fees"].copy(),
+            "reason": pa.array(names[simulation.reasons].tolist(), pa.string()),
+            "over_participation": simulation.over_participation,
+        }
+    )
+
+
+def write_equity(path: Path, runs: dict[str, Simulation]) -> None:
+    """One row per bar: equity, gross exposure, funding and liquidation fees of every run, in USD."""
+    first = next(iter(runs.values()))
+    columns: dict[str, Any] = {"time": pa.array(first.open_time_ms, _UTC)}
+    for name, simulation in runs.items():
+        columns[f"{name}_equity"] = simulation.equity
+        columns[f"{name}_gross"] = simulation.gross
+        columns[f"{name}_funding_paid"] = simulation.funding
+        columns[f"{name}_liquidation_fees"] = simulation.liquidation_fees
+    pq.write_table(pa.table(columns), path, compression="zstd")
+
+
+#: Metric, heading, format and factor of the closing table.
+_ROWS = (
+    ("final_equity", "final equity, USD", ",.2f", 1.0),
+    ("total_return", "return, %", "+.2f", 100.0),
+    ("sharpe", "Sharpe (annual)", "+.2f", 1.0),
+    ("sharpe_se", "  its standard error", ".2f", 1.0),
+    ("max_drawdown", "max drawdown, %", ".2f", 100.0),
+    ("trades", "trades", ",d", 1),
+    ("hit_rate", "winning trades, %", ".1f", 100.0),
+    ("stop_hit_share", "stopped out, %", ".1f", 100.0),
+    ("turnover", "turnover, equity a day", ".2f", 1.0),
+    ("costs", "costs, USD", ",.2f", 1.0),
+)
+
+
+def summary_table(summaries: dict[str, dict[str, Any]]) -> Table:
+    """The few numbers to look at first, one column a run; a dash is undefined."""
+    table = Table("", *summaries, title_justify="left")
+    for column in table.columns[1:]:
+        column.justify = "right"
+    for key, heading, form, factor in _ROWS:
+        cells = (summary.get(key) for summary in summaries.values())
+        table.add_row(heading, *("-" if value is None else format(value * factor, form) for value in cells))
+    return table

@@ -1,0 +1,81 @@
+"""One temperature: makes pooled probabilities mean what they say.
+
+A linear pool of calibrated forecasts is less confident than it should be (Ranjan and Gneiting 2010),
+and members that were stopped early on few rows may be too confident. One exponent repairs both without
+changing any decision, because it is the same for every row and class (Guo et al. 2017, "On calibration
+of modern neural networks"; for a pool, the "generalised" linear opinion pool).
+
+There is no calibrator per tree member: they are fitted *and* stopped on log loss, so their output is a
+probability already, and a second set of parameters on the same inner rows would only add noise. A
+member that does not speak in probabilities brings its own map inside :meth:`FittedModel.predict_proba`.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy.optimize import brentq
+
+from quantlab.core.errors import HistoryError
+from quantlab.core.types import Float32Array, Float64Array, Int8Array
+
+#: Smallest probability that a loss looks at: the resolution of a float32 near 1. It bounds a loss, and
+#: never touches a forecast.
+SMALLEST = float(np.finfo(np.float32).eps)
+#: Temperatures that a fit may return; at a bound the pool knows (almost) nothing or (almost) everything.
+TEMPERATURE_RANGE = (0.1, 10.0)
+
+
+def fit_temperature(proba: Float64Array, label: Int8Array, weight: Float32Array) -> float:
+    """The temperature at which `proba` has the smallest weighted log loss.
+
+    With ``b = 1 / temperature`` the loss is convex and its slope is ``sum w (E_p[log p] - log p_label)``
+    under the tempered p, so the minimum is the root of a monotone function: no start value and no step size to choose.
+
+    Parameters
+    ----------
+    proba : float64 (N, 3)
+        Rows that sum to 1.
+    label : int8 (N,)
+        Class indices.
+    weight : float32 (N,)
+        Average uniqueness of the labels.
+
+    Returns
+    -------
+    float
+        In :data:`TEMPERATURE_RANGE`; 1 leaves probabilities alone, above 1 softens them.
+
+    Raises
+    ------
+    HistoryError
+        If there are no rows, or none with a weight.
+    """
+    if not weight.sum() > 0.0:
+        raise HistoryError(
+            "labelled calibration rows on which the ensemble speaks",
+            found=f"{len(label)} rows of total weight {float(weight.sum()):g}",
+            mend="use a longer history or a larger learning.splits.calibration_fraction",
+        )
+    log_proba = np.log(np.maximum(proba, SMALLEST))
+    log_proba -= log_proba.max(axis=1, keepdims=True)
+    chosen = log_proba[np.arange(len(label)), label]
+    share = weight.astype(np.float64) / weight.sum(dtype=np.float64)
+
+    def slope(inverse: float) -> float:
+        powers = np.exp(inverse * log_proba)
+        mean = (powers * log_proba).sum(axis=1) / powers.sum(axis=1)
+        return float(share @ (mean - chosen))
+
+    coldest, hottest = (1.0 / bound for bound in TEMPERATURE_RANGE)
+    if slope(hottest) >= 0.0:
+        return TEMPERATURE_RANGE[1]
+    if slope(coldest) <= 0.0:
+        return TEMPERATURE_RANGE[0]
+    return float(1.0 / brentq(slope, hottest, coldest, xtol=1e-12, rtol=1e-12))
+
+
+def log_losses(proba: Float64Array | Float32Array, label: Int8Array) -> Float64Array:
+    """float64 (N,): ``-ln p[label]`` of rows (N, 3); a probability below :data:`SMALLEST` counts as that."""
+    chosen = proba[np.arange(len(label)), label].astype(np.float64)
+    losses: Float64Array = -np.log(np.maximum(chosen, SMALLEST))
+    return losses

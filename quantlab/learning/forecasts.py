@@ -1,0 +1,202 @@
+"""Out-of-sample forecasts of every (fold, member), each fitted once and kept.
+
+1. A task's *key* is the sha256 of all that its forecast can depend on: bars, features, labels, the fold,
+   the member's configuration (its seed is part of it), our own code, and library versions.
+2. Entries that exist are verified, every file against its hash, before anything is computed. A damaged
+   one is refused with the folder to delete: a cache that has lost a bit is a disk to look at, and
+   nothing here is ever read on trust or quietly made again.
+3. What is missing is fitted, here or in worker processes, by the same function. Each task writes its own
+   entry, which appears under its name only when it is whole; results are read back in task order. So the
+   number of workers, and which one finished first, cannot be seen in them.
+
+An entry holds the probabilities for the calibration and test rows, and the fitted member, saved, loaded
+again and found to say the same.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from quantlab.core.errors import ArtifactError
+from quantlab.core.files import staged_folder
+from quantlab.core.fingerprint import fingerprint
+from quantlab.core.ports import FittedModel, Model, Stage
+from quantlab.core.types import Dataset, Float32Array
+from quantlab.learning.members import class_path, load_member, predict_rows
+from quantlab.learning.provenance import identity, package_code, versions
+from quantlab.learning.sealed import files_digest, seal, verify
+from quantlab.learning.shared import map_dataset, write_dataset
+from quantlab.learning.splits import Fold, part
+from quantlab.learning.workers import run_in_processes
+
+#: Rows on which a stored member is compared with the one that was saved.
+_GOLDEN_ROWS = 64
+
+
+@dataclass(frozen=True)
+class Task:
+    """One member in one fold.
+
+    Parameters
+    ----------
+    member : str
+        Its name in the configuration.
+    model : Model
+    fold : Fold
+    entry : Path
+        Where its forecast is, or will be.
+    """
+
+    member: str
+    model: Model
+    fold: Fold
+    entry: Path
+
+    @property
+    def rows(self) -> tuple[int, int]:
+        """Rows that are forecast: calibration and test."""
+        return self.fold.calibration[0], self.fold.test[1]
+
+    def __str__(self) -> str:
+        return f"member {self.member} in fold {self.fold.index}"
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """A verified entry.
+
+    Parameters
+    ----------
+    proba : float32 (rows, S, 3)
+        Mapped read-only from the entry.
+    digest : str
+        sha256 of the fitted member's files.
+    folder : Path
+    class_path : str
+    """
+
+    proba: Float32Array
+    digest: str
+    folder: Path
+    class_path: str
+
+    def load(self) -> FittedModel:
+        """The fitted member."""
+        return load_member(self.class_path, self.folder)
+
+
+def make_task(root: Path, context: str, member: str, model: Model, fold: Fold) -> Task:
+    """A task with the entry that its key names.
+
+    Parameters
+    ----------
+    root : Path
+        Folder of all entries.
+    context : str
+        sha256 over bars, features and labels.
+
+    Raises
+    ------
+    ConfigError
+        If the model has no stable identity, see :func:`quantlab.learning.provenance.identity`.
+    """
+    key = fingerprint(context, fold, identity(model), package_code(), versions())
+    return Task(member=member, model=model, fold=fold, entry=root / key)
+
+
+def forecasts(tasks: Sequence[Task], dataset: Dataset, workers: int, stage: Stage) -> list[Forecast]:
+    """Every task's forecast, from the cache or computed, in task order.
+
+    Parameters
+    ----------
+    tasks : sequence of Task
+    dataset : Dataset, (T, S)
+    workers : int
+        Processes; 1 computes in this one.
+    stage : Stage
+        Advanced by one per task.
+
+    Raises
+    ------
+    ArtifactError
+        If a cached entry is damaged.
+    InstallationError
+        If a worker process died.
+    """
+    found: dict[Path, Forecast] = {}
+    for task in tasks:
+        if task.entry.is_dir():
+            found[task.entry] = read(task.entry)
+            stage.advance()
+    missing = [task for task in tasks if task.entry not in found]
+    _compute(missing, dataset, workers, lambda _: stage.advance())
+    return [found[task.entry] if task.entry in found else read(task.entry) for task in tasks]
+
+
+def _compute(tasks: list[Task], dataset: Dataset, workers: int, done: Callable[[int], None]) -> None:
+    if min(workers, len(tasks)) <= 1:
+        for index, task in enumerate(tasks):
+            compute(task, dataset)
+            done(index)
+        return
+    root = tasks[0].entry.parent
+    root.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=root, prefix=".partial-dataset-") as folder:
+        write_dataset(dataset, Path(folder))
+        run_in_processes(_compute_from, [(task, Path(folder)) for task in tasks], workers, done)
+
+
+def _compute_from(task: Task, folder: Path) -> None:
+    compute(task, map_dataset(folder))
+
+
+def compute(task: Task, dataset: Dataset) -> None:
+    """Fit on the past, speak about the future, and store both under the task's entry."""
+    model = task.model.fit(part(dataset, task.fold, "fit"), part(dataset, task.fold, "early_stopping"))
+    proba = predict_rows(task.member, model, dataset.features, *task.rows)
+    try:
+        with staged_folder(task.entry) as folder:
+            np.save(folder / "proba.npy", proba)
+            (folder / "model").mkdir()
+            model.save(folder / "model")
+            _require_same(task, model, type(model).load(folder / "model"), dataset)
+            seal(folder, {"class": class_path(model), "member": task.member, "rows": list(task.rows), **versions()})
+    except OSError:
+        # Another run may have stored the same key meanwhile; whichever came first is verified like any other.
+        if not task.entry.is_dir():
+            raise
+
+
+def _require_same(task: Task, saved: FittedModel, loaded: FittedModel, dataset: Dataset) -> None:
+    stop = task.rows[1]
+    start = max(task.rows[0], stop - _GOLDEN_ROWS)
+    before, after = (predict_rows(task.member, model, dataset.features, start, stop) for model in (saved, loaded))
+    if not np.array_equal(before, after, equal_nan=True):
+        raise ArtifactError(
+            f"{task} to speak the same after saving and loading",
+            found="other probabilities",
+            mend="mend the save and load of its class",
+        )
+
+
+def read(entry: Path) -> Forecast:
+    """A stored forecast, after every file of its entry has been verified.
+
+    Raises
+    ------
+    ArtifactError
+        If the entry is damaged.
+    """
+    facts = verify(entry)
+    proba = np.load(entry / "proba.npy", mmap_mode="r", allow_pickle=False)
+    return Forecast(
+        proba=proba.view(np.ndarray),
+        digest=files_digest(entry, "model"),
+        folder=entry / "model",
+        class_path=facts["class"],
+    )

@@ -1,0 +1,63 @@
+"""What else a forecast depends on: the code and the libraries that made it."""
+
+from __future__ import annotations
+
+import hashlib
+import platform
+import sys
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import quantlab
+from quantlab.core.errors import ConfigError
+from quantlab.core.fingerprint import fingerprint
+
+#: Libraries whose version can change a feature, a label or a forecast.
+LIBRARIES = ("lightgbm", "llvmlite", "neuralforecast", "numba", "numpy", "scipy", "torch", "xgboost")
+_PACKAGE = Path(quantlab.__file__).resolve().parent
+_ROOMS = ("core", "features", "learning")
+
+
+@cache
+def versions() -> dict[str, str]:
+    """Python, machine and library versions, without importing a library."""
+    found = {"python": platform.python_version(), "machine": platform.machine()}
+    for library in LIBRARIES:
+        try:
+            found[library] = version(library)
+        except PackageNotFoundError:
+            found[library] = "not installed"
+    return found
+
+
+@cache
+def package_code() -> str:
+    """sha256 over the sources of the rooms that a forecast runs through."""
+    digest = hashlib.sha256()
+    for room in _ROOMS:
+        for path in sorted((_PACKAGE / room).rglob("*.py")):
+            digest.update(path.relative_to(_PACKAGE).as_posix().encode() + b"\0" + path.read_bytes())
+    return digest.hexdigest()
+
+
+def identity(part: Any) -> str:
+    """sha256 over the values of a frozen dataclass and the source file of its class.
+
+    Raises
+    ------
+    ConfigError
+        If it is not built of plain frozen values, or its class lives in no file: then a cache could
+        not tell one version of it from another.
+    """
+    kind = type(part)
+    source = getattr(sys.modules[kind.__module__], "__file__", None)
+    if source is None:
+        raise ConfigError(f"{kind.__qualname__} in a module file", found="an interactive class", mend="move it to one")
+    try:
+        return fingerprint(part, Path(source).read_bytes())
+    except TypeError as error:
+        raise ConfigError(
+            f"{kind.__qualname__} as a frozen dataclass of plain values", found=str(error), mend="make it one"
+        ) from error

@@ -1,0 +1,161 @@
+"""Fitted members and their ensemble as a source of signals: history at once, or one bar at a time."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+
+import numpy as np
+
+from quantlab.core.errors import ConfigError, ContractError
+from quantlab.core.fingerprint import fingerprint
+from quantlab.core.indicators import average_true_range
+from quantlab.core.ports import FeatureSource, FeatureStream, FittedModel
+from quantlab.core.types import Bars, Features, Float32Array, Signal
+from quantlab.learning.ensemble import FittedEnsemble
+from quantlab.learning.members import lookback, predict_rows
+from quantlab.learning.pooling import Liveness, Pooled
+
+
+@dataclass(frozen=True, eq=False)
+class Member:
+    """A fitted model with its name in the configuration and the sha256 of its stored files."""
+
+    name: str
+    model: FittedModel
+    digest: str
+
+
+@dataclass(frozen=True, eq=False)
+class EnsembleSignal:
+    """What is promoted is what was tested: the last fold's members, weights and temperature.
+
+    Parameters
+    ----------
+    features : FeatureSource
+    members : tuple of Member
+        In the ensemble's order.
+    ensemble : FittedEnsemble
+
+    Raises
+    ------
+    ConfigError
+        If the members are not the ones that the ensemble was fitted for.
+    """
+
+    features: FeatureSource
+    members: tuple[Member, ...]
+    ensemble: FittedEnsemble
+
+    def __post_init__(self) -> None:
+        names = tuple(member.name for member in self.members)
+        if names != self.ensemble.names:
+            raise ConfigError(
+                f"members {', '.join(self.ensemble.names)}, in this order", found=", ".join(names), mend="load them all"
+            )
+
+    @property
+    def fingerprint(self) -> str:
+        """sha256 over features, stored members, weights, temperature and rules."""
+        digests = {member.name: member.digest for member in self.members}
+        return fingerprint("EnsembleSignal", self.features.fingerprint, digests, self.ensemble)
+
+    @property
+    def lookback(self) -> int:
+        """Rows of features that the most demanding member reads."""
+        return max(lookback(member.model) for member in self.members)
+
+    @property
+    def warmup(self) -> int:
+        """Bars after which a row does not depend on where the history began."""
+        return self.features.warmup + self.lookback + self.ensemble.rules.liveness_bars
+
+    def signal(self, bars: Bars) -> Signal:
+        """Signals of a whole history; row t reads bars <= t.
+
+        Raises
+        ------
+        ContractError
+            If a member refuses the features or breaks its promises.
+        """
+        features = self.features.transform(bars)
+        pooled, _ = self.ensemble.pool(self._speak(features, 0), self.ensemble.begin(bars.n_symbols))
+        return to_signal(pooled, bars, features)
+
+    def stream(self, symbols: tuple[str, ...], interval_ms: int) -> EnsembleStream:
+        """The same, one bar at a time, from before the first bar."""
+        return EnsembleStream(
+            source=self,
+            symbols=symbols,
+            features=self.features.stream(symbols, interval_ms),
+            liveness=self.ensemble.begin(len(symbols)),
+        )
+
+    def _speak(self, features: Features, start: int) -> Float32Array:
+        """float32 (M, T - start, S, 3): every member on the rows from `start` on."""
+        stop = len(features.ready)
+        return np.stack([predict_rows(m.name, m.model, features, start, stop) for m in self.members])
+
+
+@dataclass
+class EnsembleStream:
+    """A running :class:`EnsembleSignal`; everything that it remembers is a field.
+
+    Parameters
+    ----------
+    source : EnsembleSignal
+    symbols : tuple of str
+    features : FeatureStream
+    liveness : Liveness
+    window : Features or None
+        The last ``source.lookback`` rows of features, None before the first bar.
+    """
+
+    source: EnsembleSignal
+    symbols: tuple[str, ...]
+    features: FeatureStream
+    liveness: Liveness
+    window: Features | None = None
+
+    def update(self, bar: Bars) -> Signal:
+        """One bar in, one row of signal out: the same features, members and vote as in history.
+
+        Raises
+        ------
+        ContractError
+            If `bar` is not one bar of the stream's symbols, or a member refuses the features.
+        """
+        if bar.n_bars != 1 or bar.symbols != self.symbols:
+            raise ContractError(
+                f"one bar of {len(self.symbols)} symbols in the stream's order",
+                found=f"{bar.n_bars} bars of {', '.join(bar.symbols)}",
+                mend="open a stream for these symbols",
+            )
+        row = self.features.update(bar)
+        self.window = _slide(self.window, row, self.source.lookback)
+        members = self.source._speak(self.window, len(self.window.ready) - 1)
+        pooled, self.liveness = self.source.ensemble.pool(members, self.liveness)
+        return to_signal(pooled, bar, row)
+
+
+def _slide(window: Features | None, row: Features, keep: int) -> Features:
+    if window is None or keep == 1:
+        return row
+    before = window.rows(max(0, len(window.ready) - keep + 1), len(window.ready))
+    return dataclasses.replace(
+        row,
+        values=np.concatenate([before.values, row.values]),
+        ready=np.concatenate([before.ready, row.ready]),
+    )
+
+
+def to_signal(pooled: Pooled, bars: Bars, features: Features) -> Signal:
+    """A vote with the one ATR beside it."""
+    return Signal(
+        side=pooled.side,
+        proba=pooled.proba,
+        confidence=pooled.confidence,
+        consensus=pooled.consensus,
+        live_members=pooled.live_members,
+        atr=average_true_range(bars, features),
+    )

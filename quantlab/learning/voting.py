@@ -1,0 +1,91 @@
+"""From forecasts to votes: one fold at a time, then all test rows joined."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import reduce
+from operator import add
+
+import numpy as np
+
+from quantlab.core.types import Dataset, Float32Array
+from quantlab.learning.ensemble import Ensemble, FittedEnsemble
+from quantlab.learning.influence import Influence, measure_influence
+from quantlab.learning.pooling import Pooled
+from quantlab.learning.signal_report import Evidence
+from quantlab.learning.splits import Fold, part
+
+
+@dataclass(frozen=True, eq=False)
+class Vote:
+    """One fold's ensemble and what was said on the fold's test rows.
+
+    Parameters
+    ----------
+    fold : Fold
+    ensemble : FittedEnsemble
+    members : float32 (M, T_test, S, 3)
+    pooled : Pooled, (T_test, S)
+    influence : Influence
+    """
+
+    fold: Fold
+    ensemble: FittedEnsemble
+    members: Float32Array
+    pooled: Pooled
+    influence: Influence
+
+
+def vote(rules: Ensemble, names: tuple[str, ...], members: Float32Array, dataset: Dataset, fold: Fold) -> Vote:
+    """Fit the ensemble on the fold's calibration rows and let it vote on the test rows.
+
+    Parameters
+    ----------
+    members : float32 (M, T, S, 3)
+        Rows ``fold.calibration[0]`` to ``fold.test[1]``; the first of them warm the liveness.
+    """
+    start, first = fold.calibration
+    inner = slice(start, first)
+    ensemble = rules.fit(
+        names,
+        members[:, : first - start],
+        dataset.label[inner],
+        dataset.weight[inner],
+        part(dataset, fold, "calibration").mask[inner],
+    )
+    pooled, _ = ensemble.pool(members, ensemble.begin(members.shape[2]))
+    return Vote(
+        fold=fold,
+        ensemble=ensemble,
+        members=members[:, first - start :],
+        pooled=pooled.rows(first - start, members.shape[1]),
+        influence=measure_influence(ensemble, members, pooled, first - start),
+    )
+
+
+def join(votes: Sequence[Vote], n_bars: int, n_symbols: int) -> Pooled:
+    """Every vote in its place over all bars; HOLD and NaN where no fold tested."""
+    joined = Pooled.silent(n_bars, n_symbols)
+    for one in votes:
+        for field in dataclasses.fields(Pooled):
+            getattr(joined, field.name)[slice(*one.fold.test)] = getattr(one.pooled, field.name)
+    return joined
+
+
+def gather(votes: Sequence[Vote], dataset: Dataset) -> Evidence:
+    """What the report reads: the test rows of all folds, which follow each other."""
+    rows = slice(votes[0].fold.test[0], votes[-1].fold.test[1])
+    names = votes[0].ensemble.names
+    weights = np.mean([one.ensemble.weights for one in votes], axis=0)
+    return Evidence(
+        members={name: np.concatenate([one.members[m] for one in votes]) for m, name in enumerate(names)},
+        weights=dict(zip(names, weights.tolist(), strict=True)),
+        influence=reduce(add, (one.influence for one in votes)),
+        pooled=join(votes, len(dataset.label), dataset.label.shape[1]).rows(rows.start, rows.stop),
+        label=dataset.label[rows],
+        weight=dataset.weight[rows],
+        rows=dataset.mask[rows],
+        open_time_ms=dataset.open_time_ms[rows],
+    )

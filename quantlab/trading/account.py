@@ -1,0 +1,146 @@
+"""Making an account's arrays, and turning what they recorded into a Simulation."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from quantlab.core.errors import ContractError
+from quantlab.core.ports import Policy
+from quantlab.core.results import CUT_RULES, EVENT_DTYPE, ORDER_DTYPE, Simulation
+from quantlab.core.types import Float64Array, Int64Array, check_range
+from quantlab.trading.layout import (
+    CASH,
+    DAY,
+    DAY_START_EQUITY,
+    ENTRY,
+    EQUITY,
+    HIGH_WATER_MARK,
+    MISSING_FUNDING,
+    N_ACCOUNT_SLOTS,
+    N_COUNTERS,
+    N_EVENTS,
+    N_INTENT_ROWS,
+    N_ORDER_ROWS,
+    N_ORDERS,
+    N_POSITION_ROWS,
+    STALE_MARKS,
+    STOP_LEVEL,
+    TAKE_LEVEL,
+    UNITS,
+    Records,
+    State,
+)
+
+NEVER = np.iinfo(np.int64).min
+
+
+def begin_account(n_symbols: int, initial_cash: float, policy: Policy) -> State:
+    """A flat account before its first bar.
+
+    Raises
+    ------
+    ConfigError
+        If `initial_cash` is not positive.
+    ContractError
+        If the policy's memory is not a float64 array (K, S).
+    """
+    check_range("initial_cash", initial_cash, low=1e-6)
+    memory = policy.begin(n_symbols)
+    if memory.dtype != np.float64 or memory.ndim != 2 or memory.shape[1] != n_symbols:
+        raise ContractError(
+            f"policy memory as float64 (*, {n_symbols})",
+            found=f"{memory.dtype.name} {memory.shape}",
+            mend="return such an array from the policy's begin()",
+        )
+    positions = np.zeros((N_POSITION_ROWS, n_symbols))
+    positions[[STOP_LEVEL, TAKE_LEVEL]] = np.nan
+    seen = positions.view()
+    seen.flags.writeable = False
+    account = np.zeros(N_ACCOUNT_SLOTS)
+    account[[CASH, EQUITY, DAY_START_EQUITY, HIGH_WATER_MARK]] = initial_cash
+    counters = np.zeros(N_COUNTERS, np.int64)
+    counters[DAY] = NEVER
+    return State(
+        positions=positions,
+        seen=seen,
+        orders=np.zeros((N_ORDER_ROWS, n_symbols)),
+        intents=np.zeros((N_INTENT_ROWS, n_symbols)),
+        memory=np.array(memory, order="C"),
+        account=account,
+        counters=counters,
+        cuts=np.zeros(len(CUT_RULES), np.int64),
+        held=np.zeros(n_symbols, np.int64),
+        active=np.zeros(n_symbols, np.int64),
+    )
+
+
+def record_buffers(n_orders: int, n_events: int) -> Records:
+    """Empty buffers."""
+    return Records(
+        orders=np.zeros(n_orders, ORDER_DTYPE),
+        reasons=np.zeros(n_orders, np.int8),
+        over_participation=np.zeros(n_orders, np.bool_),
+        events=np.zeros(n_events, EVENT_DTYPE),
+    )
+
+
+def written(state: State, records: Records) -> Records:
+    """The filled parts of the buffers, as views."""
+    n = int(state.counters[N_ORDERS])
+    return Records(
+        records.orders[:n],
+        records.reasons[:n],
+        records.over_participation[:n],
+        records.events[: int(state.counters[N_EVENTS])],
+    )
+
+
+def simulation_of(
+    state: State,
+    records: Records,
+    curves: Float64Array,
+    *,
+    open_time_ms: Int64Array,
+    interval_ms: int,
+    symbols: tuple[str, ...],
+    initial_cash: float,
+    has_funding: bool,
+) -> Simulation:
+    """Freeze a finished account.
+
+    Parameters
+    ----------
+    records : Records
+        Everything that was recorded, without spare room.
+    curves : float64 (4, T)
+        Equity, gross, funding paid and liquidation fees paid per bar, USD.
+    """
+    equity, gross, funding, fees = (_frozen(curve) for curve in curves)
+    return Simulation(
+        open_time_ms=open_time_ms,
+        interval_ms=interval_ms,
+        symbols=symbols,
+        initial_cash=initial_cash,
+        equity=equity,
+        gross=gross,
+        funding=funding,
+        liquidation_fees=fees,
+        orders=_frozen(records.orders),
+        reasons=_frozen(records.reasons),
+        over_participation=_frozen(records.over_participation),
+        events=_frozen(records.events),
+        cuts={rule: int(count) for rule, count in zip(CUT_RULES, state.cuts, strict=True)},
+        units=_frozen(state.positions[UNITS]),
+        entry_price=_frozen(state.positions[ENTRY]),
+        cash=float(state.account[CASH]),
+        has_funding=has_funding,
+        missing_funding=int(state.counters[MISSING_FUNDING]),
+        stale_marks=int(state.counters[STALE_MARKS]),
+    )
+
+
+def _frozen(array: np.ndarray) -> np.ndarray:
+    """An owned, read-only copy: the buffers may go on being written."""
+    copy = array.copy()
+    copy.flags.writeable = False
+    return copy

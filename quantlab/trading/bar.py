@@ -1,0 +1,179 @@
+"""One bar of an account: the only place where the order of things is written.
+
+1. Funding on the units held before this bar's fills.
+2. Orders decided at the last close fill at the open, reducing legs first.
+3. Stops and take-profits, on the entry bar too, the stop first.
+4. Mark to the last finite close.
+5. Liquidation of the whole book below the maintenance margin.
+6. The risk guard's latches.
+7. The decision: the policy's step, sizing, and the guard's rules.
+
+The backtest runs this inside a compiled loop, a bar-by-bar session calls it from Python; it cannot
+know which.
+"""
+
+# mypy: disable-error-code="no-any-return"
+# Elements of arrays are Any to mypy; the compiler checks their types.
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from quantlab.core.compiled import compiled
+from quantlab.core.results import OrderReason
+from quantlab.core.types import CLOSE
+from quantlab.trading.guard import guard
+from quantlab.trading.layout import (
+    BAR,
+    BARS_HELD,
+    CLOSING,
+    ENTRY,
+    EQUITY,
+    INCREASE,
+    INLINED,
+    MARK,
+    N_ACTIVE,
+    N_HELD,
+    REASON,
+    REDUCE,
+    SIDE,
+    STOP_DISTANCE,
+    STOPPED,
+    TAKE_DISTANCE,
+    UNITS,
+    WEIGHT,
+    Records,
+    Row,
+    Rules,
+    State,
+)
+from quantlab.trading.ledger import charge_funding, mark_to_close
+from quantlab.trading.policies import Account, Intents, Market
+from quantlab.trading.risk import begin_day, halted, watch
+from quantlab.trading.settlement import clear_bar, fill_orders, liquidate, protect
+
+SIGNAL_REASON = int(OrderReason.SIGNAL)
+TIME_EXIT_REASON = int(OrderReason.TIME_EXIT)
+
+
+@compiled(**INLINED)
+def advance_bar(state: State, records: Records, rules: Rules, row: Row, step: Any, size: Any) -> None:
+    """Run one bar; `records` must have room for ``ORDERS_PER_SYMBOL`` and ``EVENTS_PER_BAR`` more."""
+    begin_day(state, row.open_time_ms)
+    clear_bar(state)
+    charge_funding(state, row)
+    fill_orders(state, records, rules, row)
+    protect(state, records, rules, row)
+    mark_to_close(state, row)
+    liquidate(state, records, rules, row)
+    watch(state, records, rules)
+    decide(state, rules, row, step, size)
+    state.counters[BAR] += 1
+
+
+@compiled(**INLINED)
+def decide(state: State, rules: Rules, row: Row, step: Any, size: Any) -> None:
+    """Write the orders of the next bar into ``state.orders`` and ``state.active``."""
+    for i in range(state.counters[N_HELD]):
+        s = state.held[i]
+        if state.positions[UNITS, s] != 0.0:
+            state.positions[BARS_HELD, s] += 1.0
+    intents = _blank_intents(state)
+    market = Market(
+        row.side,
+        row.proba,
+        row.confidence,
+        row.consensus,
+        row.atr,
+        row.target,
+        row.stop_distance,
+        row.take_distance,
+        row.ohlcv[:, CLOSE],
+        row.state,
+    )
+    seen = state.seen
+    account = Account(seen[UNITS], seen[ENTRY], seen[BARS_HELD], seen[STOPPED], state.account[EQUITY], halted(state))
+    step(rules.policy, state.memory, market, account, intents)
+    _request(state, rules, row, intents, size)
+    guard(state, rules, row)
+
+
+@compiled(**INLINED)
+def _blank_intents(state: State) -> Intents:
+    rows = state.intents
+    intents = Intents(rows[0], rows[1], rows[2], rows[3], rows[4])
+    for s in range(rows.shape[1]):
+        intents.target[s] = np.nan
+        intents.strength[s] = np.nan
+        intents.stop_distance[s] = np.nan
+        intents.take_distance[s] = np.nan
+        intents.reason[s] = 0.0
+    return intents
+
+
+@compiled(**INLINED)
+def _request(state: State, rules: Rules, row: Row, intents: Intents, size: Any) -> None:
+    """Turn weights into legs: units to take off, and units to add."""
+    n = 0
+    orders = state.orders
+    for s in range(orders.shape[1]):
+        weight = intents.target[s]
+        if np.isnan(weight) and not np.isnan(intents.strength[s]):
+            weight = _sized(state, rules, row, intents.strength[s], s, size)
+        if np.isnan(weight) and orders[CLOSING, s] == 0.0:
+            continue
+        held = state.positions[UNITS, s]
+        orders[REDUCE, s] = 0.0
+        orders[INCREASE, s] = 0.0
+        if np.isnan(weight):
+            # A close that was cut is issued again; nothing is left of it once flat.
+            orders[REDUCE, s] = abs(held)
+            orders[REASON, s] = orders[CLOSING, s] - 1.0
+        else:
+            timed = weight == 0.0 and intents.reason[s] == TIME_EXIT_REASON
+            orders[REASON, s] = TIME_EXIT_REASON if timed else SIGNAL_REASON
+            orders[WEIGHT, s] = weight
+            orders[SIDE, s] = 1.0 if weight > 0.0 else -1.0
+            orders[STOP_DISTANCE, s] = intents.stop_distance[s]
+            orders[TAKE_DISTANCE, s] = intents.take_distance[s]
+            _split_into_legs(state, row, s, weight, held)
+        orders[CLOSING, s] = 0.0
+        if orders[REDUCE, s] > 0.0 or orders[INCREASE, s] > 0.0:
+            state.active[n] = s
+            n += 1
+    state.counters[N_ACTIVE] = n
+
+
+@compiled(**INLINED)
+def _sized(state: State, rules: Rules, row: Row, strength: float, s: int, size: Any) -> float:
+    """The sizer's weight; what is not finite becomes infinite, which the guard refuses and counts."""
+    if strength == 0.0:
+        return np.nan
+    weight = size(rules.sizer, strength, row.confidence[s], row.atr[s], row.ohlcv[s, CLOSE], state.account[EQUITY])
+    if np.isfinite(weight):
+        return weight
+    return np.inf if strength > 0.0 else -np.inf
+
+
+@compiled(**INLINED)
+def _split_into_legs(state: State, row: Row, s: int, weight: float, held: float) -> None:
+    """Wanted units = weight x equity / close; an impossible size is infinite, which the guard refuses."""
+    if weight == 0.0:
+        state.orders[REDUCE, s] = abs(held)
+        return
+    equity = state.account[EQUITY]
+    close = row.ohlcv[s, CLOSE]
+    # A reduction needs a price too, and no rule may cut it: take the mark where there is no close.
+    price = close if np.isfinite(close) or held == 0.0 else state.positions[MARK, s]
+    wanted = abs(weight) * equity / price
+    if not (equity > 0.0 and price > 0.0 and np.isfinite(wanted)):
+        wanted = np.inf
+    if held * weight < 0.0:
+        state.orders[REDUCE, s] = abs(held)
+        state.orders[INCREASE, s] = wanted
+    elif wanted > abs(held):
+        state.orders[INCREASE, s] = wanted - abs(held)
+    else:
+        state.orders[REDUCE, s] = abs(held) - wanted

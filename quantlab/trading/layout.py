@@ -1,0 +1,185 @@
+"""The account as explicit arrays: which row holds what, and the compiled types they travel in.
+
+Compiled code takes named tuples of arrays. What a simulation may write is in :class:`State` and
+:class:`Records`; everything else arrives in arrays whose type is read-only, so that a rule that
+would write to the market or a policy that would edit the ledger does not compile.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal, NamedTuple
+
+import numba
+from numba import types
+
+from quantlab.core.results import EVENT_DTYPE, ORDER_DTYPE
+
+#: Rows of ``State.positions`` (N_POSITION_ROWS, S).
+UNITS = 0  # signed
+ENTRY = 1  # average entry price, 0 when flat
+BARS_HELD = 2  # closes since the opening bar, whose own close is 1
+STOPPED = 3  # 1 when a stop filled in this bar
+MARK = 4  # last finite close since the position was opened
+STOP_LEVEL = 5  # price, NaN when there is none
+TAKE_LEVEL = 6
+CAPPED = 7  # units filled in this bar under the participation cap
+N_POSITION_ROWS = 8
+
+#: Rows of ``State.orders`` (N_ORDER_ROWS, S): what was decided at the last close. Both legs of a
+#: symbol that is not in ``State.active`` are 0.
+REDUCE = 0  # units to take off the holding, >= 0
+INCREASE = 1  # units to add on SIDE, >= 0
+SIDE = 2  # -1 or +1, the sign of the target
+WEIGHT = 3  # the target itself
+STOP_DISTANCE = 4
+TAKE_DISTANCE = 5
+REASON = 6  # OrderReason of the reducing leg
+CLOSING = 7  # 1 + OrderReason of a close that stays wanted until flat, else 0
+SLOT = 8  # scratch of the position limit: 1 when this entry got a free slot
+N_ORDER_ROWS = 9
+
+#: Rows of ``State.intents`` (N_INTENT_ROWS, S), the policy's output.
+N_INTENT_ROWS = 5
+
+#: Slots of ``State.account``.
+CASH = 0
+EQUITY = 1
+GROSS = 2
+FUNDING = 3  # paid in this bar
+LIQUIDATION_FEE = 4  # paid in this bar
+DAY_START_EQUITY = 5
+HIGH_WATER_MARK = 6
+DAILY_HALT = 7  # 1 until the next UTC day
+BREAKER_HALT = 8  # 1 until reset by hand
+N_ACCOUNT_SLOTS = 9
+
+#: Slots of ``State.counters``.
+BAR = 0  # index of the bar being worked on
+DAY = 1  # its UTC day number
+N_HELD = 2  # entries of State.held
+N_ACTIVE = 3  # entries of State.active
+NEXT_ORDER_ID = 4
+N_ORDERS = 5  # records in the buffer
+N_EVENTS = 6
+MISSING_FUNDING = 7  # held (bar, symbol) cells whose stamp carried no rate
+STALE_MARKS = 8  # held (bar, symbol) cells without a close
+N_COUNTERS = 9
+
+#: Most records that one bar can write: a reducing leg, an increasing leg, an exit and a
+#: liquidation per symbol; and one event of each kind.
+ORDERS_PER_SYMBOL = 4
+EVENTS_PER_BAR = 3
+
+
+#: How the parts of the bar step are compiled: into their caller, without reference counts (they
+#: were most of the loop's cost), and without wrappers for Python, which take longer to compile
+#: than the parts themselves.
+INLINED: dict[str, Any] = {
+    "forceinline": True,
+    "_nrt": False,
+    "no_cpython_wrapper": True,
+    "no_cfunc_wrapper": True,
+}
+
+
+class State(NamedTuple):
+    """Everything that a simulated account remembers from one bar to the next."""
+
+    positions: Any  #: float64 (N_POSITION_ROWS, S)
+    seen: Any  #: the same memory, read-only: what a policy is shown
+    orders: Any  #: float64 (N_ORDER_ROWS, S)
+    intents: Any  #: float64 (N_INTENT_ROWS, S), scratch
+    memory: Any  #: float64 (K, S), the policy's own
+    account: Any  #: float64 (N_ACCOUNT_SLOTS,)
+    counters: Any  #: int64 (N_COUNTERS,)
+    cuts: Any  #: int64 (len(CUT_RULES),)
+    held: Any  #: int64 (S,), symbols that held units after the last fills, ascending
+    active: Any  #: int64 (S,), symbols with a leg to fill, ascending
+
+
+class Rules(NamedTuple):
+    """What does not change during a run; ``off`` is NaN for a limit on equity, +inf for the others."""
+
+    tick: Any  #: float64 (S,), USD
+    lot: Any  #: float64 (S,), units
+    min_notional: Any  #: float64 (S,), USD
+    maintenance: Any  #: float64 (S,), fraction of notional
+    maker_fee: Any  #: float64 (S,), fraction of notional
+    taker_fee: Any  #: float64 (S,)
+    slippage: float  #: fraction of price
+    participation: float  #: fraction of a bar's volume
+    liquidation_fee: float  #: fraction of notional
+    daily_loss_limit: float
+    daily_flatten: bool
+    breaker: float
+    max_positions: float
+    max_weight: float
+    max_gross_leverage: float
+    rollout: float
+    policy: Any  #: float64 (P,), parameters of the policy's step
+    sizer: Any  #: float64 (Q,), parameters of the sizer
+
+
+class Row(NamedTuple):
+    """One bar of the market with one row of signal; read-only."""
+
+    open_time_ms: int
+    ohlcv: Any  #: float64 (S, 5)
+    state: Any  #: uint8 (S,)
+    funding: Any  #: float64 (K, S), the rates that fall into this bar; K is mostly 0
+    side: Any  #: int8 (S,)
+    proba: Any  #: float64 (S, 3)
+    confidence: Any  #: float64 (S,)
+    consensus: Any  #: float64 (S,)
+    atr: Any  #: float64 (S,)
+    target: Any  #: float64 (S,), or empty when the signal brings none
+    stop_distance: Any  #: float64 (S,), or empty
+    take_distance: Any  #: float64 (S,), or empty
+
+
+class Records(NamedTuple):
+    """Buffers for what happened; their owner checks the capacity before every bar."""
+
+    orders: Any  #: ORDER_DTYPE (C,)
+    reasons: Any  #: int8 (C,)
+    over_participation: Any  #: bool (C,)
+    events: Any  #: EVENT_DTYPE (D,)
+
+
+def read_only_array(dtype: Any, ndim: int, layout: Literal["C", "A"] = "C") -> Any:
+    """Compiled type of an array that cannot be written through."""
+    return types.Array(dtype, ndim, layout, readonly=True)
+
+
+def writable_array(dtype: Any, ndim: int) -> Any:
+    """Compiled type of a C-contiguous array."""
+    return types.Array(dtype, ndim, "C")
+
+
+def tuple_type(kind: type, *fields: Any) -> Any:
+    """Compiled type of a named tuple; numba writes it differently when all fields are of one type."""
+    return types.BaseTuple.from_types(fields, kind)  # type: ignore[no-untyped-call]
+
+
+_F1_IN, _F2_IN = read_only_array(types.float64, 1), read_only_array(types.float64, 2)
+_F1, _F2, _I1 = writable_array(types.float64, 1), writable_array(types.float64, 2), writable_array(types.int64, 1)
+
+STATE_TYPE = tuple_type(State, _F2, _F2_IN, _F2, _F2, _F2, _F1, _I1, _I1, _I1, _I1)
+RULES_TYPE = tuple_type(Rules, *[_F1_IN] * 6, *[types.float64] * 4, types.boolean, *[types.float64] * 5, *[_F1_IN] * 2)
+ROW_TYPE = tuple_type(
+    Row,
+    types.int64,
+    _F2_IN,
+    read_only_array(types.uint8, 1),
+    _F2_IN,
+    read_only_array(types.int8, 1),
+    _F2_IN,
+    *[_F1_IN] * 6,
+)
+RECORDS_TYPE = tuple_type(
+    Records,
+    writable_array(numba.from_dtype(ORDER_DTYPE), 1),
+    writable_array(types.int8, 1),
+    writable_array(types.boolean, 1),
+    writable_array(numba.from_dtype(EVENT_DTYPE), 1),
+)

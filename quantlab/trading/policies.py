@@ -1,0 +1,244 @@
+"""What to hold: the compiled signature of a decision, and the policies that ship.
+
+A policy is a frozen dataclass whose ``step`` is a compiled function of the signature :data:`STEP`::
+
+    step(params, memory, market, account, intents) -> None
+
+It runs once per bar, at the close, for all symbols. It reads `params`, `market` and `account`
+(read-only by type: a policy that writes to them does not compile) and writes `memory` and
+`intents`. Everything that may vary is in ``params()``, so that another value never recompiles.
+"""
+
+# ruff: noqa: ARG001 - a function of a fixed signature keeps its arguments, used or not
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import cache
+from typing import Any, NamedTuple
+
+import numpy as np
+from numba import types
+
+from quantlab.core.compiled import compiled
+from quantlab.core.results import OrderReason
+from quantlab.core.types import BarState, Float64Array, check_range
+from quantlab.trading.layout import read_only_array, tuple_type, writable_array
+
+
+class Market(NamedTuple):
+    """What is known at the close; read-only, every array (S,) but `proba`."""
+
+    side: Any  #: int8, -1 SELL, 0 HOLD, +1 BUY
+    proba: Any  #: float64 (S, 3)
+    confidence: Any  #: float64
+    consensus: Any  #: float64
+    atr: Any  #: float64, USD; NaN in warm-up
+    target: Any  #: float64, brought by the user; empty when the signal brings none
+    stop_distance: Any  #: float64, likewise
+    take_distance: Any  #: float64, likewise
+    close: Any  #: float64, USD; NaN where the bar is absent
+    state: Any  #: uint8, BarState
+
+
+class Account(NamedTuple):
+    """The account after this bar's fills; read-only, every array float64 (S,)."""
+
+    units: Any  #: signed
+    entry: Any  #: average entry price, 0 when flat
+    bars_held: Any  #: closes since the opening bar, whose own close is 1
+    stopped: Any  #: 1 where a stop filled in this bar
+    equity: float  #: USD
+    halted: bool  #: increases will be refused
+
+
+class Intents(NamedTuple):
+    """What a policy wants; every array float64 (S,). All start as NaN, `reason` as 0."""
+
+    target: Any  #: signed weight of equity, 0 = close, NaN = keep
+    strength: Any  #: or a signed strength, which the sizer turns into a weight; NaN = none
+    stop_distance: Any  #: USD from the fill, +inf = deliberately none; NaN blocks the increase
+    take_distance: Any  #: likewise
+    reason: Any  #: OrderReason.TIME_EXIT marks a close as one; anything else is SIGNAL
+
+
+_ROW = read_only_array(types.float64, 1)
+_INTENT = writable_array(types.float64, 1)
+
+MARKET_TYPE = tuple_type(
+    Market,
+    read_only_array(types.int8, 1),
+    read_only_array(types.float64, 2),
+    *[_ROW] * 6,
+    read_only_array(types.float64, 1, "A"),
+    read_only_array(types.uint8, 1),
+)
+ACCOUNT_TYPE = tuple_type(Account, *[_ROW] * 4, types.float64, types.boolean)
+INTENTS_TYPE = tuple_type(Intents, *[_INTENT] * 5)
+
+#: The signature of every policy's step.
+STEP = types.void(_ROW, writable_array(types.float64, 2), MARKET_TYPE, ACCOUNT_TYPE, INTENTS_TYPE)
+
+TIME_EXIT = int(OrderReason.TIME_EXIT)
+TRADED = int(BarState.TRADED)
+
+
+@cache
+def compiled_step(function: Any) -> Any:
+    """Compile a policy's function for ``STEP`` at first use; later calls return the same object."""
+    return compiled(signature=STEP)(function)
+
+
+def _multiple(name: str, value: float | None) -> float:
+    """A positive number, or +inf for None."""
+    if value is None:
+        return math.inf
+    check_range(name, value, low=1e-6)
+    return float(value)
+
+
+def _ensemble_threshold(
+    params: Float64Array, memory: Float64Array, market: Market, account: Account, intents: Intents
+) -> None:
+    stop_atr, take_profit_atr, horizon, rebalance = params[0], params[1], params[2], params[3] != 0.0
+    for s in range(len(market.side)):
+        side, held = float(market.side[s]), account.units[s]
+        if held == 0.0:
+            enter = side != 0.0 and account.stopped[s] == 0.0
+        else:
+            enter = side * held < 0.0
+            if not enter and account.bars_held[s] >= horizon:
+                intents.target[s] = 0.0
+                intents.reason[s] = TIME_EXIT
+                continue
+            enter = enter or (rebalance and side != 0.0)
+        if enter:
+            intents.strength[s] = side
+            intents.stop_distance[s] = stop_atr * market.atr[s]
+            intents.take_distance[s] = take_profit_atr * market.atr[s]
+
+
+@dataclass(frozen=True)
+class EnsembleThreshold:
+    """Open or flip on BUY and SELL, keep on HOLD; leave by stop, take-profit or after `horizon` bars.
+
+    The thresholds on confidence and consensus belong to the ensemble and are already in the
+    signal's side. A flip at the horizon goes before the time exit, since it leaves the position
+    too. There is no entry, on either side, at the close of the bar that stopped the symbol.
+
+    Parameters
+    ----------
+    stop_atr, take_profit_atr : float or None
+        Distances from the entry in multiples of ATR; None = none.
+    horizon : int or None
+        Closes after which a position is left, the *label's* horizon; None = never.
+    rebalance : bool
+        Size again at every BUY and SELL, not only on an open or a flip.
+
+    Raises
+    ------
+    ConfigError
+        If a multiple or the horizon is not positive.
+    """
+
+    stop_atr: float | None
+    take_profit_atr: float | None
+    horizon: int | None
+    rebalance: bool
+
+    def __post_init__(self) -> None:
+        self.params()
+
+    @property
+    def step(self) -> Any:
+        return compiled_step(_ensemble_threshold)
+
+    def params(self) -> Float64Array:
+        if self.horizon is not None:
+            check_range("policy.horizon", self.horizon, low=1)
+        return np.array(
+            [
+                _multiple("policy.stop_atr", self.stop_atr),
+                _multiple("policy.take_profit_atr", self.take_profit_atr),
+                math.inf if self.horizon is None else float(self.horizon),
+                float(self.rebalance),
+            ]
+        )
+
+    def begin(self, n_symbols: int) -> Float64Array:
+        return np.zeros((0, n_symbols))
+
+
+def _buy_and_hold(
+    params: Float64Array, memory: Float64Array, market: Market, account: Account, intents: Intents
+) -> None:
+    bought = memory[0]
+    for s in range(len(market.side)):
+        if account.units[s] != 0.0:
+            bought[s] = 1.0
+        elif bought[s] == 0.0 and market.state[s] == TRADED and not np.isnan(market.atr[s]):
+            intents.strength[s] = 1.0
+            intents.stop_distance[s] = np.inf
+            intents.take_distance[s] = np.inf
+
+
+@dataclass(frozen=True)
+class BuyAndHold:
+    """Buy every symbol once, as soon as its ATR is known, and keep it: the benchmark.
+
+    It starts where the strategies beside it may start. What was liquidated is not bought again.
+    """
+
+    @property
+    def step(self) -> Any:
+        return compiled_step(_buy_and_hold)
+
+    def params(self) -> Float64Array:
+        return np.zeros(0)
+
+    def begin(self, n_symbols: int) -> Float64Array:
+        """float64 (1, S): 1 where a position was seen."""
+        return np.zeros((1, n_symbols))
+
+
+def _from_signals(
+    params: Float64Array, memory: Float64Array, market: Market, account: Account, intents: Intents
+) -> None:
+    rebalance = params[0] != 0.0
+    brings_targets = len(market.target) > 0
+    for s in range(len(market.side)):
+        if brings_targets:
+            intents.target[s] = market.target[s]
+        else:
+            side, held = float(market.side[s]), account.units[s]
+            if side != 0.0 and (rebalance or side * held <= 0.0):
+                intents.strength[s] = side
+        intents.stop_distance[s] = market.stop_distance[s] if len(market.stop_distance) > 0 else np.inf
+        intents.take_distance[s] = market.take_distance[s] if len(market.take_distance) > 0 else np.inf
+
+
+@dataclass(frozen=True)
+class FromSignals:
+    """Do what the signal says, and nothing else.
+
+    Target weights are followed where the signal brings them; otherwise BUY and SELL open or flip
+    and HOLD keeps. Stops and take-profits are those that the signal brings, or none.
+
+    Parameters
+    ----------
+    rebalance : bool
+        Without targets: size again at every BUY and SELL, not only on an open or a flip.
+    """
+
+    rebalance: bool
+
+    @property
+    def step(self) -> Any:
+        return compiled_step(_from_signals)
+
+    def params(self) -> Float64Array:
+        return np.array([float(self.rebalance)])
+
+    def begin(self, n_symbols: int) -> Float64Array:
+        return np.zeros((0, n_symbols))

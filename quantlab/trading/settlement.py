@@ -1,0 +1,212 @@
+"""What the market does to the account inside one bar: orders, stops, take-profits, liquidation."""
+
+# mypy: disable-error-code="no-any-return"
+# Elements of arrays are Any to mypy; the compiler checks their types.
+
+from __future__ import annotations
+
+from quantlab.core.compiled import compiled
+from quantlab.core.results import CUT_RULES, OrderReason, RiskEvent
+from quantlab.core.types import HIGH, LOW, OPEN, VOLUME
+from quantlab.trading.layout import (
+    BARS_HELD,
+    CAPPED,
+    CASH,
+    GROSS,
+    INCREASE,
+    INLINED,
+    LIQUIDATION_FEE,
+    MARK,
+    N_ACTIVE,
+    N_HELD,
+    N_ORDERS,
+    REASON,
+    REDUCE,
+    SIDE,
+    STOP_DISTANCE,
+    STOP_LEVEL,
+    STOPPED,
+    TAKE_DISTANCE,
+    TAKE_LEVEL,
+    UNITS,
+    Records,
+    Row,
+    Rules,
+    State,
+)
+from quantlab.trading.ledger import book, list_held, maker_fee, record_event, sum_equity, taker_fee
+from quantlab.trading.matching import (
+    budget,
+    fill_price,
+    has_volume,
+    stop_level,
+    stop_touched,
+    take_level,
+    take_passed,
+)
+
+NO_VOLUME = CUT_RULES.index("no_volume")
+PARTICIPATION = CUT_RULES.index("participation")
+SIGNAL_REASON = int(OrderReason.SIGNAL)
+STOP_REASON = int(OrderReason.STOP)
+TAKE_PROFIT_REASON = int(OrderReason.TAKE_PROFIT)
+LIQUIDATION_REASON = int(OrderReason.LIQUIDATION)
+LIQUIDATION_EVENT = int(RiskEvent.LIQUIDATION)
+
+
+@compiled(**INLINED)
+def _remaining(state: State, rules: Rules, row: Row, s: int) -> float:
+    """Units of symbol `s` that capped fills may still take in this bar."""
+    return budget(rules.participation, row.ohlcv[s, VOLUME], state.positions[CAPPED, s], rules.lot[s])
+
+
+@compiled(**INLINED)
+def _fill_capped(state: State, records: Records, rules: Rules, row: Row, s: int, units: float, reason: int) -> float:
+    """Fill up to `units` (signed) at the open; return the units left unfilled, >= 0.
+
+    A leg that does not fill wholly counts once, under the rule that stopped it.
+    """
+    wanted = abs(units)
+    if not has_volume(row.ohlcv[s, VOLUME], row.ohlcv[s, OPEN]):
+        state.cuts[NO_VOLUME] += 1
+        return wanted
+    filled = min(wanted, _remaining(state, rules, row, s))
+    if filled < wanted:
+        state.cuts[PARTICIPATION] += 1
+    if filled > 0.0:
+        signed = filled if units > 0.0 else -filled
+        price = fill_price(signed, row.ohlcv[s, OPEN], rules.slippage, rules.tick[s])
+        book(state, records, s, signed, price, taker_fee(rules, s, signed, price), reason)
+        state.positions[CAPPED, s] += filled
+    return wanted - filled
+
+
+@compiled(**INLINED)
+def fill_orders(state: State, records: Records, rules: Rules, row: Row) -> None:
+    """Fill what was decided at the last close: reducing legs of all symbols, then increasing ones.
+
+    The opening leg of a flip is dropped, and counted like its closing leg, unless that one filled
+    completely. Only the fill that takes a position from zero sets its stop and take-profit.
+    """
+    orders, positions = state.orders, state.positions
+    n = state.counters[N_ACTIVE]
+    if n == 0:
+        return
+    for i in range(n):
+        s = state.active[i]
+        if orders[REDUCE, s] > 0.0:
+            units = -orders[REDUCE, s] if positions[UNITS, s] > 0.0 else orders[REDUCE, s]
+            orders[REDUCE, s] = _fill_capped(state, records, rules, row, s, units, int(orders[REASON, s]))
+    for i in range(n):
+        s = state.active[i]
+        if orders[INCREASE, s] == 0.0:
+            continue
+        if orders[REDUCE, s] > 0.0:
+            traded = has_volume(row.ohlcv[s, VOLUME], row.ohlcv[s, OPEN])
+            state.cuts[PARTICIPATION if traded else NO_VOLUME] += 1
+            continue
+        opening = positions[UNITS, s] == 0.0
+        side = orders[SIDE, s]
+        _fill_capped(state, records, rules, row, s, side * orders[INCREASE, s], SIGNAL_REASON)
+        if opening and positions[UNITS, s] != 0.0:
+            price = records.orders[state.counters[N_ORDERS] - 1]["price"]
+            positions[BARS_HELD, s] = 0.0
+            positions[STOP_LEVEL, s] = stop_level(side, price, orders[STOP_DISTANCE, s], rules.tick[s])
+            positions[TAKE_LEVEL, s] = take_level(side, price, orders[TAKE_DISTANCE, s], rules.tick[s])
+    for i in range(n):
+        orders[REDUCE, state.active[i]] = 0.0
+        orders[INCREASE, state.active[i]] = 0.0
+    list_held(state)
+
+
+@compiled(**INLINED)
+def protect(state: State, records: Records, rules: Rules, row: Row) -> None:
+    """Stops, then take-profits, symbol by symbol; when one bar reaches both levels, the stop."""
+    positions = state.positions
+    for i in range(state.counters[N_HELD]):
+        s = state.held[i]
+        units = positions[UNITS, s]
+        open_price = row.ohlcv[s, OPEN]
+        if units == 0.0 or not has_volume(row.ohlcv[s, VOLUME], open_price):
+            continue
+        low, high = row.ohlcv[s, LOW], row.ohlcv[s, HIGH]
+        if stop_touched(units, low, high, positions[STOP_LEVEL, s]):
+            _fill_stop(state, records, rules, row, s, units)
+        elif take_passed(units, low, high, positions[TAKE_LEVEL, s]):
+            _fill_take_profit(state, records, rules, row, s, units)
+
+
+@compiled(**INLINED)
+def _fill_stop(state: State, records: Records, rules: Rules, row: Row, s: int, units: float) -> None:
+    """The whole position at the stop, or at the open beyond it: uncapped, slipped, as a taker."""
+    level, open_price = state.positions[STOP_LEVEL, s], row.ohlcv[s, OPEN]
+    reached = min(open_price, level) if units > 0.0 else max(open_price, level)
+    price = fill_price(-units, reached, rules.slippage, rules.tick[s])
+    above_budget = abs(units) > _remaining(state, rules, row, s)
+    book(state, records, s, -units, price, taker_fee(rules, s, units, price), STOP_REASON)
+    records.over_participation[state.counters[N_ORDERS] - 1] = above_budget
+    state.positions[STOPPED, s] = 1.0
+
+
+@compiled(**INLINED)
+def _fill_take_profit(state: State, records: Records, rules: Rules, row: Row, s: int, units: float) -> None:
+    """A resting limit: at the level, or at the open beyond it; capped, as a maker; the rest keeps resting."""
+    level, open_price = state.positions[TAKE_LEVEL, s], row.ohlcv[s, OPEN]
+    filled = min(abs(units), _remaining(state, rules, row, s))
+    if filled < abs(units):
+        state.cuts[PARTICIPATION] += 1
+    if filled > 0.0:
+        signed = -filled if units > 0.0 else filled
+        reached = max(open_price, level) if units > 0.0 else min(open_price, level)
+        price = fill_price(signed, reached, 0.0, rules.tick[s])
+        book(state, records, s, signed, price, maker_fee(rules, s, signed, price), TAKE_PROFIT_REASON)
+        state.positions[CAPPED, s] += filled
+
+
+@compiled(**INLINED)
+def _adverse_extreme(state: State, row: Row, s: int) -> float:
+    """Low for a long, high for a short, the mark in a bar without volume."""
+    if not has_volume(row.ohlcv[s, VOLUME], row.ohlcv[s, OPEN]):
+        return state.positions[MARK, s]
+    return row.ohlcv[s, LOW] if state.positions[UNITS, s] > 0.0 else row.ohlcv[s, HIGH]
+
+
+@compiled(**INLINED)
+def liquidate(state: State, records: Records, rules: Rules, row: Row) -> None:
+    """Close the whole book at its adverse extremes if it falls below the maintenance margin there.
+
+    The liquidation fee on the notional replaces the taker fee and is booked apart: the order
+    records carry fee 0.
+    """
+    state.account[LIQUIDATION_FEE] = 0.0
+    if state.account[GROSS] == 0.0:
+        return
+    value, maintenance = state.account[CASH], 0.0
+    for i in range(state.counters[N_HELD]):
+        s = state.held[i]
+        units = state.positions[UNITS, s]
+        if units != 0.0:
+            extreme = _adverse_extreme(state, row, s)
+            value += units * extreme
+            maintenance += rules.maintenance[s] * abs(units) * extreme
+    if not value < maintenance:
+        return
+    record_event(state, records, LIQUIDATION_EVENT, value, maintenance)
+    for i in range(state.counters[N_HELD]):
+        s = state.held[i]
+        units = state.positions[UNITS, s]
+        if units != 0.0:
+            price = fill_price(-units, _adverse_extreme(state, row, s), 0.0, rules.tick[s])
+            book(state, records, s, -units, price, 0.0, LIQUIDATION_REASON)
+            fee = abs(units) * price * rules.liquidation_fee
+            state.account[CASH] -= fee
+            state.account[LIQUIDATION_FEE] += fee
+    sum_equity(state)
+
+
+@compiled(**INLINED)
+def clear_bar(state: State) -> None:
+    """Forget what belonged to the last bar only."""
+    for s in range(state.positions.shape[1]):
+        state.positions[STOPPED, s] = 0.0
+        state.positions[CAPPED, s] = 0.0

@@ -1,0 +1,203 @@
+"""Signal sources that need no learning: a moving-average crossing, and chance.
+
+Both compute a row from past bars alone, by the same code in a batch and in a stream, so that the
+two agree bit for bit. Neither speaks where the ATR is unknown: nothing trades in warm-up.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import deque
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from quantlab.core.compiled import compiled
+from quantlab.core.errors import ConfigError
+from quantlab.core.fingerprint import fingerprint
+from quantlab.core.indicators import average_true_range
+from quantlab.core.ports import FeatureSource, FeatureStream
+from quantlab.core.types import Bars, Features, Float64Array, Int8Array, Signal, check_range
+
+
+def _speak(side: Int8Array, bars: Bars, features: Features) -> Signal:
+    """A signal that is sure of its side, and silent where the ATR is unknown."""
+    atr = average_true_range(bars, features)
+    speaks = np.isfinite(atr)
+    side = np.where(speaks, side, 0).astype(np.int8)
+    proba = np.full((*side.shape, 3), np.nan)
+    proba[speaks] = np.eye(3)[side[speaks] + 1]
+    sure = np.where(speaks, 1.0, np.nan)
+    return Signal(
+        side=side,
+        proba=proba,
+        confidence=sure,
+        consensus=sure.copy(),
+        live_members=speaks.astype(np.int8),
+        atr=atr,
+    )
+
+
+@compiled(_nrt=False)
+def _mean_crossing(closes: Float64Array, fast: int, slow: int, side: Any) -> None:
+    """Side of the rows ``slow - 1 ..`` of closes (N, S) into `side` (N - slow + 1, S).
+
+    Every window is summed anew from its oldest bar: a running sum would carry rounding from the
+    distant past, and would differ between a batch and a stream.
+    """
+    n_bars, n_symbols = closes.shape
+    for t in range(slow - 1, n_bars):
+        for s in range(n_symbols):
+            older = 0.0
+            for k in range(t - slow + 1, t - fast + 1):
+                older += closes[k, s]
+            recent = 0.0
+            for k in range(t - fast + 1, t + 1):
+                recent += closes[k, s]
+            gap = recent / fast - (older + recent) / slow
+            side[t - slow + 1, s] = 1 if gap > 0.0 else (-1 if gap < 0.0 else 0)
+
+
+def _sides(closes: Float64Array, fast: int, slow: int) -> Int8Array:
+    """int8, one row for each window of `slow` closes; 0 on a tie and wherever a close is missing."""
+    side = np.zeros((len(closes) - slow + 1, closes.shape[1]), np.int8)
+    _mean_crossing(np.ascontiguousarray(closes), fast, slow, side)
+    return side
+
+
+@dataclass(frozen=True)
+class MovingAverageSignal:
+    """BUY while the fast mean of closes is above the slow one, SELL while it is below.
+
+    Parameters
+    ----------
+    features : FeatureSource
+        For the ATR.
+    fast, slow : int
+        Bars; ``1 <= fast < slow``.
+
+    Raises
+    ------
+    ConfigError
+        If the windows are not so.
+    """
+
+    features: FeatureSource
+    fast: int
+    slow: int
+
+    def __post_init__(self) -> None:
+        check_range("signal.fast", self.fast, low=1)
+        if not self.fast < self.slow:
+            raise ConfigError(
+                "signal.fast < signal.slow", found=f"{self.fast} and {self.slow}", mend="set a longer slow window"
+            )
+
+    @property
+    def fingerprint(self) -> str:
+        return fingerprint("MovingAverageSignal", self.features.fingerprint, self.fast, self.slow)
+
+    def signal(self, bars: Bars) -> Signal:
+        """Signal of a whole history."""
+        side = np.zeros((bars.n_bars, bars.n_symbols), np.int8)
+        if bars.n_bars >= self.slow:
+            side[self.slow - 1 :] = _sides(bars.close, self.fast, self.slow)
+        return _speak(side, bars, self.features.transform(bars))
+
+    def stream(self, symbols: tuple[str, ...], interval_ms: int) -> _MovingAverageStream:
+        """The same, one bar at a time."""
+        return _MovingAverageStream(
+            self.features.stream(symbols, interval_ms), self.fast, self.slow, deque(maxlen=self.slow)
+        )
+
+
+@dataclass
+class _MovingAverageStream:
+    features: FeatureStream
+    fast: int
+    slow: int
+    closes: deque[Float64Array]
+
+    def update(self, bar: Bars) -> Signal:
+        self.closes.append(bar.close[0].copy())
+        side = np.zeros((1, bar.n_symbols), np.int8)
+        if len(self.closes) == self.slow:
+            side = _sides(np.stack(self.closes), self.fast, self.slow)
+        return _speak(side, bar, self.features.update(bar))
+
+
+@dataclass(frozen=True)
+class RandomSignal:
+    """A fair coin: the benchmark with a chosen turnover.
+
+    Each (bar, symbol) draws from a hash of the seed, the symbol's name and the bar's absolute
+    index, so that a draw depends neither on where the history begins nor on the other symbols.
+
+    Parameters
+    ----------
+    features : FeatureSource
+        For the ATR.
+    seed : int
+        >= 0.
+    turnover : float
+        Expected share of bars that bring a BUY or a SELL, 0 .. 1; both are equally likely.
+
+    Raises
+    ------
+    ConfigError
+        If the seed or the turnover is out of its range.
+    """
+
+    features: FeatureSource
+    seed: int
+    turnover: float
+
+    def __post_init__(self) -> None:
+        check_range("signal.seed", self.seed, low=0, high=2**63 - 1)
+        check_range("signal.turnover", self.turnover, low=0.0, high=1.0)
+
+    @property
+    def fingerprint(self) -> str:
+        return fingerprint("RandomSignal", self.features.fingerprint, self.seed, float(self.turnover))
+
+    def signal(self, bars: Bars) -> Signal:
+        """Signal of a whole history."""
+        return _speak(self._draw(bars), bars, self.features.transform(bars))
+
+    def stream(self, symbols: tuple[str, ...], interval_ms: int) -> _RandomStream:
+        """The same, one bar at a time."""
+        return _RandomStream(self, self.features.stream(symbols, interval_ms))
+
+    def _draw(self, bars: Bars) -> Int8Array:
+        index = (bars.open_time_ms // bars.interval_ms).astype(np.uint64)
+        names = np.array([_name_key(self.seed, symbol) for symbol in bars.symbols], dtype=np.uint64)
+        uniform = _uniform(index[:, None] * np.uint64(_GOLDEN) + names[None, :])
+        buys, sells = uniform < self.turnover / 2.0, uniform >= 1.0 - self.turnover / 2.0
+        side: Int8Array = buys.astype(np.int8) - sells.astype(np.int8)
+        return side
+
+
+@dataclass
+class _RandomStream:
+    source: RandomSignal
+    features: FeatureStream
+
+    def update(self, bar: Bars) -> Signal:
+        return _speak(self.source._draw(bar), bar, self.features.update(bar))
+
+
+_GOLDEN = 0x9E3779B97F4A7C15
+
+
+def _name_key(seed: int, symbol: str) -> int:
+    return int.from_bytes(hashlib.sha256(f"{seed}:{symbol}".encode()).digest()[:8], "little")
+
+
+def _uniform(counter: Any) -> Float64Array:
+    """float64 in [0, 1) by the finaliser of splitmix64 (Steele, Lea, Flood 2014)."""
+    z = (counter ^ (counter >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    z = z ^ (z >> np.uint64(31))
+    uniform: Float64Array = (z >> np.uint64(11)).astype(np.float64) * 2.0**-53
+    return uniform

@@ -1,0 +1,57 @@
+"""The compiled cache is keyed by every compiled source, so an edit anywhere starts afresh."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from quantlab.core.compiled import compiled
+
+OUTER = (
+    "from quantlab.core.compiled import compiled\nfrom inner import f\n\n@compiled\ndef g(x):\n    return f(x) + 1.0\n"
+)
+INNER = "from quantlab.core.compiled import compiled\n\n@compiled\ndef f(x):\n    return x * {factor}\n"
+
+
+def test_refuses_fastmath() -> None:
+    with pytest.raises(TypeError, match="fastmath"):
+        compiled(lambda x: x, fastmath=True)
+
+
+def test_division_follows_numpy() -> None:
+    @compiled
+    def divide(a: float, b: float) -> float:
+        return a / b
+
+    assert divide(1.0, 0.0) == float("inf")
+
+
+def test_an_edit_of_an_inner_function_in_another_file_is_seen(tmp_path: Path, repository: Path) -> None:
+    """The trap that the decorator exists for: numba alone keeps running the old inner code."""
+    package = tmp_path / "copy" / "quantlab"
+    (package / "core").mkdir(parents=True)
+    (package / "__init__.py").write_text("")
+    (package / "core" / "__init__.py").write_text("")
+    source = repository / "quantlab" / "core" / "compiled.py"
+    (package / "core" / "compiled.py").write_text(source.read_text())
+    (package / "outer.py").write_text(OUTER.replace("inner", "quantlab.inner"))
+
+    def run(factor: float) -> str:
+        (package / "inner.py").write_text(INNER.format(factor=factor))
+        done = subprocess.run(
+            [sys.executable, "-c", "from quantlab.outer import g; print(g(10.0))"],
+            cwd=tmp_path / "copy",
+            env={**os.environ, "PYTHONPATH": str(tmp_path / "copy"), "QUANTLAB_CACHE_DIR": str(tmp_path / "cache")},
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        return done.stdout.strip()
+
+    assert run(2.0) == "21.0"
+    assert run(2.0) == "21.0"
+    assert run(3.0) == "31.0"

@@ -1,0 +1,268 @@
+"""The page: complete, offline, small, escaped."""
+
+from __future__ import annotations
+
+import base64
+import dataclasses
+import json
+import re
+from html.parser import HTMLParser
+
+import numpy as np
+import plotly.graph_objects as go
+import pytest
+
+from quantlab.core.errors import ContractError
+from quantlab.core.results import MemberReport, SignalReport
+from quantlab.evaluation import figures, heatmap
+from quantlab.evaluation.markup import Html, number, script_json, table, tag
+from quantlab.evaluation.reduce import MAX_POINTS
+from quantlab.evaluation.summary import summarise
+from quantlab.evaluation.tear_sheet import render
+from quantlab.evaluation.trades import round_trips
+
+VOID = {"meta", "link", "br", "hr", "img", "input", "base"}
+SIGNAL = SignalReport(
+    consensus_rate=0.6,
+    mean_confidence=0.37,
+    buy_share=None,
+    members={
+        "xgboost": MemberReport(0.53, 0.004, 1.08, 0.6, 0.1),
+        "silent": MemberReport(None, None, None, 0.4, None, {"auc": "no BUY or SELL rows"}),
+    },
+    reliability=((0.35, 0.34, 900), (0.4, 0.37, 120)),
+    evaluated_rows=1_234,
+    undefined={"buy_share": "no decisions"},
+)
+
+
+class Page(HTMLParser):
+    """Checks nesting, collects text, attributes and scripts."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.stack: list[str] = []
+        self.attributes: list[tuple[str, str, str]] = []
+        self.words: list[str] = []
+        self.scripts: list[str] = []
+        self.tags: list[str] = []
+        self.feed(page)
+        self.close()
+        assert self.stack == []
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append(tag)
+        self.attributes += [(tag, name, value or "") for name, value in attrs]
+        if tag not in VOID:
+            self.stack.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self.stack.pop() == tag
+
+    def handle_data(self, data):
+        target = self.scripts if self.stack and self.stack[-1] == "script" else self.words
+        if not self.stack or self.stack[-1] != "style":
+            target.append(data)
+
+    @property
+    def text(self) -> str:
+        return " ".join(self.words)
+
+    @property
+    def figures(self) -> dict:
+        return json.loads(self.scripts[0])
+
+
+@pytest.fixture(scope="module")
+def bars(random_bars):
+    return random_bars(1, n_bars=6_000, n_symbols=4)
+
+
+@pytest.fixture(scope="module")
+def page(report_of, bars) -> Page:
+    return Page(render(report_of(bars, signal=SIGNAL)))
+
+
+def test_every_part_is_there(page):
+    for words in (
+        "fabricated",
+        "Synthetic data",
+        "not enough data",
+        "Deflated Sharpe ratio",
+        "Equity and drawdown",
+        "Trades on the price",
+        "Beside the benchmarks",
+        "Buy and hold",
+        "xgboost",
+        "silent",
+        "no BUY or SELL rows",
+        "daily limit",
+        "breaker",
+        "max_positions",
+        "halted by the circuit breaker",
+        "S03",
+        "20250614T000000Z-abcdef01",
+        "A note.",
+        "seed: 1",
+    ):
+        assert words in page.text
+    identifiers = {value for _, name, value in page.attributes if name == "id"}
+    assert {"equity", "price", "symbol", "reliability", "theme", "figures"} <= identifiers
+
+
+def test_nothing_is_loaded_from_elsewhere(page):
+    assert not {"link", "img", "iframe", "base"} & set(page.tags)
+    loads = [
+        value for _, name, value in page.attributes if name in {"src", "href", "srcset", "action", "data", "poster"}
+    ]
+    assert loads == []
+    policy = next(value for _, name, value in page.attributes if name == "content" and "default-src" in value)
+    assert "default-src 'none'" in policy
+    assert "http" not in policy
+    assert "showSendToCloud: false" in page.scripts[-1]
+
+
+def test_plotly_is_there_once(page):
+    assert sum("plotly.js v" in script for script in page.scripts) == 1
+
+
+def traces(specification: dict) -> list[tuple[np.ndarray, np.ndarray]]:
+    def array(value):
+        return (
+            np.frombuffer(base64.b64decode(value["bdata"]), value["dtype"])
+            if isinstance(value, dict)
+            else np.array(value, float)
+        )
+
+    return [(array(trace["x"]), array(trace["y"])) for trace in specification["data"]]
+
+
+def test_lines_are_short_and_keep_their_extremes(page, report_of, bars):
+    report = report_of(bars, signal=SIGNAL)
+    assert bars.n_bars > 2 * MAX_POINTS
+    charts = [*page.figures["fixed"].values(), *page.figures["price"]]
+    for chart in charts:
+        go.Figure(chart)  # plotly validates
+        for x, y in traces(chart):
+            assert len(x) == len(y) <= MAX_POINTS
+    lived, evidence = traces(page.figures["fixed"]["equity"])[1:3]
+    for (x, y), run in ((lived, report.lived), (evidence, report.evidence)):
+        equity = run.simulation.equity
+        assert (y.max(), y.min(), y[-1]) == (equity.max(), equity.min(), equity[-1])
+        assert x[np.argmax(y)] == bars.close_time_ms[np.argmax(equity)]
+
+
+def test_price_charts_show_the_trades(report_of, bars):
+    trades = round_trips(report_of(bars).evidence.simulation, bars).records
+    chart = figures.specification(figures.price_figure(bars, 2, trades))
+    names = [trace["name"] for trace in chart["data"]]
+    assert names == ["Close", "Gain", "Loss", "Long", "Short", "Exit"]
+    mine = trades[trades["symbol"] == 2]
+    drawn = traces(chart)
+    assert len(drawn[3][0]) + len(drawn[4][0]) == len(mine)
+    assert set(drawn[5][1]) == set(mine["exit_price"][mine["closed"]])
+
+
+EVIL = "</script><script>alert(1)</script><img src=x onerror=alert(2)>\"'&"
+
+
+def test_every_string_is_escaped(report_of, random_bars):
+    bars = random_bars(1, n_bars=600, n_symbols=2)
+    bars = dataclasses.replace(bars, symbols=(EVIL, EVIL + "2"))
+    member = MemberReport(None, None, None, None, None, {EVIL: EVIL})
+    report = report_of(
+        bars,
+        experiment=EVIL,
+        data_label=EVIL,
+        stamps={EVIL: EVIL},
+        fingerprints={EVIL: EVIL},
+        notes=(EVIL,),
+        config_text=EVIL,
+        benchmarks={EVIL: np.full(bars.n_bars, 1.0)},
+        signal=dataclasses.replace(SIGNAL, members={EVIL: member}, undefined={EVIL: EVIL}),
+    )
+    evil_cuts = dataclasses.replace(report.evidence.simulation, cuts={EVIL: 3})
+    page = render(dataclasses.replace(report, evidence=dataclasses.replace(report.evidence, simulation=evil_cuts)))
+    parsed = Page(page)
+    assert "img" not in parsed.tags
+    assert parsed.tags.count("script") == 3
+    assert "alert(2)>" not in page.replace("alert(2)&gt;", "")
+    assert EVIL in parsed.text
+
+
+def test_quiet_runs_render(report_of, booked, random_bars, rule_of):
+    bars = random_bars(1, n_bars=50, n_symbols=1)
+    nothing = booked(bars, [])
+    summary = summarise(nothing, bars)
+    report = report_of(bars)
+    run = dataclasses.replace(report.evidence, simulation=nothing, summary=summary)
+    quiet = dataclasses.replace(
+        report,
+        evidence=run,
+        lived=run,
+        verdict=rule_of().judge(nothing, summary),
+        benchmarks={},
+        synthetic=False,
+        notes=(),
+    )
+    page = Page(render(quiet))
+    assert "No funding data" in page.text
+    assert "Nothing was traded." in page.text
+    assert "Synthetic data" not in page.text
+    assert "No position was open at the end." in page.text
+    assert "not learned" in page.text
+    assert not re.search(r"\bnan\b", page.text, re.IGNORECASE)
+
+
+def test_open_positions_are_listed_with_stale_marks(report_of, booked, bars_of):
+    close = np.full((60, 2), 100.0)
+    close[40:, 1] = np.nan
+    bars = bars_of(close)
+    held = booked(bars, [(2, 0, 2.0, 100.0, 0.0, 0), (3, 1, -1.0, 101.0, 0.0, 0)])
+    base = report_of(bars)
+    run = dataclasses.replace(base.evidence, simulation=held, summary=summarise(held, bars))
+    page = Page(render(dataclasses.replace(base, evidence=run)))
+    assert "stale" in page.text
+    assert "current" in page.text
+
+
+def test_runs_and_benchmarks_must_belong_to_the_bars(report_of, random_bars):
+    bars = random_bars(1, n_bars=300, n_symbols=2)
+    with pytest.raises(ContractError, match="benchmark 'short'"):
+        report_of(bars, benchmarks={"short": np.ones(3)})
+    with pytest.raises(ContractError, match="were simulated"):
+        dataclasses.replace(report_of(bars), bars=bars.rows(0, 200))
+
+
+def test_the_largest_page_stays_under_seven_megabytes(report_of, random_bars):
+    bars = random_bars(4, n_bars=26_208, n_symbols=14)
+    report = report_of(
+        bars, signal=SIGNAL, benchmarks={f"b{i}": np.random.default_rng(i).normal(1e4, 9, 26_208) for i in range(3)}
+    )
+    assert len(round_trips(report.evidence.simulation, bars).records) > 14 * figures.MAX_DRAWN_TRADES
+    assert len(render(report).encode()) <= 7_000_000
+
+
+def test_heat_map_by_day_and_by_month(booked, bars_of):
+    short = booked(bars_of(np.full((24 * 40, 1), 100.0)), [])
+    days = heatmap.returns_heat_map(dataclasses.replace(short, equity=np.repeat(1e4 * 1.01 ** np.arange(40), 24)))
+    assert days.count('class="cell gain"') == 39
+    assert days.count('class="cell flat"') == 1
+    assert "2025-03-17: +1.00 %" in days
+    long = booked(bars_of(np.full((450, 1), 100.0), interval_ms=86_400_000), [])
+    growth = dataclasses.replace(long, equity=1e4 * 0.999 ** np.arange(450))
+    months = heatmap.returns_heat_map(growth)
+    assert months.count("<i ") == 16  # March 2025 to June 2026
+    assert f"2025-04: {number(0.999**30 - 1, '+.2f', suffix=' %', scale=100.0)}" in months
+
+
+def test_markup():
+    assert tag("td", "<b>", class_='"') == '<td class="&quot;">&lt;b&gt;</td>'
+    assert tag("td", Html("<b>")) == "<td><b></td>"
+    assert number(-1_234.5) == "−1,234.50"
+    assert number(None) == "–"
+    assert "</" not in script_json({"a": "</script>"})
+    assert json.loads(script_json({"a": "</script>&"})) == {"a": "</script>&"}
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        script_json([float("nan")])
+    assert table(("a",), [], empty="None <here>.") == '<p class="empty">None &lt;here&gt;.</p>'

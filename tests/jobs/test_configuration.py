@@ -1,0 +1,90 @@
+"""Every yaml composes, and every node with a ``_target_`` can be constructed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from hydra import compose, initialize_config_dir
+from omegaconf import DictConfig, OmegaConf
+
+from quantlab.core.errors import ConfigError
+from quantlab.jobs.composition import build, check_keys, config_folder
+
+CONF = config_folder()
+EXPERIMENTS = sorted(path.stem for path in (CONF / "experiment").glob("*.yaml"))
+OPTIONS = sorted(
+    path.relative_to(CONF).with_suffix("").as_posix()
+    for path in CONF.rglob("*.yaml")
+    if path.parent != CONF and path.relative_to(CONF).parts[0] not in ("experiment", "debug", "job")
+)
+#: Values that only a user can give.
+GIVEN = {"data": ["data.root=folder"]}
+
+
+def composed(*overrides: str) -> DictConfig:
+    """The configuration as the command line would compose it."""
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        cfg = compose("config", list(overrides), return_hydra_config=True)
+    OmegaConf.set_struct(cfg, False)
+    cfg.experiment_name = cfg.hydra.runtime.choices.experiment
+    cfg.pop("hydra")
+    return cfg
+
+
+def targets(node: DictConfig) -> Iterator[DictConfig]:
+    """The outermost nodes below `node` that name something to construct."""
+    if "_target_" in node:
+        yield node
+        return
+    for key in node:
+        child = node._get_node(key)
+        if isinstance(child, DictConfig):
+            yield from targets(child)
+
+
+@pytest.mark.parametrize("experiment", EXPERIMENTS)
+@pytest.mark.parametrize("debug", ["null", "tiny"])
+def test_every_experiment_composes_and_constructs(experiment: str, debug: str) -> None:
+    cfg = composed(f"experiment={experiment}", f"debug={debug}")
+    check_keys(cfg)
+    OmegaConf.to_container(cfg, resolve=True, throw_on_missing=True)
+    built = [build(node) for node in targets(cfg)]
+    assert len(built) >= 10
+    assert callable(build(cfg.strategy))
+    assert hasattr(build(cfg.signal), "study") or hasattr(build(cfg.signal), "signal")
+
+
+@pytest.mark.parametrize("option", OPTIONS)
+def test_every_option_constructs(option: str) -> None:
+    group, _, name = option.rpartition("/")
+    if group == "learning/models":
+        cfg = composed(f"+learning/models@learning.members.{name}={name}")
+        node = cfg.learning.members[name]
+    else:
+        given = GIVEN.get(group, []) if name == "parquet" else []
+        cfg = composed(f"{group}={name}", *given)
+        node = OmegaConf.select(cfg, group.replace("/", "."))
+    assert build(node) is not None
+
+
+def test_every_yaml_is_reached() -> None:
+    """No option is left out by the patterns above."""
+    rest = {p.relative_to(CONF).as_posix() for p in CONF.rglob("*.yaml")} - {f"{o}.yaml" for o in OPTIONS}
+    assert {Path(p).parts[0] for p in rest} == {"config.yaml", "experiment", "debug", "job"}
+
+
+def test_unknown_keys_inside_a_node_are_refused_by_its_constructor() -> None:
+    cfg = composed("+trading.costs.slipage_bps=1")
+    with pytest.raises(ConfigError, match="slipage_bps"):
+        build(cfg.trading.costs)
+
+
+def test_the_barriers_reach_labels_and_policy_alike() -> None:
+    cfg = composed(
+        "experiment=ensemble_v2", "barriers.horizon=7", "barriers.stop_atr=0.9", "barriers.take_profit_atr=3"
+    )
+    labels, policy = build(cfg.learning.labels), build(cfg.trading.policy)
+    for name in ("horizon", "stop_atr", "take_profit_atr"):
+        assert getattr(labels, name) == getattr(policy, name) == cfg.barriers[name]
