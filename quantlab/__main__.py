@@ -7,6 +7,7 @@ sentence and exit code 2; set ``QUANTLAB_TRACEBACK=1`` to see where they came fr
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from collections.abc import Callable
 from functools import partial
@@ -52,6 +53,8 @@ def main() -> None:
     if {"-h", "--help"} & set(sys.argv[1:]):
         sys.stdout.write(help_text())
         return
+    # A terminated run cleans up after itself, as one that fails does.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     # Hydra then re-raises what it refuses instead of printing it and exiting with 1.
     os.environ["HYDRA_FULL_ERROR"] = "1"
     refusals: list[Refusal] = []

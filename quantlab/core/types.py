@@ -52,16 +52,27 @@ def read_only(array: Any, dtype: Any, shape: tuple[int | None, ...], name: str) 
     ContractError
         If `array` is not a C-contiguous array of that dtype and shape.
     """
-    want = f"{name} as a C-contiguous {np.dtype(dtype).name} array of shape {_shape_text(shape)}"
-    if not isinstance(array, np.ndarray):
-        raise ContractError(want, found=type(array).__name__, mend="pass a numpy array")
-    fits = array.ndim == len(shape) and all(w is None or w == g for w, g in zip(shape, array.shape, strict=True))
-    if array.dtype != np.dtype(dtype) or not fits or not array.flags.c_contiguous:
-        order = "" if array.flags.c_contiguous else ", not C-contiguous"
-        raise ContractError(want, found=f"{array.dtype.name} {array.shape}{order}", mend="convert it first")
-    view = array.view()
+    if not _fits(array, np.dtype(dtype), shape):
+        found = f"{array.dtype.name} {array.shape}" if isinstance(array, np.ndarray) else type(array).__name__
+        order = ", not C-contiguous" if isinstance(array, np.ndarray) and not array.flags.c_contiguous else ""
+        raise ContractError(
+            f"{name} as a C-contiguous {np.dtype(dtype).name} array of shape {_shape_text(shape)}",
+            found=found + order,
+            mend="convert it first",
+        )
+    view: NDArray[Any] = array.view()
     view.flags.writeable = False
     return view
+
+
+def _fits(array: Any, dtype: np.dtype[Any], shape: tuple[int | None, ...]) -> bool:
+    return (
+        isinstance(array, np.ndarray)
+        and array.dtype == dtype
+        and array.ndim == len(shape)
+        and all(want is None or want == got for want, got in zip(shape, array.shape, strict=True))
+        and bool(array.flags.c_contiguous)
+    )
 
 
 def _shape_text(shape: tuple[int | None, ...]) -> str:

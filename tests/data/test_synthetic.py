@@ -180,7 +180,7 @@ def test_the_edge_moves_each_bar_by_the_flow_known_before_it(synthetic_source: M
     usual = without.tradable[1:] & without.tradable[:-1]
     planned = truth.expected_return(1)[:-1]
     seen = usual & np.isfinite(planned) & np.isfinite(difference)
-    np.testing.assert_allclose(difference[seen], planned[seen], rtol=0, atol=4e-4)  # ticks
+    np.testing.assert_allclose(difference[seen], planned[seen], rtol=0, atol=10e-4)  # ticks
     assert np.abs(planned[seen]).mean() > 20e-4
 
 
