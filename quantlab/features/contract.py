@@ -6,7 +6,6 @@ and the fingerprint of the features it was fitted on, and refuses any others.
 
 from __future__ import annotations
 
-import dataclasses
 from dataclasses import dataclass
 from typing import Any
 
@@ -45,8 +44,8 @@ def positive_interval(interval_ms: int) -> int:
 
 
 def features_fingerprint(interval_ms: int, dtype: DTypeLike) -> str:
-    """sha256 (hex) over names, order, definitions, versions, windows, warm-up, dtype and bar interval."""
-    definitions = [dataclasses.astuple(spec) for spec in CATALOGUE]
+    """sha256 (hex) over names, order, versions and windows of the definitions, warm-up, dtype and bar interval."""
+    definitions = [(spec.name, spec.version, spec.windows) for spec in CATALOGUE]
     return fingerprint(definitions, WARMUP, output_dtype(dtype).name, positive_interval(interval_ms))
 
 

@@ -57,7 +57,8 @@ def compute(
     ContractError
         If a shape, a dtype or a time step is not as above.
     DataError
-        If a bar is neither absent nor sound (``0 < low <= open, close <= high``, ``volume >= 0``, all finite).
+        If a bar is neither absent nor sound (``0 < low <= open, close <= high``, ``volume >= 0``,
+        all of a size between 1e-100 and 1e100).
     ConfigError
         If `interval`, `dtype` or `threads` cannot be used.
 
@@ -91,7 +92,7 @@ def malformed_bar(bar: Float64Array, time: int, symbol: int | str) -> DataError:
     """The error for a bar that is neither absent nor sound."""
     values = ", ".join(f"{name} {value:g}" for name, value in zip("OHLCV", bar, strict=True))
     return DataError(
-        "bars with 0 < low <= open, close <= high, volume >= 0, all finite, or five NaN",
+        "bars with 0 < low <= open, close <= high < 1e100 and 0 <= volume < 1e100, or five NaN",
         found=f"{values} at {iso_utc(time)}, symbol {symbol}",
         mend="pass the data through the quality gate",
     )

@@ -51,7 +51,7 @@ class FeaturePipeline:
 
     @cached_property
     def fingerprint(self) -> str:
-        """sha256 over names, order, definitions, versions, windows, warm-up, dtype and interval."""
+        """sha256 over names, order, versions and windows of the definitions, warm-up, dtype and interval."""
         return features_fingerprint(self.interval_ms, np.float32)
 
     def transform(self, bars: Bars) -> Features:

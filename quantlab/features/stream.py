@@ -93,7 +93,7 @@ class FeatureStream:
             raise malformed_bar(bars[0, bad], time, self.symbols[bad])
         out = np.empty((1, count, COUNT), dtype=self.dtype)
         run(self._state, self._empty, time // self.interval, bars, 0, count, out)
-        self._last = time
+        self._last = int(time)
         row: NDArray[Any] = out[0]
         return row
 

@@ -42,5 +42,6 @@ def write_results(folder: RunFolder, document: dict[str, Any], result: Backtest)
 def close(console: Console, folder: RunFolder, judgement: Judgement) -> None:
     """The table, the verdict and where everything is."""
     console.print(summary_table({"evidence": judgement.evidence, "lived": judgement.lived}))
-    console.print(judgement.verdict.words, highlight=False)
-    console.print(f"run: {folder.final}", highlight=False, soft_wrap=True)
+    console.print(f"verdict: [bold]{judgement.verdict.verdict}[/]. {judgement.verdict.words}", highlight=False)
+    shown = folder.final / "report.html"
+    console.print(f"report: {shown}" if shown.is_file() else f"run: {folder.final}", highlight=False, soft_wrap=True)

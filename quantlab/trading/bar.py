@@ -170,7 +170,7 @@ def _split_into_legs(state: State, row: Row, s: int, weight: float, held: float)
     wanted = abs(weight) * equity / price
     if not (equity > 0.0 and price > 0.0 and np.isfinite(wanted)):
         wanted = np.inf
-    if held * weight < 0.0:
+    if held != 0.0 and (held > 0.0) != (weight > 0.0):
         state.orders[REDUCE, s] = abs(held)
         state.orders[INCREASE, s] = wanted
     elif wanted > abs(held):

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import math
+import statistics
 from pathlib import Path
 
 import hydra
@@ -13,6 +15,7 @@ from omegaconf import OmegaConf
 from quantlab.core.errors import ConfigError, ContractError
 from quantlab.core.files import to_json
 from quantlab.evaluation import verdict as verdicts
+from quantlab.evaluation.overfitting import expected_max_sharpe
 from quantlab.evaluation.verdict import Trials, VerdictRule
 
 
@@ -121,6 +124,8 @@ def test_trials_deflate(world, rule_of):
     assert many.numbers["psr"] == alone.numbers["psr"]
     assert many.numbers["pbo"] is not None
     assert "best of 2,000 trials" in more.words
+    spread = statistics.variance(trials_of(20).sharpe.tolist())
+    assert many.numbers["luck_sharpe"] == pytest.approx(expected_max_sharpe(20, spread) * math.sqrt(365))
 
 
 def test_many_trials_without_their_record_cannot_be_an_edge(world, rule_of):

@@ -116,3 +116,14 @@ def test_phase_of_the_blocks_comes_from_the_clock_not_from_the_first_row(ohlcv, 
     shift = 1
     late = compute(ohlcv[shift:], grid(BARS - shift, shift), INTERVAL)
     assert same_bits(late[WARMUP - 1 + shift :, 0], history[WARMUP - 1 + 2 * shift :, 0])
+
+
+def test_a_reset_leaves_no_trace_in_the_state(ohlcv, grid):
+    used, fresh = FeatureStream(SYMBOLS, INTERVAL), FeatureStream(SYMBOLS, INTERVAL)
+    times = grid(30, 50).tolist()
+    for row, time in enumerate(times[:-1], 50):
+        used.update(time, ohlcv[row])
+    absent = np.full((4, 5), np.nan)
+    for stream in (used, fresh):
+        stream.update(times[-1], absent)
+    assert used.state() == fresh.state()

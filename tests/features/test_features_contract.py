@@ -65,6 +65,8 @@ def test_fingerprint_is_of_everything_that_matters(monkeypatch):
     assert mine == PIPELINE.fingerprint == FeaturePipeline(INTERVAL, threads=2).fingerprint
     assert mine != features_fingerprint(60_000, np.float32)
     assert mine != features_fingerprint(INTERVAL, np.float64)
+    # Stored models refuse every other value: change it only together with a definition's version.
+    assert mine == "ec9eeba90aeab7e523efa3b36624adf9a8bffc03f068a55923bd6cfb5c20b5d3"
     monkeypatch.setattr("quantlab.features.contract.WARMUP", 1_024)
     assert mine != features_fingerprint(INTERVAL, np.float32)
 
@@ -110,6 +112,9 @@ BAD_CELLS = [
     (3, 0.0),
     (2, -1.0),
     (4, -1e-9),
+    (2, 1e-300),
+    (4, 1e-300),
+    (4, 1e300),
     (1, 2.4),  # high below close
     (2, 2.1),  # low above open
 ]

@@ -33,9 +33,8 @@ def test_sums_and_maxima(bars, start):
     for t, value in enumerate(values):
         p = (start + t) % bars
         assert phase.py_func(start + t, bars) == p
-        sums["block"][p], tops["block"][p] = value, value
-        slide_sum(sums, p)
-        slide_max(tops, p)
+        slide_sum(sums, p, tuple(value))
+        slide_max(tops, p, tuple(value))
         got_sum[t], got_top[t] = sums["total"], tops["top"]
     np.testing.assert_array_equal(got_sum[bars - 1 :], windows(values, bars).sum(axis=-1))
     np.testing.assert_array_equal(got_top[bars - 1 :], windows(values, bars).max(axis=-1))
@@ -49,8 +48,7 @@ def test_of_equal_maxima_the_latest_counts(bars, start):
     window["block"][:] = -np.inf
     for t, value in enumerate(values):
         p = (start + t) % bars
-        window["block"][p] = value
-        slide_latest_max(window, p, start + t)
+        slide_latest_max(window, p, tuple(value), start + t)
         seen = values[max(0, t - bars + 1) : t + 1, 0]
         assert start + t - window["when"][0] == np.argmax(seen[::-1])
 

@@ -66,7 +66,7 @@ def test_help_imports_nothing_heavy() -> None:
         ("experiment=nothing", "experiment/nothing"),
         ("barriers.horizzon=3", "horizzon"),
         ("+foo=1", "found foo"),
-        ("+history.barz=1", "did you mean history.bars?"),
+        ("+history.barz=1", "Did you mean history.bars?"),
         ("+trading.costs.slipage_bps=1", "slipage_bps"),
         ("data=parquet", "data.root"),
         ("history.start=yesterday", "ISO 8601"),

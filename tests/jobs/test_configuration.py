@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -10,6 +9,8 @@ from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig, OmegaConf
 
 from quantlab.core.errors import ConfigError
+from quantlab.core.ports import Learner, SignalSource
+from quantlab.jobs.backtesting import setup
 from quantlab.jobs.composition import build, check_keys, config_folder
 
 CONF = config_folder()
@@ -33,27 +34,16 @@ def composed(*overrides: str) -> DictConfig:
     return cfg
 
 
-def targets(node: DictConfig) -> Iterator[DictConfig]:
-    """The outermost nodes below `node` that name something to construct."""
-    if "_target_" in node:
-        yield node
-        return
-    for key in node:
-        child = node._get_node(key)
-        if isinstance(child, DictConfig):
-            yield from targets(child)
-
-
 @pytest.mark.parametrize("experiment", EXPERIMENTS)
 @pytest.mark.parametrize("debug", ["null", "tiny"])
 def test_every_experiment_composes_and_constructs(experiment: str, debug: str) -> None:
     cfg = composed(f"experiment={experiment}", f"debug={debug}")
     check_keys(cfg)
     OmegaConf.to_container(cfg, resolve=True, throw_on_missing=True)
-    built = [build(node) for node in targets(cfg)]
-    assert len(built) >= 10
-    assert callable(build(cfg.strategy))
-    assert hasattr(build(cfg.signal), "study") or hasattr(build(cfg.signal), "signal")
+    parts = setup(cfg)
+    assert isinstance(parts.signal, Learner | SignalSource)
+    assert parts.source.synthetic
+    assert parts.make_strategy(signal=parts.signal).costs == build(cfg.trading.costs)
 
 
 @pytest.mark.parametrize("option", OPTIONS)
@@ -64,7 +54,7 @@ def test_every_option_constructs(option: str) -> None:
         node = cfg.learning.members[name]
     else:
         given = GIVEN.get(group, []) if name == "parquet" else []
-        cfg = composed(f"{group}={name}", *given)
+        cfg = composed("experiment=ensemble_v2", f"{group}={name}", *given)
         node = OmegaConf.select(cfg, group.replace("/", "."))
     assert build(node) is not None
 

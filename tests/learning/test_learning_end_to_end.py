@@ -57,6 +57,7 @@ def build(repository: Path) -> Callable[[Path, int], WalkForward]:
     return make
 
 
+@pytest.mark.slow
 def test_trees_from_configuration_to_stream(
     build: Callable[[Path, int], WalkForward], random_bars: Callable[..., Bars], tmp_path: Path
 ) -> None:

@@ -314,8 +314,21 @@ def test_trees_keep_the_best_round_only(recipe: str) -> None:
     booster = fitted(recipe).booster
     rounds = {"xgboost": lambda b: b.num_boosted_rounds(), "lightgbm": lambda b: b.num_trees() // 3}[recipe](booster)
     assert 5 < rounds < member(recipe).max_rounds
-    exact = fit(recipe, dataset, max_rounds=rounds, early_stopping_rounds=rounds)
-    np.testing.assert_array_equal(exact.predict_proba(dataset.features), fitted(recipe).predict_proba(dataset.features))
+    longer = fit(recipe, dataset, max_rounds=rounds + 5)
+    np.testing.assert_array_equal(
+        longer.predict_proba(dataset.features), fitted(recipe).predict_proba(dataset.features)
+    )
+    best = validation_loss(fitted(recipe), dataset)
+    for fewer in (1, 2, 10):
+        assert validation_loss(fit(recipe, dataset, max_rounds=rounds - fewer), dataset) > best
+
+
+def validation_loss(one: Any, dataset: Dataset) -> float:
+    """What early stopping watches: weighted log loss of the validation rows."""
+    mask = rows_of(dataset, VALID).mask
+    proba = one.predict_proba(dataset.features)[mask]
+    chosen = proba[np.arange(len(proba)), dataset.label[mask]].astype(np.float64)
+    return float(np.average(-np.log(chosen), weights=dataset.weight[mask]))
 
 
 @pytest.mark.parametrize("recipe", TREES)

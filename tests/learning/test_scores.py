@@ -128,11 +128,11 @@ RULES = Ensemble(min_confidence=0.36, min_consensus=0.5, quorum=1, liveness_bars
 def _constructed() -> tuple[FittedEnsemble, np.ndarray]:
     """Ten bars on one symbol: `a` decides in six of them, `b` in two, `c` never changes a thing."""
     ensemble = FittedEnsemble(RULES, ("a", "b", "c"), (0.5, 0.3, 0.2), 1.0)
-    buy, sell, hold = (0.1, 0.2, 0.7), (0.7, 0.2, 0.1), (0.25, 0.5, 0.25)
+    buy, sell, hold, mild = (0.1, 0.2, 0.7), (0.7, 0.2, 0.1), (0.25, 0.5, 0.25), (0.2, 0.2, 0.6)
     rows = [
         *[(buy, sell, hold)] * 6,  # all: .31 .26 .43 BUY at consensus .5; without a: SELL wins
         *[(hold, buy, buy)] * 2,  # all: .175 .35 .475 BUY; without b: .207 .414 .379 HOLD
-        *[(hold, hold, hold)] * 2,
+        *[((0.1, 0.8, 0.1), mild, mild)] * 2,  # all: .15 .5 .35 HOLD; without a: BUY, but nothing was decided
     ]
     members = np.array(rows, dtype=np.float32).transpose(1, 0, 2)[:, :, None, :]
     return ensemble, np.ascontiguousarray(members)

@@ -57,7 +57,7 @@ def test_no_funding_data_is_said(market, play):
 
 
 def test_liquidation_closes_the_book_at_its_adverse_extremes(market, play, free):
-    crash = [100.0, 100.0, 65.0, 95.0, 1e9]
+    crash = [100.0, 100.0, 61.0, 95.0, 1e9]
     still = [100.0, 101.0, 99.0, 100.0, 1e9]
     bars = market(
         [[FLAT, FLAT], [FLAT, FLAT], [crash, still], [FLAT, FLAT]],
@@ -66,17 +66,17 @@ def test_liquidation_closes_the_book_at_its_adverse_extremes(market, play, free)
     result = play(bars, target=[[2.5, -0.5], [NAN] * 2, [NAN] * 2, [NAN] * 2], costs={"liquidation_fee_bps": 125.0})
     entry_fees = (250.0 + 50.0) * 100.0 * 0.001
     cash = 10_000.0 - 250.0 * 100.0 + 50.0 * 100.0 - entry_fees
-    value = cash + 250.0 * 65.0 - 50.0 * 101.0
-    maintenance = 0.03 * (250.0 * 65.0 + 50.0 * 101.0)
+    value = cash + 250.0 * 61.0 - 50.0 * 101.0
+    maintenance = 0.03 * (250.0 * 61.0 + 50.0 * 101.0)
     assert [(e["idx"], e["kind"]) for e in result.events] == [(2, RiskEvent.LIQUIDATION)]
     assert result.events["equity"][0] == pytest.approx(value, rel=1e-12)
     assert result.events["level"][0] == pytest.approx(maintenance, rel=1e-12)
-    fees = 0.0125 * (250.0 * 65.0 + 50.0 * 101.0)
+    fees = 0.0125 * (250.0 * 61.0 + 50.0 * 101.0)
     assert result.liquidation_fees[2] == pytest.approx(fees, rel=1e-12)
     assert result.equity[2] == pytest.approx(value - fees, rel=1e-12)
     assert result.reasons.tolist()[2:] == [OrderReason.LIQUIDATION] * 2
     assert result.orders["fees"][2:].tolist() == [0.0, 0.0]
-    assert result.orders["price"][2:].tolist() == [65.0, 101.0]
+    assert result.orders["price"][2:].tolist() == [61.0, 101.0]
     assert result.units.tolist() == [0.0, 0.0]
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from quantlab.core.results import CUT_RULES, OrderReason, RiskEvent
-from quantlab.trading import EnsembleThreshold
+from quantlab.trading import EnsembleThreshold, FixedFraction
 
 NAN, INF = np.nan, np.inf
 FLAT = [100.0, 100.0, 100.0, 100.0, 1e9]
@@ -35,13 +35,12 @@ def test_an_infinite_target_is_refused(market, play, weight):
 
 def test_a_ruined_account_may_only_reduce(market, play):
     rows = [FLAT, FLAT, [100, 100, 100, 10, 1e9], [10, 10, 10, 10, 1e9]]
-    # 3 x long falls by 90 %: liquidated at the low is impossible (maintenance 0 and low 100), equity < 0
-    result = play(market(rows, ), target=[3.0, NAN, 5.0, NAN])
-    assert result.equity[2] == 10_000.0 - 300 * 90.0
-    assert counted(result) == {"not_finite": 1}
-    result = play(market(rows), target=[3.0, NAN, 1.0, NAN])
-    assert counted(result) == {"not_finite": 1}
-    assert result.units[0] == 300.0
+    # 3 x long, and a close far below the low: no liquidation in bar 2, but an equity below zero
+    for asked in (5.0, 1.0, -1.0):
+        result = play(market(rows), target=[3.0, NAN, asked, NAN])
+        assert result.equity[2] == 10_000.0 - 300 * 90.0
+        assert counted(result) == {"not_finite": 1}
+    assert (result.orders["idx"][-1], result.orders["size"][-1]) == (3, 300.0)  # the flip's closing leg
 
 
 def test_tradable_blocks_entries_on_bars_that_were_not_traded(market, play):
@@ -194,8 +193,10 @@ def test_the_evidence_run_drops_daily_limit_and_breaker_only(market, play):
     assert counted(free_run) == {"max_weight": 1}
 
 
-def test_the_policy_sees_the_halt_and_may_still_leave(market, play):
+def test_a_halt_refuses_entries_but_no_time_exit(market, play):
     policy = EnsembleThreshold(stop_atr=None, take_profit_atr=None, horizon=3, rebalance=False)
     rows = [FLAT, FLAT] + [[80] * 4 + [1e9]] * 5
-    result = play(market(rows), policy=policy, side=[1, 0, 0, 1, 1, 1, 1], limits=DAILY, sizer=None)
-    assert result.reasons.tolist() == [OrderReason.SIGNAL, OrderReason.TIME_EXIT] or len(result.events) == 0
+    result = play(market(rows), policy=policy, sizer=FixedFraction(0.5), side=[1, 0, 0, 0, 1, 1, 0], limits=DAILY)
+    assert [tuple(e)[:2] for e in result.events] == [(2, RiskEvent.DAILY_LIMIT)]
+    assert result.reasons.tolist() == [OrderReason.SIGNAL, OrderReason.TIME_EXIT]
+    assert counted(result) == {"halt": 2}

@@ -1,4 +1,8 @@
-"""The second half of a step: the 49 values of one bar, group by group, in the order of the catalogue."""
+"""The second half of a step: the 49 values of one bar, group by group, in the order of the catalogue.
+
+A step waits for the processor's divider more than for anything else: constants divide as products with
+their reciprocals, and a divisor that several features share is inverted once.
+"""
 
 from __future__ import annotations
 
@@ -34,10 +38,8 @@ from quantlab.features.kernels.windows import Kernel, phase
 
 #: Number of features.
 COUNT = 49
-#: Distances in units of the average true range are cut here ...
+#: Distances in units of the average true range are cut here.
 CLIP = 50.0
-#: ... and that unit is at least this share of the close.
-ATR_FLOOR = 1e-5
 #: Sums of squared returns up to this are zero.
 NOTHING = 1e-20
 _YANG_ZHANG_K = 0.34 / (1.34 + 25.0 / 23.0)
@@ -83,33 +85,33 @@ def _price(state: Kernel, out: Kernel) -> None:
 @compiled(forceinline=True)
 def _momentum(state: Kernel, out: Kernel) -> None:
     bar, average = state.bar, state.average
-    unit = max(average.atr, ATR_FLOOR * bar.close)
+    per_atr = average.per_atr
     macd = average.ema_12 - average.ema_26
     out[6] = ratio(average.gain, average.gain + average.loss, bar.tiny, 0.5)
-    out[7] = clip(macd / unit, -CLIP, CLIP)
-    out[8] = clip((macd - average.macd_9) / unit, -CLIP, CLIP)
+    out[7] = clip(macd * per_atr, -CLIP, CLIP)
+    out[8] = clip((macd - average.macd_9) * per_atr, -CLIP, CLIP)
     out[9] = bar.stoch
-    out[10] = (bar.stoch + bar.stoch_1 + bar.stoch_2) / 3.0
-    out[11] = ratio(bar.r_12, bar.sigma * math.sqrt(12.0), 0.0, 0.0)
-    out[12] = ratio(bar.r_48, bar.sigma * math.sqrt(48.0), 0.0, 0.0)
+    out[10] = (bar.stoch + bar.stoch_1 + bar.stoch_2) * (1.0 / 3.0)
+    out[11] = bar.r_12 * bar.per_sigma * (1.0 / math.sqrt(12.0))
+    out[12] = bar.r_48 * bar.per_sigma * (1.0 / math.sqrt(48.0))
 
 
 @compiled(forceinline=True)
 def _trend(state: Kernel, index: Kernel, out: Kernel) -> None:
     bar, average = state.bar, state.average
-    unit = max(average.atr, ATR_FLOOR * bar.close)
-    out[13] = clip((bar.close - average.ema_9) / unit, -CLIP, CLIP)
-    out[14] = clip((bar.close - average.ema_21) / unit, -CLIP, CLIP)
-    out[15] = clip((bar.close - average.ema_50) / unit, -CLIP, CLIP)
-    distance = bar.close - state.sums_200.total[0] / 200.0
-    out[16] = clip(distance / unit, -CLIP, CLIP) if abs(distance) > bar.tiny else 0.0
+    per_atr = average.per_atr
+    out[13] = clip((bar.close - average.ema_9) * per_atr, -CLIP, CLIP)
+    out[14] = clip((bar.close - average.ema_21) * per_atr, -CLIP, CLIP)
+    out[15] = clip((bar.close - average.ema_50) * per_atr, -CLIP, CLIP)
+    distance = bar.close - state.sums_200.total[0] * (1.0 / 200.0)
+    out[16] = clip(distance * per_atr, -CLIP, CLIP) if abs(distance) > bar.tiny else 0.0
     out[17] = average.adx
     out[18] = min(ratio(average.plus, average.atr, bar.tiny, 0.0), 1.0)
     out[19] = min(ratio(average.minus, average.atr, bar.tiny, 0.0), 1.0)
     out[20] = (state.tops_26.when[HIGH] - state.tops_26.when[MINUS_LOW]) / 25.0
     _regression(state, index, out)
     out[23] = min(ratio(abs(bar.change_20), state.sums_20.total[MOVE], bar.tiny, 0.0), 1.0)
-    out[24] = ratio(bar.r_288, bar.sigma * math.sqrt(288.0), 0.0, 0.0)
+    out[24] = bar.r_288 * bar.per_sigma * (1.0 / math.sqrt(288.0))
     lowest = -state.tops_55.top[MINUS_LOW]
     out[25] = ratio(bar.close - lowest, state.tops_55.top[HIGH] - lowest, 0.0, 0.5)
 
@@ -125,8 +127,8 @@ def _regression(state: Kernel, index: Kernel, out: Kernel) -> None:
         squares += x * x
         cross += (i - 9.5) * x
     # The oldest point is 0, so that the centred sum is at least 1/21 of this one: no digit to speak of is lost.
-    squares -= total * total / 20.0
-    out[21] = ratio(cross / 665.0, state.bar.sigma, 0.0, 0.0)  # 665 = sum of (i - 9.5)^2
+    squares -= total * total * (1.0 / 20.0)
+    out[21] = cross * (1.0 / 665.0) * state.bar.per_sigma  # 665 = sum of (i - 9.5)^2
     out[22] = min(ratio(cross * cross, 665.0 * squares, 665.0 * NOTHING, 0.0), 1.0)
 
 
@@ -136,7 +138,7 @@ def _volatility(state: Kernel, out: Kernel) -> None:
     out[26] = state.average.atr / bar.close
     _bollinger(state, out)
     _yang_zhang(state, out)
-    out[30] = math.sqrt(state.sums_288.total[R2] / 288.0)
+    out[30] = math.sqrt(state.sums_288.total[R2] * (1.0 / 288.0))
     q24, q48, q288 = state.sums_24.total[R2], state.sums_48.total[R2], state.sums_288.total[R2]
     out[31] = math.sqrt(ratio(12.0 * q24, q288, DEAD, 1.0))
     parkinson = state.sums_48.total[RANGE2] * _PARKINSON
@@ -147,8 +149,8 @@ def _volatility(state: Kernel, out: Kernel) -> None:
 @compiled(forceinline=True)
 def _bollinger(state: Kernel, out: Kernel) -> None:
     bar = state.bar
-    mean = state.sums_20.total[CLOSE] / 20.0
-    deviation = math.sqrt(_squared_deviations(state.closes_20, mean) / 20.0)
+    mean = state.sums_20.total[CLOSE] * (1.0 / 20.0)
+    deviation = math.sqrt(_squared_deviations(state.closes_20, mean) * (1.0 / 20.0))
     flat = deviation <= bar.tiny
     out[27] = 0.0 if flat else 4.0 * deviation / mean
     out[28] = 0.5 if flat else (bar.close - mean) / (4.0 * deviation) + 0.5
@@ -169,18 +171,20 @@ def _squared_deviations(values: Kernel, mean: Kernel) -> Kernel:
 @compiled(forceinline=True)
 def _yang_zhang(state: Kernel, out: Kernel) -> None:
     total = state.sums_24.total
-    gap_mean, body_mean = total[GAP] / 24.0, total[BODY] / 24.0
+    gap_mean, body_mean = total[GAP] * (1.0 / 24.0), total[BODY] * (1.0 / 24.0)
     gaps = _squared_deviations(state.gaps_24, gap_mean)
     bodies = _squared_deviations(state.bodies_24, body_mean)
-    inside = max(total[ROGERS_SATCHELL], 0.0) / 24.0
-    out[29] = math.sqrt(gaps / 23.0 + _YANG_ZHANG_K * (bodies / 23.0) + (1.0 - _YANG_ZHANG_K) * inside)
+    inside = max(total[ROGERS_SATCHELL], 0.0) * (1.0 / 24.0)
+    out[29] = math.sqrt(gaps * (1.0 / 23.0) + _YANG_ZHANG_K * (bodies * (1.0 / 23.0)) + (1.0 - _YANG_ZHANG_K) * inside)
 
 
 @compiled(forceinline=True)
 def _volume(state: Kernel, out: Kernel) -> None:
     total = state.sums_20.total
-    out[34] = math.log(1.0 + ratio(state.bar.volume, total[VOLUME] / 20.0, 0.0, 0.0))
-    out[35] = math.log(1.0 + ratio(state.sums_24.total[VOLUME] / 24.0, state.sums_288.total[VOLUME] / 288.0, 0.0, 1.0))
+    out[34] = math.log(1.0 + ratio(state.bar.volume, total[VOLUME] * (1.0 / 20.0), 0.0, 0.0))
+    out[35] = math.log(
+        1.0 + ratio(state.sums_24.total[VOLUME] * (1.0 / 24.0), state.sums_288.total[VOLUME] * (1.0 / 288.0), 0.0, 1.0)
+    )
     out[36] = ratio(total[SIGNED_VOLUME], total[VOLUME], 0.0, 0.0)
     out[37] = ratio(total[CLV_VOLUME], total[VOLUME], 0.0, 0.0)
     rising, falling = state.sums_14.total[RISING], state.sums_14.total[FALLING]
@@ -223,5 +227,5 @@ def _microstructure(state: Kernel, out: Kernel) -> None:
     total = state.sums_48.total
     root = math.sqrt(total[R2] * total[LAG_R2])
     out[46] = clip(ratio(total[LAG_PRODUCT], root, NOTHING, 0.0), -1.0, 1.0)
-    out[47] = short[SPREAD] / 24.0
+    out[47] = short[SPREAD] * (1.0 / 24.0)
     out[48] = ratio(total[FLOW], total[VOLUME], 0.0, 0.0)

@@ -2,27 +2,28 @@
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 
 from quantlab.core.compiled import compiled
 from quantlab.features.kernels.formulas import COUNT, write_features
 from quantlab.features.kernels.observe import observe
+from quantlab.features.kernels.state import forget
 from quantlab.features.kernels.windows import Kernel
 
 #: Bars after which every recursion has forgotten where it started, to the last bit.
 WARMUP = 1536
 
 ABSENT, SOUND, MALFORMED = 0, 1, 2
+#: Prices and volumes (but 0) of a sound bar lie between these, so that no product or quotient of them overflows.
+SMALLEST, LARGEST = 1e-100, 1e100
 
 
 @compiled(forceinline=True)
 def judge(open_: Kernel, high: Kernel, low: Kernel, close: Kernel, volume: Kernel) -> Kernel:
     """ABSENT if all five are NaN, SOUND if they can be a bar, else MALFORMED."""
     # Comparisons with NaN are false, so that a single NaN is never sound.
-    ordered = low > 0.0 and low <= open_ and low <= close and open_ <= high and close <= high and high < math.inf
-    if ordered and volume >= 0.0 and volume < math.inf:
+    ordered = low >= SMALLEST and low <= open_ and low <= close and open_ <= high and close <= high and high <= LARGEST
+    if ordered and (volume == 0.0 or (volume >= SMALLEST and volume <= LARGEST)):
         return SOUND
     if open_ != open_ and high != high and low != low and close != close and volume != volume:
         return ABSENT
@@ -72,7 +73,7 @@ def run(state: Kernel, empty: Kernel, index: Kernel, ohlcv: Kernel, begin: Kerne
             elif verdict == MALFORMED:
                 return t * ohlcv.shape[1] + s
             elif memory.bars > 0.0:
-                state[s - begin] = empty[0]
+                forget(state, s - begin, empty)
             if memory.bars >= WARMUP:
                 for j in range(COUNT):
                     out[t, s, j] = values[j]

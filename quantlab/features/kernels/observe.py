@@ -19,6 +19,8 @@ from quantlab.features.kernels.windows import Kernel, phase, slide_latest_max, s
 DEAD = 1e-20
 #: A price average or distance below this share of the close is rounding.
 TINY = 1e-12
+#: The unit of price distances, the average true range, is at least this share of the close.
+ATR_FLOOR = 1e-5
 STREAK_CAP = 10.0
 _BETA_WEIGHT = (math.sqrt(2.0) - 1.0) / (3.0 - 2.0 * math.sqrt(2.0))
 _GAMMA_WEIGHT = 1.0 / math.sqrt(3.0 - 2.0 * math.sqrt(2.0))
@@ -83,6 +85,7 @@ def _average(bar: Kernel, average: Kernel, first: Kernel) -> None:
     average.loss = follow(average.loss, max(-bar.change, 0.0), wilder, tiny)
     reach = max(bar.high - bar.low, abs(bar.high - bar.close_1), abs(bar.low - bar.close_1))
     average.atr = follow(average.atr, reach, wilder, tiny)
+    average.per_atr = 1.0 / max(average.atr, ATR_FLOOR * close)
     up, down = bar.high - bar.high_1, bar.low_1 - bar.low
     average.plus = follow(average.plus, up if up > down and up > 0.0 else 0.0, wilder, tiny)
     average.minus = follow(average.minus, down if down > up and down > 0.0 else 0.0, wilder, tiny)
@@ -127,7 +130,7 @@ def _add_long(state: Kernel, index: Kernel) -> None:
 
     slide_sum(state.sums_288, p, (bar.volume, bar.r * bar.r, bar.illiquidity, bar.traded, bar.typical * bar.volume))
     squares = state.sums_288.total[R2]
-    bar.sigma = math.sqrt(squares / 288.0) if squares > DEAD else 0.0
+    bar.per_sigma = 1.0 / math.sqrt(squares * (1.0 / 288.0)) if squares > DEAD else 0.0
 
     slide_sum(state.sums_200, phase(index, 200), (bar.close,))
 
@@ -137,7 +140,7 @@ def _add_48(state: Kernel, index: Kernel) -> None:
     bar = state.bar
     square = bar.r * bar.r
     # Bulk volume classification: V (2 Phi(r / sigma) - 1) = V erf(r / (sqrt 2 sigma)).
-    flow = bar.volume * math.erf(bar.r / (math.sqrt(2.0) * bar.sigma)) if bar.sigma > 0.0 else 0.0
+    flow = bar.volume * math.erf(bar.r * bar.per_sigma * (1.0 / math.sqrt(2.0)))
     values = (
         bar.volume,
         square,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from quantlab.core.compiled import compiled
 from quantlab.features.kernels.windows import Kernel, latest_max_window, max_window, sum_window
 
 # Channels of the sums. Windows that share a quantity keep it in the same channel.
@@ -36,13 +37,13 @@ BAR = _scalars(
     *("change_20", "clv"),  # C - C_20; (2C - H - L)/(H - L)
     *("stoch", "stoch_1", "stoch_2"),  # stoch_k_14 of the last three bars
     "range_10",  # mean H - L of the 10 bars before
-    "sigma",  # sqrt(Q_288 / 288); 0 if dead
+    "per_sigma",  # 1 / sqrt(Q_288 / 288); 0 if dead
 )
 
 #: Recursive averages; see ``recursions``.
 AVERAGES = _scalars(
     *("ema_9", "ema_12", "ema_21", "ema_26", "ema_50", "macd_9"),
-    *("gain", "loss", "plus", "minus", "atr", "adx", "streak"),
+    *("gain", "loss", "plus", "minus", "atr", "per_atr", "adx", "streak"),
 )
 
 #: One symbol.
@@ -77,3 +78,9 @@ def empty_state(symbols: int) -> Kernel:
     for name in ("tops_288", "tops_55", "tops_26", "tops_14"):
         state[name]["block"] = -np.inf
     return state
+
+
+@compiled(forceinline=True)
+def forget(state: Kernel, position: Kernel, empty: Kernel) -> None:
+    """Make the symbol at `position` one that has seen no bar; `empty` is ``empty_state(1)``."""
+    state[position] = empty[0]
