@@ -97,7 +97,14 @@ def measure_oracle(bars: Bars, truth: Truth, *, horizon: int, cost_bps: float) -
     cost_bps : float
         Per side: taker fee plus slippage, basis points of notional.
     """
-    expected = np.where(bars.tradable, truth.expected_return(horizon), np.nan)
+    return report_oracle(bars, truth.expected_return(horizon), truth.score(horizon), horizon=horizon, cost_bps=cost_bps)
+
+
+def report_oracle(
+    bars: Bars, expected: Float64Array, score: Float64Array, *, horizon: int, cost_bps: float
+) -> OracleReport:
+    """The same for any stretch of a world: `expected` and `score` (T, S) are the truth's rows for `bars`."""
+    expected = np.where(bars.tradable, expected, np.nan)
     position = _positions(expected, 2e-4 * cost_bps, horizon)
     ahead = _open_returns(bars, 1)
     before = np.concatenate([np.zeros((1, bars.n_symbols)), position[:-1]])
@@ -108,7 +115,7 @@ def measure_oracle(bars: Bars, truth: Truth, *, horizon: int, cost_bps: float) -
     spread = daily[0].std(ddof=1) if len(daily[0]) > 1 else 0.0
     future = _open_returns(bars, horizon)
     return OracleReport(
-        auc=directional_auc(truth.score(horizon), future > 0.0, future < 0.0),
+        auc=directional_auc(score, future > 0.0, future < 0.0),
         sharpe=float(np.sqrt(365.0) * daily[0].mean() / spread) if spread > 0.0 else 0.0,
         trades_per_day=float((position != before).sum() / len(daily[0])),
         gross_bps=float(1e4 * daily[1].mean()),

@@ -30,7 +30,7 @@ def run(cfg: DictConfig) -> float | None:
     with run_folder(cfg) as folder:
         result = backtest(parts, load(parts, progress), progress)
         announce(console, result)
-        judgement = judge(parts.rule, result)
+        judgement = judge(cfg, parts, result)
         prints = fingerprints(parts, result)
         write_results(folder, metrics_document(cfg.experiment_name, result, judgement, prints), result)
         folder.write_manifest(cfg, prints)

@@ -13,7 +13,6 @@ from quantlab.core.errors import HistoryError
 from quantlab.core.ports import DataSource, Learner, Progress, SignalSource
 from quantlab.core.results import Simulation, Study
 from quantlab.core.types import Bars, Signal
-from quantlab.evaluation.verdict import VerdictRule
 from quantlab.jobs.composition import build
 from quantlab.jobs.history import HistoryCut, history_cut
 
@@ -28,7 +27,10 @@ class Engine(Protocol):
 
 @dataclass(frozen=True)
 class Setup:
-    """Everything that a configuration names, constructed: what is impossible is refused before any work.
+    """What a configuration names, constructed: what is impossible is refused before any work.
+
+    The verdict's rule is built later: its bootstrap library takes longer to import than a first
+    simulation takes to run.
 
     Parameters
     ----------
@@ -38,7 +40,6 @@ class Setup:
     make_strategy : callable
         Takes ``signal=`` and gives the strategy.
     engine : Engine
-    rule : VerdictRule
     feature_fingerprint : str
     """
 
@@ -47,7 +48,6 @@ class Setup:
     signal: Learner | SignalSource
     make_strategy: Callable[..., Any]
     engine: Engine
-    rule: VerdictRule
     feature_fingerprint: str
 
 
@@ -65,7 +65,6 @@ def setup(cfg: DictConfig) -> Setup:
         signal=build(cfg.signal),
         make_strategy=build(cfg.strategy),
         engine=build(cfg.backtest),
-        rule=build(cfg.evaluation),
         feature_fingerprint=build(cfg.features).fingerprint,
     )
 
@@ -80,6 +79,8 @@ class Backtest:
         Everything that was loaded.
     bars : Bars
         The out-of-sample rows only.
+    signal : Signal
+        On these rows.
     study : Study
     strategy : Strategy
     evidence : Simulation
@@ -90,6 +91,7 @@ class Backtest:
 
     history: Bars
     bars: Bars
+    signal: Signal
     study: Study
     strategy: Any
     evidence: Simulation
@@ -113,7 +115,7 @@ def backtest(parts: Setup, bars: Bars, progress: Progress) -> Backtest:
         stage.advance()
         lived = parts.engine.run(rows, signal, strategy, limits_on=True)
         stage.advance()
-    return Backtest(bars, rows, study, strategy, evidence, lived)
+    return Backtest(bars, rows, signal, study, strategy, evidence, lived)
 
 
 def study_signal(source: Learner | SignalSource, bars: Bars, progress: Progress) -> Study:

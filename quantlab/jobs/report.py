@@ -7,9 +7,8 @@ from omegaconf import DictConfig
 
 import quantlab
 from quantlab.core.clock import iso_utc
-from quantlab.core.types import Bars, Float64Array
+from quantlab.core.types import Bars
 from quantlab.data.coverage import coverage
-from quantlab.evaluation.benchmarks import buy_and_hold, equal_weight
 from quantlab.evaluation.report import Report, Run
 from quantlab.jobs.backtesting import Backtest, Setup
 from quantlab.jobs.metrics import Judgement
@@ -31,7 +30,7 @@ def tear_sheet(
         evidence=Run(result.evidence, judgement.evidence),
         lived=Run(result.lived, judgement.lived),
         bars=result.bars,
-        benchmarks=benchmarks(result),
+        benchmarks=judgement.curves,
         signal=result.study.report,
         stamps={
             "run": folder.final.name,
@@ -40,21 +39,11 @@ def tear_sheet(
             "quantlab": quantlab.__version__,
         },
         fingerprints={name.removesuffix("_fingerprint"): value for name, value in prints.items()},
-        notes=notes(history),
+        notes=(*judgement.suspicions, *oracle_notes(judgement), *notes(history)),
         config_text=resolved_yaml(cfg),
     )
     html: str = get_method(cfg.report)(report)
     return html
-
-
-def benchmarks(result: Backtest) -> dict[str, Float64Array]:
-    """Equity curves to stand beside the strategy, on the same bars; free of costs, so hard to beat."""
-    cash = result.evidence.initial_cash
-    first = result.bars.symbols[0]
-    return {
-        f"{first} buy and hold": buy_and_hold(result.bars, cash),
-        "equal weight": equal_weight(result.bars, cash),
-    }
 
 
 def notes(bars: Bars) -> tuple[str, ...]:
@@ -62,3 +51,14 @@ def notes(bars: Bars) -> tuple[str, ...]:
     findings = coverage(bars).findings()
     more = len(findings) - _SHOWN_FINDINGS
     return (*findings[:_SHOWN_FINDINGS], *([f"and {more} more findings of the quality gate"] if more > 0 else []))
+
+
+def oracle_notes(judgement: Judgement) -> tuple[str, ...]:
+    """What could have been earned at best in a synthetic market."""
+    oracle = judgement.oracle
+    if oracle is None:
+        return ()
+    return (
+        f"the market is synthetic: an oracle that sees its planted edge has an AUC of {oracle['auc']:.3f} and an "
+        f"after-cost Sharpe ratio of {oracle['sharpe']:.1f} on these bars, trading equal weights without limits",
+    )

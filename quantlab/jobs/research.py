@@ -45,7 +45,7 @@ def run(cfg: DictConfig) -> float | None:
         result = backtest(parts, load(parts, progress), progress)
         announce(console, result)
         check_bookkeeping(cfg.portfolio, result, progress)
-        judgement = judge(parts.rule, result)
+        judgement = judge(cfg, parts, result)
         prints = fingerprints(parts, result)
         write_results(folder, metrics_document(cfg.experiment_name, result, judgement, prints), result)
         with progress.stage("report", 1) as stage:

@@ -153,6 +153,7 @@ def _limit_positions(state: State, rules: Rules) -> None:
         s = state.active[i]
         if _is_entry(state, s) and state.orders[SLOT, s] == 0.0:
             _drop_increase(state, s, MAX_POSITIONS)
+    _forget_empty(state)
 
 
 @compiled(**INLINED)
@@ -236,14 +237,20 @@ def _require_notional(state: State, rules: Rules, row: Row) -> None:
 
 @compiled(**INLINED)
 def _keep_closing(state: State) -> None:
-    """Closes stay wanted until flat; drop from ``active`` what no rule left a leg of."""
+    """Remember the closes of this bar: one that will be cut stays wanted until flat."""
+    for i in range(state.counters[N_ACTIVE]):
+        s = state.active[i]
+        closes = state.orders[INCREASE, s] == 0.0 and state.orders[REDUCE, s] > 0.0 and not _is_partial(state, s)
+        state.orders[CLOSING, s] = 1.0 + state.orders[REASON, s] if closes else 0.0
+
+
+@compiled(**INLINED)
+def _forget_empty(state: State) -> None:
+    """Drop from ``active`` the symbols that no rule left a leg of."""
     n = 0
     for i in range(state.counters[N_ACTIVE]):
         s = state.active[i]
-        reduce, increase = state.orders[REDUCE, s], state.orders[INCREASE, s]
-        closes = increase == 0.0 and reduce > 0.0 and not _is_partial(state, s)
-        state.orders[CLOSING, s] = 1.0 + state.orders[REASON, s] if closes else 0.0
-        if reduce > 0.0 or increase > 0.0:
+        if state.orders[REDUCE, s] > 0.0 or state.orders[INCREASE, s] > 0.0:
             state.active[n] = s
             n += 1
     state.counters[N_ACTIVE] = n
@@ -269,4 +276,5 @@ def guard(state: State, rules: Rules, row: Row) -> None:
     _roll_out(state, rules)
     _round_to_lot(state, rules)
     _require_notional(state, rules, row)
+    _forget_empty(state)
     _keep_closing(state)

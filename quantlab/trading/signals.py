@@ -40,29 +40,32 @@ def _speak(side: Int8Array, bars: Bars, features: Features) -> Signal:
 
 
 @compiled(_nrt=False)
-def _mean_crossing(closes: Float64Array, fast: int, slow: int, side: Any) -> None:
+def _mean_crossing(closes: Float64Array, fast: int, slow: int, sums: Float64Array, side: Any) -> None:
     """Side of the rows ``slow - 1 ..`` of closes (N, S) into `side` (N - slow + 1, S).
 
     Every window is summed anew from its oldest bar: a running sum would carry rounding from the
-    distant past, and would differ between a batch and a stream.
+    distant past, and would differ between a batch and a stream. `sums` (2, S) is scratch, and the
+    symbols are innermost so that the sums run side by side.
     """
-    n_bars, n_symbols = closes.shape
-    for t in range(slow - 1, n_bars):
-        for s in range(n_symbols):
-            older = 0.0
-            for k in range(t - slow + 1, t - fast + 1):
-                older += closes[k, s]
-            recent = 0.0
-            for k in range(t - fast + 1, t + 1):
-                recent += closes[k, s]
-            gap = recent / fast - (older + recent) / slow
+    older, recent = sums[0], sums[1]
+    for t in range(slow - 1, closes.shape[0]):
+        older[:] = 0.0
+        recent[:] = 0.0
+        for k in range(t - slow + 1, t - fast + 1):
+            for s in range(closes.shape[1]):
+                older[s] += closes[k, s]
+        for k in range(t - fast + 1, t + 1):
+            for s in range(closes.shape[1]):
+                recent[s] += closes[k, s]
+        for s in range(closes.shape[1]):
+            gap = recent[s] / fast - (older[s] + recent[s]) / slow
             side[t - slow + 1, s] = 1 if gap > 0.0 else (-1 if gap < 0.0 else 0)
 
 
 def _sides(closes: Float64Array, fast: int, slow: int) -> Int8Array:
     """int8, one row for each window of `slow` closes; 0 on a tie and wherever a close is missing."""
     side = np.zeros((len(closes) - slow + 1, closes.shape[1]), np.int8)
-    _mean_crossing(np.ascontiguousarray(closes), fast, slow, side)
+    _mean_crossing(np.ascontiguousarray(closes), fast, slow, np.empty((2, closes.shape[1])), side)
     return side
 
 

@@ -24,7 +24,7 @@ pytestmark = pytest.mark.filterwarnings("ignore")  # vectorbt's own
 
 
 def test_our_order_records_are_vectorbts():
-    assert ORDER_DTYPE == order_dt
+    assert order_dt == ORDER_DTYPE
 
 
 @pytest.mark.slow  # vectorbt compiles its value functions in every process

@@ -10,8 +10,8 @@ import pytest
 from quantlab.core.results import EVENT_DTYPE, ORDER_DTYPE, OrderReason, RiskEvent, Simulation
 from quantlab.core.types import Bars, BarState, Instrument
 from quantlab.evaluation.report import Report, Run
+from quantlab.evaluation.rule import VerdictRule
 from quantlab.evaluation.summary import summarise
-from quantlab.evaluation.verdict import VerdictRule
 
 TAKER, SLIPPAGE = 4.5e-4, 2e-4
 INSTRUMENT = Instrument(

@@ -16,7 +16,8 @@ from quantlab.core.errors import ConfigError, ContractError
 from quantlab.core.files import to_json
 from quantlab.evaluation import verdict as verdicts
 from quantlab.evaluation.overfitting import expected_max_sharpe
-from quantlab.evaluation.verdict import Trials, VerdictRule
+from quantlab.evaluation.rule import VerdictRule
+from quantlab.evaluation.verdict import Trials
 
 
 @pytest.fixture

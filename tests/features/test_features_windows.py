@@ -28,7 +28,7 @@ def windows(values: np.ndarray, bars: int) -> np.ndarray:
 def test_sums_and_maxima(bars, start):
     values = np.random.default_rng(bars).integers(-50, 50, (120, 2)).astype(float)  # integers: sums are exact
     sums, tops = np.zeros(1, sum_window(bars, 2))[0], np.zeros(1, max_window(bars, 2))[0]
-    tops["block"][:] = -np.inf
+    tops["block"][:], tops["prefix"][:] = -np.inf, -np.inf
     got_sum, got_top = np.empty((2, *values.shape))
     for t, value in enumerate(values):
         p = (start + t) % bars
@@ -45,7 +45,7 @@ def test_sums_and_maxima(bars, start):
 def test_of_equal_maxima_the_latest_counts(bars, start):
     values = np.random.default_rng(bars).integers(0, 4, (150, 1)).astype(float)  # many ties
     window = np.zeros(1, latest_max_window(bars, 1))[0]
-    window["block"][:] = -np.inf
+    window["block"][:], window["prefix"][:] = -np.inf, -np.inf
     for t, value in enumerate(values):
         p = (start + t) % bars
         slide_latest_max(window, p, tuple(value), start + t)

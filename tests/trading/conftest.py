@@ -109,9 +109,7 @@ def make_signal(bars: Bars, **given: Any) -> Signal:
         value = value[:, None] if value.ndim == 1 and len(value) == shape[0] else value
         return np.array(np.broadcast_to(value, shape), order="C")
 
-    brought = {
-        n: grid(n, None, np.float64) for n in ("target", "stop_distance", "take_distance") if n in given
-    }
+    brought = {n: grid(n, None, np.float64) for n in ("target", "stop_distance", "take_distance") if n in given}
     return Signal(
         side=grid("side", 0, np.int8),
         proba=np.full((*shape, 3), np.nan),

@@ -89,9 +89,7 @@ def test_an_account_above_its_maintenance_is_left_alone(market, play, free):
 def test_a_bar_without_volume_counts_at_its_mark_but_is_liquidated_with_the_book(market, play, free):
     dead = [50.0, 50.0, 50.0, 50.0, 0.0]
     crash = [100.0, 100.0, 60.0, 95.0, 1e9]
-    bars = market(
-        [[FLAT, FLAT], [FLAT, FLAT], [crash, dead]], instrument=free(maintenance_margin_rate=0.03)
-    )
+    bars = market([[FLAT, FLAT], [FLAT, FLAT], [crash, dead]], instrument=free(maintenance_margin_rate=0.03))
     result = play(bars, target=[[2.0, 1.0], [NAN] * 2, [NAN] * 2])
     assert result.orders["price"][2:].tolist() == [60.0, 50.0]
     assert result.units.tolist() == [0.0, 0.0]

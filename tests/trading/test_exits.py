@@ -15,7 +15,7 @@ ENTER = {"target": [0.5, NAN, NAN, NAN], "stop_distance": [2.0] * 4, "take_dista
 
 def mirrored(rows):
     """The market turned about 100: what was a low is a high."""
-    return [[200.0 - o, 200.0 - l, 200.0 - h, 200.0 - c, v] for o, h, l, c, v in rows]
+    return [[200.0 - o, 200.0 - low, 200.0 - high, 200.0 - c, v] for o, high, low, c, v in rows]
 
 
 def exits(simulation):
@@ -99,9 +99,7 @@ def test_a_take_profit_is_capped_and_the_rest_keeps_resting(market, play):
 
 def test_a_stop_is_never_capped_but_flagged(market, play):
     thin = [100.0, 100.0, 97.0, 98.0, 400.0]
-    result = play(
-        market([FLAT, FLAT, thin]), **{k: v[:3] for k, v in ENTER.items()}, costs={"participation": 0.05}
-    )
+    result = play(market([FLAT, FLAT, thin]), **{k: v[:3] for k, v in ENTER.items()}, costs={"participation": 0.05})
     assert exits(result) == [(2, "STOP", 98.0, 50.0)]
     assert result.over_participation.tolist() == [False, True]
     assert result.cuts["participation"] == 0
@@ -109,33 +107,25 @@ def test_a_stop_is_never_capped_but_flagged(market, play):
 
 def test_an_add_leaves_the_levels_of_the_first_fill(market, play):
     rows = [FLAT, FLAT, [110, 110, 110, 110, 1e9], [110, 110, 99, 100, 1e9], [110, 110, 97, 100, 1e9]]
-    result = play(
-        market(rows), target=[0.2, 0.5, NAN, NAN, NAN], stop_distance=[2.0] * 5, take_distance=[INF] * 5
-    )
+    result = play(market(rows), target=[0.2, 0.5, NAN, NAN, NAN], stop_distance=[2.0] * 5, take_distance=[INF] * 5)
     assert [e[:3] for e in exits(result)] == [(4, "STOP", 98.0)]  # not 108
 
 
 def test_a_partly_filled_entry_is_protected_for_what_filled(market, play):
     thin = [100.0, 100.0, 97.0, 98.0, 400.0]
-    result = play(
-        market([FLAT, thin]), **{k: v[:2] for k, v in ENTER.items()}, costs={"participation": 0.05}
-    )
+    result = play(market([FLAT, thin]), **{k: v[:2] for k, v in ENTER.items()}, costs={"participation": 0.05})
     assert exits(result) == [(1, "STOP", 98.0, 20.0)]
 
 
 def test_a_flip_sets_fresh_levels(market, play):
     rows = [FLAT, FLAT, FLAT, [100, 101.9, 97.0, 100, 1e9], [100, 102, 99, 100, 1e9]]
-    result = play(
-        market(rows), target=[0.5, -0.5, NAN, NAN, NAN], stop_distance=[2.0] * 5, take_distance=[INF] * 5
-    )
+    result = play(market(rows), target=[0.5, -0.5, NAN, NAN, NAN], stop_distance=[2.0] * 5, take_distance=[INF] * 5)
     assert [e[:3] for e in exits(result)] == [(4, "STOP", 102.0)]
 
 
 def test_a_level_at_or_below_zero_is_never_touched(market, play):
     rows = [FLAT, FLAT, [100, 100, 0.001, 50, 1e9]]
-    result = play(
-        market(rows), target=[0.1, NAN, NAN], stop_distance=[100.0] * 3, take_distance=[INF] * 3, cash=1e6
-    )
+    result = play(market(rows), target=[0.1, NAN, NAN], stop_distance=[100.0] * 3, take_distance=[INF] * 3, cash=1e6)
     assert exits(result) == []
     result = play(market(rows), target=[-0.1, NAN, NAN], stop_distance=[INF] * 3, take_distance=[150.0] * 3)
     assert exits(result) == []

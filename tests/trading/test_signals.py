@@ -56,8 +56,6 @@ def test_a_draw_depends_on_seed_symbol_and_time_alone(random_bars, range_feature
     source = RandomSignal(range_features, 3, 0.5)
     side = source.signal(bars).side
     assert np.array_equal(source.signal(bars.rows(100, 500)).side[1:], side[101:])
-    turned = dataclasses.replace(
-        bars, symbols=bars.symbols[::-1], ohlcv=np.ascontiguousarray(bars.ohlcv[:, ::-1])
-    )
+    turned = dataclasses.replace(bars, symbols=bars.symbols[::-1], ohlcv=np.ascontiguousarray(bars.ohlcv[:, ::-1]))
     assert np.array_equal(source.signal(turned).side[:, ::-1], side)
     assert (RandomSignal(range_features, 4, 0.5).signal(bars).side != side).mean() > 0.3

@@ -77,6 +77,7 @@ def empty_state(symbols: int) -> Kernel:
     state = np.zeros(symbols, dtype=STATE)
     for name in ("tops_288", "tops_55", "tops_26", "tops_14"):
         state[name]["block"] = -np.inf
+        state[name]["prefix"] = -np.inf
     return state
 
 

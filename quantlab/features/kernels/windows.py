@@ -8,7 +8,8 @@ bar index alone: where the history began leaves no trace.
 
 A window holds `k` channels, interleaved, in ``block[n + 1, k]``. Rows up to the bar's phase ``p`` are the
 current block's raw values, rows after it the previous block's suffixes, and row ``n`` is the aggregate of
-nothing. ``slide`` takes a tuple with one value per channel.
+nothing, from which the prefix starts again when a block is full. ``slide`` takes a tuple with one value
+per channel.
 
 References
 ----------
@@ -41,7 +42,7 @@ def sum_window(bars: int, channels: int) -> np.dtype[np.void]:
 
 
 def max_window(bars: int, channels: int) -> np.dtype[np.void]:
-    """Layout of `channels` sliding maxima over `bars` bars; ``block`` must start as -inf."""
+    """Layout of `channels` sliding maxima over `bars` bars; ``block`` and ``prefix`` must start as -inf."""
     return np.dtype(
         [
             ("block", np.float64, (bars + 1, channels)),
@@ -76,10 +77,12 @@ def slide_sum(window: Kernel, p: Kernel, values: Kernel) -> None:
     rows, channels = window.block.shape
     for j in range(channels):
         window.block[p, j] = values[j]
-        prefix = values[j] if p == 0 else window.prefix[j] + values[j]
+        prefix = window.prefix[j] + values[j]
         window.prefix[j] = prefix
         window.total[j] = window.block[p + 1, j] + prefix
     if p == rows - 2:
+        for j in range(channels):
+            window.prefix[j] = window.block[rows - 1, j]
         for i in range(rows - 3, -1, -1):
             for j in range(channels):
                 window.block[i, j] += window.block[i + 1, j]
@@ -91,10 +94,12 @@ def slide_max(window: Kernel, p: Kernel, values: Kernel) -> None:
     rows, channels = window.block.shape
     for j in range(channels):
         window.block[p, j] = values[j]
-        prefix = values[j] if p == 0 else max(window.prefix[j], values[j])
+        prefix = max(window.prefix[j], values[j])
         window.prefix[j] = prefix
         window.top[j] = max(window.block[p + 1, j], prefix)
     if p == rows - 2:
+        for j in range(channels):
+            window.prefix[j] = window.block[rows - 1, j]
         for i in range(rows - 3, -1, -1):
             for j in range(channels):
                 window.block[i, j] = max(window.block[i, j], window.block[i + 1, j])
@@ -108,12 +113,14 @@ def slide_latest_max(window: Kernel, p: Kernel, values: Kernel, index: Kernel) -
         value = values[j]
         window.block[p, j] = value
         window.block_when[p, j] = index
-        if p == 0 or value >= window.prefix[j]:
+        if value >= window.prefix[j]:
             window.prefix[j] = value
             window.prefix_when[j] = index
         newer = window.prefix[j] >= window.block[p + 1, j]
         window.when[j] = window.prefix_when[j] if newer else window.block_when[p + 1, j]
     if p == rows - 2:
+        for j in range(channels):
+            window.prefix[j] = window.block[rows - 1, j]
         for i in range(rows - 3, -1, -1):
             for j in range(channels):
                 if window.block[i, j] <= window.block[i + 1, j]:

@@ -1,0 +1,43 @@
+"""What a synthetic market's own truth says: the most that anybody could know, and earn."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any, Protocol, runtime_checkable
+
+import numpy as np
+
+from quantlab.core.ports import DataSource
+from quantlab.core.types import Bars
+from quantlab.data.oracle import Truth, report_oracle
+
+
+@runtime_checkable
+class KnownWorld(Protocol):
+    """A source that can say what it planted."""
+
+    def truth(self) -> Truth:
+        """Row by row and symbol by symbol as in the source's whole history."""
+        ...
+
+
+def oracle_numbers(source: DataSource, bars: Bars, *, horizon: int, cost_bps: float) -> dict[str, Any] | None:
+    """AUC and after-cost Sharpe of an oracle over exactly `bars`; None for a real market.
+
+    Parameters
+    ----------
+    source : DataSource
+    bars : Bars
+        A stretch of the source's history and its first symbols.
+    horizon : int
+        Bars.
+    cost_bps : float
+        Per side: taker fee plus slippage.
+    """
+    if not isinstance(source, KnownWorld):
+        return None
+    truth = source.truth()
+    start = int(np.searchsorted(source.history().open_time_ms, bars.open_time_ms[0]))
+    rows, columns = slice(start, start + bars.n_bars), slice(0, bars.n_symbols)
+    expected, score = (said[rows, columns] for said in (truth.expected_return(horizon), truth.score(horizon)))
+    return dataclasses.asdict(report_oracle(bars, expected, score, horizon=horizon, cost_bps=cost_bps))
