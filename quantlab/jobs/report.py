@@ -14,7 +14,7 @@ from quantlab.jobs.backtesting import Backtest, Setup
 from quantlab.jobs.metrics import Judgement
 from quantlab.jobs.run_folder import RunFolder, resolved_yaml
 
-_SHOWN_FINDINGS = 12
+_SHOWN_FINDINGS = 3
 
 
 def tear_sheet(
@@ -59,6 +59,6 @@ def oracle_notes(judgement: Judgement) -> tuple[str, ...]:
     if oracle is None:
         return ()
     return (
-        f"the market is synthetic: an oracle that sees its planted edge has an AUC of {oracle['auc']:.3f} and an "
+        f"An oracle that sees the planted edge has an AUC of {oracle['auc']:.3f} and an "
         f"after-cost Sharpe ratio of {oracle['sharpe']:.1f} on these bars, trading equal weights without limits",
     )

@@ -35,9 +35,9 @@ def composed(*overrides: str) -> DictConfig:
 
 
 @pytest.mark.parametrize("experiment", EXPERIMENTS)
-@pytest.mark.parametrize("debug", ["null", "tiny"])
-def test_every_experiment_composes_and_constructs(experiment: str, debug: str) -> None:
-    cfg = composed(f"experiment={experiment}", f"debug={debug}")
+@pytest.mark.parametrize("debug", [[], ["debug=tiny"]])
+def test_every_experiment_composes_and_constructs(experiment: str, debug: list[str]) -> None:
+    cfg = composed(f"experiment={experiment}", *debug)
     check_keys(cfg)
     OmegaConf.to_container(cfg, resolve=True, throw_on_missing=True)
     parts = setup(cfg)

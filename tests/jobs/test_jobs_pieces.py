@@ -1,0 +1,114 @@
+"""The small parts of jobs: benchmarks, truth, history cuts, run folders, suspicions."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import logging
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from omegaconf import OmegaConf
+
+from quantlab.core.errors import ConfigError, DataError
+from quantlab.core.fakes import BarsSource
+from quantlab.core.results import MemberReport
+from quantlab.core.types import Bars, Instrument, Signal
+from quantlab.data.oracle import measure_oracle
+from quantlab.data.synthetic import SyntheticSource
+from quantlab.jobs.benchmarks import rotated
+from quantlab.jobs.history import HistoryCut
+from quantlab.jobs.metrics import suspicions
+from quantlab.jobs.run_folder import record_failure, run_folder
+from quantlab.jobs.truth import oracle_numbers
+
+CELLS = (400, 5)
+
+
+def signal_of(side: np.ndarray) -> Signal:
+    """A signal with the given sides and plain companions."""
+    ones = np.ones(side.shape)
+    return Signal(
+        side.astype(np.int8), np.full((*side.shape, 3), 1 / 3), ones, ones, np.ones(side.shape, dtype=np.int8), ones
+    )
+
+
+def test_a_rotated_signal_trades_as_often_and_knows_nothing() -> None:
+    side = np.random.default_rng(0).integers(-1, 2, CELLS)
+    turned = rotated(signal_of(side), seed=1)
+    for s in range(CELLS[1]):
+        offsets = [k for k in range(CELLS[0]) if np.array_equal(np.roll(side[:, s], k), turned.side[:, s])]
+        assert len(offsets) == 1
+        assert CELLS[0] // 10 <= offsets[0] < CELLS[0] - CELLS[0] // 10 + 1
+    assert np.array_equal(rotated(signal_of(side), seed=1).side, turned.side)
+    assert not np.array_equal(rotated(signal_of(side), seed=2).side, turned.side)
+
+
+def synthetic(edge: float) -> SyntheticSource:
+    """A small world."""
+    rules = Instrument(0.0, 0.0, 10.0, 0.03, 1.5, 4.5)
+    return SyntheticSource(
+        seed=3,
+        days=20,
+        n_symbols=4,
+        interval_ms=300_000,
+        start="2025-01-01",
+        edge=edge,
+        late_listings=1,
+        instrument=rules,
+    )
+
+
+def test_the_oracle_is_measured_on_exactly_the_bars_of_the_run() -> None:
+    source = synthetic(1.5)
+    bars = source.history()
+    whole = oracle_numbers(source, bars, horizon=12, cost_bps=6.5)
+    assert whole == dataclasses.asdict(measure_oracle(bars, source.truth(), horizon=12, cost_bps=6.5))
+    part = oracle_numbers(source, bars.rows(1000, 4000).first_symbols(2), horizon=12, cost_bps=6.5)
+    assert part is not None
+    assert whole is not None
+    assert part["auc"] > 0.53
+    shifted = source.truth().score(12)[1001:4001, :2]
+    assert not np.array_equal(shifted, source.truth().score(12)[1000:4000, :2], equal_nan=True)
+    assert oracle_numbers(BarsSource(bars), bars, horizon=12, cost_bps=6.5) is None
+
+
+def test_history_cuts_the_newest_bars_and_the_first_symbols(random_bars: Callable[..., Bars]) -> None:
+    bars = random_bars(n_bars=300)
+    cut = HistoryCut(None, None, 100, 2).load(BarsSource(bars))
+    np.testing.assert_array_equal(cut.ohlcv, bars.ohlcv[200:, :2])
+    day = HistoryCut("2025-03-16T01:00", "2025-03-16T02:00", None, None).load(BarsSource(bars))
+    np.testing.assert_array_equal(day.open_time_ms, bars.open_time_ms[12:24])
+    assert HistoryCut(None, None, 9_999, 9_999).load(BarsSource(bars)).ohlcv.shape == bars.ohlcv.shape
+    for bad in ({"bars": 0}, {"symbols": -1}, {"start": "soon"}, {"bars": "many"}):
+        with pytest.raises(ConfigError, match="history"):
+            HistoryCut(**{"start": None, "end": None, "bars": None, "symbols": None, **bad})
+
+
+def test_a_run_folder_holds_its_log_and_vanishes_on_an_error(tmp_path: Path) -> None:
+    cfg = OmegaConf.create({"runs_dir": str(tmp_path / "runs"), "experiment_name": "x", "seed": 1})
+    with run_folder(cfg) as folder:
+        logging.getLogger("quantlab.somewhere").info("hello %s", "there")
+    lines = [json.loads(line) for line in (folder.final / "log.jsonl").read_text().splitlines()]
+    assert [line["message"] for line in lines] == ["hello there"]
+    assert folder.final.stat().st_mode & 0o077 == 0o055
+    with pytest.raises(DataError), run_folder(cfg):
+        raise DataError("a", found="b", mend="c")
+    assert [path.name for path in (tmp_path / "runs" / "x").iterdir()] == [folder.final.name]
+    assert logging.getLogger("quantlab").handlers == []
+    failed = record_failure(cfg, "because")
+    assert json.loads(failed.read_text()) == {"reason": "because", "config": OmegaConf.to_container(cfg)}
+
+
+def test_too_good_to_be_true_is_said() -> None:
+    def result(auc: float | None, se: float | None) -> SimpleNamespace:
+        report = SimpleNamespace(members={"tree": MemberReport(auc, se, 1.0, 1.0, 1.0)})
+        return SimpleNamespace(study=SimpleNamespace(report=report))
+
+    assert suspicions(result(0.60, 0.01))  # type: ignore[arg-type]
+    assert not suspicions(result(0.60, 0.02))  # type: ignore[arg-type]
+    assert not suspicions(result(None, None))  # type: ignore[arg-type]
+    assert not suspicions(SimpleNamespace(study=SimpleNamespace(report=None)))  # type: ignore[arg-type]
