@@ -23,7 +23,7 @@ run: $(INSTALLED) ## the main job on the embedded synthetic market
 	$(BIN)/python -m quantlab experiment=ensemble_v2
 
 test: $(INSTALLED) ## every test but the slow ones
-	$(BIN)/python -m pytest -m "not slow"
+	$(BIN)/python -m pytest -n auto -m "not slow"
 
 slow: $(INSTALLED) ## the long tests
 	$(BIN)/python -m pytest -m slow
