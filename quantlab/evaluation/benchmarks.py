@@ -5,24 +5,29 @@ from __future__ import annotations
 import numpy as np
 
 from quantlab.core.errors import ConfigError
-from quantlab.core.types import OPEN, Bars, Float64Array
+from quantlab.core.types import OPEN, VOLUME, Bars, Float64Array
 from quantlab.evaluation.metrics import day_ends
 
 
-def buy_and_hold(bars: Bars, initial_cash: float, symbol: str | None = None) -> Float64Array:
-    """One symbol (default: the first), bought with all cash at its first open and held.
+def buy_and_hold(bars: Bars, initial_cash: float, symbol: str) -> Float64Array:
+    """One symbol, bought with all cash at its first open and held.
 
     Raises
     ------
     ConfigError
         If `symbol` is not among the bars.
     """
-    if symbol is not None and symbol not in bars.symbols:
+    if symbol not in bars.symbols:
         raise ConfigError(
             f"a symbol named {symbol!r}", found=", ".join(bars.symbols), mend="name one of the bars' symbols"
         )
-    column = 0 if symbol is None else bars.symbols.index(symbol)
-    return initial_cash * _relatives(bars)[:, column]
+    return initial_cash * _relatives(bars)[:, bars.symbols.index(symbol)]
+
+
+def most_traded(bars: Bars) -> str:
+    """The symbol with the largest traded notional over these bars: the market's own yardstick."""
+    notional = np.nansum(bars.close * bars.ohlcv[:, :, VOLUME], axis=0)
+    return bars.symbols[int(np.argmax(notional))]
 
 
 def equal_weight(bars: Bars, initial_cash: float) -> Float64Array:

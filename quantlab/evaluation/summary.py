@@ -71,6 +71,8 @@ def summarise(
         "orders": len(simulation.orders),
         "trades": len(trades.closed),
         "open_positions": len(trades.open),
+        "missing_funding": simulation.missing_funding,
+        "stale_marks": simulation.stale_marks,
         "events": {kind.name.lower(): int(np.sum(kinds == kind)) for kind in RiskEvent},
         "cuts": {rule: int(count) for rule, count in simulation.cuts.items()},
         **{name: None if isinstance(value, Undefined) else value for name, value in statistics.items()},

@@ -9,7 +9,7 @@ import numpy as np
 
 from quantlab.core.types import Float64Array, Signal
 from quantlab.evaluation import metrics
-from quantlab.evaluation.benchmarks import buy_and_hold, equal_weight
+from quantlab.evaluation.benchmarks import buy_and_hold, equal_weight, most_traded
 from quantlab.jobs.backtesting import Backtest, Setup
 
 
@@ -22,8 +22,9 @@ def benchmark_curves(parts: Setup, result: Backtest, seed: int) -> dict[str, Flo
     """
     cash = result.evidence.initial_cash
     random = parts.engine.run(result.bars, rotated(result.signal, seed), result.strategy, limits_on=False)
+    leader = most_traded(result.bars)
     return {
-        f"{result.bars.symbols[0]} buy and hold": buy_and_hold(result.bars, cash),
+        f"{leader} buy and hold": buy_and_hold(result.bars, cash, leader),
         "equal weight": equal_weight(result.bars, cash),
         "random signal, same turnover": random.equity,
     }

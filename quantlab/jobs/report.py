@@ -7,6 +7,7 @@ from omegaconf import DictConfig
 
 import quantlab
 from quantlab.core.clock import iso_utc
+from quantlab.core.results import Simulation
 from quantlab.core.types import Bars
 from quantlab.data.coverage import coverage
 from quantlab.evaluation.report import Report, Run
@@ -39,7 +40,7 @@ def tear_sheet(
             "quantlab": quantlab.__version__,
         },
         fingerprints={name.removesuffix("_fingerprint"): value for name, value in prints.items()},
-        notes=(*judgement.suspicions, *oracle_notes(judgement), *notes(history)),
+        notes=(*judgement.suspicions, *oracle_notes(judgement), *account_notes(result.evidence), *notes(history)),
         config_text=resolved_yaml(cfg),
     )
     html: str = get_method(cfg.report)(report)
@@ -62,3 +63,15 @@ def oracle_notes(judgement: Judgement) -> tuple[str, ...]:
         f"An oracle that sees the planted edge has an AUC of {oracle['auc']:.3f} and an "
         f"after-cost Sharpe ratio of {oracle['sharpe']:.1f} on these bars, trading equal weights without limits",
     )
+
+
+def account_notes(simulation: Simulation) -> tuple[str, ...]:
+    """What the ledger could not price."""
+    said = (
+        (
+            simulation.missing_funding,
+            "times a held position met a funding stamp without a rate and was charged nothing",
+        ),
+        (simulation.stale_marks, "times a held position was marked at an old price, because its symbol did not print"),
+    )
+    return tuple(f"{count:,} {text}" for count, text in said if count)

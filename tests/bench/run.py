@@ -62,13 +62,13 @@ def market(n_bars: int, n_symbols: int, seed: int = 7) -> Bars:
 
 def cross_signal(bars: Bars) -> Signal:
     """Moving-average crosses 10/30, with a plain ATR."""
-    close = bars.close
+    close = np.ascontiguousarray(bars.close)
     means = [np.apply_along_axis(lambda x, n=n: np.convolve(x, np.ones(n) / n)[: len(x)], 0, close) for n in (10, 30)]
     side = np.sign(means[0] - means[1]).astype(np.int8)
     crossed = np.vstack([np.zeros((1, bars.n_symbols), dtype=bool), side[1:] != side[:-1]])
     cells = side.shape
     return Signal(
-        side=np.where(crossed, side, 0).astype(np.int8),
+        side=np.ascontiguousarray(np.where(crossed, side, 0).astype(np.int8)),
         proba=np.full((*cells, 3), 1.0 / 3.0),
         confidence=np.full(cells, 0.5),
         consensus=np.ones(cells),
