@@ -8,12 +8,16 @@ from functools import cached_property
 import numpy as np
 
 from quantlab.core.errors import ContractError
-from quantlab.core.types import Bars, Features
-from quantlab.features.catalogue import NAMES
-from quantlab.features.contract import features_fingerprint, positive_interval
+from quantlab.core.types import Bars, BoolArray, Features, Float32Array
+from quantlab.features.contract import positive_interval
+from quantlab.features.extra import ExtraFeature, extended_fingerprint, extended_names
+from quantlab.features.extra_rows import ExtraRows
 from quantlab.features.history import compute
 from quantlab.features.kernels.loops import WARMUP
+from quantlab.features.state_bytes import pack, unpack
 from quantlab.features.stream import FeatureStream
+
+_MARK = b"quantlab extended features 1\n"
 
 
 @dataclass(frozen=True)
@@ -26,23 +30,28 @@ class FeaturePipeline:
         Bar length in milliseconds; part of the fingerprint, because what a feature means depends on it.
     threads : int or None
         For histories; None uses the processors that the process may use. The bits do not depend on it.
+    extra : tuple of ExtraFeature
+        The user's own, in the columns behind the 49; part of names and fingerprint.
 
     Raises
     ------
     ConfigError
-        If `interval_ms` is not a whole number >= 1.
+        If `interval_ms` is not a whole number >= 1, or two names are equal.
     """
 
     interval_ms: int
     threads: int | None
+    extra: tuple[ExtraFeature, ...] = ()
 
     def __post_init__(self) -> None:
         positive_interval(self.interval_ms)
+        object.__setattr__(self, "extra", tuple(self.extra))
+        extended_names(self.extra)
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The 49 names, in column order."""
-        return NAMES
+        """The 49 names and those of the extra features, in column order."""
+        return extended_names(self.extra)
 
     @property
     def warmup(self) -> int:
@@ -52,7 +61,7 @@ class FeaturePipeline:
     @cached_property
     def fingerprint(self) -> str:
         """sha256 over names, order, versions and windows of the definitions, warm-up, dtype and interval."""
-        return features_fingerprint(self.interval_ms, np.float32)
+        return extended_fingerprint(self.interval_ms, np.float32, self.extra)
 
     def transform(self, bars: Bars) -> Features:
         """Features of a whole history.
@@ -61,12 +70,16 @@ class FeaturePipeline:
         ------
         ContractError
             If the bars have another interval.
+        ContractError
+            If an extra feature breaks its promise in a ready row.
         DataError
             If a bar is neither absent nor sound.
         """
         self._check_interval(bars.interval_ms)
         values = compute(bars.ohlcv, bars.open_time_ms, bars.interval_ms, dtype=np.float32, threads=self.threads)
-        return Features(values=values, ready=~np.isnan(values[:, :, 0]), names=NAMES, fingerprint=self.fingerprint)
+        ready: BoolArray = ~np.isnan(values[:, :, 0])
+        rows = ExtraRows(self.extra, bars.symbols) if self.extra else None
+        return _features(self, _extended(rows, values, ready, bars), ready)
 
     def stream(self, symbols: tuple[str, ...], interval_ms: int) -> BarFeatureStream:
         """A stream that starts before the first bar.
@@ -77,7 +90,7 @@ class FeaturePipeline:
             If the interval is another, or a symbol repeats.
         """
         self._check_interval(interval_ms)
-        return BarFeatureStream(FeatureStream(symbols, interval_ms), self.fingerprint)
+        return BarFeatureStream(self, FeatureStream(symbols, interval_ms))
 
     def _check_interval(self, interval_ms: int) -> None:
         if interval_ms != self.interval_ms:
@@ -88,12 +101,23 @@ class FeaturePipeline:
             )
 
 
+def _extended(rows: ExtraRows | None, values: Float32Array, ready: BoolArray, bars: Bars) -> Float32Array:
+    if rows is None:
+        return values
+    return rows.append(values, ready, bars.ohlcv, int(bars.open_time_ms[0]), bars.interval_ms)
+
+
+def _features(pipeline: FeaturePipeline, values: Float32Array, ready: BoolArray) -> Features:
+    return Features(values=values, ready=ready, names=pipeline.names, fingerprint=pipeline.fingerprint)
+
+
 class BarFeatureStream:
     """A :class:`FeatureStream` over ``Bars`` of length 1; see :meth:`FeaturePipeline.stream`."""
 
-    def __init__(self, stream: FeatureStream, fingerprint: str) -> None:
+    def __init__(self, pipeline: FeaturePipeline, stream: FeatureStream) -> None:
+        self._pipeline = pipeline
         self._stream = stream
-        self._fingerprint = fingerprint
+        self._rows = ExtraRows(pipeline.extra, stream.symbols) if pipeline.extra else None
 
     def update(self, bar: Bars) -> Features:
         """One bar in, one row of features out, bit-equal to the history's row.
@@ -101,9 +125,10 @@ class BarFeatureStream:
         Raises
         ------
         ContractError
-            If it is not the next bar of the same symbols.
+            If it is not the next bar of the same symbols; the state is then unchanged. If an extra feature
+            breaks its promise; the bar has then been taken in.
         DataError
-            If a symbol's bar is neither absent nor sound.
+            If a symbol's bar is neither absent nor sound; the state is then unchanged.
         """
         if bar.n_bars != 1 or bar.symbols != self._stream.symbols or bar.interval_ms != self._stream.interval:
             raise ContractError(
@@ -111,15 +136,31 @@ class BarFeatureStream:
                 found=f"{bar.n_bars} of {bar.interval_ms} ms for {', '.join(bar.symbols)}",
                 mend="pass the next bar of every symbol of the stream",
             )
-        values = self._stream.update(int(bar.open_time_ms[0]), bar.ohlcv[0])
-        return Features(
-            values=values[np.newaxis], ready=self._stream.ready[np.newaxis], names=NAMES, fingerprint=self._fingerprint
-        )
+        values = self._stream.update(int(bar.open_time_ms[0]), bar.ohlcv[0])[np.newaxis]
+        ready = self._stream.ready[np.newaxis]
+        return _features(self._pipeline, _extended(self._rows, values, ready, bar), ready)
 
     def state(self) -> bytes:
         """Everything that the next update depends on."""
-        return self._stream.state()
+        unified = self._stream.state()
+        if self._rows is None:
+            return unified
+        taken, rings = self._rows.state()
+        header = {"fingerprint": self._pipeline.fingerprint, "taken": taken, "unified_bytes": len(unified)}
+        return pack(_MARK, header, unified + rings)
 
     def restore(self, state: bytes) -> None:
         """Continue from what :meth:`state` returned; errors as :meth:`FeatureStream.restore`."""
-        self._stream.restore(state)
+        if self._rows is None:
+            self._stream.restore(state)
+            return
+        header, records = unpack(_MARK, state)
+        if header["fingerprint"] != self._pipeline.fingerprint:
+            raise ContractError(
+                f"a feature state with fingerprint {self._pipeline.fingerprint}",
+                found=str(header["fingerprint"]),
+                mend="restore it into the stream it was taken from, or warm up again",
+            )
+        end = header["unified_bytes"]
+        self._stream.restore(records[:end])  # refuses other symbols, and with them rings of another size
+        self._rows.restore(header["taken"], records[end:])

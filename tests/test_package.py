@@ -1,0 +1,67 @@
+"""An installed package runs from any folder: the configuration travels in the wheel."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture(scope="module")
+def installed(repository: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The wheel, built from the checkout and unpacked as an installer would."""
+    folder = tmp_path_factory.mktemp("wheel")
+    command = [
+        sys.executable,
+        "-m",
+        "pip",
+        "wheel",
+        "--quiet",
+        "--no-deps",
+        "--no-build-isolation",
+        "-w",
+        str(folder),
+        ".",
+    ]
+    subprocess.run(command, cwd=repository, check=True, capture_output=True)
+    (wheel,) = folder.glob("*.whl")
+    zipfile.ZipFile(wheel).extractall(folder / "site")
+    return folder / "site"
+
+
+def run(installed: Path, cwd: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """``python -m quantlab`` of the unpacked wheel."""
+    environment = {**os.environ, "PYTHONPATH": str(installed)}
+    command = [sys.executable, "-m", "quantlab", *arguments]
+    return subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True, check=True)
+
+
+def test_the_wheel_holds_every_yaml_and_page_and_the_lock(installed: Path, repository: Path) -> None:
+    package = installed / "quantlab"
+    for path in (repository / "conf").rglob("*.yaml"):
+        assert (package / "_conf" / path.relative_to(repository / "conf")).read_text() == path.read_text()
+    for name in ("tear_sheet.html", "tear_sheet.css", "tear_sheet.js"):
+        assert (package / "evaluation" / name).is_file()
+    lock = (package / "_conf" / "requirements.lock").read_text()
+    assert lock == (repository / "requirements.lock").read_text()
+
+
+def test_the_installed_package_composes_from_any_folder(installed: Path, tmp_path: Path) -> None:
+    where = subprocess.run(
+        [sys.executable, "-c", "import quantlab; print(quantlab.__file__)"],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(installed)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert where.stdout.startswith(str(installed))
+    assert "ensemble_v2" in run(installed, tmp_path, "--help").stdout
+    assert "experiment_name: ensemble_v2" in run(
+        installed, tmp_path, "experiment=ensemble_v2", "--cfg", "job"
+    ).stdout.replace("${hydra:runtime.choices.experiment}", "ensemble_v2")
+    assert list(tmp_path.iterdir()) == []
