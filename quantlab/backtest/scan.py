@@ -119,6 +119,7 @@ class Scan:
 
     def __post_init__(self) -> None:
         check_range("initial_cash", self.initial_cash, low=1e-6)
+        object.__setattr__(self, "initial_cash", float(self.initial_cash))
 
     def run(self, bars: Bars, signal: Signal, strategy: Strategy, *, limits_on: bool = True) -> Simulation:
         """Simulate one account over all of `bars`.

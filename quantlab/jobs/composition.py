@@ -14,6 +14,8 @@ from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
 from quantlab.core.errors import ConfigError, QuantlabError
 
+#: What Python and Hydra say of a key that a constructor does not take or lacks, and of a target that is not there.
+_WRONG_KEY = re.compile(r"unexpected keyword argument|missing \d+ required|Are you sure that")
 _PACKAGE = Path(__file__).resolve().parent.parent
 
 
@@ -36,31 +38,29 @@ def build(node: Any, **values: Any) -> Any:
     try:
         return instantiate(node, _convert_="all", **values)
     except InstantiationException as error:
-        cause = _refusal(error)
-        if cause is None:
-            raise
-        raise cause from error
+        raise _cause(error) from error
 
 
-def _refusal(error: BaseException) -> QuantlabError | None:
-    cause: BaseException | None = error
-    last: BaseException = error
-    while cause is not None:
-        if isinstance(cause, QuantlabError):
-            return cause
-        last, cause = cause, cause.__cause__
-    if isinstance(last, (TypeError, InstantiationException, ImportError)):
-        lines = [line for line in str(error).splitlines() if line]
-        where = next(
-            (line.removeprefix("full_key: ") for line in lines if line.startswith("full_key")), "the configuration"
-        )
-        text = str(last).splitlines()[0]
-        return ConfigError(
-            f"{where} to hold what its _target_ takes",
-            found=text,
-            mend="correct the key or the _target_; --cfg job shows the whole configuration",
-        )
-    return None
+def _cause(error: InstantiationException) -> BaseException:
+    """Our own refusal, a refusal made of a wrong key or target, or else the bug itself."""
+    chain: list[BaseException] = [error]
+    while chain[-1].__cause__ is not None:
+        chain.append(chain[-1].__cause__)
+    refused = next((cause for cause in chain if isinstance(cause, QuantlabError)), None)
+    if refused is not None:
+        return refused
+    lines = [line for cause in reversed(chain) for line in str(cause).splitlines()]
+    wrong = next((line for line in lines if _WRONG_KEY.search(line)), None)
+    if wrong is None:
+        return chain[-1]
+    where = next(
+        (line.removeprefix("full_key: ") for line in lines if line.startswith("full_key")), "the configuration"
+    )
+    return ConfigError(
+        f"{where} to hold what its _target_ takes",
+        found=wrong,
+        mend="correct the key or the _target_; --cfg job shows the whole configuration",
+    )
 
 
 def check_keys(cfg: DictConfig) -> None:

@@ -78,3 +78,13 @@ def test_the_barriers_reach_labels_and_policy_alike() -> None:
     labels, policy = build(cfg.learning.labels), build(cfg.trading.policy)
     for name in ("horizon", "stop_atr", "take_profit_atr"):
         assert getattr(labels, name) == getattr(policy, name) == cfg.barriers[name]
+
+
+def test_a_wrong_target_is_refused_and_a_bug_is_not_hidden() -> None:
+    for target in ("quantlab.nowhere.Thing", "quantlab.trading.strategy.Nothing"):
+        with pytest.raises(ConfigError, match=r"Nothing|nowhere"):
+            build(OmegaConf.create({"_target_": target}))
+    with pytest.raises(ZeroDivisionError):
+        build(OmegaConf.create({"_target_": "operator.truediv", "_args_": [1, 0]}))
+    with pytest.raises(TypeError, match="unsupported operand"):
+        build(OmegaConf.create({"_target_": "operator.add", "_args_": [1, "a"]}))
