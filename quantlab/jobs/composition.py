@@ -7,6 +7,8 @@ import re
 from pathlib import Path
 from typing import Any
 
+import hydra
+from hydra import initialize_config_dir
 from hydra.errors import HydraException, InstantiationException
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
@@ -23,6 +25,27 @@ def config_folder() -> Path:
     """The yaml files: inside an installed package, or beside it in a checkout."""
     packaged = _PACKAGE / "_conf"
     return packaged if packaged.is_dir() else _PACKAGE.parent / "conf"
+
+
+def compose(*overrides: str) -> DictConfig:
+    """The configuration that the command line would run with these overrides; for notebooks and tests.
+
+    Raises
+    ------
+    ConfigError
+        If a key is not known.
+    HydraException
+        If a group or an option is not known.
+
+    Examples
+    --------
+    >>> compose("experiment=baseline", "cash=500").cash
+    500
+    """
+    with initialize_config_dir(str(config_folder()), version_base="1.3"):
+        cfg = hydra.compose("config", list(overrides))
+    check_keys(cfg)
+    return cfg
 
 
 def build(node: Any, **values: Any) -> Any:

@@ -34,7 +34,7 @@ from quantlab.jobs.history import history_cut
 
 _MIN_FREE_BYTES = 2 * 1024**3
 _MAX_CLOCK_SKEW_S = 5.0
-_SHOWN_FINDINGS = 8
+_SHOWN_FINDINGS = 4
 
 
 class Status(Enum):
