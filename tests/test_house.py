@@ -13,16 +13,12 @@ from vectorbt.portfolio.enums import order_dt
 
 from quantlab.core.results import ORDER_DTYPE
 
-#: Concrete classes may be named by conf, notebooks and tests only.
-CONCRETE = (
-    "ParquetSource",
-    "SyntheticSource",
-    "XGBoost(",
-    "LightGBM(",
-    "EnsembleThreshold(",
-    "MovingAverageSignal(",
-    "Scan(",
-)
+#: Classes that only conf, notebooks and tests may name outside their own room.
+CONCRETE = {
+    "ParquetSource", "SyntheticSource", "FeaturePipeline", "XGBoost", "LightGBM", "TripleBarrier", "PurgedWalkForward",
+    "WalkForward", "Ensemble", "EnsembleSignal", "EnsembleThreshold", "BuyAndHold", "FromSignals", "MovingAverageSignal",
+    "RandomSignal", "FixedFraction", "ConfidenceFraction", "Scan",
+}  # fmt: skip
 RUN = """
 import sys
 sys.argv = ["quantlab", {arguments}]
@@ -61,10 +57,16 @@ def test_heavy_packages_have_an_empty_face(repository: Path) -> None:
         assert (repository / "quantlab" / room / "__init__.py").read_text() == "", room
 
 
-def test_jobs_name_no_concrete_class(repository: Path) -> None:
-    for path in (repository / "quantlab" / "jobs").glob("*.py"):
-        text = path.read_text()
-        assert not [name for name in CONCRETE if name in text], path
+def test_no_room_imports_anothers_concrete_class(repository: Path) -> None:
+    found = [
+        f"{path.relative_to(repository)}: {alias.name}"
+        for path in modules(repository)
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith("quantlab.")
+        for alias in node.names
+        if alias.name in CONCRETE and node.module.split(".")[1] != path.relative_to(repository).parts[1]
+    ]
+    assert found == []
 
 
 def test_order_records_are_vectorbts() -> None:

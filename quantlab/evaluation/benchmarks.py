@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from quantlab.core.errors import ConfigError
-from quantlab.core.types import OPEN, VOLUME, Bars, Float64Array
-from quantlab.evaluation.metrics import day_ends
+from quantlab.core.types import OPEN, VOLUME, Bars, Float64Array, Int64Array
+from quantlab.evaluation.metrics import Undefined, daily_returns, day_ends, max_drawdown, sharpe_ratio
 
 
 def buy_and_hold(bars: Bars, initial_cash: float, symbol: str) -> Float64Array:
@@ -56,3 +56,13 @@ def _relatives(bars: Bars) -> Float64Array:
     first_open = bars.ohlcv[np.argmax(finite, axis=0), columns, OPEN]
     relatives: Float64Array = np.where(row >= 0, bars.close[np.maximum(row, 0), columns] / first_open, 1.0)
     return relatives
+
+
+def curve_numbers(equity: Float64Array, open_time_ms: Int64Array, initial_cash: float) -> dict[str, float | None]:
+    """Total return, annual Sharpe ratio (None if undefined) and maximum drawdown of an equity curve (T,)."""
+    sharpe = sharpe_ratio(daily_returns(equity, open_time_ms, initial_cash))
+    return {
+        "total_return": float(equity[-1] / initial_cash - 1.0),
+        "sharpe": None if isinstance(sharpe, Undefined) else sharpe,
+        "max_drawdown": max_drawdown(equity, initial_cash),
+    }

@@ -53,6 +53,8 @@ class Report:
         Of data, features, models, strategy, ...
     notes : tuple of str
         Sentences that a reader must see.
+    findings : tuple of str
+        What the quality gate saw; shown with the provenance.
     config_text : str
         The resolved configuration.
 
@@ -74,6 +76,7 @@ class Report:
     stamps: dict[str, str]
     fingerprints: dict[str, str]
     notes: tuple[str, ...] = field(default=())
+    findings: tuple[str, ...] = field(default=())
     config_text: str = ""
 
     def __post_init__(self) -> None:

@@ -9,6 +9,7 @@ import numpy as np
 from quantlab.core.results import CUT_RULES, OrderReason, RiskEvent
 from quantlab.core.types import Records
 from quantlab.evaluation import metrics
+from quantlab.evaluation.benchmarks import curve_numbers
 from quantlab.evaluation.markup import Html, join, minute, number, percent, reasons, section, table, tag, usd
 from quantlab.evaluation.report import Report, Run
 from quantlab.evaluation.trades import last_marks
@@ -31,10 +32,16 @@ def numbers(report: Report) -> Html:
         ("Average trade, USD", "average_trade", usd),
         ("Stopped out", "stop_hit_share", lambda v: percent(v, ".1f")),
         ("Stopped out, blind entries", "stop_hit_baseline", lambda v: percent(v, ".1f")),
+        ("Stopped out, random signal", "random_stop_hit_share", lambda v: percent(v, ".1f")),
         ("Took profit", "take_profit_share", lambda v: percent(v, ".1f")),
+        ("Symbols traded", "symbols_traded", lambda v: number(v, ",.0f")),
+        ("Fills below the smallest order", "dust_share", lambda v: percent(v, ".1f")),
         ("Capacity, USD", "capacity_usd", lambda v: number(v, ",.0f")),
     )
-    rows = [(label, form(report.evidence.summary[key]), form(report.lived.summary[key])) for label, key, form in forms]
+    rows = [
+        (label, form(report.evidence.summary.get(key)), form(report.lived.summary.get(key)))
+        for label, key, form in forms
+    ]
     body = table(("", "Evidence", "Lived"), rows, empty="No numbers.")
     missing = reasons(report.lived.summary["undefined"] | report.evidence.summary["undefined"])
     return section("Numbers", body, missing, _compared(report))
@@ -45,12 +52,10 @@ def _compared(report: Report) -> Html:
     cash = report.evidence.simulation.initial_cash
     rows = []
     for name, equity in (runs | report.benchmarks).items():
-        first = cash if name in runs else float(equity[0])
-        returns = metrics.daily_returns(equity, report.bars.open_time_ms, first)
-        sharpe = metrics.sharpe_ratio(returns)
-        shown = None if isinstance(sharpe, metrics.Undefined) else sharpe
-        fall = metrics.max_drawdown(equity, first)
-        rows.append((name, percent(float(equity[-1]) / first - 1.0, "+,.2f"), number(shown), percent(fall)))
+        curve = curve_numbers(equity, report.bars.open_time_ms, cash)
+        rows.append(
+            (name, percent(curve["total_return"], "+,.2f"), number(curve["sharpe"]), percent(curve["max_drawdown"]))
+        )
     return join((tag("h3", "Beside the benchmarks"), table(("", "Return", "Sharpe", "Max drawdown"), rows, empty="")))
 
 
@@ -193,7 +198,9 @@ def provenance(report: Report) -> Html:
     rows = [*report.stamps.items(), *((name, tag("code", value)) for name, value in report.fingerprints.items())]
     facts = table(("", ""), rows, words=2, empty="No stamps.")
     opened = tag("details", join((tag("summary", "Configuration"), tag("pre", report.config_text))))
-    return section("Provenance", facts, opened if report.config_text else "")
+    seen = join(tag("li", line) for line in report.findings)
+    gate = tag("details", join((tag("summary", f"Quality gate: {len(report.findings)} findings"), tag("ul", seen))))
+    return section("Provenance", facts, gate if report.findings else "", opened if report.config_text else "")
 
 
 def _event_name(kind: int) -> str:

@@ -8,7 +8,7 @@ import numpy as np
 
 from quantlab.core.errors import ContractError
 from quantlab.core.results import OrderReason, RiskEvent, Simulation
-from quantlab.core.types import OPEN, VOLUME, Bars, Float64Array, check_range
+from quantlab.core.types import OPEN, VOLUME, Bars, check_range
 from quantlab.evaluation import metrics
 from quantlab.evaluation.metrics import DAY_MS, Statistic, Undefined
 from quantlab.evaluation.trades import Trades, exit_share, round_trips
@@ -22,6 +22,7 @@ def summarise(
     bars: Bars,
     *,
     participation: float | None = None,
+    entry_weight: float | None = None,
     stop_hit_baseline: float | None = None,
 ) -> dict[str, Any]:
     """Every number of one run.
@@ -33,6 +34,9 @@ def summarise(
         The very bars that were simulated, (T, S).
     participation : float, optional
         Share of a bar's volume that an order may take, for the capacity.
+    entry_weight : float, optional
+        Fraction of equity that an uncut entry takes, likewise. Filled sizes will not do: they are
+        already cut to what the volume allows.
     stop_hit_baseline : float, optional
         Share of blind entries with the same barriers that are stopped first.
 
@@ -45,8 +49,9 @@ def summarise(
         exact at opens, and for stops it is valued at the average rate of the fills at opens.
         ``turnover`` is per day; ``cost_share`` is fees, slippage, funding and liquidation fees over the
         profit before them; ``cost_bps`` and ``break_even_cost_bps`` are fees and slippage per traded
-        notional, paid and bearable; ``capacity_usd`` is the account size at which the median entry
-        would reach the participation cap.
+        notional, paid and bearable; ``dust_share`` is the share of fills below the instrument's smallest
+        order, which the participation cap leaves behind; ``capacity_usd`` is the account size whose uncut entries reach the participation cap in the median
+        entry bar.
 
     Raises
     ------
@@ -59,7 +64,8 @@ def summarise(
         **_path_statistics(simulation),
         **_trade_statistics(trades, stop_hit_baseline),
         **_cost_statistics(simulation, bars),
-        "capacity_usd": _capacity(simulation, bars, participation),
+        **_fill_statistics(simulation, bars),
+        "capacity_usd": _capacity(simulation, bars, participation, entry_weight),
     }
     kinds = simulation.events["kind"]
     return {
@@ -149,6 +155,17 @@ def _cost_statistics(simulation: Simulation, bars: Bars) -> dict[str, Statistic]
     }
 
 
+def _fill_statistics(simulation: Simulation, bars: Bars) -> dict[str, Statistic]:
+    """Breadth and dust: how many symbols got a position, and how many fills are below the smallest order."""
+    orders = simulation.orders
+    smallest = np.array([instrument.min_notional for instrument in bars.instruments])
+    notional = orders["size"] * orders["price"]
+    return {
+        "symbols_traded": len(np.unique(orders["col"])),
+        "dust_share": float(np.mean(notional < smallest[orders["col"]])) if len(orders) else Undefined("no fills"),
+    }
+
+
 def slippage_usd(simulation: Simulation, bars: Bars) -> float:
     """USD lost to slippage and price rounding against the open, positive = paid.
 
@@ -166,17 +183,16 @@ def slippage_usd(simulation: Simulation, bars: Bars) -> float:
     return paid + (paid / base * float(np.sum(stops["price"] * stops["size"])) if base > 0.0 else 0.0)
 
 
-def _capacity(simulation: Simulation, bars: Bars, participation: float | None) -> Statistic:
-    if participation is None:
-        return Undefined("no participation cap was given")
+def _capacity(simulation: Simulation, bars: Bars, participation: float | None, weight: float | None) -> Statistic:
+    if participation is None or weight is None:
+        return Undefined("no participation cap, or no fixed weight of an entry")
     check_range("participation", participation, low=0.0, high=1.0)
     trades = round_trips(simulation, bars).records
     if len(trades) == 0:
         return Undefined("nothing was traded")
     row, column = trades["entry_idx"], trades["symbol"]
-    room = participation * bars.ohlcv[row, column, VOLUME]
-    before: Float64Array = np.concatenate(([simulation.initial_cash], simulation.equity))[row]
-    return float(np.median(before * room / trades["size"]))
+    room = participation * bars.ohlcv[row, column, VOLUME] * bars.ohlcv[row, column, OPEN]
+    return float(np.median(room) / weight)
 
 
 def _or(value: float | None, otherwise: Undefined) -> Statistic:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
 from quantlab.core.errors import ConfigError
-from quantlab.core.types import Float64Array
+from quantlab.core.types import Float64Array, check_range
 
 EDGE = "edge"
 NO_EDGE = "no evidence of an edge"
@@ -70,3 +71,62 @@ class Verdict:
     def as_dict(self) -> dict[str, Any]:
         """The form that is written to ``metrics.json``."""
         return {"verdict": self.verdict, "words": self.words, **self.numbers, "undefined": self.undefined}
+
+
+@dataclass(frozen=True)
+class VerdictRule:
+    """When a backtest may be called an edge.
+
+    Tested in this order: "not enough data" iff trades < `min_trades` or days < `min_days`; "edge" iff
+    DSR >= `min_dsr` and the lower bootstrap bound of the mean daily net return > 0 and PBO < `max_pbo`;
+    else "no evidence of an edge". With one trial PBO does not exist and is not required, and DSR = PSR.
+    With several, a DSR or PBO that cannot be computed counts as not reached.
+
+    Parameters
+    ----------
+    min_trades : int
+        Closed round trips.
+    min_days : float
+        Simulated days.
+    min_dsr, max_pbo : float
+        Probabilities.
+    confidence : float
+        Of the two-sided bootstrap interval.
+    bootstrap_samples : int
+    block_days : int
+        Mean block length of the stationary bootstrap.
+    pbo_blocks : int
+        Even number of CSCV blocks.
+    seed : int
+
+    Raises
+    ------
+    ConfigError
+        If a value is out of its range.
+    """
+
+    min_trades: int
+    min_days: float
+    min_dsr: float
+    max_pbo: float
+    confidence: float
+    bootstrap_samples: int
+    block_days: int
+    pbo_blocks: int
+    seed: int
+
+    def __post_init__(self) -> None:
+        for name, low, high in (
+            ("min_trades", 1, math.inf),
+            ("min_days", 0, math.inf),
+            ("min_dsr", 0.5, 1 - 1e-9),
+            ("max_pbo", 0, 1),
+            ("confidence", 0.5, 1 - 1e-9),
+            ("bootstrap_samples", 100, math.inf),
+            ("block_days", 1, math.inf),
+            ("pbo_blocks", 2, 24),
+            ("seed", 0, math.inf),
+        ):
+            check_range(f"evaluation.{name}", getattr(self, name), low=low, high=high)
+        if self.pbo_blocks % 2:
+            raise ConfigError("an even evaluation.pbo_blocks", found=str(self.pbo_blocks), mend="set it to 16")

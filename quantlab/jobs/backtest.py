@@ -11,7 +11,7 @@ from rich.console import Console
 
 from quantlab.jobs.backtesting import backtest, setup
 from quantlab.jobs.metrics import fingerprints, judge, metrics_document
-from quantlab.jobs.outcome import announce, close, load, write_results
+from quantlab.jobs.outcome import announce, close, load, models_used, write_results
 from quantlab.jobs.run_folder import run_folder
 from quantlab.jobs.terminal import TerminalProgress
 
@@ -32,8 +32,8 @@ def run(cfg: DictConfig) -> float | None:
         announce(console, result)
         judgement = judge(cfg, parts, result)
         prints = fingerprints(parts, result)
-        write_results(folder, metrics_document(cfg.experiment_name, result, judgement, prints), result)
-        folder.write_manifest(cfg, prints)
-    close(console, folder, judgement)
+        write_results(folder, metrics_document(cfg, parts, result, judgement, prints), result)
+        folder.write_manifest(cfg, {**prints, "models": models_used(result)})
+    close(console, parts, folder, judgement)
     objective: float | None = judgement.evidence["sharpe"]
     return objective

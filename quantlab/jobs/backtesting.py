@@ -13,6 +13,7 @@ from quantlab.core.errors import HistoryError
 from quantlab.core.ports import DataSource, Learner, Progress, SignalSource
 from quantlab.core.results import Simulation, Study
 from quantlab.core.types import Bars, Signal
+from quantlab.evaluation.verdict import VerdictRule
 from quantlab.jobs.composition import build
 from quantlab.jobs.history import HistoryCut, history_cut
 
@@ -29,9 +30,6 @@ class Engine(Protocol):
 class Setup:
     """What a configuration names, constructed: what is impossible is refused before any work.
 
-    The verdict's rule is built later: its bootstrap library takes longer to import than a first
-    simulation takes to run.
-
     Parameters
     ----------
     source : DataSource
@@ -40,6 +38,7 @@ class Setup:
     make_strategy : callable
         Takes ``signal=`` and gives the strategy.
     engine : Engine
+    rule : VerdictRule
     feature_fingerprint : str
     """
 
@@ -48,6 +47,7 @@ class Setup:
     signal: Learner | SignalSource
     make_strategy: Callable[..., Any]
     engine: Engine
+    rule: VerdictRule
     feature_fingerprint: str
 
 
@@ -65,6 +65,7 @@ def setup(cfg: DictConfig) -> Setup:
         signal=build(cfg.signal),
         make_strategy=build(cfg.strategy),
         engine=build(cfg.backtest),
+        rule=build(cfg.evaluation),
         feature_fingerprint=build(cfg.features).fingerprint,
     )
 

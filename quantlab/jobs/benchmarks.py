@@ -3,31 +3,49 @@
 from __future__ import annotations
 
 import dataclasses
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from quantlab.core.results import Simulation
 from quantlab.core.types import Float64Array, Signal
-from quantlab.evaluation import metrics
-from quantlab.evaluation.benchmarks import buy_and_hold, equal_weight, most_traded
+from quantlab.evaluation.benchmarks import buy_and_hold, curve_numbers, equal_weight, most_traded
 from quantlab.jobs.backtesting import Backtest, Setup
 
 
-def benchmark_curves(parts: Setup, result: Backtest, seed: int) -> dict[str, Float64Array]:
-    """Equity curves (T,) in USD on the strategy's own bars.
+@dataclass(frozen=True)
+class Benchmarks:
+    """Equity curves (T,) in USD on the strategy's own bars, and the account of the random signal.
 
-    The two holdings pay no costs, which makes them hard to beat. The random signal pays all of them:
-    it is the strategy's own signal, rotated in time by a random number of bars per symbol, so that it
-    trades as often and in the same clusters and knows nothing.
+    Parameters
+    ----------
+    curves : dict of name to float64 (T,)
+    random : Simulation
+        Of the strategy's own signal, rotated in time.
+    """
+
+    curves: dict[str, Float64Array]
+    random: Simulation
+
+
+def benchmarks(parts: Setup, result: Backtest, seed: int) -> Benchmarks:
+    """Hold, and know nothing.
+
+    The two holdings pay no costs, which makes them hard to beat; the market leader is chosen by what was
+    traded before the first out-of-sample bar. The random signal pays all costs: it is the strategy's
+    own signal, rotated in time by a random number of bars per symbol, so that it trades as often and in
+    the same clusters and knows nothing.
     """
     cash = result.evidence.initial_cash
     random = parts.engine.run(result.bars, rotated(result.signal, seed), result.strategy, limits_on=False)
-    leader = most_traded(result.bars)
-    return {
+    leader = most_traded(result.history.rows(0, max(result.study.first_row, 1)))
+    curves = {
         f"{leader} buy and hold": buy_and_hold(result.bars, cash, leader),
         "equal weight": equal_weight(result.bars, cash),
         "random signal, same turnover": random.equity,
     }
+    return Benchmarks(curves, random)
 
 
 def rotated(signal: Signal, seed: int) -> Signal:
@@ -40,15 +58,7 @@ def rotated(signal: Signal, seed: int) -> Signal:
     return dataclasses.replace(signal, side=np.ascontiguousarray(side))
 
 
-def benchmark_numbers(curves: dict[str, Float64Array], result: Backtest) -> dict[str, Any]:
+def benchmark_numbers(beside: Benchmarks, result: Backtest) -> dict[str, Any]:
     """Return, Sharpe ratio and drawdown of each curve; null where undefined."""
     cash, times = result.evidence.initial_cash, result.bars.open_time_ms
-    numbers = {}
-    for name, equity in curves.items():
-        sharpe = metrics.sharpe_ratio(metrics.daily_returns(equity, times, cash))
-        numbers[name] = {
-            "total_return": float(equity[-1] / cash - 1.0),
-            "sharpe": None if isinstance(sharpe, metrics.Undefined) else sharpe,
-            "max_drawdown": metrics.max_drawdown(equity, cash),
-        }
-    return numbers
+    return {name: curve_numbers(equity, times, cash) for name, equity in beside.curves.items()}

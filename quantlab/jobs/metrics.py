@@ -4,23 +4,21 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+from hydra.utils import get_method
 from omegaconf import DictConfig
 
 from quantlab.core.clock import iso_utc
-from quantlab.core.types import Float64Array
+from quantlab.core.results import SignalReport
 from quantlab.evaluation.baseline import blind_stop_share
 from quantlab.evaluation.summary import summarise
 from quantlab.evaluation.verdict import Verdict
 from quantlab.jobs.backtesting import Backtest, Setup
-from quantlab.jobs.benchmarks import benchmark_curves, benchmark_numbers
+from quantlab.jobs.benchmarks import Benchmarks, benchmark_numbers, benchmarks
 from quantlab.jobs.composition import build
 from quantlab.jobs.truth import oracle_numbers
-
-if TYPE_CHECKING:  # the verdict's bootstrap library is slow to import, and the first numbers do not need it
-    from quantlab.evaluation.rule import VerdictRule
 
 _NOT_LEARNED = "the signal was not learned"
 #: Directional AUC that no honest member has reached out of sample on five-minute bars.
@@ -36,8 +34,7 @@ class Judgement:
     evidence, lived : dict
         From :func:`quantlab.evaluation.summary.summarise`.
     verdict : Verdict
-    curves : dict of benchmark name to float64 (T,)
-        Equity in USD.
+    beside : Benchmarks
     oracle : dict or None
         What a synthetic market's truth is worth on the same bars.
     suspicions : tuple of str
@@ -47,48 +44,81 @@ class Judgement:
     evidence: dict[str, Any]
     lived: dict[str, Any]
     verdict: Verdict
-    curves: dict[str, Float64Array]
+    beside: Benchmarks
     oracle: dict[str, Any] | None
     suspicions: tuple[str, ...]
 
 
 def judge(cfg: DictConfig, parts: Setup, result: Backtest) -> Judgement:
     """Summarise both accounts, measure what stands beside them, judge the evidence."""
-    rule: VerdictRule = build(cfg.evaluation)
-    costs, barriers = result.strategy.costs, cfg.barriers
-    blind = blind_stop_share(
-        result.bars,
-        result.signal.atr,
-        take_profit_atr=float(barriers.take_profit_atr),
-        stop_atr=float(barriers.stop_atr),
-        horizon=int(barriers.horizon),
-    )
-    evidence, lived = (
-        summarise(simulation, result.bars, participation=costs.participation, stop_hit_baseline=blind)
-        for simulation in (result.evidence, result.lived)
-    )
+    beside = benchmarks(parts, result, int(cfg.seed))
+    settings = {
+        "participation": result.strategy.costs.participation,
+        "entry_weight": entry_weight(result),
+        "stop_hit_baseline": blind_stops(cfg, result),
+    }
+    evidence = summarise(result.evidence, result.bars, **settings)
+    random_stops = summarise(beside.random, result.bars)["stop_hit_share"]
+    evidence["random_stop_hit_share"] = random_stops
+    if random_stops is None:
+        evidence["undefined"]["random_stop_hit_share"] = "the rotated signal closed no trade"
+    lived = summarise(result.lived, result.bars, **settings)
     halted = result.lived.halted_at_ms
     lived["halted_at"] = None if halted is None else iso_utc(halted)
-    taker = float(np.mean([instrument.taker_fee_bps for instrument in result.bars.instruments]))
-    return Judgement(
-        evidence,
-        lived,
-        rule.judge(result.evidence, evidence),
-        benchmark_curves(parts, result, int(cfg.seed)),
-        oracle_numbers(parts.source, result.bars, horizon=int(barriers.horizon), cost_bps=taker + costs.slippage_bps),
-        suspicions(result),
+    oracle = known_truth(cfg, parts, result)
+    verdict: Verdict = get_method(cfg.judge)(parts.rule, result.evidence, evidence)
+    return Judgement(evidence, lived, verdict, beside, oracle, suspicions(result.study.report, oracle))
+
+
+def entry_weight(result: Backtest) -> float | None:
+    """Fraction of equity of an uncut entry at the median confidence; None if the user brings targets."""
+    decided = (result.signal.side != 0) & np.isfinite(result.signal.atr)
+    if result.signal.target is not None or not decided.any():
+        return None
+    sizer, limits = result.strategy.sizer, result.strategy.limits
+    confidence = float(np.median(result.signal.confidence[decided]))
+    volatility = float(np.median((result.signal.atr / result.bars.close)[decided]))
+    weight = float(sizer.size(sizer.params(), 1.0, confidence, volatility, 1.0, result.evidence.initial_cash))
+    weight = weight if limits.max_weight is None else min(weight, limits.max_weight)
+    return weight if weight > 0.0 else None
+
+
+def blind_stops(cfg: DictConfig, result: Backtest) -> float | None:
+    """The stop-hit share of blind entries, where the policy plays by the configured barriers."""
+    if getattr(result.strategy.policy, "stop_atr", None) is None:
+        return None
+    return blind_stop_share(
+        result.bars,
+        result.signal.atr,
+        take_profit_atr=float(cfg.barriers.take_profit_atr),
+        stop_atr=float(cfg.barriers.stop_atr),
+        horizon=int(cfg.barriers.horizon),
     )
 
 
-def suspicions(result: Backtest) -> tuple[str, ...]:
-    """Members whose directional AUC is beyond what honest features reach on real markets."""
-    report = result.study.report
-    if report is None:
+def known_truth(cfg: DictConfig, parts: Setup, result: Backtest) -> dict[str, Any] | None:
+    """What an oracle knows and earns on these bars, if the market is made up."""
+    if not parts.source.synthetic:
+        return None
+    taker = float(np.mean([instrument.taker_fee_bps for instrument in result.bars.instruments]))
+    label = build(cfg.learning.labels).label(result.bars, result.signal.atr).label
+    cost_bps = taker + result.strategy.costs.slippage_bps
+    return oracle_numbers(parts.source, result.bars, label, horizon=int(cfg.barriers.horizon), cost_bps=cost_bps)
+
+
+def suspicions(report: SignalReport | None, oracle: dict[str, Any] | None) -> tuple[str, ...]:
+    """Members whose directional AUC is, by two standard errors, beyond what can honestly be known.
+
+    On a real market that is ``SUSPICIOUS_AUC``; in a synthetic one the oracle's own AUC.
+    """
+    bound = SUSPICIOUS_AUC if oracle is None else oracle["label_auc"]
+    if report is None or bound is None:
         return ()
+    who = "honest features reach" if oracle is None else "the oracle itself reaches"
     return tuple(
-        f"{name}: directional AUC {m.auc:.3f} - 2 x {m.auc_se:.3f} is above {SUSPICIOUS_AUC}: on a real market, look for a leak"
+        f"{name}: directional AUC {m.auc:.3f} - 2 x {m.auc_se:.3f} is above the {bound:.3f} that {who}: look for a leak"
         for name, m in report.members.items()
-        if m.auc is not None and m.auc_se is not None and m.auc - 2.0 * m.auc_se > SUSPICIOUS_AUC
+        if m.auc is not None and m.auc_se is not None and m.auc - 2.0 * m.auc_se > bound
     )
 
 
@@ -102,10 +132,13 @@ def fingerprints(parts: Setup, result: Backtest) -> dict[str, str]:
     }
 
 
-def metrics_document(experiment: str, result: Backtest, judgement: Judgement, prints: dict[str, str]) -> dict[str, Any]:
+def metrics_document(
+    cfg: DictConfig, parts: Setup, result: Backtest, judgement: Judgement, prints: dict[str, str]
+) -> dict[str, Any]:
     """The content of ``metrics.json``; undefined numbers are null and have their reason beside them."""
     return {
-        "experiment": experiment,
+        "experiment": cfg.experiment_name,
+        "synthetic": parts.source.synthetic,
         "verdict": judgement.verdict.verdict,
         "judgement": judgement.verdict.as_dict(),
         "evidence": judgement.evidence,
@@ -116,7 +149,7 @@ def metrics_document(experiment: str, result: Backtest, judgement: Judgement, pr
             "last": iso_utc(int(result.bars.open_time_ms[-1])),
         },
         **prints,
-        "benchmarks": benchmark_numbers(judgement.curves, result),
+        "benchmarks": benchmark_numbers(judgement.beside, result),
         "oracle": judgement.oracle,
         "suspicions": list(judgement.suspicions),
         **_signal_numbers(result),

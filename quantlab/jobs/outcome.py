@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 from rich.console import Console
 
@@ -39,9 +39,41 @@ def write_results(folder: RunFolder, document: dict[str, Any], result: Backtest)
     write_equity(folder.path / "equity.parquet", runs)
 
 
-def close(console: Console, folder: RunFolder, judgement: Judgement) -> None:
-    """The table, the verdict and where everything is."""
+@runtime_checkable
+class MadeOfModels(Protocol):
+    """A signal source that can name the stored members it is made of."""
+
+    def models(self) -> dict[str, Any]:
+        """Strict JSON: ``members`` with the origin and sha256 of each, and the ``ensemble`` over them."""
+        ...
+
+
+def models_used(result: Backtest) -> dict[str, Any]:
+    """Ids of the last fold's members, for the run's manifest; empty for a signal that was not learned."""
+    source = result.study.source
+    return source.models() if isinstance(source, MadeOfModels) else {}
+
+
+def close(console: Console, parts: Setup, folder: RunFolder, judgement: Judgement) -> None:
+    """The table, the verdict, what it means, and where everything is."""
     console.print(summary_table({"evidence": judgement.evidence, "lived": judgement.lived}))
     console.print(f"verdict: [bold]{judgement.verdict.verdict}[/]. {judgement.verdict.words}", highlight=False)
+    for line in (*remarks(judgement), *(["The market is synthetic."] if parts.source.synthetic else [])):
+        console.print(line, highlight=False)
     shown = folder.final / "report.html"
     console.print(f"report: {shown}" if shown.is_file() else f"run: {folder.final}", highlight=False, soft_wrap=True)
+
+
+def remarks(judgement: Judgement) -> list[str]:
+    """Suspicions, and how the costs paid compare with what the trades could bear."""
+    evidence, said = judgement.evidence, list(judgement.suspicions)
+    if evidence["cost_bps"] is not None:
+        said.append(
+            f"Costs were {evidence['cost_bps']:.2f} bps of traded notional; "
+            f"the trades could bear {evidence['break_even_cost_bps']:.2f} bps."
+        )
+    if judgement.oracle is not None:
+        said.append(
+            f"An oracle that sees the planted edge has an after-cost Sharpe ratio of {judgement.oracle['sharpe']:.1f}."
+        )
+    return said

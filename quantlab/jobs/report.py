@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
+import numpy as np
 from hydra.utils import get_method
 from omegaconf import DictConfig
 
 import quantlab
 from quantlab.core.clock import iso_utc
 from quantlab.core.results import Simulation
-from quantlab.core.types import Bars
 from quantlab.data.coverage import coverage
 from quantlab.evaluation.report import Report, Run
 from quantlab.jobs.backtesting import Backtest, Setup
 from quantlab.jobs.metrics import Judgement
 from quantlab.jobs.run_folder import RunFolder, resolved_yaml
-
-_SHOWN_FINDINGS = 3
 
 
 def tear_sheet(
@@ -31,7 +29,7 @@ def tear_sheet(
         evidence=Run(result.evidence, judgement.evidence),
         lived=Run(result.lived, judgement.lived),
         bars=result.bars,
-        benchmarks=judgement.curves,
+        benchmarks=judgement.beside.curves,
         signal=result.study.report,
         stamps={
             "run": folder.final.name,
@@ -40,18 +38,12 @@ def tear_sheet(
             "quantlab": quantlab.__version__,
         },
         fingerprints={name.removesuffix("_fingerprint"): value for name, value in prints.items()},
-        notes=(*judgement.suspicions, *oracle_notes(judgement), *account_notes(result.evidence), *notes(history)),
+        notes=(*judgement.suspicions, *oracle_notes(judgement), *account_notes(result.evidence)),
+        findings=coverage(history).findings(),
         config_text=resolved_yaml(cfg),
     )
     html: str = get_method(cfg.report)(report)
     return html
-
-
-def notes(bars: Bars) -> tuple[str, ...]:
-    """What the quality gate saw and a reader must know."""
-    findings = coverage(bars).findings()
-    more = len(findings) - _SHOWN_FINDINGS
-    return (*findings[:_SHOWN_FINDINGS], *([f"and {more} more findings of the quality gate"] if more > 0 else []))
 
 
 def oracle_notes(judgement: Judgement) -> tuple[str, ...]:
@@ -60,7 +52,7 @@ def oracle_notes(judgement: Judgement) -> tuple[str, ...]:
     if oracle is None:
         return ()
     return (
-        f"An oracle that sees the planted edge has an AUC of {oracle['auc']:.3f} and an "
+        f"An oracle that sees the planted edge has a directional AUC of {oracle['label_auc'] or float('nan'):.3f} and an "
         f"after-cost Sharpe ratio of {oracle['sharpe']:.1f} on these bars, trading equal weights without limits",
     )
 
@@ -74,4 +66,7 @@ def account_notes(simulation: Simulation) -> tuple[str, ...]:
         ),
         (simulation.stale_marks, "times a held position was marked at an old price, because its symbol did not print"),
     )
-    return tuple(f"{count:,} {text}" for count, text in said if count)
+    refused = simulation.cuts["max_positions"]
+    used = len(np.unique(simulation.orders["col"]))
+    slots = f"{used} of {len(simulation.symbols)} symbols were ever traded: {refused:,} entries found no free slot (larger targets go first, then symbol order)"
+    return (*(f"{count:,} {text}" for count, text in said if count), *([slots] if refused else []))

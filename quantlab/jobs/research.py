@@ -21,7 +21,7 @@ from quantlab.core.ports import Progress
 from quantlab.core.results import Simulation
 from quantlab.jobs.backtesting import Backtest, backtest, setup
 from quantlab.jobs.metrics import fingerprints, judge, metrics_document
-from quantlab.jobs.outcome import announce, close, load, write_results
+from quantlab.jobs.outcome import announce, close, load, models_used, write_results
 from quantlab.jobs.report import tear_sheet
 from quantlab.jobs.run_folder import run_folder
 from quantlab.jobs.terminal import TerminalProgress
@@ -47,13 +47,13 @@ def run(cfg: DictConfig) -> float | None:
         check_bookkeeping(cfg.portfolio, result, progress)
         judgement = judge(cfg, parts, result)
         prints = fingerprints(parts, result)
-        write_results(folder, metrics_document(cfg.experiment_name, result, judgement, prints), result)
+        write_results(folder, metrics_document(cfg, parts, result, judgement, prints), result)
         with progress.stage("report", 1) as stage:
             html = tear_sheet(cfg, folder, parts, result, judgement, prints)
             write_text(folder.path / "report.html", html)
             stage.advance()
-        folder.write_manifest(cfg, prints)
-    close(console, folder, judgement)
+        folder.write_manifest(cfg, {**prints, "models": models_used(result)})
+    close(console, parts, folder, judgement)
     objective: float | None = judgement.evidence["sharpe"]
     return objective
 

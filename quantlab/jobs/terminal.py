@@ -59,6 +59,7 @@ def _bars(console: Console) -> Progress:
         TextColumn("[dim]left[/]"),
         TimeRemainingColumn(),
         console=console,
+        speed_estimate_period=3600.0,  # steps of a stage can be minutes apart
         transient=True,
         disable=not console.is_terminal,
     )

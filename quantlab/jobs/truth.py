@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
 from quantlab.core.ports import DataSource
-from quantlab.core.types import Bars
-from quantlab.data.oracle import Truth, report_oracle
+from quantlab.core.types import BUY, SELL, Bars, Int8Array
+from quantlab.data.oracle import Truth, directional_auc, report_oracle
 
 
 @runtime_checkable
@@ -21,7 +22,9 @@ class KnownWorld(Protocol):
         ...
 
 
-def oracle_numbers(source: DataSource, bars: Bars, *, horizon: int, cost_bps: float) -> dict[str, Any] | None:
+def oracle_numbers(
+    source: DataSource, bars: Bars, label: Int8Array, *, horizon: int, cost_bps: float
+) -> dict[str, Any] | None:
     """AUC and after-cost Sharpe of an oracle over exactly `bars`; None for a real market.
 
     Parameters
@@ -29,6 +32,9 @@ def oracle_numbers(source: DataSource, bars: Bars, *, horizon: int, cost_bps: fl
     source : DataSource
     bars : Bars
         A stretch of the source's history and its first symbols.
+    label : int8 (T, S)
+        The triple-barrier labels of `bars`: ``label_auc`` is the oracle's directional AUC on them, which
+        no member can honestly exceed by more than its error.
     horizon : int
         Bars.
     cost_bps : float
@@ -40,4 +46,6 @@ def oracle_numbers(source: DataSource, bars: Bars, *, horizon: int, cost_bps: fl
     start = int(np.searchsorted(source.history().open_time_ms, bars.open_time_ms[0]))
     rows, columns = slice(start, start + bars.n_bars), slice(0, bars.n_symbols)
     expected, score = (said[rows, columns] for said in (truth.expected_return(horizon), truth.score(horizon)))
-    return dataclasses.asdict(report_oracle(bars, expected, score, horizon=horizon, cost_bps=cost_bps))
+    report = report_oracle(bars, expected, score, horizon=horizon, cost_bps=cost_bps)
+    label_auc = directional_auc(score, label == BUY, label == SELL)
+    return {**dataclasses.asdict(report), "label_auc": label_auc if math.isfinite(label_auc) else None}

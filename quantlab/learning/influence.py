@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 
 from quantlab.core.types import Float32Array
@@ -18,8 +19,9 @@ class Influence:
     decided : int
         Rows whose side, after all gates, is BUY or SELL.
     flipped : dict of member name to int
-        Of these, rows whose side changes when the member is left out, the other weights are
-        renormalised, and every gate, the quorum too, stays as it is.
+        Of these, rows whose side changes when the member is left out and the other weights are
+        renormalised. Confidence and consensus are asked for as before; the quorum is what the others
+        can still meet, or else every member of a pair would decide everything by mere presence.
     """
 
     decided: int
@@ -44,13 +46,16 @@ def measure_influence(ensemble: FittedEnsemble, members: Float32Array, pooled: P
     first : int
         Rows before it only warm the liveness and are not counted.
     """
+    others = max(len(ensemble.names) - 1, 1)
+    rules = dataclasses.replace(ensemble.rules, quorum=min(ensemble.rules.quorum, others))
+    relaxed = dataclasses.replace(ensemble, rules=rules)
     side = pooled.side[first:]
     decided = side != 0
     state = ensemble.begin(members.shape[2])
     return Influence(
         decided=int(decided.sum()),
         flipped={
-            name: int((decided & (ensemble.pool(members, state, without=name)[0].side[first:] != side)).sum())
+            name: int((decided & (relaxed.pool(members, state, without=name)[0].side[first:] != side)).sum())
             for name in ensemble.names
         },
     )

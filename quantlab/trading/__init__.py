@@ -3,11 +3,12 @@
 from quantlab.trading.policies import BuyAndHold, EnsembleThreshold, FromSignals
 from quantlab.trading.replay import Replay, replay
 from quantlab.trading.signals import MovingAverageSignal, RandomSignal
-from quantlab.trading.sizing import FixedFraction
+from quantlab.trading.sizing import ConfidenceFraction, FixedFraction
 from quantlab.trading.strategy import Costs, Limits, Strategy
 
 __all__ = [
     "BuyAndHold",
+    "ConfidenceFraction",
     "Costs",
     "EnsembleThreshold",
     "FixedFraction",

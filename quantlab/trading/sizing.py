@@ -62,3 +62,41 @@ class FixedFraction:
 
     def params(self) -> Float64Array:
         return np.array([self.weight])
+
+
+def _confidence_fraction(
+    params: Float64Array, strength: float, confidence: float, atr: float, close: float, equity: float
+) -> float:
+    weight = params[0] * confidence
+    return weight if strength > 0.0 else -weight
+
+
+@dataclass(frozen=True)
+class ConfidenceFraction:
+    """A position's weight is proportional to the pooled probability of its decision.
+
+    Where there are more entries than slots, the risk guard fills the slots by |target|: with this sizer
+    the most confident entries get them, with equal weights the first in symbol order would.
+
+    Parameters
+    ----------
+    weight : float
+        Fraction of equity at a confidence of 1, > 0: 0.25 makes 9 % of a confidence of 0.36.
+
+    Raises
+    ------
+    ConfigError
+        If `weight` is outside 1e-6 .. 100.
+    """
+
+    weight: float
+
+    def __post_init__(self) -> None:
+        check_range("sizer.weight", self.weight, low=1e-6, high=100.0)
+
+    @property
+    def size(self) -> Any:
+        return compiled_size(_confidence_fraction)
+
+    def params(self) -> Float64Array:
+        return np.array([self.weight])

@@ -9,9 +9,10 @@ import pytest
 
 from quantlab.core.results import EVENT_DTYPE, ORDER_DTYPE, OrderReason, RiskEvent, Simulation
 from quantlab.core.types import Bars, BarState, Instrument
+from quantlab.evaluation.judge import judge
 from quantlab.evaluation.report import Report, Run
-from quantlab.evaluation.rule import VerdictRule
 from quantlab.evaluation.summary import summarise
+from quantlab.evaluation.verdict import VerdictRule
 
 TAKER, SLIPPAGE = 4.5e-4, 2e-4
 INSTRUMENT = Instrument(
@@ -148,7 +149,7 @@ def make_report(bars: Bars, seed: int = 3, **changes: object) -> Report:
         "experiment": "fabricated",
         "data_label": "a random walk",
         "synthetic": True,
-        "verdict": make_rule().judge(evidence, summary),
+        "verdict": judge(make_rule(), evidence, summary),
         "evidence": Run(evidence, summary),
         "lived": Run(lived, summarise(lived, bars)),
         "bars": bars,

@@ -38,7 +38,9 @@ def test_by_hand(booked, day):
     funding = np.zeros(48)
     funding[5] = 3.0
     fills = [(2, 0, 10.0, 101.0, 1.0, SIGNAL), (10, 0, -10.0, 109.0, 1.0, TAKE)]
-    summary = summarise(booked(day, fills, funding=funding), day, participation=0.1, stop_hit_baseline=0.55)
+    summary = summarise(
+        booked(day, fills, funding=funding), day, participation=0.1, entry_weight=0.05, stop_hit_baseline=0.55
+    )
     expected = {
         "days": 2.0,
         "trades": 1,
@@ -59,8 +61,10 @@ def test_by_hand(booked, day):
         "take_profit_share": 1.0,
         "stop_hit_baseline": 0.55,
         "time_in_market": 8 / 48,
-        # 10 % of 1,000 units a bar over 10 units, at an equity of 10,000
-        "capacity_usd": 100_000.0,
+        # 10 % of 1,000 units a bar at 100 USD, over entries of 5 % of equity: whatever this account's size was
+        "capacity_usd": 200_000.0,
+        "symbols_traded": 1,
+        "dust_share": 0.0,
     }
     assert {name: summary[name] for name in expected} == pytest.approx(expected)
     assert summary["undefined"]["profit_factor"] == "no losing trade"
@@ -92,7 +96,7 @@ def test_identities_of_random_accounts(booked, fills_of, random_bars, seed):
     bars = random_bars(seed, n_bars=1_200, n_symbols=4)
     funding = np.random.default_rng(seed).normal(0, 0.02, bars.n_bars)
     simulation = booked(bars, fills_of(bars, seed), funding=funding)
-    s = summarise(simulation, bars, participation=0.05)
+    s = summarise(simulation, bars, participation=0.05, entry_weight=0.1)
     check_json(s)
     assert set(s) >= PROMISED
     assert s["final_equity"] - s["initial_cash"] == pytest.approx(s["net_pnl"])
@@ -121,4 +125,9 @@ def test_other_bars_are_refused(booked, day, bars_of):
     with pytest.raises(ContractError):
         summarise(simulation, bars_of(np.full((48, 1), 100.0), names=("other",)))
     with pytest.raises(ConfigError, match="participation"):
-        summarise(booked(day, [(2, 0, 10.0, 101.0, 1.0, SIGNAL)]), day, participation=5.0)
+        summarise(booked(day, [(2, 0, 10.0, 101.0, 1.0, SIGNAL)]), day, participation=5.0, entry_weight=0.1)
+
+
+def test_dust_is_what_the_cap_leaves_below_the_smallest_order(booked, day):
+    fills = [(2, 0, 10.0, 100.2, 0.0, SIGNAL), (10, 0, -0.05, 99.0, 0.0, SIGNAL), (11, 0, -9.95, 99.0, 0.0, SIGNAL)]
+    assert summarise(booked(day, fills), day)["dust_share"] == pytest.approx(1 / 3)

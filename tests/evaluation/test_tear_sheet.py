@@ -15,6 +15,7 @@ import pytest
 from quantlab.core.errors import ContractError
 from quantlab.core.results import MemberReport, SignalReport
 from quantlab.evaluation import figures, heatmap
+from quantlab.evaluation.judge import judge
 from quantlab.evaluation.markup import Html, number, script_json, table, tag
 from quantlab.evaluation.reduce import MAX_POINTS
 from quantlab.evaluation.summary import summarise
@@ -202,7 +203,7 @@ def test_quiet_runs_render(report_of, booked, random_bars, rule_of):
         report,
         evidence=run,
         lived=run,
-        verdict=rule_of().judge(nothing, summary),
+        verdict=judge(rule_of(), nothing, summary),
         benchmarks={},
         synthetic=False,
         notes=(),

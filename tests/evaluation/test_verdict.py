@@ -15,9 +15,9 @@ from omegaconf import OmegaConf
 from quantlab.core.errors import ConfigError, ContractError
 from quantlab.core.files import to_json
 from quantlab.evaluation import verdict as verdicts
+from quantlab.evaluation.judge import decide, judge
 from quantlab.evaluation.overfitting import expected_max_sharpe
-from quantlab.evaluation.rule import VerdictRule
-from quantlab.evaluation.verdict import Trials
+from quantlab.evaluation.verdict import Trials, VerdictRule
 
 
 @pytest.fixture
@@ -48,7 +48,7 @@ def trials_of(count: int = 20, *, chosen: float = 0.01) -> Trials:
 
 
 def test_a_single_trial_with_an_edge(world, rule_of):
-    v = rule_of().judge(*world(GOOD))
+    v = judge(rule_of(), *world(GOOD))
     assert v.verdict == "edge"
     assert v.numbers["dsr"] == v.numbers["psr"]
     assert v.numbers["pbo"] is None
@@ -58,7 +58,7 @@ def test_a_single_trial_with_an_edge(world, rule_of):
 
 
 def test_without_an_edge(world, rule_of):
-    v = rule_of().judge(*world(BAD))
+    v = judge(rule_of(), *world(BAD))
     assert v.verdict == "no evidence of an edge"
     assert "track record" not in v.words
     assert "proves" not in v.words
@@ -75,12 +75,12 @@ def test_without_an_edge(world, rule_of):
     ],
 )
 def test_thresholds_of_enough_data(world, rule_of, trades, days, expected):
-    v = rule_of().judge(*world(returns_of(0.008, days), trades))
+    v = judge(rule_of(), *world(returns_of(0.008, days), trades))
     assert v.verdict == expected
 
 
 def test_too_little_data_comes_before_everything(world, rule_of):
-    v = rule_of().judge(*world(np.zeros(5), 0))
+    v = judge(rule_of(), *world(np.zeros(5), 0))
     assert v.verdict == "not enough data"
     assert v.numbers["dsr"] is None
     assert v.words == (
@@ -114,13 +114,13 @@ def numbers(**changes):
     ],
 )
 def test_the_rule_at_its_borders(rule_of, changes, expected):
-    assert rule_of()._decide(numbers(**changes)) == expected
+    assert decide(rule_of(), numbers(**changes)) == expected
 
 
 def test_trials_deflate(world, rule_of):
-    alone = rule_of().judge(*world(GOOD))
-    many = rule_of().judge(*world(GOOD), trials_of(20))
-    more = rule_of().judge(*world(GOOD), dataclasses.replace(trials_of(20), count=2_000))
+    alone = judge(rule_of(), *world(GOOD))
+    many = judge(rule_of(), *world(GOOD), trials_of(20))
+    more = judge(rule_of(), *world(GOOD), dataclasses.replace(trials_of(20), count=2_000))
     assert alone.numbers["dsr"] > many.numbers["dsr"] > more.numbers["dsr"]
     assert many.numbers["psr"] == alone.numbers["psr"]
     assert many.numbers["pbo"] is not None
@@ -130,14 +130,14 @@ def test_trials_deflate(world, rule_of):
 
 
 def test_many_trials_without_their_record_cannot_be_an_edge(world, rule_of):
-    v = rule_of().judge(*world(GOOD), Trials(50))
+    v = judge(rule_of(), *world(GOOD), Trials(50))
     assert v.verdict == "no evidence of an edge"
     assert {"dsr", "pbo", "luck_sharpe"} <= set(v.undefined)
     assert "undefined" in v.words
 
 
 def test_the_words_carry_the_numbers_and_the_run(world, rule_of):
-    v = rule_of().judge(*world(GOOD), trials_of(20), run="lived")
+    v = judge(rule_of(), *world(GOOD), trials_of(20), run="lived")
     for part in (
         "500 closed trades",
         "90.0 days",
@@ -152,7 +152,7 @@ def test_the_words_carry_the_numbers_and_the_run(world, rule_of):
 def test_the_summary_must_be_of_the_same_run(world, rule_of):
     simulation, summary = world(GOOD)
     with pytest.raises(ContractError, match="summary of this run"):
-        rule_of().judge(simulation, summary | {"final_equity": 1.0})
+        judge(rule_of(), simulation, summary | {"final_equity": 1.0})
 
 
 def test_more_results_than_trials_are_refused():
@@ -169,7 +169,7 @@ def test_impossible_rules_are_refused(rule_of, change):
 
 
 def test_the_same_seed_gives_the_same_bytes(world, rule_of):
-    first, second = (to_json(rule_of().judge(*world(GOOD), trials_of()).as_dict()) for _ in range(2))
+    first, second = (to_json(judge(rule_of(), *world(GOOD), trials_of()).as_dict()) for _ in range(2))
     assert first == second
 
 
@@ -189,5 +189,5 @@ def test_the_shipped_rule_is_the_designs(repository: Path):
 @pytest.mark.slow
 def test_no_edge_is_rarely_called_one(world, rule_of):
     rng = np.random.default_rng(11)
-    called = [rule_of().judge(*world(rng.standard_t(4, 60) * 0.01)).verdict == "edge" for _ in range(300)]
+    called = [judge(rule_of(), *world(rng.standard_t(4, 60) * 0.01)).verdict == "edge" for _ in range(300)]
     assert np.mean(called) <= 0.07  # worlds that pay no costs at all; costs push it further down

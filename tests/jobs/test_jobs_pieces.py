@@ -15,15 +15,16 @@ from omegaconf import OmegaConf
 
 from quantlab.core.errors import ConfigError, DataError
 from quantlab.core.fakes import BarsSource
-from quantlab.core.results import MemberReport
+from quantlab.core.results import MemberReport, SignalReport
 from quantlab.core.types import Bars, Instrument, Signal
 from quantlab.data.oracle import measure_oracle
 from quantlab.data.synthetic import SyntheticSource
 from quantlab.jobs.benchmarks import rotated
 from quantlab.jobs.history import HistoryCut
-from quantlab.jobs.metrics import suspicions
+from quantlab.jobs.metrics import entry_weight, suspicions
 from quantlab.jobs.run_folder import record_failure, run_folder
 from quantlab.jobs.truth import oracle_numbers
+from quantlab.trading import ConfidenceFraction, FixedFraction
 
 CELLS = (400, 5)
 
@@ -65,15 +66,19 @@ def synthetic(edge: float) -> SyntheticSource:
 def test_the_oracle_is_measured_on_exactly_the_bars_of_the_run() -> None:
     source = synthetic(1.5)
     bars = source.history()
-    whole = oracle_numbers(source, bars, horizon=12, cost_bps=6.5)
-    assert whole == dataclasses.asdict(measure_oracle(bars, source.truth(), horizon=12, cost_bps=6.5))
-    part = oracle_numbers(source, bars.rows(1000, 4000).first_symbols(2), horizon=12, cost_bps=6.5)
-    assert part is not None
+    label = np.sign(np.nan_to_num(source.truth().flow)).astype(np.int8) + 1
+    whole = oracle_numbers(source, bars, label, horizon=12, cost_bps=6.5)
     assert whole is not None
+    assert whole.pop("label_auc") == 1.0  # labels that are the hidden flow itself
+    assert whole == dataclasses.asdict(measure_oracle(bars, source.truth(), horizon=12, cost_bps=6.5))
+    cut = bars.rows(1000, 4000).first_symbols(2)
+    part = oracle_numbers(source, cut, label[1000:4000, :2], horizon=12, cost_bps=6.5)
+    assert part is not None
+    assert part["label_auc"] == 1.0
     assert part["auc"] > 0.53
     shifted = source.truth().score(12)[1001:4001, :2]
     assert not np.array_equal(shifted, source.truth().score(12)[1000:4000, :2], equal_nan=True)
-    assert oracle_numbers(BarsSource(bars), bars, horizon=12, cost_bps=6.5) is None
+    assert oracle_numbers(BarsSource(bars), bars, label, horizon=12, cost_bps=6.5) is None
 
 
 def test_history_cuts_the_newest_bars_and_the_first_symbols(random_bars: Callable[..., Bars]) -> None:
@@ -104,11 +109,34 @@ def test_a_run_folder_holds_its_log_and_vanishes_on_an_error(tmp_path: Path) -> 
 
 
 def test_too_good_to_be_true_is_said() -> None:
-    def result(auc: float | None, se: float | None) -> SimpleNamespace:
-        report = SimpleNamespace(members={"tree": MemberReport(auc, se, 1.0, 1.0, 1.0)})
-        return SimpleNamespace(study=SimpleNamespace(report=report))
+    def said(auc: float | None, se: float | None, oracle: float | None = None) -> bool:
+        members = {"tree": MemberReport(auc, se, 1.0, 1.0, 1.0)}
+        report = SignalReport(None, None, None, members, (), 0)
+        return bool(suspicions(report, None if oracle is None else {"label_auc": oracle}))
 
-    assert suspicions(result(0.60, 0.01))  # type: ignore[arg-type]
-    assert not suspicions(result(0.60, 0.02))  # type: ignore[arg-type]
-    assert not suspicions(result(None, None))  # type: ignore[arg-type]
-    assert not suspicions(SimpleNamespace(study=SimpleNamespace(report=None)))  # type: ignore[arg-type]
+    assert said(0.60, 0.01)
+    assert not said(0.60, 0.02)
+    assert not said(None, None)
+    assert not suspicions(None, None)
+    # In a made-up market the bound is what its own oracle knows.
+    assert not said(0.60, 0.01, oracle=0.61)
+    assert said(0.55, 0.01, oracle=0.52)
+
+
+def test_an_entrys_weight_is_what_the_sizer_says_at_the_median_confidence(random_bars: Callable[..., Bars]) -> None:
+    bars = random_bars(n_bars=CELLS[0], n_symbols=CELLS[1])
+    side = np.ones(CELLS)
+    signal = dataclasses.replace(signal_of(side), confidence=np.full(CELLS, 0.4))
+    limits = SimpleNamespace(max_weight=0.1)
+
+    def weight(sizer: FixedFraction | ConfidenceFraction, **change: np.ndarray) -> float | None:
+        strategy = SimpleNamespace(sizer=sizer, limits=limits)
+        account = SimpleNamespace(initial_cash=1e4)
+        said = dataclasses.replace(signal, **change)
+        return entry_weight(SimpleNamespace(signal=said, bars=bars, strategy=strategy, evidence=account))  # type: ignore[arg-type]
+
+    assert weight(FixedFraction(0.05)) == 0.05
+    assert weight(ConfidenceFraction(0.2)) == pytest.approx(0.08)
+    assert weight(ConfidenceFraction(0.5)) == 0.1
+    assert weight(FixedFraction(0.05), side=np.zeros(CELLS, dtype=np.int8)) is None
+    assert weight(FixedFraction(0.05), target=np.zeros(CELLS)) is None

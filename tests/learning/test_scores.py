@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import itertools
 
 import numpy as np
@@ -153,13 +154,18 @@ def test_influence_on_a_constructed_case() -> None:
     assert influence + later == Influence(10, {k: v + later.flipped[k] for k, v in influence.flipped.items()})
 
 
-def test_influence_counts_a_lost_quorum() -> None:
-    _, members = _constructed()
-    rules = Ensemble(0.36, 0.5, 3, 50, 0.1, 0.6)
-    ensemble = FittedEnsemble(rules, ("a", "b", "c"), (0.5, 0.3, 0.2), 1.0)
-    pooled, _ = ensemble.pool(members, ensemble.begin(1))
-    influence = measure_influence(ensemble, members, pooled, 0)
-    assert set(influence.flipped.values()) == {influence.decided} == {8}
+def test_influence_is_not_the_quorums() -> None:
+    """With a quorum of all, leaving one out must not count as a flip everywhere."""
+    loose, members = _constructed()
+    strict = dataclasses.replace(loose, rules=dataclasses.replace(RULES, quorum=3))
+    pooled, _ = strict.pool(members, strict.begin(1))
+    expected = measure_influence(loose, members, loose.pool(members, loose.begin(1))[0], 0)
+    assert measure_influence(strict, members, pooled, 0) == expected
+    # And a member that is really needed: on its own side of a pair of opposites.
+    pair = FittedEnsemble(dataclasses.replace(RULES, quorum=2), ("a", "b"), (0.6, 0.4), 1.0)
+    two = np.ascontiguousarray(members[:2, :6])
+    both, _ = pair.pool(two, pair.begin(1))
+    assert measure_influence(pair, two, both, 0).flipped == {"a": 6, "b": 0}
 
 
 def _evidence(ensemble: FittedEnsemble, members: np.ndarray, label: np.ndarray, pooled: Pooled) -> Evidence:

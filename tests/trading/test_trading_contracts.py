@@ -47,7 +47,7 @@ def make(kind, **more):
 
 def test_the_discovery_finds_what_ships():
     assert {k.__name__ for k in POLICIES} == {"EnsembleThreshold", "BuyAndHold", "FromSignals"}
-    assert {k.__name__ for k in SIZERS} == {"FixedFraction"}
+    assert {k.__name__ for k in SIZERS} == {"FixedFraction", "ConfidenceFraction"}
     assert {k.__name__ for k in SOURCES} == {"MovingAverageSignal", "RandomSignal"}
 
 
