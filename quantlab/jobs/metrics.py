@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
 from hydra.utils import get_method
 from omegaconf import DictConfig
 
@@ -122,6 +124,11 @@ def suspicions(report: SignalReport | None, oracle: dict[str, Any] | None) -> tu
     )
 
 
+def in_sweep() -> bool:
+    """Is this run one of a multirun? Then a choice among its siblings is not covered by its verdict."""
+    return HydraConfig.initialized() and HydraConfig.get().mode == RunMode.MULTIRUN
+
+
 def fingerprints(parts: Setup, result: Backtest) -> dict[str, str]:
     """What the result is a function of."""
     return {
@@ -139,6 +146,7 @@ def metrics_document(
     return {
         "experiment": cfg.experiment_name,
         "synthetic": parts.source.synthetic,
+        "one_of_a_sweep": in_sweep(),
         "verdict": judgement.verdict.verdict,
         "judgement": judgement.verdict.as_dict(),
         "evidence": judgement.evidence,

@@ -10,7 +10,7 @@ from quantlab.core.files import write_json
 from quantlab.core.ports import Progress
 from quantlab.core.types import Bars
 from quantlab.jobs.backtesting import Backtest, Setup
-from quantlab.jobs.metrics import Judgement
+from quantlab.jobs.metrics import Judgement, in_sweep
 from quantlab.jobs.run_folder import RunFolder
 from quantlab.jobs.tables import summary_table, write_equity, write_orders
 
@@ -64,9 +64,16 @@ def close(console: Console, parts: Setup, folder: RunFolder, judgement: Judgemen
     console.print(f"report: {shown}" if shown.is_file() else f"run: {folder.final}", highlight=False, soft_wrap=True)
 
 
+def sweep_notes() -> tuple[str, ...]:
+    """What a verdict of one run does not say about the best of many."""
+    if not in_sweep():
+        return ()
+    return ("This run is one of a sweep: its verdict counts one trial and does not cover choosing the best of them.",)
+
+
 def remarks(judgement: Judgement) -> list[str]:
     """Suspicions, and how the costs paid compare with what the trades could bear."""
-    evidence, said = judgement.evidence, list(judgement.suspicions)
+    evidence, said = judgement.evidence, [*judgement.suspicions, *sweep_notes()]
     if evidence["cost_bps"] is not None:
         said.append(
             f"Costs were {evidence['cost_bps']:.2f} bps of traded notional; "

@@ -13,6 +13,7 @@ from quantlab.data.coverage import coverage
 from quantlab.evaluation.report import Report, Run
 from quantlab.jobs.backtesting import Backtest, Setup
 from quantlab.jobs.metrics import Judgement
+from quantlab.jobs.outcome import sweep_notes
 from quantlab.jobs.run_folder import RunFolder, resolved_yaml
 
 
@@ -38,7 +39,7 @@ def tear_sheet(
             "quantlab": quantlab.__version__,
         },
         fingerprints={name.removesuffix("_fingerprint"): value for name, value in prints.items()},
-        notes=(*judgement.suspicions, *oracle_notes(judgement), *account_notes(result.evidence)),
+        notes=(*judgement.suspicions, *sweep_notes(), *oracle_notes(judgement), *account_notes(result.evidence)),
         findings=coverage(history).findings(),
         config_text=resolved_yaml(cfg),
     )
