@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test slow lint format bench lock clean
+.PHONY: help install run test slow lint format bench docs lock clean
 
 help: ## list the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -40,6 +40,9 @@ format: $(INSTALLED) ## rewrite the sources in the project's format
 
 bench: $(INSTALLED) ## speed as ratios against a peer or a bare loop in the same run; writes runs/bench.json
 	$(BIN)/python tests/bench/run.py
+
+docs: $(INSTALLED) ## write docs/features.md from the catalogue
+	$(BIN)/python tests/tools/write_feature_docs.py
 
 lock: $(INSTALLED) ## write requirements.lock from what is installed
 	$(BIN)/python tests/tools/write_lock.py

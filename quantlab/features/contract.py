@@ -1,12 +1,16 @@
 """What was agreed on about features, checked before anything is predicted from them.
 
 Tree libraries accept reordered or renamed columns silently. So every artifact stores the ordered names
-and the fingerprint of the features it was fitted on, and refuses any others.
+and the fingerprint of the features it was fitted on, and refuses any others. Refusals are counted, so that
+an operator sees one that a restart or a retry has swallowed.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
+from functools import cache
+from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -18,6 +22,26 @@ from quantlab.core.fingerprint import fingerprint
 from quantlab.core.types import Features
 from quantlab.features.catalogue import CATALOGUE
 from quantlab.features.kernels.loops import WARMUP
+
+#: Bar lengths that a refused fingerprint is compared with, to say in words what it stands for: 1 min .. 1 d.
+_USUAL_INTERVALS_MS = tuple(60_000 * minutes for minutes in (1, 3, 5, 15, 30, 60, 120, 240, 1440))
+
+_refusals: Counter[str] = Counter()
+_refusals_lock = Lock()
+
+
+def feature_mismatch_total() -> int:
+    """How often this process has refused features since it started.
+
+    Counts every :class:`~quantlab.core.errors.ContractError` of :class:`FeatureContract`, whichever entry
+    (fit, predict, signal) it came through. It only rises, over all threads; other processes count their own.
+    """
+    return _refusals["total"]
+
+
+def _count_refusal() -> None:
+    with _refusals_lock:
+        _refusals["total"] += 1
 
 
 def output_dtype(dtype: DTypeLike) -> np.dtype[Any]:
@@ -56,11 +80,27 @@ class FeatureContract:
     Parameters
     ----------
     names : tuple of str, length F
+        Each once.
     fingerprint : str
+
+    Raises
+    ------
+    ContractError
+        If a name is there twice.
     """
 
     names: tuple[str, ...]
     fingerprint: str
+
+    def __post_init__(self) -> None:
+        repeated = [name for name, count in Counter(self.names).items() if count > 1]
+        if repeated:
+            _count_refusal()
+            raise ContractError(
+                f"{len(self.names)} features with different names",
+                found=f"{repeated[0]!r} {self.names.count(repeated[0])} times, first in column {self.names.index(repeated[0])}",
+                mend="drop or rename the repeated column",
+            )
 
     def check(self, features: Features) -> None:
         """Return if `features` are the agreed ones and finite in every ready row.
@@ -68,13 +108,20 @@ class FeatureContract:
         Raises
         ------
         ContractError
-            Naming both sides and the first difference.
+            Naming both sides and the first difference; counted in :func:`feature_mismatch_total`.
         """
+        try:
+            self._require(features)
+        except ContractError:
+            _count_refusal()
+            raise
+
+    def _require(self, features: Features) -> None:
         self._check_names(features.names)
         if features.fingerprint != self.fingerprint:
             raise ContractError(
-                f"features with fingerprint {self.fingerprint}",
-                found=f"{features.fingerprint}, under the same {len(self.names)} names",
+                f"{_meaning(self.fingerprint)} with fingerprint {self.fingerprint}",
+                found=f"{_meaning(features.fingerprint)}, {features.fingerprint}, under the same {len(self.names)} names",
                 mend="use the same feature definitions and bar interval, or fit again on these",
             )
         bad = int(_first_not_finite(features.values, features.ready))
@@ -98,6 +145,20 @@ class FeatureContract:
             found=f"{len(found)} features with {_quoted(theirs[first])} there, the first difference",
             mend="hand over the features in the order they were fitted in",
         )
+
+
+def _meaning(found: str) -> str:
+    """What a fingerprint stands for, as far as today's definitions reach."""
+    return _known_fingerprints().get(found, "features of another version, extension or interval")
+
+
+@cache
+def _known_fingerprints() -> dict[str, str]:
+    return {
+        features_fingerprint(interval_ms, dtype): f"features of {interval_ms} ms bars as {dtype}"
+        for interval_ms in _USUAL_INTERVALS_MS
+        for dtype in ("float32", "float64")
+    }
 
 
 def _quoted(name: str | None) -> str:

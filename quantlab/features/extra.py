@@ -51,7 +51,8 @@ def window_function(function: Callable[[Any], float]) -> Any:
     >>> range_share(np.array([[1.0, 3.0, 1.0, 2.0, 7.0]]))
     0.5
     """
-    return compiled(signature=WINDOW, boundscheck=True)(function)
+    in_a_file = Path(function.__code__.co_filename).is_file()  # a console's functions have no cache to live in
+    return compiled(signature=WINDOW, boundscheck=True, cache=in_a_file)(function)
 
 
 @dataclass(frozen=True)

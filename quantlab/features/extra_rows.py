@@ -29,9 +29,7 @@ _FOLD = types.int64(
 )
 
 
-def _fold(
-    value: Any, low: Any, high: Any, ring: Any, taken: Any, ohlcv: Any, ready: Any, out: Any, column: Any
-) -> Any:
+def _fold(value: Any, low: Any, high: Any, ring: Any, taken: Any, ohlcv: Any, ready: Any, out: Any, column: Any) -> Any:
     """Take bars into the ring; write the value of every ready row, NaN elsewhere.
 
     The ring holds every bar twice, a window apart, so that the last `n` always lie side by side, oldest first.
@@ -104,9 +102,7 @@ class ExtraRows:
         out = np.empty((*ready.shape, unified + len(self._extra)), dtype=np.float32)
         out[:, :, :unified] = values
         refused = [
-            int(
-                _compiled_fold()(one.value, *one.bounds, ring, self._taken, ohlcv, ready, out, unified + i)
-            )
+            int(_compiled_fold()(one.value, *one.bounds, ring, self._taken, ohlcv, ready, out, unified + i))
             for i, (one, ring) in enumerate(zip(self._extra, self._rings, strict=True))
         ]
         self._taken += len(ohlcv)

@@ -48,7 +48,7 @@ class FeaturePipeline:
         object.__setattr__(self, "extra", tuple(self.extra))
         extended_names(self.extra)
 
-    @property
+    @cached_property
     def names(self) -> tuple[str, ...]:
         """The 49 names and those of the extra features, in column order."""
         return extended_names(self.extra)
@@ -75,7 +75,7 @@ class FeaturePipeline:
         DataError
             If a bar is neither absent nor sound.
         """
-        self._check_interval(bars.interval_ms)
+        self.check_interval(bars.interval_ms)
         values = compute(bars.ohlcv, bars.open_time_ms, bars.interval_ms, dtype=np.float32, threads=self.threads)
         ready: BoolArray = ~np.isnan(values[:, :, 0])
         rows = ExtraRows(self.extra, bars.symbols) if self.extra else None
@@ -89,10 +89,11 @@ class FeaturePipeline:
         ContractError
             If the interval is another, or a symbol repeats.
         """
-        self._check_interval(interval_ms)
+        self.check_interval(interval_ms)
         return BarFeatureStream(self, FeatureStream(symbols, interval_ms))
 
-    def _check_interval(self, interval_ms: int) -> None:
+    def check_interval(self, interval_ms: int) -> None:
+        """ContractError unless bars of `interval_ms` are what this pipeline is for."""
         if interval_ms != self.interval_ms:
             raise ContractError(
                 f"bars of {self.interval_ms} ms",

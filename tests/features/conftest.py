@@ -31,11 +31,14 @@ def lag(values: np.ndarray, bars: int) -> np.ndarray:
     return np.concatenate([np.repeat(values[:1], bars), values[:-bars]])
 
 
-def smooth(values: np.ndarray, rate: float) -> np.ndarray:
+def smooth(values: np.ndarray, rate: float, floor: np.ndarray) -> np.ndarray:
+    """Exponential average with the two rules for dead markets: take the input when all but equal, end at the floor."""
     out = np.empty(len(values), dtype=np.longdouble)
     y = np.longdouble(values[0])
     for t, x in enumerate(values):
         y = (1 - np.longdouble(rate)) * y + np.longdouble(rate) * x
+        y = x if abs(x - y) <= 1e-14 * abs(x) else y
+        y = np.longdouble(0) if abs(y) < floor[t] else y
         out[t] = y
     return out
 
@@ -67,13 +70,13 @@ def oracle_features(ohlcv: np.ndarray) -> dict[str, np.ndarray]:
     dead = q[288] <= 1e-20
     sigma = np.sqrt(q[288] / 288)
     reach = np.maximum(H - L, np.maximum(abs(H - lag(C, 1)), abs(L - lag(C, 1))))
-    atr = smooth(reach, 1 / 14)
+    atr = smooth(reach, 1 / 14, tiny)
     A = np.maximum(atr, 1e-5 * C)
-    plus = smooth(np.where((up > down) & (up > 0), up, 0), 1 / 14)
-    minus = smooth(np.where((down > up) & (down > 0), down, 0), 1 / 14)
-    ema = {n: smooth(C, 2 / (n + 1)) for n in (9, 12, 21, 26, 50)}
+    plus = smooth(np.where((up > down) & (up > 0), up, 0), 1 / 14, tiny)
+    minus = smooth(np.where((down > up) & (down > 0), down, 0), 1 / 14, tiny)
+    ema = {n: smooth(C, 2 / (n + 1), tiny) for n in (9, 12, 21, 26, 50)}
     macd = ema[12] - ema[26]
-    gain, loss = smooth(np.maximum(d, 0), 1 / 14), smooth(np.maximum(-d, 0), 1 / 14)
+    gain, loss = smooth(np.maximum(d, 0), 1 / 14, tiny), smooth(np.maximum(-d, 0), 1 / 14, tiny)
     hh = {n: over(h, n, np.max) for n in (14, 55, 288)}
     ll = {n: over(l, n, np.min) for n in (14, 55)}
     f: dict[str, np.ndarray] = {}
@@ -86,7 +89,7 @@ def oracle_features(ohlcv: np.ndarray) -> dict[str, np.ndarray]:
 
     f["rsi_14"] = share(gain, gain + loss, gain + loss <= tiny, 0.5)
     f["macd_atr"] = np.clip(macd / A, -50, 50)
-    f["macd_hist_atr"] = np.clip((macd - smooth(macd, 0.2)) / A, -50, 50)
+    f["macd_hist_atr"] = np.clip((macd - smooth(macd, 0.2, tiny)) / A, -50, 50)
     f["stoch_k_14"] = share(C - ll[14], hh[14] - ll[14], hh[14] == ll[14], 0.5)
     f["stoch_d_3"] = over(f["stoch_k_14"], 3, np.mean)
     for n in (12, 48, 288):
@@ -95,7 +98,8 @@ def oracle_features(ohlcv: np.ndarray) -> dict[str, np.ndarray]:
     for n in (9, 21, 50):
         f[f"ema_dist_atr_{n}"] = np.clip((C - ema[n]) / A, -50, 50)
     f["sma_dist_atr_200"] = np.clip((C - over(C, 200, np.mean)) / A, -50, 50)
-    f["adx_14"] = smooth(share(abs(plus - minus), plus + minus, plus + minus <= tiny, 0), 1 / 14)
+    dx = share(abs(plus - minus), plus + minus, plus + minus <= tiny, 0)
+    f["adx_14"] = smooth(dx, 1 / 14, np.full(len(c), 1e-12))
     f["plus_di_14"] = share(plus, atr, atr <= tiny, 0)
     f["minus_di_14"] = share(minus, atr, atr <= tiny, 0)
     f["aroon_osc_25"] = (since_top(-l, 26) - since_top(h, 26)) / 25

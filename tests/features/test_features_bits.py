@@ -71,6 +71,23 @@ def test_stream_equals_history_after_every_prefix_and_restart(history, ohlcv, gr
         assert (stream.ready == np.isfinite(history[row, :, 0])).all()
 
 
+@pytest.mark.parametrize("symbol", ["BTC", "kPEPE", "MNT", "VVV", "ALT"])
+def test_real_bars_stream_in_random_chunks_as_two_threads_compute_them(symbol, real_ohlcv, grid):
+    bars = 3_000
+    ohlcv = np.ascontiguousarray(np.stack([real_ohlcv("BTC", bars), real_ohlcv(symbol, bars)], axis=1))
+    ohlcv[700:703, 1] = np.nan
+    whole = compute(ohlcv, grid(bars), INTERVAL, threads=2)
+    alone = compute(np.ascontiguousarray(ohlcv[:, [1, 0]]), grid(bars), INTERVAL, threads=1)
+    assert same_bits(np.ascontiguousarray(alone[:, ::-1]), whole)
+    rng, stream = np.random.default_rng(5), FeatureStream(("A", "B"), INTERVAL)
+    for row, time in enumerate(grid(bars)):
+        if rng.random() < 0.02:
+            saved = stream.state()
+            stream = FeatureStream(("A", "B"), INTERVAL)
+            stream.restore(saved)
+        assert same_bits(stream.update(int(time), ohlcv[row]), whole[row]), f"row {row}"
+
+
 def test_float64_rounds_to_the_float32_bits(history, ohlcv, grid):
     exact = compute(ohlcv, grid(BARS), INTERVAL, dtype=np.float64)
     assert exact.dtype == np.float64
@@ -81,19 +98,18 @@ def test_two_runs_are_equal(history, ohlcv, grid):
     assert same_bits(compute(ohlcv, grid(BARS), INTERVAL), history)
 
 
-@pytest.mark.parametrize("source", ["synthetic", "BTC", "MNT"])
-def test_cold_starts_reach_the_bits_of_the_full_history(source, world, grid, request):
+@pytest.mark.parametrize("source", ["synthetic", "BTC", "MNT", "VVV", "ALT"])
+def test_a_thousand_cold_starts_reach_the_bits_of_the_full_history(source, world, grid, request):
     bars = 6_000
     if source == "synthetic":
         ohlcv = world(3, bars, 1)
     else:
         ohlcv = request.getfixturevalue("real_ohlcv")(source, bars)[:, None, :].copy()
     full = compute(ohlcv, grid(bars), INTERVAL, dtype=np.float64)
-    for start in np.random.default_rng(4).integers(1, bars - WARMUP, 30):
-        stop = start + WARMUP + 5
-        cold = compute(ohlcv[start:stop], grid(WARMUP + 5, start), INTERVAL, dtype=np.float64)
+    for start in np.random.default_rng(4).integers(1, bars - WARMUP, 1_000):
+        cold = compute(ohlcv[start : start + WARMUP], grid(WARMUP, start), INTERVAL, dtype=np.float64, threads=1)
         row = start + WARMUP - 1
-        assert same_bits(cold[WARMUP - 1 :], full[row:stop]), f"started at {start}"
+        assert same_bits(cold[WARMUP - 1], full[row]), f"started at {start}"
 
 
 @pytest.mark.parametrize(("price", "volume"), [(2.0**20, 1.0), (2.0**-20, 1.0), (1.0, 2.0**30), (0.5, 2.0**-30)])

@@ -9,11 +9,14 @@ import talib
 from quantlab.features import NAMES, WARMUP, compute
 
 INTERVAL = 300_000
-WORLDS = ("synthetic", "BTC", "kPEPE", "MNT")  # MNT: hardly traded, 22 % of its bars without volume
+# From the most to the least traded; in MNT and VVV 22 % and 30 % of the bars are without volume.
+WORLDS = ("synthetic", "BTC", "kPEPE", "MNT", "VVV", "ALT")
+# VVV stands still for 405 bars: there the rules for dead markets act on every recursion, and TA-Lib has none.
+TALIB_WORLDS = tuple(name for name in WORLDS if name != "VVV")
 BARS = 7_000
 
 
-@pytest.fixture(scope="module", params=WORLDS)
+@pytest.fixture(scope="module")
 def case(request, world, grid):
     """One symbol (T, 5) and its features (T, 49) in float64."""
     if request.param == "synthetic":
@@ -40,20 +43,52 @@ def assert_close(got: np.ndarray, want: np.ndarray, tolerance: float = 1e-9) -> 
     )
 
 
+@pytest.mark.parametrize("case", WORLDS, indirect=True, scope="module")
 @pytest.mark.parametrize("name", NAMES)
 def test_equals_its_definition(name, case, expected):
-    assert_close(case[1][name], expected[name])
+    got, want = case[1][name], expected[name]
+    if name.startswith(("ema_dist", "macd")) and (expected["natr_14"][WARMUP:] < 1e-5).any():
+        # A market that stands still: an average snaps to the price within 1e-14 of it, maybe a bar sooner or later
+        # than the oracle's, and the unit of the distance is then as small as 1e-5 of the price.
+        want = want.astype(np.float64)
+        within = np.abs(got - want) <= 4e-14 / np.maximum(expected["natr_14"], 1e-5)
+        got = np.where(within, want, got)
+    assert_close(got, want)
 
 
+@pytest.mark.parametrize("case", ["synthetic"], indirect=True, scope="module")
 def test_the_oracle_has_no_feature_of_its_own(expected):
     assert sorted(expected) == sorted(NAMES)
+
+
+PIECE = 5
+
+
+def in_pieces(function, x, window, shift=True):
+    """A TA-Lib function of windows, called for a few rows at a time.
+
+    TA-Lib adds to and subtracts from running sums, and takes E[x^2] - E[x]^2, which costs it digits in a long
+    series of large numbers. It keeps them in short pieces, measured from the piece's first value.
+    """
+    out = None
+    for start in range(window - 1, len(x), PIECE):
+        piece = x[start - window + 1 : start + PIECE]
+        origin = piece[0] if shift else 0.0
+        found = [y[window - 1 :] + origin for y in function(np.ascontiguousarray(piece - origin))]
+        out = np.full((len(found), len(x)), np.nan) if out is None else out
+        out[:, start : start + PIECE] = found
+    return out
+
+
+def mean_volume(v, window):
+    return in_pieces(lambda x: (talib.SMA(x, window),), v, window, shift=False)[0]
 
 
 def talib_features(o, h, l, c, v):  # noqa: E741
     """What TA-Lib says of the features that it knows."""
     macd, _, hist = talib.MACD(c, 12, 26, 9)
     unit = np.maximum(talib.ATR(h, l, c, 14), 1e-5 * c)
-    upper, middle, lower = talib.BBANDS(c, 20, 2, 2)
+    upper, middle, lower = in_pieces(lambda x: talib.BBANDS(x, 20, 2, 2), c, 20)
     k, d = talib.STOCHF(h, l, c, 14, 3)
     return {
         "ret_1": np.log(talib.ROCR(c, 1)),
@@ -64,7 +99,7 @@ def talib_features(o, h, l, c, v):  # noqa: E741
         "stoch_k_14": k / 100,
         "stoch_d_3": d / 100,
         **{f"ema_dist_atr_{n}": (c - talib.EMA(c, n)) / unit for n in (9, 21, 50)},
-        "sma_dist_atr_200": np.clip((c - talib.SMA(c, 200)) / unit, -50, 50),
+        "sma_dist_atr_200": np.clip((c - in_pieces(lambda x: (talib.SMA(x, 200),), c, 200)[0]) / unit, -50, 50),
         "adx_14": talib.ADX(h, l, c, 14) / 100,
         "plus_di_14": talib.PLUS_DI(h, l, c, 14) / 100,
         "minus_di_14": talib.MINUS_DI(h, l, c, 14) / 100,
@@ -73,8 +108,8 @@ def talib_features(o, h, l, c, v):  # noqa: E741
         "natr_14": talib.NATR(h, l, c, 14) / 100,
         "bb_width_20": (upper - lower) / middle,
         "bb_pos_20": (c - lower) / (upper - lower),
-        "rel_volume_20": np.log(1 + v / talib.SMA(v, 20)),
-        "volume_trend_24_288": np.log(1 + talib.SMA(v, 24) / talib.SMA(v, 288)),
+        "rel_volume_20": np.log(1 + v / mean_volume(v, 20)),
+        "volume_trend_24_288": np.log(1 + mean_volume(v, 24) / mean_volume(v, 288)),
         "mfi_14": talib.MFI(h, l, c, v, 14) / 100,
         "doji": talib.CDLDOJI(o, h, l, c) / 100,
         "engulfing": np.sign(talib.CDLENGULFING(o, h, l, c)),
@@ -82,8 +117,6 @@ def talib_features(o, h, l, c, v):  # noqa: E741
 
 
 TALIB = tuple(name for name in talib_features(*np.random.default_rng(0).random((5, 400))) if name in NAMES)
-# TA-Lib adds and subtracts running sums (and takes E[x^2] - E[x]^2), which costs it digits here.
-TALIB_TOLERANCE = {"sma_dist_atr_200": 1e-7, "bb_width_20": 1e-7, "bb_pos_20": 1e-7, "rel_volume_20": 1e-8}
 
 
 def undefined_in_talib(name, o, h, l, c, v):  # noqa: E741
@@ -104,10 +137,11 @@ def undefined_in_talib(name, o, h, l, c, v):  # noqa: E741
     return np.zeros(len(c), dtype=bool)
 
 
+@pytest.mark.parametrize("case", TALIB_WORLDS, indirect=True, scope="module")
 @pytest.mark.parametrize("name", TALIB)
 def test_equals_talib(name, case):
     columns = case[0].T.copy()
     got, want = case[1][name], talib_features(*columns)[name]
     skipped = undefined_in_talib(name, *columns)
     assert skipped[WARMUP:].mean() < 0.3
-    assert_close(got, np.where(skipped, got, want), TALIB_TOLERANCE.get(name, 1e-9))
+    assert_close(got, np.where(skipped, got, want))
