@@ -9,8 +9,11 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import tempfile
+import threading
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 from typing import NoReturn
 
 import hydra
@@ -22,7 +25,8 @@ from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
 from quantlab.core.errors import QuantlabError
-from quantlab.jobs.composition import check_keys, config_folder, one_sentence
+from quantlab.jobs.attempts import Attempts
+from quantlab.jobs.composition import check_configuration, config_folder, not_composable, one_sentence
 from quantlab.jobs.help import help_text
 from quantlab.jobs.run_folder import record_failure
 
@@ -30,22 +34,47 @@ Refusal = QuantlabError | HydraException | OmegaConfBaseException
 Job = Callable[[DictConfig], float | None]
 
 
-def run_job(cfg: DictConfig, refusals: list[Refusal]) -> float | None:
+def run_job(cfg: DictConfig, attempts: Attempts, refusals: list[Refusal]) -> float | None:
     """Run the composed job; a refusal is handed back, because Hydra would print it in its own way.
 
-    In a sweep a refused combination is recorded beside the others' runs, and the sweep goes on.
+    In a sweep a refused combination is recorded beside the others' runs, and the sweep goes on; one that
+    failed unexpectedly is recorded too, and Hydra raises its error when the sweep has ended.
     """
+    exit_when_terminated()
+    attempts.note("began")
+    sweeps = HydraConfig.get().mode == RunMode.MULTIRUN
     try:
-        check_keys(cfg)
+        check_configuration(cfg)
         job: Job = get_method(cfg.job.run)
-        return job(cfg)
+        objective = job(cfg)
     except (QuantlabError, OmegaConfBaseException) as error:
-        if HydraConfig.get().mode == RunMode.MULTIRUN:
-            path = record_failure(cfg, one_sentence(error))
-            sys.stderr.write(f"quantlab: combination refused, recorded in {path}: {one_sentence(error)}\n")
+        attempts.note("refused")
+        if sweeps:
+            record(cfg, "refused", one_sentence(error))
         else:
             refusals.append(error)
         return None
+    except Exception as error:
+        if sweeps:
+            record(cfg, "failed", f"{type(error).__name__}: {error}")
+        raise
+    attempts.note("succeeded")
+    return objective
+
+
+def record(cfg: DictConfig, how: str, reason: str) -> None:
+    """Keep why a combination of a sweep has no run, and say it."""
+    try:
+        where = f"recorded in {record_failure(cfg, reason)}"
+    except OSError as error:
+        where = f"not recorded ({error})"
+    sys.stderr.write(f"quantlab: combination {how}, {where}: {reason}\n")
+
+
+def exit_when_terminated() -> None:
+    """Let a terminated process, also a launcher's own, clean up after itself as one that fails does."""
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
 
 
 def main() -> None:
@@ -53,21 +82,34 @@ def main() -> None:
     if {"-h", "--help"} & set(sys.argv[1:]):
         sys.stdout.write(help_text())
         return
-    # A terminated run cleans up after itself, as one that fails does.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    exit_when_terminated()
     # Hydra then re-raises what it refuses instead of printing it and exiting with 1.
     os.environ["HYDRA_FULL_ERROR"] = "1"
+    try:
+        with tempfile.TemporaryDirectory(prefix="quantlab-") as folder:
+            command(Attempts(Path(folder)))
+    except KeyboardInterrupt:
+        sys.stderr.write("quantlab: stopped\n")
+        sys.exit(130)
+
+
+def command(attempts: Attempts) -> None:
+    """Compose and run what the command line asks for, once or as a sweep."""
     refusals: list[Refusal] = []
-    task = partial(run_job, refusals=refusals)
+    task = partial(run_job, attempts=attempts, refusals=refusals)
     try:
         hydra.main(version_base="1.3", config_path=str(config_folder()), config_name="config")(task)()
     except (HydraException, OmegaConfBaseException) as error:
         refusals.append(error)
-    except KeyboardInterrupt:
-        sys.stderr.write("quantlab: stopped; nothing half written is left behind\n")
-        sys.exit(130)
+    except (ValueError, OSError) as error:
+        if attempts.count("began"):  # a job's own error is a bug, and keeps its traceback
+            raise
+        refusals.append(not_composable(error))
     if refusals:
         refuse(refusals[0])
+    if attempts.count("refused") and not attempts.count("succeeded"):
+        sys.stderr.write("quantlab: no combination of the sweep could be run\n")
+        sys.exit(2)
 
 
 def refuse(error: Refusal) -> NoReturn:

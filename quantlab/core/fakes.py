@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 
 from quantlab.core.clock import FakeClock
+from quantlab.core.errors import ArtifactError
 from quantlab.core.fingerprint import fingerprint
+from quantlab.core.ports import FeatureSource, FittedModel
 from quantlab.core.progress import SilentProgress
 from quantlab.core.types import Bars, Dataset, Features, Float32Array, Signal
 
-__all__ = ["BarsSource", "ConstantModel", "FakeClock", "FixedSignal", "SilentProgress"]
+__all__ = ["BarsSource", "ConstantModel", "FakeClock", "FixedSignal", "MemoryStore", "SilentProgress"]
 
 
 @dataclass(frozen=True)
@@ -95,3 +97,27 @@ class FittedConstant:
     def load(cls, folder: Path) -> Self:
         share = np.load(folder / "share.npy", allow_pickle=False)
         return cls((float(share[0]), float(share[1]), float(share[2])))
+
+
+@dataclass
+class MemoryStore:
+    """A :class:`~quantlab.core.ports.ModelStore` of members in memory, each version with its facts.
+
+    A version in `broken` is refused by :meth:`load`.
+    """
+
+    models: dict[str, FittedModel]
+    facts: dict[str, dict[str, Any]]
+    serving: dict[str, str] = field(default_factory=dict)
+    broken: set[str] = field(default_factory=set)
+
+    def active(self) -> dict[str, str]:
+        return dict(self.serving)
+
+    def describe(self, version: str) -> dict[str, Any]:
+        return self.facts[version]
+
+    def load(self, version: str, features: FeatureSource) -> FittedModel:
+        if version in self.broken:
+            raise ArtifactError(f"{version} as it was stored", found="a broken one", mend="promote another")
+        return self.models[version]

@@ -6,18 +6,79 @@ import hashlib
 import json
 import math
 import os
+import platform
+import re
 import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any
+
+import psutil
+
+from quantlab.core.errors import InstallationError
+
+
+@cache
+def _host() -> str:
+    # Without hyphens, which separate the parts of a partial name.
+    return re.sub(r"[^A-Za-z0-9.]", "_", platform.node()) or "host"
+
+
+def partial_prefix(name: str) -> str:
+    """How the temporary name of what will be called `name` begins: it says which process of which host writes it."""
+    return f".partial-{_host()}-{os.getpid()}-{name}-"
+
+
+def remove_abandoned(root: Path) -> None:
+    """Remove what dead processes of this host left half written in `root` and in the folders right below it.
+
+    An interrupted process cleans up after itself; one that was killed, or lost its power, cannot. What
+    living processes and other hosts are writing is left alone.
+    """
+    partial = re.compile(rf"\.partial-{re.escape(_host())}-(\d+)-")
+    for path in sorted([*root.glob(".partial-*"), *root.glob("*/.partial-*")]):
+        owner = partial.match(path.name)
+        if owner is None or psutil.pid_exists(int(owner.group(1))):
+            continue
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink(missing_ok=True)
+
+
+def require_writable(name: str, folder: Path) -> None:
+    """Make a file in `folder` and remove it; in its nearest existing parent, if it is not there yet.
+
+    Parameters
+    ----------
+    name : str
+        Of the setting or folder, for the message.
+
+    Raises
+    ------
+    InstallationError
+        If `folder` or a parent is not a folder, or no file can be made there.
+    """
+    folder = folder.absolute()
+    existing = next(path for path in (folder, *folder.parents) if os.path.lexists(path))
+    expected = f"{name} as a folder that can be written, {folder}"
+    if not existing.is_dir():
+        raise InstallationError(expected, found=f"{existing} is not a folder", mend=f"set {name} to a folder")
+    try:
+        with tempfile.NamedTemporaryFile(dir=existing, prefix=partial_prefix("writable")):
+            pass
+    except OSError as error:
+        mend = f"set {name} to another folder, or mend the permissions of {existing}"
+        raise InstallationError(expected, found=f"{existing}: {error.strerror}", mend=mend) from error
 
 
 def write_bytes(path: Path, data: bytes) -> None:
     """Write to a temporary name beside `path`, fsync, rename; parents are made."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".partial-{path.name}-")
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=partial_prefix(path.name))
     temporary = Path(name)
     temporary.chmod(0o644)  # mkstemp makes it private to its owner
     try:
@@ -78,7 +139,7 @@ def staged_folder(final: Path) -> Iterator[Path]:
     final.parent.mkdir(parents=True, exist_ok=True)
     if final.exists():
         raise FileExistsError(f"{final} exists already")
-    partial = Path(tempfile.mkdtemp(dir=final.parent, prefix=f".partial-{final.name}-"))
+    partial = Path(tempfile.mkdtemp(dir=final.parent, prefix=partial_prefix(final.name)))
     try:
         partial.chmod(0o755)
         yield partial

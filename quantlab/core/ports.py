@@ -1,7 +1,7 @@
 """The seams of the house: small protocols that rooms on one floor meet through.
 
 Users extend quantlab by writing a class with these methods and naming it in yaml; nothing needs to
-inherit. Ports of later rooms (broker, journal, model store, alerts) are added with those rooms.
+inherit. Ports of later rooms (broker, journal, alerts) are added with those rooms.
 
 Every port has a stand-in for tests in ``quantlab.core.fakes``.
 """
@@ -172,6 +172,36 @@ class FittedModel(Protocol):
     @classmethod
     def load(cls, folder: Path) -> Self:
         """Read what :meth:`save` wrote; the caller has verified hashes before."""
+        ...
+
+
+class ModelStore(Protocol):
+    """Where fitted members are kept; hands out nothing that it did not verify."""
+
+    def active(self) -> dict[str, str]:
+        """Member -> version that serves.
+
+        Raises
+        ------
+        ArtifactError
+            If the store itself is damaged.
+        """
+        ...
+
+    def describe(self, version: str) -> dict[str, Any]:
+        """The verified facts of a version: what it was fitted on, with whom, and how good it was."""
+        ...
+
+    def load(self, version: str, features: FeatureSource) -> FittedModel:
+        """A member that may be asked about `features`.
+
+        Raises
+        ------
+        ContractError
+            If it was fitted on others.
+        ArtifactError
+            If it cannot be trusted.
+        """
         ...
 
 

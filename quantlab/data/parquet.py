@@ -9,7 +9,7 @@ from pathlib import Path
 
 from quantlab.core.clock import parse_utc
 from quantlab.core.errors import ConfigError, DataError
-from quantlab.core.types import Bars, Funding, Instrument
+from quantlab.core.types import Bars, Funding, Instrument, check_has
 from quantlab.data.alignment import Series, align_bars, align_funding, common_interval
 from quantlab.data.grid import RawGrid
 from quantlab.data.parquet_files import read_bars, read_funding
@@ -43,7 +43,8 @@ class ParquetSource:
     Raises
     ------
     ConfigError
-        If a bound is not ISO 8601, the period is empty, or `funding` is not one of the three.
+        If a bound is not ISO 8601, the period is empty, `funding` is not one of the three, or `root`, `symbols`
+        or `folders` are not names.
     """
 
     root: str | Path
@@ -55,6 +56,8 @@ class ParquetSource:
     folders: Sequence[str]
 
     def __post_init__(self) -> None:
+        check_has("data.instrument", self.instrument, "tick", "taker_fee_bps")
+        self._check_names()
         start, end = _instant("start", self.start), _instant("end", self.end)
         if start is not None and end is not None and start >= end:
             raise ConfigError(
@@ -65,6 +68,20 @@ class ParquetSource:
                 f"data.funding as one of {', '.join(_FUNDING_MODES)}",
                 found=str(self.funding),
                 mend="choose one of them",
+            )
+
+    def _check_names(self) -> None:
+        if not isinstance(self.root, str | Path) or not str(self.root):
+            raise ConfigError("data.root as a folder", found=repr(self.root), mend="set data.root=DIR")
+        if not (isinstance(self.symbols, str) or _are_names(self.symbols)):
+            raise ConfigError(
+                "data.symbols as 'all' or a list of names",
+                found=repr(self.symbols),
+                mend="write data.symbols=[BTC,ETH]",
+            )
+        if not _are_names(self.folders):
+            raise ConfigError(
+                "data.folders as a list of names", found=repr(self.folders), mend="write data.folders=[] or [NAME]"
             )
 
     @property
@@ -137,6 +154,10 @@ class ParquetSource:
             symbol: read_funding(path) for symbol, path in self._funding_files(symbols).items()
         }
         return align_funding(series, symbols)
+
+
+def _are_names(value: object) -> bool:
+    return isinstance(value, Sequence) and not isinstance(value, str) and all(isinstance(item, str) for item in value)
 
 
 def _instant(name: str, text: str | None) -> int | None:

@@ -9,7 +9,7 @@ import numpy as np
 
 from quantlab.core.clock import parse_utc
 from quantlab.core.errors import ConfigError
-from quantlab.core.types import Bars, Instrument, check_range
+from quantlab.core.types import Bars, Instrument, check_has, check_range, check_whole
 from quantlab.data.grid import RawGrid
 from quantlab.data.incidents import LISTING_EVERY_DAYS, make_funding, make_incidents
 from quantlab.data.oracle import Truth
@@ -77,16 +77,18 @@ class SyntheticSource:
     instrument: Instrument
 
     def __post_init__(self) -> None:
-        check_range("data.seed", self.seed, low=0)
-        check_range("data.late_listings", self.late_listings, low=0)
-        check_range("data.days", self.days, low=self.late_listings * LISTING_EVERY_DAYS + 1)
-        check_range("data.n_symbols", self.n_symbols, low=self.late_listings + 1)
+        check_whole("data.seed", self.seed, low=0)
+        check_whole("data.late_listings", self.late_listings, low=0)
+        check_whole("data.days", self.days, low=self.late_listings * LISTING_EVERY_DAYS + 1)
+        check_whole("data.n_symbols", self.n_symbols, low=self.late_listings + 1)
+        check_whole("data.interval_ms", self.interval_ms, low=1)
         check_range("data.edge", self.edge, low=0.0)
-        if self.interval_ms <= 0 or _HOUR_MS % self.interval_ms:
+        if _HOUR_MS % self.interval_ms:
             raise ConfigError(
                 "data.interval_ms as a divisor of an hour", found=str(self.interval_ms), mend="use e.g. 300000"
             )
         _midnight(self.start)
+        check_has("data.instrument", self.instrument, "tick", "taker_fee_bps")
 
     @property
     def synthetic(self) -> bool:

@@ -14,6 +14,7 @@ from quantlab.core.ports import DataSource, Learner, Progress, SignalSource
 from quantlab.core.results import Simulation, Study
 from quantlab.core.types import Bars, Signal
 from quantlab.evaluation.verdict import VerdictRule
+from quantlab.jobs.barriers import Barriers, barriers_of
 from quantlab.jobs.composition import build
 from quantlab.jobs.history import HistoryCut, history_cut
 
@@ -34,6 +35,7 @@ class Setup:
     ----------
     source : DataSource
     cut : HistoryCut
+    barriers : Barriers
     signal : Learner or SignalSource
     make_strategy : callable
         Takes ``signal=`` and gives the strategy.
@@ -44,6 +46,7 @@ class Setup:
 
     source: DataSource
     cut: HistoryCut
+    barriers: Barriers
     signal: Learner | SignalSource
     make_strategy: Callable[..., Any]
     engine: Engine
@@ -59,11 +62,16 @@ def setup(cfg: DictConfig) -> Setup:
     ConfigError
         If a part is impossible or unknown.
     """
+    barriers = barriers_of(cfg)
+    signal: Learner | SignalSource = build(cfg.signal)
+    make_strategy = build(cfg.strategy)
+    make_strategy(signal=signal)  # refuses what does not fit now, not after the learning
     return Setup(
         source=build(cfg.data),
         cut=history_cut(cfg),
-        signal=build(cfg.signal),
-        make_strategy=build(cfg.strategy),
+        barriers=barriers,
+        signal=signal,
+        make_strategy=make_strategy,
         engine=build(cfg.backtest),
         rule=build(cfg.evaluation),
         feature_fingerprint=build(cfg.features).fingerprint,

@@ -15,9 +15,11 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
 from quantlab.core.errors import ConfigError, QuantlabError
+from quantlab.core.types import check_whole
 
 #: What Python and Hydra say of a key that a constructor does not take or lacks, and of a target that is not there.
 _WRONG_KEY = re.compile(r"unexpected keyword argument|missing \d+ required|Are you sure that")
+_FOLDER_NAME = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _PACKAGE = Path(__file__).resolve().parent.parent
 
 
@@ -33,7 +35,7 @@ def compose(*overrides: str) -> DictConfig:
     Raises
     ------
     ConfigError
-        If a key is not known.
+        If a key is not known, or a value is none that any job can run with.
     HydraException
         If a group or an option is not known.
 
@@ -43,8 +45,11 @@ def compose(*overrides: str) -> DictConfig:
     500
     """
     with initialize_config_dir(str(config_folder()), version_base="1.3"):
-        cfg = hydra.compose("config", list(overrides))
-    check_keys(cfg)
+        try:
+            cfg = hydra.compose("config", list(overrides))
+        except ValueError as error:
+            raise not_composable(error) from error
+    check_configuration(cfg)
     return cfg
 
 
@@ -86,29 +91,84 @@ def _cause(error: InstantiationException) -> BaseException:
     )
 
 
-def check_keys(cfg: DictConfig) -> None:
-    """Refuse keys that nothing reads: at the top, and in the plain mappings of ``config.yaml``.
+def check_configuration(cfg: DictConfig) -> None:
+    """Refuse, before anything is constructed, what no job can run with.
 
-    Keys inside a node with a ``_target_`` are refused by its constructor, in :func:`build`.
+    Keys that nothing reads, at the top and in the plain mappings of ``config.yaml`` (keys inside a node with
+    a ``_target_`` are refused by its constructor, in :func:`build`); sections and texts that are none; a seed,
+    a number of workers or an experiment's name that is none.
+
+    Raises
+    ------
+    ConfigError
+        Naming the first of these.
     """
     base = OmegaConf.load(config_folder() / "config.yaml")
     assert isinstance(base, DictConfig)  # noqa: S101 - narrows the type; the file is ours
-    groups = {str(key).split("/")[0].split("@")[-1] for item in base.pop("defaults") for key in _names(item)}
-    roots = {str(key) for key in base} - {"hydra"}
-    _refuse_unknown("", {str(key) for key in cfg}, roots | groups)
+    groups = _groups(base.pop("defaults"))
+    base.pop("hydra")
+    top = OmegaConf.to_container(base, resolve=False)
+    assert isinstance(top, dict)  # noqa: S101 - likewise
+    _refuse_unknown("", {str(key) for key in cfg}, {*map(str, top), *(group.split("/")[0] for group in groups)})
+    _require_options(cfg, groups)
+    _require_kinds(cfg, {str(key): value for key, value in top.items()})
     for key in ("history", "barriers"):
-        _refuse_unknown(f"{key}.", {str(k) for k in cfg[key]}, {str(k) for k in base[key]})
+        _refuse_unknown(f"{key}.", {str(k) for k in cfg[key]}, {str(k) for k in top[key]})
+    check_whole("seed", cfg.seed, low=0)
+    check_whole("workers", cfg.workers, low=1)
+    check_experiment_name(cfg.experiment_name)
 
 
-def _names(item: Any) -> list[str]:
-    return [str(key) for key in item] if isinstance(item, DictConfig) else [str(item)]
+def check_experiment_name(name: object) -> None:
+    """Raise ConfigError unless `name` can be a folder of its own below ``runs_dir``."""
+    if not _FOLDER_NAME.fullmatch(str(name)) or str(name) in (".", ".."):
+        raise ConfigError(
+            "experiment_name of 1 to 64 letters, digits, dots, hyphens and underscores",
+            found=repr(name),
+            mend="name the experiment's folder; runs_dir says where it is",
+        )
+
+
+def _groups(defaults: Any) -> list[str]:
+    """Groups with a section of their own; recipes (experiment, debug) only change the others'."""
+    named = [str(key) for item in defaults if isinstance(item, DictConfig) for key in item]
+    return [key for key in named if not key.startswith("override ") and key not in ("experiment", "debug")]
+
+
+def _require_options(cfg: DictConfig, groups: list[str]) -> None:
+    for key in (group.replace("/", ".") for group in groups):
+        node = OmegaConf.select(cfg, key, default=None)
+        if not isinstance(node, DictConfig) or not {"_target_", "run"} & {str(k) for k in node}:
+            mend = f"choose an option for {key}; --help lists them"
+            raise ConfigError(f"{key} as a section that names what to construct", found=repr(node), mend=mend)
+
+
+def _require_kinds(cfg: DictConfig, top: dict[str, Any]) -> None:
+    """Every section of ``config.yaml`` is still one, and every text (``experiment_name`` aside) too."""
+    for key, value in top.items():
+        if isinstance(value, dict) or str(value).startswith("${"):
+            if not isinstance(cfg[key], DictConfig):
+                raise ConfigError(f"{key} as a section", found=repr(cfg[key]), mend=f"set single keys, {key}.KEY=VALUE")
+        elif isinstance(value, str) and value != "???" and not (isinstance(cfg[key], str) and cfg[key]):
+            raise ConfigError(f"{key} as a text", found=repr(cfg[key]), mend=f"set it, e.g. {key}={value}")
 
 
 def _refuse_unknown(prefix: str, found: set[str], known: set[str]) -> None:
     for key in sorted(found - known):
         close = difflib.get_close_matches(key, sorted(known), n=1)
         hint = f"did you mean {prefix}{close[0]}?" if close else f"known are {', '.join(sorted(known))}"
-        raise ConfigError(f"a known key {prefix}*", found=f"{prefix}{key}", mend=hint)
+        raise ConfigError(f"a known key {prefix}*" if prefix else "a known key", found=f"{prefix}{key}", mend=hint)
+
+
+def not_composable(error: Exception) -> ConfigError:
+    """The refusal that is meant by a plain error of Hydra's, raised before any job began.
+
+    It answers a group that is set to null with a ValueError, and a folder that it cannot make with an OSError.
+    """
+    mend = "set runs_dir to a folder that can be written"
+    if isinstance(error, ValueError):
+        mend = "give every group, also debug and experiment, the name of an option instead of null; --help lists them"
+    return ConfigError("a configuration that can be composed", found=" ".join(str(error).split()), mend=mend)
 
 
 def one_sentence(error: QuantlabError | HydraException | OmegaConfBaseException) -> str:

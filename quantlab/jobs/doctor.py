@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, Protocol, runtime_checkable
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -27,7 +27,8 @@ from rich.table import Table
 
 from quantlab.core.clock import iso_utc
 from quantlab.core.compiled import cache_root, compiled_cache
-from quantlab.core.errors import InstallationError, QuantlabError
+from quantlab.core.errors import DataError, InstallationError, QuantlabError
+from quantlab.core.files import require_writable
 from quantlab.data.coverage import coverage
 from quantlab.jobs.composition import build, config_folder
 from quantlab.jobs.history import history_cut
@@ -52,6 +53,15 @@ class Check(NamedTuple):
     status: Status
     detail: str
     mend: str = ""
+
+
+@runtime_checkable
+class ChecksFiles(Protocol):
+    """A source that can name everything wrong with its files at once."""
+
+    def problems(self) -> tuple[DataError, ...]:
+        """Every refusal that reading would meet."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -84,8 +94,8 @@ def examine(cfg: DictConfig) -> Iterator[Check]:
     yield check_versions(read_lock())
     yield check_parquet()
     yield check_writable("numba cache", cache_root(), f"machine code in {compiled_cache()}")
-    yield check_writable("runs folder", Path(cfg.runs_dir), "")
-    yield check_writable("forecast cache", Path(cfg.cache_dir), "")
+    yield check_writable("runs_dir", Path(cfg.runs_dir), "")
+    yield check_writable("cache_dir", Path(cfg.cache_dir), "")
     yield check_disk(Path(cfg.runs_dir))
     yield check_clock()
     yield check_data(cfg)
@@ -166,9 +176,10 @@ def check_parquet() -> Check:
 
 def check_writable(name: str, folder: Path, detail: str) -> Check:
     """A file can be made in `folder` (its nearest existing parent, if it is not there yet)."""
-    existing = _nearest(folder)
-    if not os.access(existing, os.W_OK):
-        return Check(name, Status.BROKEN, f"{existing} cannot be written", f"chmod u+w {existing}")
+    try:
+        require_writable(name, folder)
+    except InstallationError as error:
+        return Check(name, Status.BROKEN, error.found, error.mend)
     return Check(name, Status.OK, detail or str(folder))
 
 
@@ -198,18 +209,25 @@ def check_data(cfg: DictConfig) -> Check:
     """The configured history loads and passes the quality gate."""
     missing = OmegaConf.missing_keys(cfg.data)
     if missing:
-        return Check("data", Status.NOT_SET_UP, f"no value for data.{sorted(missing)[0]}", "add data.root=DIR")
+        return Check("data", Status.NOT_SET_UP, f"no value for {min(missing)}", f"add {min(missing)}=VALUE")
     try:
-        bars = history_cut(cfg).load(build(cfg.data))
+        source = build(cfg.data)
+        refused = source.problems() if isinstance(source, ChecksFiles) else ()
+        if refused:
+            found = _shortened([f"{error.expected}; found {error.found}" for error in refused])
+            return Check("data", Status.BROKEN, f"{len(refused)} refused: {found}", refused[0].mend)
+        bars = history_cut(cfg).load(source)
     except QuantlabError as error:
         return Check("data", Status.BROKEN, f"{error.expected}; found {error.found}", error.mend)
     report = coverage(bars)
     first, last = iso_utc(report.first_ms), iso_utc(report.last_ms)
     lines = [f"{len(report.symbols)} symbols x {report.n_bars} bars, {first} to {last}", *report.findings()]
-    shown = lines[:_SHOWN_FINDINGS] + (
-        [f"and {len(lines) - _SHOWN_FINDINGS} more"] if len(lines) > _SHOWN_FINDINGS else []
-    )
-    return Check("data", Status.OK, "\n".join(shown))
+    return Check("data", Status.OK, _shortened(lines))
+
+
+def _shortened(lines: list[str]) -> str:
+    rest = len(lines) - _SHOWN_FINDINGS
+    return "\n".join(lines[:_SHOWN_FINDINGS] + [f"and {rest} more"] * (rest > 0))
 
 
 def _table(checks: list[Check]) -> Table:

@@ -9,7 +9,7 @@ from omegaconf import DictConfig
 from quantlab.core.clock import parse_utc
 from quantlab.core.errors import ConfigError
 from quantlab.core.ports import DataSource
-from quantlab.core.types import Bars
+from quantlab.core.types import Bars, check_whole
 
 
 @dataclass(frozen=True)
@@ -39,10 +39,8 @@ class HistoryCut:
             self._milliseconds(name)
         for name in ("bars", "symbols"):
             count = getattr(self, name)
-            if count is not None and not (isinstance(count, int) and count > 0):
-                raise ConfigError(
-                    f"history.{name} >= 1 or null", found=repr(count), mend=f"set history.{name} to a whole number"
-                )
+            if count is not None:
+                check_whole(f"history.{name}", count, low=1)
 
     def _milliseconds(self, name: str) -> int | None:
         text = getattr(self, name)

@@ -8,17 +8,21 @@ import json
 import logging
 import os
 import platform
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 
 import quantlab
 from quantlab.core.clock import SystemClock, iso_utc
-from quantlab.core.files import sha256_file, staged_folder, write_json, write_text
+from quantlab.core.errors import ConfigError
+from quantlab.core.files import remove_abandoned, require_writable, sha256_file, staged_folder, write_json, write_text
+from quantlab.jobs.composition import check_experiment_name
 
 #: Packages whose version can change a result.
 RESULT_PACKAGES = (
@@ -53,7 +57,7 @@ class RunFolder:
     final: Path
     started_ms: int
 
-    def write_manifest(self, cfg: DictConfig, facts: dict[str, str]) -> None:
+    def write_manifest(self, cfg: DictConfig, facts: Mapping[str, Any]) -> None:
         """``manifest.json``: what made these files, and their hashes."""
         files = {
             f.name: sha256_file(f) for f in sorted(self.path.iterdir()) if f.name not in ("log.jsonl", "manifest.json")
@@ -81,9 +85,23 @@ class RunFolder:
 
 @contextmanager
 def run_folder(cfg: DictConfig) -> Iterator[RunFolder]:
-    """Open ``<runs_dir>/<experiment>/<stamp>-<hash>``; nothing is left behind on an error."""
+    """Open ``<runs_dir>/<experiment>/<stamp>-<hash>``; nothing is left behind on an error.
+
+    What killed runs left half written in ``runs_dir`` and ``cache_dir`` is removed first.
+
+    Raises
+    ------
+    ConfigError
+        If the experiment's name is none that a folder can have.
+    InstallationError
+        If ``runs_dir`` or ``cache_dir`` cannot be written.
+    """
+    check_experiment_name(cfg.experiment_name)
+    for name in ("runs_dir", "cache_dir"):
+        require_writable(name, Path(cfg[name]))
+        remove_abandoned(Path(cfg[name]))
     now = SystemClock().now_ms()
-    final = _name(cfg, now)
+    final = _name(cfg, cfg.experiment_name, now)
     with staged_folder(final) as partial, _log_file(partial / "log.jsonl"):
         write_text(partial / "config.yaml", resolved_yaml(cfg))
         yield RunFolder(partial, final, now)
@@ -95,8 +113,16 @@ def resolved_yaml(cfg: DictConfig) -> str:
 
 
 def record_failure(cfg: DictConfig, reason: str) -> Path:
-    """Keep a refused combination of a sweep beside the runs that succeeded."""
-    final = _name(cfg, SystemClock().now_ms())
+    """Keep a refused or failed combination of a sweep beside the runs that succeeded.
+
+    One whose experiment has no usable name is kept in the folder ``unnamed``.
+    """
+    try:
+        check_experiment_name(cfg.experiment_name)
+        experiment = cfg.experiment_name
+    except (ConfigError, OmegaConfBaseException):
+        experiment = "unnamed"
+    final = _name(cfg, experiment, SystemClock().now_ms())
     path = final.with_name(final.name + ".failed.json")
     write_json(path, {"reason": reason, "config": OmegaConf.to_container(cfg, resolve=False)})
     return path
@@ -111,10 +137,10 @@ def sources_fingerprint() -> str:
     return digest.hexdigest()
 
 
-def _name(cfg: DictConfig, now_ms: int) -> Path:
+def _name(cfg: DictConfig, experiment: object, now_ms: int) -> Path:
     stamp = datetime.fromtimestamp(now_ms / 1000, UTC).strftime("%Y%m%d_%H%M%S")
     short = hashlib.sha256(OmegaConf.to_yaml(cfg, resolve=False, sort_keys=True).encode()).hexdigest()[:8]
-    return Path(cfg.runs_dir).resolve() / str(cfg.experiment_name) / f"{stamp}_{now_ms % 1000:03d}-{short}"
+    return Path(cfg.runs_dir).resolve() / str(experiment) / f"{stamp}_{now_ms % 1000:03d}-{short}"
 
 
 class _JsonLines(logging.Formatter):

@@ -14,8 +14,8 @@ from itertools import combinations
 import numpy as np
 
 from quantlab.core.errors import HistoryError
-from quantlab.core.types import Dataset
-from quantlab.learning.splits import Rows, check_whole, first_ready_row, tile
+from quantlab.core.types import Dataset, check_whole
+from quantlab.learning.splits import Rows, first_ready_row, tile
 
 
 @dataclass(frozen=True)
@@ -72,9 +72,9 @@ class CombinatorialPurged:
     embargo_bars: int
 
     def __post_init__(self) -> None:
-        check_whole("n_blocks", self.n_blocks, low=2)
-        check_whole("n_test_blocks", self.n_test_blocks, low=1, high=self.n_blocks - 1)
-        check_whole("embargo_bars", self.embargo_bars, low=0)
+        check_whole("learning.splits.n_blocks", self.n_blocks, low=2)
+        check_whole("learning.splits.n_test_blocks", self.n_test_blocks, low=1, high=self.n_blocks - 1)
+        check_whole("learning.splits.embargo_bars", self.embargo_bars, low=0)
 
     def split(self, dataset: Dataset) -> tuple[CombinatorialFold, ...]:
         """All combinations in lexicographic order of their blocks.

@@ -9,7 +9,7 @@ import numpy as np
 from scipy.optimize import brentq
 
 from quantlab.core.errors import ConfigError, ContractError, HistoryError
-from quantlab.core.types import BoolArray, Float32Array, Float64Array, Int8Array, check_range
+from quantlab.core.types import BoolArray, Float32Array, Float64Array, Int8Array, check_range, check_whole
 from quantlab.learning.calibration import fit_temperature, log_losses
 from quantlab.learning.pooling import Liveness, Pooled, pool, spoken
 
@@ -46,12 +46,10 @@ class Ensemble:
 
     def __post_init__(self) -> None:
         for name in ("min_confidence", "min_consensus", "min_weight"):
-            check_range(f"ensemble.{name}", getattr(self, name), low=0.0, high=1.0)
-        check_range("ensemble.max_weight", self.max_weight, low=self.min_weight, high=1.0)
+            check_range(f"learning.ensemble.{name}", getattr(self, name), low=0.0, high=1.0)
+        check_range("learning.ensemble.max_weight", self.max_weight, low=self.min_weight, high=1.0)
         for name, low in (("quorum", 1), ("liveness_bars", 2)):
-            value = getattr(self, name)
-            if not isinstance(value, int) or value < low:
-                raise ConfigError(f"ensemble.{name} as a whole number >= {low}", found=repr(value), mend="change it")
+            check_whole(f"learning.ensemble.{name}", getattr(self, name), low=low)
 
     def check(self, n_members: int) -> None:
         """Can `n_members` vote under these rules?

@@ -9,8 +9,8 @@
    entry, which appears under its name only when it is whole; results are read back in task order. So the
    number of workers, and which one finished first, cannot be seen in them.
 
-An entry holds the probabilities for the calibration and test rows, and the fitted member, saved, loaded
-again and found to say the same.
+An entry holds the probabilities for the calibration and test rows, the fitted member, saved, loaded
+again and found to say the same, and golden rows that the registry goes on checking it with.
 """
 
 from __future__ import annotations
@@ -19,19 +19,21 @@ import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from quantlab.core.errors import ArtifactError
-from quantlab.core.files import staged_folder
+from quantlab.core.files import partial_prefix, staged_folder
 from quantlab.core.fingerprint import fingerprint
 from quantlab.core.ports import FittedModel, Model, Stage
 from quantlab.core.types import Dataset, Float32Array
+from quantlab.learning.golden import Golden
 from quantlab.learning.members import class_path, load_member, predict_rows
 from quantlab.learning.provenance import identity, package_code, versions
 from quantlab.learning.sealed import files_digest, seal, verify
 from quantlab.learning.shared import map_dataset, write_dataset
-from quantlab.learning.splits import Fold, part
+from quantlab.learning.splits import Fold, part, part_facts
 from quantlab.learning.workers import run_in_processes
 
 #: Rows on which a stored member is compared with the one that was saved.
@@ -78,12 +80,15 @@ class Forecast:
         sha256 of the fitted member's files.
     folder : Path
     class_path : str
+    facts : dict
+        What the entry says of itself: features, rows and dates of the fold's parts, library versions.
     """
 
     proba: Float32Array
     digest: str
     folder: Path
     class_path: str
+    facts: dict[str, Any]
 
     def load(self) -> FittedModel:
         """The fitted member."""
@@ -146,7 +151,7 @@ def _compute(tasks: list[Task], dataset: Dataset, workers: int, done: Callable[[
         return
     root = tasks[0].entry.parent
     root.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=root, prefix=".partial-dataset-") as folder:
+    with tempfile.TemporaryDirectory(dir=root, prefix=partial_prefix("dataset")) as folder:
         write_dataset(dataset, Path(folder))
         run_in_processes(_compute_from, [(task, Path(folder)) for task in tasks], workers, done)
 
@@ -165,11 +170,24 @@ def compute(task: Task, dataset: Dataset) -> None:
             (folder / "model").mkdir()
             model.save(folder / "model")
             _require_same(task, model, type(model).load(folder / "model"), dataset)
-            seal(folder, {"class": class_path(model), "member": task.member, "rows": list(task.rows), **versions()})
+            Golden.of(task.member, model, dataset.features, task.rows[1]).save(folder)
+            seal(folder, _facts(task, model, dataset))
     except OSError:
         # Another run may have stored the same key meanwhile; whichever came first is verified like any other.
         if not task.entry.is_dir():
             raise
+
+
+def _facts(task: Task, model: FittedModel, dataset: Dataset) -> dict[str, Any]:
+    return {
+        "class": class_path(model),
+        "member": task.member,
+        "rows": list(task.rows),
+        "parts": part_facts(dataset, task.fold),
+        "feature_names": list(dataset.features.names),
+        "feature_fingerprint": dataset.features.fingerprint,
+        **versions(),
+    }
 
 
 def _require_same(task: Task, saved: FittedModel, loaded: FittedModel, dataset: Dataset) -> None:
@@ -199,4 +217,5 @@ def read(entry: Path) -> Forecast:
         digest=files_digest(entry, "model"),
         folder=entry / "model",
         class_path=facts["class"],
+        facts=facts,
     )

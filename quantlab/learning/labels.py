@@ -39,6 +39,7 @@ from quantlab.core.types import (
     Int64Array,
     UInt8Array,
     check_range,
+    check_whole,
     read_only,
 )
 
@@ -114,13 +115,9 @@ class TripleBarrier:
     def __post_init__(self) -> None:
         check_range("labels.stop_atr", self.stop_atr, low=0.0)
         check_range("labels.take_profit_atr", self.take_profit_atr, low=self.stop_atr)
-        check_range("labels.horizon", self.horizon, low=1)
-        if self.stop_atr == 0.0 or self.horizon != int(self.horizon):
-            raise ConfigError(
-                "labels.stop_atr above 0 and a whole number of bars as labels.horizon",
-                found=f"stop_atr {self.stop_atr!r}, horizon {self.horizon!r}",
-                mend="set barriers.stop_atr and barriers.horizon",
-            )
+        check_whole("labels.horizon", self.horizon, low=1)
+        if self.stop_atr == 0.0:
+            raise ConfigError("labels.stop_atr above 0", found=repr(self.stop_atr), mend="set barriers.stop_atr")
 
     def label(self, bars: Bars, atr: Float64Array) -> Labels:
         """Label every bar; linear in bars and symbols.

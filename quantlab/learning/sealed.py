@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from quantlab.core.errors import ArtifactError
-from quantlab.core.files import sha256_file, write_json
+from quantlab.core.files import sha256_file, to_json, write_json
 from quantlab.core.fingerprint import fingerprint
 
 MANIFEST = "manifest.json"
@@ -23,8 +23,14 @@ def seal(folder: Path, facts: dict[str, Any]) -> None:
     write_json(folder / MANIFEST, {**body, "sha256": fingerprint(json.loads(json.dumps(body)))})
 
 
-def verify(folder: Path) -> dict[str, Any]:
+def verify(folder: Path, mend: str | None = None) -> dict[str, Any]:
     """The facts of a sealed folder, after every file has been hashed.
+
+    Parameters
+    ----------
+    folder : Path
+    mend : str, optional
+        What a reader can do about damage; by default to delete the folder, which is made again.
 
     Raises
     ------
@@ -32,19 +38,24 @@ def verify(folder: Path) -> dict[str, Any]:
         If the manifest is missing or damaged, or a file is missing, added or altered.
     """
     try:
-        manifest = json.loads((folder / MANIFEST).read_bytes())
+        text = (folder / MANIFEST).read_bytes()
+        manifest = json.loads(text)
+        # Another spelling of the same values was not written by us either.
+        as_written = to_json(manifest).encode() == text
         stated = manifest.pop("sha256")
-        facts, files = manifest["facts"], manifest["files"]
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise _damaged(folder, f"{MANIFEST} that cannot be read ({type(error).__name__})") from error
-    if fingerprint(manifest) != stated:
-        raise _damaged(folder, f"{MANIFEST} that was altered")
-    found = _inventory(folder)
+        facts, files = dict(manifest["facts"]), dict(manifest["files"])
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise _damaged(folder, f"{MANIFEST} that cannot be read ({type(error).__name__})", mend) from error
+    if not as_written or fingerprint(manifest) != stated:
+        raise _damaged(folder, f"{MANIFEST} that was altered", mend)
+    try:
+        found = _inventory(folder)
+    except OSError as error:
+        raise _damaged(folder, f"a file that cannot be read ({error})", mend) from error
     for name in sorted({*files, *found}):
         if found.get(name) != files.get(name):
             what = "missing" if name not in found else "not in the manifest" if name not in files else "altered"
-            raise _damaged(folder, f"{name} {what}")
-    assert isinstance(facts, dict)  # noqa: S101 - the hash says that it is ours
+            raise _damaged(folder, f"{name} {what}", mend)
     return facts
 
 
@@ -61,7 +72,6 @@ def _inventory(folder: Path) -> dict[str, dict[str, str | int]]:
     }
 
 
-def _damaged(folder: Path, found: str) -> ArtifactError:
-    return ArtifactError(
-        f"{folder} as it was written", found=found, mend=f"check the disk, then delete {folder}: it will be made again"
-    )
+def _damaged(folder: Path, found: str, mend: str | None) -> ArtifactError:
+    again = f"check the disk, then delete {folder}: it will be made again"
+    return ArtifactError(f"{folder} as it was written", found=found, mend=mend or again)

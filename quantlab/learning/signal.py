@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -19,11 +20,15 @@ from quantlab.learning.pooling import Liveness, Pooled
 
 @dataclass(frozen=True, eq=False)
 class Member:
-    """A fitted model with its name in the configuration and the sha256 of its stored files."""
+    """A fitted model with its name in the configuration and the sha256 of its stored files.
+
+    `origin` says where these are: the key of a cached forecast, or a version of the registry.
+    """
 
     name: str
     model: FittedModel
     digest: str
+    origin: str = ""
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,6 +64,11 @@ class EnsembleSignal:
         """sha256 over features, stored members, weights, temperature and rules."""
         digests = {member.name: member.digest for member in self.members}
         return fingerprint("EnsembleSignal", self.features.fingerprint, digests, self.ensemble)
+
+    def models(self) -> dict[str, Any]:
+        """Strict JSON: every member's origin and sha256, and the ensemble that was fitted over them."""
+        stored = {member.name: {"origin": member.origin, "sha256": member.digest} for member in self.members}
+        return {"members": stored, "ensemble": dataclasses.asdict(self.ensemble)}
 
     @property
     def lookback(self) -> int:
@@ -116,6 +126,25 @@ class EnsembleStream:
     features: FeatureStream
     liveness: Liveness
     window: Features | None = None
+
+    def take_over(self, source: EnsembleSignal) -> None:
+        """Go on with other members between two bars: their liveness begins, features and window stay.
+
+        A member that reads further back than its predecessors speaks once the window has grown to that.
+
+        Raises
+        ------
+        ContractError
+            If `source` reads other features than this stream makes.
+        """
+        if source.features.fingerprint != self.source.features.fingerprint:
+            raise ContractError(
+                f"members on features {self.source.features.fingerprint}",
+                found=source.features.fingerprint,
+                mend="start a new stream for them",
+            )
+        self.source = source
+        self.liveness = source.ensemble.begin(len(self.symbols))
 
     def update(self, bar: Bars) -> Signal:
         """One bar in, one row of signal out: the same features, members and vote as in history.

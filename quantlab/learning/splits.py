@@ -11,15 +11,15 @@ embargo is needed, because nothing trains on what comes after a test.
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 
+from quantlab.core.clock import iso_utc
 from quantlab.core.errors import ConfigError, HistoryError
-from quantlab.core.types import Dataset, check_range
+from quantlab.core.types import Dataset, check_range, check_whole
 
 #: Half-open range of rows (bars): ``start, stop``.
 Rows = tuple[int, int]
@@ -83,9 +83,11 @@ class PurgedWalkForward:
 
     def __post_init__(self) -> None:
         for name in ("n_folds", "min_train_bars", "min_test_bars", "every_k"):
-            check_whole(name, getattr(self, name), low=1)
+            check_whole(f"learning.splits.{name}", getattr(self, name), low=1)
         if self.train_bars is not None:
-            check_whole("train_bars", self.train_bars, low=self.min_train_bars)
+            check_whole("learning.splits.train_bars", self.train_bars, low=self.min_train_bars)
+        for name in ("early_stopping_fraction", "calibration_fraction"):
+            check_range(f"learning.splits.{name}", getattr(self, name), low=0.0, high=1.0)
         shares = (self.early_stopping_fraction, self.calibration_fraction)
         if not (min(shares) > 0.0 and sum(shares) < 1.0):
             raise ConfigError(
@@ -158,11 +160,15 @@ def part(dataset: Dataset, fold: Fold, name: Part) -> Dataset:
     return dataset.with_mask(mask)
 
 
-def check_whole(name: str, value: int, low: int, high: float = math.inf) -> None:
-    """Raise ConfigError unless `value` is an int with ``low <= value <= high``."""
-    if not isinstance(value, int):
-        raise ConfigError(f"learning.splits.{name} as a whole number", found=repr(value), mend="remove the fraction")
-    check_range(f"learning.splits.{name}", value, low=low, high=high)
+def part_facts(dataset: Dataset, fold: Fold) -> dict[str, dict[str, int | str | None]]:
+    """Per part of a fold: how many (bar, symbol) rows it uses, and the opens of the first and last of their bars."""
+    facts: dict[str, dict[str, int | str | None]] = {}
+    for name in get_args(Part):
+        mask = part(dataset, fold, name).mask
+        bars = dataset.open_time_ms[mask.any(axis=1)]
+        first, last = (iso_utc(int(t)) for t in bars[[0, -1]]) if len(bars) else (None, None)
+        facts[name] = {"rows": int(mask.sum()), "first": first, "last": last}
+    return facts
 
 
 def first_ready_row(dataset: Dataset) -> int:

@@ -28,7 +28,7 @@ from quantlab.core.fingerprint import fingerprint
 from quantlab.core.indicators import average_true_range
 from quantlab.core.ports import FeatureSource, Model, Progress
 from quantlab.core.results import Study
-from quantlab.core.types import Bars, Dataset, Float64Array, check_range
+from quantlab.core.types import Bars, Dataset, Float64Array, check_has, check_whole
 from quantlab.learning.dataset import build_dataset
 from quantlab.learning.ensemble import Ensemble, FittedEnsemble
 from quantlab.learning.forecasts import Forecast, forecasts, make_task
@@ -80,7 +80,8 @@ class WalkForward:
     Raises
     ------
     ConfigError
-        If the members cannot meet the quorum or the weight bounds, or a number is out of range.
+        If a part is missing, the members cannot meet the quorum or the weight bounds, or a number is out of
+        range.
     """
 
     features: FeatureSource
@@ -94,8 +95,16 @@ class WalkForward:
     bootstrap_samples: int
 
     def __post_init__(self) -> None:
-        check_range("workers", self.workers, low=1)
-        check_range("learning.study.bootstrap_samples", self.bootstrap_samples, low=2)
+        check_whole("workers", self.workers, low=1)
+        check_whole("seed", self.seed, low=0)
+        check_whole("learning.study.bootstrap_samples", self.bootstrap_samples, low=2)
+        check_has("learning.study.features", self.features, "transform", "stream")
+        check_has("learning.labels", self.labels, "label", "horizon")
+        check_has("learning.splits", self.splits, "split")
+        check_has("learning.members", self.members, "items")
+        for name, model in self.members.items():
+            check_has(f"learning.members.{name}", model, "fit")
+        check_has("learning.ensemble", self.ensemble, "check", "fit")
         self.ensemble.check(len(self.members))
         # One order, whatever the configuration's: sums of floats, and so all bits, depend on it.
         object.__setattr__(self, "members", dict(sorted(self.members.items())))
@@ -170,7 +179,7 @@ class WalkForward:
         return said
 
     def _source(self, said: dict[str, Forecast], ensemble: FittedEnsemble) -> EnsembleSignal:
-        members = tuple(Member(name, forecast.load(), forecast.digest) for name, forecast in said.items())
+        members = tuple(Member(name, one.load(), one.digest, one.folder.parent.name) for name, one in said.items())
         return EnsembleSignal(features=self.features, members=members, ensemble=ensemble)
 
 

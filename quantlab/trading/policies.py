@@ -23,7 +23,7 @@ from numba import types
 
 from quantlab.core.compiled import compiled
 from quantlab.core.results import OrderReason
-from quantlab.core.types import BarState, Float64Array, check_range
+from quantlab.core.types import BarState, Float64Array, check_flag, check_range, check_whole
 from quantlab.trading.layout import read_only_array, tuple_type, writable_array
 
 
@@ -139,7 +139,7 @@ class EnsembleThreshold:
     Raises
     ------
     ConfigError
-        If a multiple or the horizon is not positive.
+        If a multiple or the horizon is not positive, or `rebalance` is not true or false.
     """
 
     stop_atr: float | None
@@ -148,6 +148,9 @@ class EnsembleThreshold:
     rebalance: bool
 
     def __post_init__(self) -> None:
+        check_flag("trading.policy.rebalance", self.rebalance)
+        if self.horizon is not None:
+            check_whole("trading.policy.horizon", self.horizon, low=1)
         self.params()
 
     @property
@@ -155,12 +158,10 @@ class EnsembleThreshold:
         return compiled_step(_ensemble_threshold)
 
     def params(self) -> Float64Array:
-        if self.horizon is not None:
-            check_range("policy.horizon", self.horizon, low=1)
         return np.array(
             [
-                _multiple("policy.stop_atr", self.stop_atr),
-                _multiple("policy.take_profit_atr", self.take_profit_atr),
+                _multiple("trading.policy.stop_atr", self.stop_atr),
+                _multiple("trading.policy.take_profit_atr", self.take_profit_atr),
                 math.inf if self.horizon is None else float(self.horizon),
                 float(self.rebalance),
             ]
@@ -229,9 +230,17 @@ class FromSignals:
     ----------
     rebalance : bool
         Without targets: size again at every BUY and SELL, not only on an open or a flip.
+
+    Raises
+    ------
+    ConfigError
+        If `rebalance` is not true or false.
     """
 
     rebalance: bool
+
+    def __post_init__(self) -> None:
+        check_flag("trading.policy.rebalance", self.rebalance)
 
     @property
     def step(self) -> Any:

@@ -18,7 +18,7 @@ from quantlab.core.errors import ConfigError
 from quantlab.core.fingerprint import fingerprint
 from quantlab.core.indicators import average_true_range
 from quantlab.core.ports import FeatureSource, FeatureStream
-from quantlab.core.types import Bars, Features, Float64Array, Int8Array, Signal, check_range
+from quantlab.core.types import Bars, Features, Float64Array, Int8Array, Signal, check_has, check_range, check_whole
 
 
 def _speak(side: Int8Array, bars: Bars, features: Features) -> Signal:
@@ -91,7 +91,9 @@ class MovingAverageSignal:
     slow: int
 
     def __post_init__(self) -> None:
-        check_range("signal.fast", self.fast, low=1)
+        check_has("signal.features", self.features, "transform", "stream")
+        for name in ("fast", "slow"):
+            check_whole(f"signal.{name}", getattr(self, name), low=1)
         if not self.fast < self.slow:
             raise ConfigError(
                 "signal.fast < signal.slow", found=f"{self.fast} and {self.slow}", mend="set a longer slow window"
@@ -157,7 +159,8 @@ class RandomSignal:
     turnover: float
 
     def __post_init__(self) -> None:
-        check_range("signal.seed", self.seed, low=0, high=2**63 - 1)
+        check_has("signal.features", self.features, "transform", "stream")
+        check_whole("signal.seed", self.seed, low=0, high=2**63 - 1)
         check_range("signal.turnover", self.turnover, low=0.0, high=1.0)
 
     @property

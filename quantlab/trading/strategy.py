@@ -11,7 +11,7 @@ import numpy as np
 from quantlab.core.errors import ConfigError
 from quantlab.core.fingerprint import fingerprint
 from quantlab.core.ports import Policy, PositionSizer, SignalSource
-from quantlab.core.types import Float64Array, Instrument, check_range
+from quantlab.core.types import Float64Array, Instrument, check_flag, check_has, check_range, check_whole
 from quantlab.trading.layout import Rules
 
 #: No configuration may risk more than this share of a day's starting equity.
@@ -69,7 +69,6 @@ class Limits:
         bounds = {
             "daily_loss_limit": (1e-6, DAILY_LOSS_CEILING),
             "breaker": (1e-6, 1.0),
-            "max_positions": (1, 1_000_000),
             "max_weight": (1e-6, 100.0),
             "max_gross_leverage": (1e-6, 100.0),
         }
@@ -77,15 +76,10 @@ class Limits:
             value = _off_or_number(self, name)
             if value is not None:
                 check_range(f"limits.{name}", value, low=low, high=high)
-        if self.max_positions is not None and self.max_positions != int(self.max_positions):
-            raise ConfigError(
-                "limits.max_positions as a whole number", found=repr(self.max_positions), mend="set a whole number"
-            )
+        if _off_or_number(self, "max_positions") is not None:
+            check_whole("limits.max_positions", self.max_positions, low=1, high=1_000_000)  # type: ignore[arg-type]
         check_range("limits.rollout", self.rollout, low=0.0, high=1.0)
-        if not isinstance(self.daily_flatten, bool):
-            raise ConfigError(
-                "limits.daily_flatten as true or false", found=repr(self.daily_flatten), mend="set true or false"
-            )
+        check_flag("limits.daily_flatten", self.daily_flatten)
 
 
 @dataclass(frozen=True)
@@ -130,6 +124,11 @@ class Strategy:
     sizer : PositionSizer
     limits : Limits
     costs : Costs
+
+    Raises
+    ------
+    ConfigError
+        If a part is missing or of another kind.
     """
 
     signal: SignalSource
@@ -137,6 +136,12 @@ class Strategy:
     sizer: PositionSizer
     limits: Limits
     costs: Costs
+
+    def __post_init__(self) -> None:
+        check_has("trading.policy", self.policy, "step", "params", "begin")
+        check_has("trading.sizer", self.sizer, "size", "params")
+        check_has("trading.limits", self.limits, "daily_loss_limit", "breaker")
+        check_has("trading.costs", self.costs, "slippage_bps")
 
     @property
     def fingerprint(self) -> str:

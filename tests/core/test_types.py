@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import pickle
 from collections.abc import Callable
 from typing import Any
@@ -12,7 +13,17 @@ import pytest
 
 from quantlab.core.errors import ConfigError, ContractError, DataError, QuantlabError
 from quantlab.core.fakes import BarsSource
-from quantlab.core.types import Bars, Features, Funding, Instrument, Signal
+from quantlab.core.types import (
+    Bars,
+    Features,
+    Funding,
+    Instrument,
+    Signal,
+    check_flag,
+    check_has,
+    check_range,
+    check_whole,
+)
 
 
 def test_arrays_are_read_only_views_not_copies(random_bars: Callable[..., Bars]) -> None:
@@ -101,3 +112,50 @@ def test_errors_say_three_things_and_cross_process_borders() -> None:
     assert type(back) is DataError
     assert (back.expected, back.found, back.mend) == (error.expected, error.found, error.mend)
     assert isinstance(back, QuantlabError)
+
+
+@pytest.mark.parametrize("value", [1.0, 1.5, True, "1", None, np.float64(2.0), [1], math.nan])
+def test_a_whole_number_is_an_int(value: object) -> None:
+    with pytest.raises(ConfigError, match="rounds as a whole number"):
+        check_whole("rounds", value)  # type: ignore[arg-type]
+
+
+def test_whole_numbers_have_bounds() -> None:
+    for value in (1, 2, 3):
+        check_whole("rounds", value, low=1, high=3)
+    for value in (0, 4):
+        with pytest.raises(ConfigError, match=f"rounds as a whole number between 1 and 3; found {value}"):
+            check_whole("rounds", value, low=1, high=3)
+    with pytest.raises(ConfigError, match="rounds as a whole number >= 1; found 0"):
+        check_whole("rounds", 0, low=1)
+
+
+@pytest.mark.parametrize("value", [True, "1", None, math.nan, math.inf, -0.1, 1.1])
+def test_a_number_in_a_range_is_finite_and_no_bool(value: object) -> None:
+    with pytest.raises(ConfigError, match="share between 0 and 1"):
+        check_range("share", value, low=0.0, high=1.0)  # type: ignore[arg-type]
+    check_range("share", 1, low=0.0, high=1.0)
+    with pytest.raises(ConfigError, match="share as a number"):
+        check_range("share", math.nan)
+
+
+@pytest.mark.parametrize("value", [1, 0, "off", "false", None])
+def test_a_flag_is_a_bool(value: object) -> None:
+    with pytest.raises(ConfigError, match="rebalance as true or false"):
+        check_flag("rebalance", value)  # type: ignore[arg-type]
+    check_flag("rebalance", False)
+
+
+def test_a_part_has_its_methods_and_none_is_called() -> None:
+    class Costly:
+        limit = None
+
+        @property
+        def step(self) -> object:
+            raise AssertionError("compiled")
+
+    check_has("policy", Costly(), "step", "limit")
+    with pytest.raises(ConfigError, match="policy with step, size; found Costly without size"):
+        check_has("policy", Costly(), "step", "size")
+    with pytest.raises(ConfigError, match="policy with step; found null"):
+        check_has("policy", None, "step")

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -31,13 +34,24 @@ HEAVY = (
 )
 
 
+def left_behind(folder: Path) -> list[str]:
+    """Every file in `folder`, hidden or not, and what is half written; but for the tests' own data."""
+    found = [path for path in folder.rglob("*") if path.is_file() or path.name.startswith(".")]
+    return sorted(path.relative_to(folder).as_posix() for path in found if path.suffix != ".parquet")
+
+
+def partial_names(folder: Path) -> list[Path]:
+    """What was left half written."""
+    return list(folder.rglob(".partial-*"))
+
+
 def refused(done: subprocess.CompletedProcess[str], folder: Path) -> str:
     """The one sentence of a refusal, after checking that it is one and that nothing was left behind."""
     assert done.returncode == 2, done.stderr + done.stdout
     assert "Traceback" not in done.stderr
     sentences = [line for line in done.stderr.splitlines() if line.startswith("quantlab: ")]
     assert len(sentences) == 1, done.stderr
-    assert not list(folder.glob("runs/*/*")), "a refused run left something behind"
+    assert left_behind(folder) == [], "a refused run left something behind"
     return sentences[0]
 
 
@@ -64,6 +78,9 @@ def test_help_imports_nothing_heavy() -> None:
     ("override", "words"),
     [
         ("experiment=nothing", "experiment/nothing"),
+        ("debug=null", "instead of null"),
+        ("experiment_name=../../../x", "experiment_name"),
+        ("runs_dir=/dev/null", "runs_dir"),
         ("barriers.horizzon=3", "horizzon"),
         ("+foo=1", "found foo"),
         ("+history.barz=1", "Did you mean history.bars?"),
@@ -126,6 +143,89 @@ def test_a_traceback_is_shown_when_asked_for(quantlab_cli: Command) -> None:
     done = quantlab_cli("cash=-5", "debug=tiny", QUANTLAB_TRACEBACK="1")
     assert "Traceback" in done.stderr
     assert done.returncode != 0
+
+
+def test_an_unknown_key_is_told_the_known_ones(quantlab_cli: Command, tmp_path: Path) -> None:
+    sentence = refused(quantlab_cli("+foo=1"), tmp_path)
+    assert "a known key; found foo" in sentence
+    assert "seed, signal, strategy" in sentence
+    for inner in ("_self_", "override", "debug"):
+        assert inner not in sentence
+
+
+def test_a_sweep_in_processes_leaves_whole_runs_only(quantlab_cli: Command, tmp_path: Path) -> None:
+    done = quantlab_cli("-m", "job=backtest", "debug=tiny", "cash=-5,20000", "hydra/launcher=joblib")
+    assert done.returncode == 0, done.stderr
+    runs = sorted((tmp_path / "runs" / "baseline").iterdir())
+    assert sorted(path.suffix for path in runs) == ["", ".json"]
+    assert partial_names(tmp_path) == []
+
+
+@pytest.mark.parametrize("launcher", ["basic", "joblib"])
+def test_a_sweep_of_refused_combinations_fails(quantlab_cli: Command, tmp_path: Path, launcher: str) -> None:
+    done = quantlab_cli("-m", "job=backtest", "debug=tiny", "cash=-5,-6", f"hydra/launcher={launcher}")
+    assert done.returncode == 2, done.stderr
+    assert "no combination of the sweep could be run" in done.stderr
+    assert len(list((tmp_path / "runs" / "baseline").glob("*.failed.json"))) == 2
+
+
+def test_a_sweep_below_a_file_gets_one_sentence(quantlab_cli: Command, tmp_path: Path) -> None:
+    assert "runs_dir" in refused(quantlab_cli("-m", "runs_dir=/dev/null", "seed=1,2"), tmp_path)
+
+
+#: Stands for a job with a bug: called with a configuration, this class raises a plain ValueError.
+BUG = "job.run=quantlab.core.types.BarState"
+
+
+def test_a_bug_keeps_its_traceback_and_its_place_in_the_sweep(quantlab_cli: Command, tmp_path: Path) -> None:
+    once = quantlab_cli("job=backtest", BUG)
+    assert once.returncode == 1
+    assert "ValueError" in once.stderr
+    done = quantlab_cli("-m", "job=backtest", BUG, "cash=1,2")
+    assert done.returncode == 1
+    assert "ValueError" in done.stderr
+    reasons = [json.loads(path.read_text())["reason"] for path in tmp_path.glob("runs/baseline/*.failed.json")]
+    assert len(reasons) == 2
+    assert all(reason.startswith("ValueError: ") for reason in reasons)
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_stopped_run_leaves_nothing_half_written(
+    start_quantlab: Callable[..., subprocess.Popen[str]], tmp_path: Path, number: int, code: int
+) -> None:
+    process = start_quantlab("job=warmup", "debug=tiny", "job.restarts=1_000_000")
+    wait_for(lambda: partial_names(tmp_path), process)
+    os.killpg(process.pid, number)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == code
+    assert "Traceback" not in errors
+    assert partial_names(tmp_path) == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_stopped_sweep_in_processes_is_cleaned_up_by_the_next_run(
+    quantlab_cli: Command,
+    start_quantlab: Callable[..., subprocess.Popen[str]],
+    tmp_path: Path,
+    number: int,
+) -> None:
+    process = start_quantlab(
+        "-m", "job=warmup", "debug=tiny", "job.restarts=1_000_000", "seed=1,2", "hydra/launcher=joblib"
+    )
+    wait_for(lambda: len(partial_names(tmp_path)) >= 2, process)
+    os.killpg(process.pid, number)
+    process.communicate(timeout=60)
+    assert process.returncode != 0
+    assert quantlab_cli("job=backtest", "debug=tiny").returncode == 0
+    assert partial_names(tmp_path) == []
+
+
+def wait_for(condition: Callable[[], object], process: subprocess.Popen[str]) -> None:
+    """Until `condition` holds, as long as `process` lives."""
+    while not condition():
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.02)
 
 
 @pytest.mark.slow

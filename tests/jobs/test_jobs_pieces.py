@@ -94,7 +94,9 @@ def test_history_cuts_the_newest_bars_and_the_first_symbols(random_bars: Callabl
 
 
 def test_a_run_folder_holds_its_log_and_vanishes_on_an_error(tmp_path: Path) -> None:
-    cfg = OmegaConf.create({"runs_dir": str(tmp_path / "runs"), "experiment_name": "x", "seed": 1})
+    cfg = OmegaConf.create(
+        {"runs_dir": str(tmp_path / "runs"), "experiment_name": "x", "seed": 1, "cache_dir": str(tmp_path / "cache")}
+    )
     with run_folder(cfg) as folder:
         logging.getLogger("quantlab.somewhere").info("hello %s", "there")
     lines = [json.loads(line) for line in (folder.final / "log.jsonl").read_text().splitlines()]

@@ -15,11 +15,14 @@ from typing import Any, Self
 import numpy as np
 
 from quantlab.core.errors import ArtifactError
-from quantlab.core.files import sha256_file, write_bytes, write_json
+from quantlab.core.files import sha256_file, to_json, write_bytes, write_json
+from quantlab.core.fingerprint import fingerprint
 from quantlab.core.types import Float32Array
 from quantlab.features.contract import FeatureContract
 
 CARD_FILE = "member.json"
+#: The card's key for the hash over its other values.
+_OWN_HASH = "card_sha256"
 
 #: exp() differs in its last bits between hosts; a wrong file is wrong by far more.
 GOLDEN_TOLERANCE = 1e-6
@@ -88,8 +91,11 @@ class MemberCard:
         text = _read(folder / CARD_FILE)
         try:
             content: dict[str, Any] = json.loads(text)
+            as_written = to_json(content) == text
+            if content.pop(_OWN_HASH) != fingerprint(content) or not as_written:
+                raise ArtifactError(f"{folder / CARD_FILE} as it was written", found="an altered card", mend=_REFIT)
             card = cls(**{name: _frozen(value) for name, value in content.items()})
-        except (ValueError, TypeError, AttributeError) as error:
+        except (ValueError, TypeError, AttributeError, KeyError, RecursionError) as error:
             raise ArtifactError(f"a member's card in {folder / CARD_FILE}", found=str(error), mend=_REFIT) from error
         native = folder / card.file
         if Path(card.file).name != card.file or not native.is_file():
@@ -123,7 +129,8 @@ def write_member(
         golden_inputs=_frozen(golden_inputs.tolist()),
         golden_outputs=_frozen(golden_outputs.tolist()),
     )
-    write_json(folder / CARD_FILE, asdict(card))
+    content = json.loads(to_json(asdict(card)))
+    write_json(folder / CARD_FILE, {**content, _OWN_HASH: fingerprint(content)})
     return card
 
 

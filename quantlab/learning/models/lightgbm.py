@@ -10,10 +10,10 @@ import lightgbm as lgb
 import numpy as np
 
 from quantlab.core.errors import ArtifactError
-from quantlab.core.types import Dataset, Features, Float32Array, check_range
+from quantlab.core.types import Dataset, Features, Float32Array, check_range, check_whole
 from quantlab.features.contract import FeatureContract
 from quantlab.learning.models.artifact import MemberCard, write_member
-from quantlab.learning.models.rows import RowTable, agreed_contract, score
+from quantlab.learning.models.rows import LARGEST_SEED, RowTable, agreed_contract, refusals_of, score
 
 MODEL_FILE = "model.txt"
 
@@ -68,11 +68,12 @@ class LightGBM:
 
     def __post_init__(self) -> None:
         for name in ("max_rounds", "early_stopping_rounds", "min_data_in_leaf", "threads"):
-            check_range(f"{self.name}.{name}", getattr(self, name), low=1)
+            check_whole(f"{self.name}.{name}", getattr(self, name), low=1)
         for name in ("learning_rate", "bagging_fraction", "feature_fraction"):
             check_range(f"{self.name}.{name}", getattr(self, name), low=1e-6, high=1.0)
-        check_range(f"{self.name}.num_leaves", self.num_leaves, low=2, high=131_072)
-        check_range(f"{self.name}.max_bin", self.max_bin, low=2, high=65_536)
+        check_whole(f"{self.name}.num_leaves", self.num_leaves, low=2, high=131_072)
+        check_whole(f"{self.name}.max_bin", self.max_bin, low=2, high=65_536)
+        check_whole(f"{self.name}.seed", self.seed, low=0, high=LARGEST_SEED)
         check_range(f"{self.name}.lambda_l2", self.lambda_l2, low=0.0)
 
     def fit(self, train: Dataset, valid: Dataset) -> FittedLightGBM:
@@ -84,18 +85,21 @@ class LightGBM:
             If either has no rows.
         ContractError
             If a row holds a NaN, or the two have different features.
+        ConfigError
+            If LightGBM refuses a hyper-parameter.
         """
         contract = agreed_contract(train, valid)
         rows = RowTable.of(train, "fit on")
         parameters = self._library_parameters()
-        table = _table(rows, parameters)
-        booster = lgb.train(
-            parameters,
-            table,
-            num_boost_round=self.max_rounds,
-            valid_sets=[_table(RowTable.of(valid, "stop early on"), parameters, reference=table)],
-            callbacks=[lgb.early_stopping(self.early_stopping_rounds, verbose=False)],
-        )
+        with refusals_of(self.name, lgb.basic.LightGBMError):
+            table = _table(rows, parameters)
+            booster = lgb.train(
+                parameters,
+                table,
+                num_boost_round=self.max_rounds,
+                valid_sets=[_table(RowTable.of(valid, "stop early on"), parameters, reference=table)],
+                callbacks=[lgb.early_stopping(self.early_stopping_rounds, verbose=False)],
+            )
         text = booster.model_to_string(num_iteration=booster.best_iteration)
         return FittedLightGBM(_read_booster(text), contract, self.threads, rows.golden())
 

@@ -6,12 +6,13 @@ all at once: a block of rows is gathered when a library asks for it.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
 
-from quantlab.core.errors import HistoryError
+from quantlab.core.errors import ConfigError, HistoryError
 from quantlab.core.types import Dataset, Features, Float32Array, Int64Array
 from quantlab.features.contract import FeatureContract
 
@@ -21,6 +22,9 @@ BLOCK_ROWS = 65_536
 
 #: Rows kept with a fitted member, to hold its reloaded self against.
 GOLDEN_ROWS = 32
+
+#: Both tree libraries keep their seed in a signed 32-bit number.
+LARGEST_SEED = 2**31 - 1
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,6 +98,28 @@ def agreed_contract(train: Dataset, valid: Dataset) -> FeatureContract:
     contract.check(train.features)
     contract.check(valid.features)
     return contract
+
+
+@contextmanager
+def refusals_of(member: str, library_error: type[Exception]) -> Iterator[None]:
+    """Say in one sentence what a member's library refuses, e.g. a combination of hyper-parameters.
+
+    Raises
+    ------
+    ConfigError
+        With the last line of what the library said.
+    """
+    try:
+        yield
+    except library_error as error:
+        lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+        # XGBoost prints where it was in its sources, then what is wrong, then its stack.
+        said = next((line.split(": ", 1)[-1] for line in lines if "Stack trace" not in line), "no reason")
+        raise ConfigError(
+            f"hyper-parameters of {member} that its library takes",
+            found=said,
+            mend=f"change them in learning.members.{member}",
+        ) from error
 
 
 def score(features: Features, classify: Callable[[Float32Array], Float32Array]) -> Float32Array:

@@ -11,13 +11,15 @@ from typing import Any, Literal, Self
 import numpy as np
 import xgboost as xgb
 
-from quantlab.core.errors import ArtifactError, InstallationError
-from quantlab.core.types import Dataset, Features, Float32Array, check_range
+from quantlab.core.errors import ArtifactError, ConfigError, InstallationError
+from quantlab.core.types import Dataset, Features, Float32Array, check_range, check_whole
 from quantlab.features.contract import FeatureContract
 from quantlab.learning.models.artifact import MemberCard, write_member
-from quantlab.learning.models.rows import BLOCK_ROWS, RowTable, agreed_contract, score
+from quantlab.learning.models.rows import BLOCK_ROWS, LARGEST_SEED, RowTable, agreed_contract, refusals_of, score
 
 MODEL_FILE = "model.ubj"
+
+_DEEPEST = 20
 
 
 @dataclass(frozen=True)
@@ -70,11 +72,18 @@ class XGBoost:
     device: Literal["cpu", "cuda"]
 
     def __post_init__(self) -> None:
-        for name in ("max_rounds", "early_stopping_rounds", "max_depth", "threads"):
-            check_range(f"{self.name}.{name}", getattr(self, name), low=1)
+        for name in ("max_rounds", "early_stopping_rounds", "threads"):
+            check_whole(f"{self.name}.{name}", getattr(self, name), low=1)
+        # A tree of depth d is made room for at once: 2^d leaves.
+        check_whole(f"{self.name}.max_depth", self.max_depth, low=1, high=_DEEPEST)
+        check_whole(f"{self.name}.max_bin", self.max_bin, low=2, high=65_536)
+        check_whole(f"{self.name}.seed", self.seed, low=0, high=LARGEST_SEED)
         for name in ("learning_rate", "subsample", "colsample_bytree"):
             check_range(f"{self.name}.{name}", getattr(self, name), low=1e-6, high=1.0)
-        check_range(f"{self.name}.max_bin", self.max_bin, low=2, high=65_536)
+        for name in ("min_child_weight", "reg_lambda"):
+            check_range(f"{self.name}.{name}", getattr(self, name), low=0.0)
+        if self.device not in ("cpu", "cuda"):
+            raise ConfigError(f"{self.name}.device cpu or cuda", found=repr(self.device), mend="set one of them")
 
     def fit(self, train: Dataset, valid: Dataset) -> FittedXGBoost:
         """Fit on the masked rows of `train`, stop early on those of `valid`.
@@ -87,10 +96,12 @@ class XGBoost:
             If a row holds a NaN, or the two have different features.
         InstallationError
             If ``device="cuda"`` and XGBoost would silently use the CPU.
+        ConfigError
+            If XGBoost refuses a hyper-parameter.
         """
         contract = agreed_contract(train, valid)
         rows = RowTable.of(train, "fit on")
-        with xgb.config_context(verbosity=0):
+        with refusals_of(self.name, xgb.core.XGBoostError), xgb.config_context(verbosity=0):
             self._require_device()
             matrix = _quantile_matrix(rows, self.max_bin, self.threads)
             stop_on = _quantile_matrix(RowTable.of(valid, "stop early on"), self.max_bin, self.threads, ref=matrix)

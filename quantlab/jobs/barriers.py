@@ -1,0 +1,42 @@
+"""The exits that labels, policy, baseline and oracle share: checked once, before any work."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from omegaconf import DictConfig
+
+from quantlab.core.types import check_range, check_whole
+
+
+@dataclass(frozen=True)
+class Barriers:
+    """The ``barriers`` node of the configuration.
+
+    Parameters
+    ----------
+    take_profit_atr, stop_atr : float
+        Multiples of ATR, ``0 < stop_atr <= take_profit_atr``.
+    horizon : int
+        Bars, >= 1.
+
+    Raises
+    ------
+    ConfigError
+        If a value is outside those ranges.
+    """
+
+    take_profit_atr: float
+    stop_atr: float
+    horizon: int
+
+    def __post_init__(self) -> None:
+        check_range("barriers.stop_atr", self.stop_atr, low=1e-6)
+        check_range("barriers.take_profit_atr", self.take_profit_atr, low=self.stop_atr)
+        check_whole("barriers.horizon", self.horizon, low=1)
+
+
+def barriers_of(cfg: DictConfig) -> Barriers:
+    """The configuration's ``barriers`` node as a checked value."""
+    node = cfg.barriers
+    return Barriers(node.take_profit_atr, node.stop_atr, node.horizon)

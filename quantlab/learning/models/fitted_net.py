@@ -1,0 +1,236 @@
+"""A fitted network member: forecasts, their calibrator, and one file that holds both.
+
+The file is safetensors: weights, moments and calibrator as tensors, the member's configuration as JSON in
+its header. What is loaded is built from that configuration, put in eval mode, and has to repeat its golden
+predictions.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, ClassVar, Self, TypeVar
+
+import numpy as np
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+
+from quantlab.core.errors import ArtifactError, ConfigError
+from quantlab.core.types import Dataset, Features, Float32Array, Int64Array
+from quantlab.features.contract import FeatureContract
+from quantlab.learning.models.artifact import MemberCard, write_member
+from quantlab.learning.models.nets import Examples, NetRecipe, fixed_threads, summaries, train, undisturbed
+from quantlab.learning.models.quantiles import Calibrator, fit_calibrator
+from quantlab.learning.models.rows import agreed_contract
+from quantlab.learning.models.windows import (
+    Halves,
+    Standard,
+    WindowTable,
+    complete_rows,
+    known_rows,
+    mean_one,
+    require_rows,
+    targets,
+)
+
+MODEL_FILE = "model.safetensors"
+#: Windows kept with a fitted member, to hold its reloaded self against.
+GOLDEN_WINDOWS = 8
+
+_HEADER = "quantlab"
+_WEIGHTS = "network."
+#: Buffers of the library's loss, which is ours to compute.
+_NOT_WEIGHTS = ("loss.", "valid_loss.")
+
+
+Fitted = TypeVar("Fitted", bound="FittedNet")
+
+
+@dataclass(frozen=True, eq=False)
+class FittedNet:
+    """A network and the map from its forecasts to class probabilities.
+
+    Parameters
+    ----------
+    recipe : NetRecipe
+    horizon : int
+        Returns that are forecast.
+    network : torch.nn.Module
+        On the CPU, in eval mode.
+    calibrator : Calibrator
+    standard : Standard
+        Moments of the exogenous columns.
+    contract : FeatureContract
+    golden : float32 (G, L, 1 + C)
+        Raw windows that a reloaded member is compared on.
+    """
+
+    recipe_class: ClassVar[type[NetRecipe]]
+
+    recipe: NetRecipe
+    horizon: int
+    network: Any
+    calibrator: Calibrator
+    standard: Standard
+    contract: FeatureContract
+    golden: Float32Array
+
+    @property
+    def lookback(self) -> int:
+        """Rows that it reads to speak about the last of them."""
+        return self.recipe.input_bars
+
+    def predict_proba(self, features: Features, *, stride: int = 1) -> Float32Array:
+        """See :class:`quantlab.core.ports.FittedModel`; NaN also where fewer than `lookback` ready rows end.
+
+        Parameters
+        ----------
+        features : Features, (T, S, F)
+        stride : int
+            Speak about every stride-th row only, counted back from the last, and say NaN between them: a
+            look at a long history at a fraction of its cost. The flow never uses it: it needs every row.
+        """
+        self.contract.check(features)
+        n_bars, n_symbols = features.ready.shape
+        rows = complete_rows(features.ready, self.lookback)
+        rows[(n_bars - 1 - np.arange(n_bars)) % stride != 0] = False
+        index = np.flatnonzero(rows)
+        proba = np.full((n_bars, n_symbols, 3), np.nan, dtype=np.float32)
+        if len(index):
+            table = WindowTable.of(features, self.recipe.columns, self.standard, self.lookback)
+            proba.reshape(-1, 3)[index] = self._classify(table, index)
+        return proba
+
+    def save(self, folder: Path) -> None:
+        """Write ``model.safetensors`` and its card, load both again and compare golden predictions bit for bit.
+
+        Raises
+        ------
+        ArtifactError
+            If the reloaded member differs.
+        """
+        tensors = {
+            **{_WEIGHTS + name: tensor for name, tensor in weights(self.network).items()},
+            "exogenous.mean": torch.from_numpy(self.standard.mean),
+            "exogenous.deviation": torch.from_numpy(self.standard.deviation),
+            "calibrator.mean": torch.from_numpy(self.calibrator.mean),
+            "calibrator.deviation": torch.from_numpy(self.calibrator.deviation),
+            "calibrator.coefficients": torch.from_numpy(self.calibrator.coefficients),
+        }
+        header = json.dumps({"horizon": self.horizon, "recipe": asdict(self.recipe)}, sort_keys=True)
+        card = write_member(
+            folder,
+            library=f"torch {torch.__version__}",
+            file=MODEL_FILE,
+            payload=save(tensors, metadata={_HEADER: header}),
+            threads=self.recipe.threads,
+            contract=self.contract,
+            golden_inputs=self.golden,
+            golden_outputs=self._classify_golden(),
+        )
+        card.require_golden(self.load(folder)._classify_golden(), tolerance=0.0)
+
+    @classmethod
+    def load(cls, folder: Path) -> Self:
+        """Read what :meth:`save` wrote.
+
+        Raises
+        ------
+        ArtifactError
+            If a file is missing or damaged, or golden predictions differ.
+        """
+        card = MemberCard.read(folder)
+        try:
+            fitted = cls._read(folder / card.file, card)
+        except (SafetensorError, KeyError, TypeError, ValueError, RuntimeError, ConfigError) as error:
+            raise ArtifactError(
+                f"a {cls.recipe_class.__name__} model in {folder / card.file}",
+                found=f"a file that it refuses ({type(error).__name__})",
+                mend="fit the member again",
+            ) from error
+        card.require_golden(fitted._classify_golden())
+        return fitted
+
+    @classmethod
+    def _read(cls, path: Path, card: MemberCard) -> Self:
+        with safe_open(path, framework="pt") as file:
+            header = json.loads(file.metadata()[_HEADER])
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a mapping
+        recipe = cls.recipe_class(**header["recipe"])
+        with undisturbed(recipe.seed, recipe.threads):
+            network = recipe.network(header["horizon"])
+        stored = {name.removeprefix(_WEIGHTS): t for name, t in tensors.items() if name.startswith(_WEIGHTS)}
+        if stored.keys() != weights(network).keys():
+            raise ValueError("weights of another network")
+        network.load_state_dict(stored, strict=False)
+        network.eval()
+        calibrator = Calibrator(*(tensors[f"calibrator.{n}"].numpy() for n in ("mean", "deviation", "coefficients")))
+        standard = Standard(tensors["exogenous.mean"].numpy(), tensors["exogenous.deviation"].numpy())
+        return cls(recipe, header["horizon"], network, calibrator, standard, card.contract, card.golden())
+
+    def _classify(self, table: WindowTable, index: Int64Array) -> Float32Array:
+        with fixed_threads(self.recipe.threads):
+            return self.calibrator(summaries(self.network, table, index))
+
+    def _classify_golden(self) -> Float32Array:
+        """float32 (G, 3): each golden window as a symbol of its own."""
+        values = np.ascontiguousarray(self.golden.transpose(1, 0, 2))
+        n_bars, n_windows = values.shape[:2]
+        features = Features(values, np.ones((n_bars, n_windows), bool), self.recipe.columns, "golden")
+        table = WindowTable.of(features, self.recipe.columns, self.standard, self.lookback)
+        return self._classify(table, (n_bars - 1) * n_windows + np.arange(n_windows))
+
+
+def fit_net(kind: type[Fitted], recipe: NetRecipe, train_on: Dataset, valid: Dataset) -> Fitted:
+    """Fit a recipe's network, and its calibrator on rows that the network has not seen.
+
+    The validation part is cut in time order: its older rows stop the training, its newer rows fit the
+    calibrator, and the returns of the former end before the first of the latter.
+
+    Raises
+    ------
+    HistoryError
+        If a part has no rows with a complete window.
+    ContractError
+        If a row holds a NaN, the two have different features, or a column is missing.
+    InstallationError
+        If the device is not there.
+    """
+    contract = agreed_contract(train_on, valid)
+    fit_on = known_rows(train_on, recipe.input_bars)
+    require_rows(fit_on, "fit on", recipe.input_bars)
+    halves = Halves.of(valid, recipe.input_bars, recipe.calibrator_fraction)
+    standard = Standard.of(train_on.features, recipe.columns[1:], fit_on)
+    table = WindowTable.of(train_on.features, recipe.columns, standard, recipe.input_bars)
+    horizon = train_on.forward_returns.shape[2]
+    with undisturbed(recipe.seed, recipe.threads):
+        network = recipe.network(horizon)
+        train(network, recipe, _examples(table, train_on, fit_on), _examples(table, valid, halves.stopping))
+        calibrator = fit_calibrator(
+            summaries(network, table, halves.calibrating),
+            valid.label.reshape(-1)[halves.calibrating],
+            mean_one(valid, halves.calibrating),
+            recipe.calibrator_penalty,
+        )
+    golden = _golden(train_on.features, recipe.columns, fit_on, recipe.input_bars)
+    return kind(recipe, horizon, network, calibrator, standard, contract, golden)
+
+
+def weights(network: torch.nn.Module) -> dict[str, torch.Tensor]:
+    """The tensors that a forecast depends on, by name."""
+    return {name: t.contiguous() for name, t in network.state_dict().items() if not name.startswith(_NOT_WEIGHTS)}
+
+
+def _examples(table: WindowTable, dataset: Dataset, index: Int64Array) -> Examples:
+    actual = targets(dataset, index, table.scale(index))
+    return Examples(table, index, actual, mean_one(dataset, index).astype(np.float32))
+
+
+def _golden(features: Features, columns: tuple[str, ...], index: Int64Array, length: int) -> Float32Array:
+    """float32 (G, L, 1 + C): raw windows, spread evenly over the rows `index`."""
+    chosen = index[np.linspace(0, len(index) - 1, min(GOLDEN_WINDOWS, len(index))).astype(np.int64)]
+    picked = [features.names.index(name) for name in columns]
+    ends = zip(*np.divmod(chosen, features.ready.shape[1]), strict=True)
+    return np.stack([features.values[t - length + 1 : t + 1, s][:, picked] for t, s in ends])
