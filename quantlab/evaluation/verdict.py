@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from quantlab.core.errors import ConfigError
-from quantlab.core.types import Float64Array, check_range
+from quantlab.core.types import Float64Array, check_range, check_whole
 
 EDGE = "edge"
 NO_EDGE = "no evidence of an edge"
@@ -117,16 +117,14 @@ class VerdictRule:
 
     def __post_init__(self) -> None:
         for name, low, high in (
-            ("min_trades", 1, math.inf),
             ("min_days", 0, math.inf),
             ("min_dsr", 0.5, 1 - 1e-9),
             ("max_pbo", 0, 1),
             ("confidence", 0.5, 1 - 1e-9),
-            ("bootstrap_samples", 100, math.inf),
-            ("block_days", 1, math.inf),
-            ("pbo_blocks", 2, 24),
-            ("seed", 0, math.inf),
         ):
             check_range(f"evaluation.{name}", getattr(self, name), low=low, high=high)
+        for name, least in (("min_trades", 1), ("bootstrap_samples", 100), ("block_days", 1), ("seed", 0)):
+            check_whole(f"evaluation.{name}", getattr(self, name), low=least)
+        check_whole("evaluation.pbo_blocks", self.pbo_blocks, low=2, high=24)
         if self.pbo_blocks % 2:
             raise ConfigError("an even evaluation.pbo_blocks", found=str(self.pbo_blocks), mend="set it to 16")

@@ -18,6 +18,7 @@ from quantlab.evaluation.baseline import blind_stop_share
 from quantlab.evaluation.summary import summarise
 from quantlab.evaluation.verdict import Verdict
 from quantlab.jobs.backtesting import Backtest, Setup
+from quantlab.jobs.barriers import Barriers
 from quantlab.jobs.benchmarks import Benchmarks, benchmark_numbers, benchmarks
 from quantlab.jobs.composition import build
 from quantlab.jobs.truth import oracle_numbers
@@ -54,10 +55,10 @@ class Judgement:
 def judge(cfg: DictConfig, parts: Setup, result: Backtest) -> Judgement:
     """Summarise both accounts, measure what stands beside them, judge the evidence."""
     beside = benchmarks(parts, result, int(cfg.seed))
-    settings = {
+    settings: dict[str, Any] = {
         "participation": result.strategy.costs.participation,
         "entry_weight": entry_weight(result),
-        "stop_hit_baseline": blind_stops(cfg, result),
+        "stop_hit_baseline": blind_stops(parts.barriers, result),
     }
     evidence = summarise(result.evidence, result.bars, **settings)
     random_stops = summarise(beside.random, result.bars)["stop_hit_share"]
@@ -85,16 +86,16 @@ def entry_weight(result: Backtest) -> float | None:
     return weight if weight > 0.0 else None
 
 
-def blind_stops(cfg: DictConfig, result: Backtest) -> float | None:
+def blind_stops(barriers: Barriers, result: Backtest) -> float | None:
     """The stop-hit share of blind entries, where the policy plays by the configured barriers."""
     if getattr(result.strategy.policy, "stop_atr", None) is None:
         return None
     return blind_stop_share(
         result.bars,
         result.signal.atr,
-        take_profit_atr=float(cfg.barriers.take_profit_atr),
-        stop_atr=float(cfg.barriers.stop_atr),
-        horizon=int(cfg.barriers.horizon),
+        take_profit_atr=barriers.take_profit_atr,
+        stop_atr=barriers.stop_atr,
+        horizon=barriers.horizon,
     )
 
 
@@ -105,7 +106,7 @@ def known_truth(cfg: DictConfig, parts: Setup, result: Backtest) -> dict[str, An
     taker = float(np.mean([instrument.taker_fee_bps for instrument in result.bars.instruments]))
     label = build(cfg.learning.labels).label(result.bars, result.signal.atr).label
     cost_bps = taker + result.strategy.costs.slippage_bps
-    return oracle_numbers(parts.source, result.bars, label, horizon=int(cfg.barriers.horizon), cost_bps=cost_bps)
+    return oracle_numbers(parts.source, result.bars, label, horizon=parts.barriers.horizon, cost_bps=cost_bps)
 
 
 def suspicions(report: SignalReport | None, oracle: dict[str, Any] | None) -> tuple[str, ...]:
