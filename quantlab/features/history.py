@@ -14,8 +14,8 @@ from quantlab.core.clock import iso_utc
 from quantlab.core.errors import ConfigError, ContractError, DataError
 from quantlab.core.types import Float64Array, Int64Array, read_only
 from quantlab.features.contract import output_dtype, positive_interval
-from quantlab.features.kernels.formulas import COUNT
-from quantlab.features.kernels.loops import run
+from quantlab.features.kernels.cells import COUNT
+from quantlab.features.kernels.loops import first_malformed, run
 from quantlab.features.kernels.state import empty_state
 
 # States of this many symbols stay in a core's second-level cache while their rows are written side by side.
@@ -75,15 +75,15 @@ def compute(
     index = _first_index(time, rows, interval)
     out = np.empty((rows, symbols, COUNT), dtype=output_dtype(dtype))
     workers = min(_thread_count(threads), max(symbols, 1))
-    width = min(_SYMBOLS_AT_ONCE, -(-symbols // workers)) or 1
+    rounds = -(-symbols // (_SYMBOLS_AT_ONCE * workers)) or 1  # every worker gets as many blocks, of one size
+    width = -(-symbols // (rounds * workers)) or 1
 
-    def fold(begin: int) -> int:
+    def fold(begin: int) -> bool:
         end = min(begin + width, symbols)
-        return int(run(empty_state(end - begin), empty_state(1), index, bars, begin, end, out))
+        return bool(run(empty_state(end - begin), empty_state(1), index, bars, begin, end, out))
 
-    malformed = [where for where in _map(fold, range(0, symbols, width), workers) if where >= 0]
-    if malformed:
-        row, symbol = divmod(min(malformed), symbols)
+    if not all(_map(fold, range(0, symbols, width), workers)):
+        row, symbol = divmod(int(first_malformed(bars)), symbols)
         raise malformed_bar(bars[row, symbol], int(time[row]), symbol)
     return out
 
@@ -125,7 +125,7 @@ def _thread_count(threads: int | None) -> int:
     return threads
 
 
-def _map(fold: Callable[[int], int], starts: range, workers: int) -> list[int]:
+def _map(fold: Callable[[int], bool], starts: range, workers: int) -> list[bool]:
     if workers == 1 or len(starts) < 2:
         return [fold(begin) for begin in starts]
     with ThreadPoolExecutor(workers) as pool:  # the kernel runs without the interpreter's lock

@@ -15,7 +15,7 @@ from quantlab.core.fingerprint import fingerprint
 from quantlab.core.types import BoolArray, Float64Array, read_only
 from quantlab.features.contract import features_fingerprint, output_dtype, positive_interval
 from quantlab.features.history import malformed_bar
-from quantlab.features.kernels.formulas import COUNT
+from quantlab.features.kernels.cells import COUNT
 from quantlab.features.kernels.loops import WARMUP, first_malformed, run
 from quantlab.features.kernels.state import STATE, empty_state
 

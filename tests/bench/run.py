@@ -10,54 +10,24 @@ import platform
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 from statistics import median
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
+from features import feature_rows
+from measure import REPEATS, Row, cpu_medians, market
 from rich.console import Console
 from rich.table import Table
 
 from quantlab.backtest.scan import Scan
 from quantlab.core.compiled import compiled
 from quantlab.core.files import write_json
-from quantlab.core.types import Bars, BarState, Instrument, Signal
-from quantlab.features import FeatureStream, compute
+from quantlab.core.types import Bars, Signal
 from quantlab.trading.policies import EnsembleThreshold
 from quantlab.trading.replay import replay
 from quantlab.trading.sizing import FixedFraction
 from quantlab.trading.strategy import Costs, Limits, Strategy
-
-INTERVAL = 300_000
-REPEATS = 7
-
-
-class Row(NamedTuple):
-    """One comparison; `ratio` is ours over the yardstick's, in CPU time."""
-
-    work: str
-    ours: str
-    yardstick: str
-    ratio: float
-
-
-def market(n_bars: int, n_symbols: int, seed: int = 7) -> Bars:
-    """A random walk with every cell traded."""
-    rng = np.random.default_rng(seed)
-    close = 100.0 * np.exp(np.cumsum(rng.normal(0.0, 0.002, (n_bars, n_symbols)), axis=0))
-    open_ = np.vstack([np.full((1, n_symbols), 100.0), close[:-1]])
-    high = np.maximum(open_, close) * (1.0 + 0.001 * rng.random(close.shape))
-    low = np.minimum(open_, close) * (1.0 - 0.001 * rng.random(close.shape))
-    volume = rng.lognormal(8.0, 1.0, close.shape)
-    return Bars(
-        ohlcv=np.ascontiguousarray(np.stack([open_, high, low, close, volume], axis=-1)),
-        open_time_ms=1_700_000_100_000 // INTERVAL * INTERVAL + INTERVAL * np.arange(n_bars, dtype=np.int64),
-        interval_ms=INTERVAL,
-        state=np.full((n_bars, n_symbols), BarState.TRADED, dtype=np.uint8),
-        symbols=tuple(f"S{i:03d}" for i in range(n_symbols)),
-        instruments=(Instrument(0.0, 0.0, 10.0, 0.03, 1.5, 4.5),) * n_symbols,
-    )
 
 
 def cross_signal(bars: Bars) -> Signal:
@@ -78,16 +48,6 @@ def cross_signal(bars: Bars) -> Signal:
 
 
 @compiled
-def read_and_write(ohlcv: Any, out: Any) -> None:
-    """The least that any feature code does: read 5 numbers, write 49."""
-    for t in range(ohlcv.shape[0]):
-        for s in range(ohlcv.shape[1]):
-            total = ohlcv[t, s, 0] + ohlcv[t, s, 1] + ohlcv[t, s, 2] + ohlcv[t, s, 3] + ohlcv[t, s, 4]
-            for k in range(out.shape[2]):
-                out[t, s, k] = total
-
-
-@compiled
 def touch(ohlcv: Any, side: Any) -> float:
     """The least that any simulation does: look at every bar and its signal."""
     total = 0.0
@@ -97,63 +57,6 @@ def touch(ohlcv: Any, side: Any) -> float:
                 total += ohlcv[t, s, 0]
             total += ohlcv[t, s, 3] * ohlcv[t, s, 4]
     return total
-
-
-def cpu_medians(*work: Callable[[], object]) -> list[float]:
-    """Median CPU seconds of each, interleaved, after one warm-up."""
-    for f in work:
-        f()
-    seconds: list[list[float]] = [[] for _ in work]
-    for _ in range(REPEATS):
-        for f, times in zip(work, seconds, strict=True):
-            before = time.process_time()
-            f()
-            times.append(time.process_time() - before)
-    return [median(times) for times in seconds]
-
-
-def feature_rows() -> list[Row]:
-    """Batch features against a bare loop; 100 symbols against one; live bars."""
-    one, many = market(25_920, 1), market(2_592, 100)
-    out = np.empty((25_920, 1, 49), dtype=np.float32)
-    ours, hundred, bare = cpu_medians(
-        lambda: compute(one.ohlcv, one.open_time_ms, INTERVAL, threads=1),
-        lambda: compute(many.ohlcv, many.open_time_ms, INTERVAL, threads=1),
-        lambda: read_and_write(one.ohlcv, out),
-    )
-    bars, cells = one.n_bars, many.n_bars * many.n_symbols
-    return [
-        Row(
-            "49 features, batch, 1 thread",
-            f"{bars / ours / 1e6:.2f} M bars/s",
-            f"bare loop {bars / bare / 1e6:.1f} M bars/s",
-            ours / bare,
-        ),
-        Row(
-            "  100 symbols against one",
-            f"{cells / hundred / 1e6:.2f} M bars/s",
-            f"{bars / ours / 1e6:.2f} M bars/s",
-            (hundred / cells) / (ours / bars),
-        ),
-        live_row(many, hundred / many.n_bars),
-    ]
-
-
-def live_row(bars: Bars, batch_seconds: float) -> Row:
-    """One live bar of 100 symbols against the batch's share of a bar."""
-    stream = FeatureStream(bars.symbols, INTERVAL)
-    seconds = []
-    for t in range(bars.n_bars):
-        before = time.perf_counter()
-        stream.update(int(bars.open_time_ms[t]), bars.ohlcv[t])
-        seconds.append(time.perf_counter() - before)
-    p50, p99 = np.percentile(seconds[200:], [50, 99])
-    return Row(
-        "49 features, live, 100 symbols",
-        f"p50 {p50 * 1e6:.0f} us, p99 {p99 * 1e6:.0f} us",
-        f"batch {batch_seconds * 1e6:.0f} us a bar",
-        float(p50 / batch_seconds),
-    )
 
 
 def simulation_rows() -> list[Row]:

@@ -1,7 +1,6 @@
-"""The second half of a step: the 49 values of one bar, group by group, in the order of the catalogue.
+"""The 49 values of each cell, group by group as in the catalogue: loops over cells without memory.
 
-A step waits for the processor's divider more than for anything else: constants divide as products with
-their reciprocals, and a divisor that several features share is inverted once.
+Constants divide as products with their reciprocals, and a divisor that several features share is inverted once.
 """
 
 from __future__ import annotations
@@ -9,15 +8,15 @@ from __future__ import annotations
 import math
 
 from quantlab.core.compiled import compiled
-from quantlab.features.kernels.observe import DEAD, STREAK_CAP
+from quantlab.features.kernels.cells import COUNT
+from quantlab.features.kernels.derive import ratio
+from quantlab.features.kernels.elementary import log_ratio
+from quantlab.features.kernels.fold import STREAK_CAP
 from quantlab.features.kernels.state import (
-    BODY,
-    CLOSE,
     CLV_VOLUME,
     DOWNSIDE,
     FALLING,
     FLOW,
-    GAP,
     HIGH,
     ILLIQUIDITY,
     LAG_PRODUCT,
@@ -34,12 +33,14 @@ from quantlab.features.kernels.state import (
     TYPICAL_VALUE,
     VOLUME,
 )
-from quantlab.features.kernels.windows import Kernel, phase
+from quantlab.features.kernels.windows import Kernel
 
-#: Number of features.
-COUNT = 49
+__all__ = ["CLIP", "COUNT", "NOTHING", "write_features"]
+
 #: Distances in units of the average true range are cut here.
 CLIP = 50.0
+#: The unit of price distances, the average true range, is at least this share of the close.
+ATR_FLOOR = 1e-5
 #: Sums of squared returns up to this are zero.
 NOTHING = 1e-20
 _YANG_ZHANG_K = 0.34 / (1.34 + 25.0 / 23.0)
@@ -52,180 +53,160 @@ def clip(value: Kernel, low: Kernel, high: Kernel) -> Kernel:
     return min(max(value, low), high)
 
 
-@compiled(forceinline=True)
-def ratio(part: Kernel, whole: Kernel, least: Kernel, neutral: Kernel) -> Kernel:
-    """``part / whole``, or `neutral` where ``whole <= least``."""
-    return part / whole if whole > least else neutral
+@compiled(inline="always")
+def write_features(cells: Kernel, n: Kernel) -> None:
+    """Leave the 49 values of the first `n` cells in ``cells.features``."""
+    _price(cells, n)
+    _momentum(cells, n)
+    _trend(cells, n)
+    _volatility(cells, n)
+    _volume(cells, n)
+    _patterns(cells, n)
+    _microstructure(cells, n)
 
 
 @compiled(forceinline=True)
-def write_features(state: Kernel, index: Kernel, out: Kernel) -> None:
-    """Write the 49 values of the bar taken in last, number `index`, to ``out[0:49]``."""
-    _price(state, out)
-    _momentum(state, out)
-    _trend(state, index, out)
-    _volatility(state, out)
-    _volume(state, out)
-    _patterns(state, out)
-    _microstructure(state, out)
+def _price(cells: Kernel, n: Kernel) -> None:
+    features = cells.features
+    for i in range(n):
+        gap, r = cells.gap[i], cells.r[i]
+        features[0, i] = r
+        features[1, i] = cells.hl[i]
+        features[2, i] = log_ratio(cells.close[i], cells.tops_288[HIGH, i])
+        features[3, i] = max(cells.top[i] - max(gap, r), 0.0)
+        features[4, i] = max(min(gap, r) - cells.bottom[i], 0.0)
+        volume = cells.sums_288[VOLUME, i]
+        features[5, i] = cells.close[i] * volume / cells.sums_288[TYPICAL_VALUE, i] - 1.0 if volume > 0.0 else 0.0
 
 
 @compiled(forceinline=True)
-def _price(state: Kernel, out: Kernel) -> None:
-    bar = state.bar
-    out[0] = bar.r
-    out[1] = bar.hl
-    out[2] = math.log(bar.close / state.tops_288.top[HIGH])
-    out[3] = max(bar.top - max(bar.gap, bar.r), 0.0)
-    out[4] = max(min(bar.gap, bar.r) - bar.bottom, 0.0)
-    total = state.sums_288.total
-    out[5] = bar.close * total[VOLUME] / total[TYPICAL_VALUE] - 1.0 if total[VOLUME] > 0.0 else 0.0
+def _momentum(cells: Kernel, n: Kernel) -> None:
+    features = cells.features
+    for i in range(n):
+        close, per_sigma = cells.close[i], cells.per_sigma[i]
+        features[11, i] = log_ratio(close, cells.close_12[i]) * per_sigma * (1.0 / math.sqrt(12.0))
+        features[12, i] = log_ratio(close, cells.close_48[i]) * per_sigma * (1.0 / math.sqrt(48.0))
+        features[24, i] = log_ratio(close, cells.close_288[i]) * per_sigma * (1.0 / math.sqrt(288.0))
+        gain = cells.gain[i]
+        features[6, i] = ratio(gain, gain + cells.loss[i], cells.tiny[i], 0.5)
+        stoch = cells.stoch[i]
+        features[9, i] = stoch
+        features[10, i] = (stoch + cells.stoch_1[i] + cells.stoch_2[i]) * (1.0 / 3.0)
 
 
 @compiled(forceinline=True)
-def _momentum(state: Kernel, out: Kernel) -> None:
-    bar, average = state.bar, state.average
-    per_atr = average.per_atr
-    macd = average.ema_12 - average.ema_26
-    out[6] = ratio(average.gain, average.gain + average.loss, bar.tiny, 0.5)
-    out[7] = clip(macd * per_atr, -CLIP, CLIP)
-    out[8] = clip((macd - average.macd_9) * per_atr, -CLIP, CLIP)
-    out[9] = bar.stoch
-    out[10] = (bar.stoch + bar.stoch_1 + bar.stoch_2) * (1.0 / 3.0)
-    out[11] = bar.r_12 * bar.per_sigma * (1.0 / math.sqrt(12.0))
-    out[12] = bar.r_48 * bar.per_sigma * (1.0 / math.sqrt(48.0))
+def _trend(cells: Kernel, n: Kernel) -> None:
+    features = cells.features
+    for i in range(n):
+        close, atr, tiny = cells.close[i], cells.atr[i], cells.tiny[i]
+        per_range, per_close = 1.0 / atr, 1.0 / close
+        per_atr = min(per_range, per_close * (1.0 / ATR_FLOOR))
+        # Momentum and volatility use these divisors too.
+        macd = cells.ema_12[i] - cells.ema_26[i]
+        features[7, i] = clip(macd * per_atr, -CLIP, CLIP)
+        features[8, i] = clip((macd - cells.macd_9[i]) * per_atr, -CLIP, CLIP)
+        features[26, i] = atr * per_close
+        features[13, i] = clip((close - cells.ema_9[i]) * per_atr, -CLIP, CLIP)
+        features[14, i] = clip((close - cells.ema_21[i]) * per_atr, -CLIP, CLIP)
+        features[15, i] = clip((close - cells.ema_50[i]) * per_atr, -CLIP, CLIP)
+        distance = close - cells.sums_200[0, i] * (1.0 / 200.0)
+        features[16, i] = clip(distance * per_atr, -CLIP, CLIP) if abs(distance) > tiny else 0.0
+        features[17, i] = cells.adx[i]
+        features[18, i] = min(cells.plus[i] * per_range, 1.0) if atr > tiny else 0.0
+        features[19, i] = min(cells.minus[i] * per_range, 1.0) if atr > tiny else 0.0
+
+        features[20, i] = (cells.when_26[HIGH, i] - cells.when_26[MINUS_LOW, i]) * (1.0 / 25.0)
+        total, squares, cross = cells.line_20[0, i], cells.line_20[1, i], cells.line_20[2, i]
+        centred = squares - total * total * (1.0 / 20.0)
+        features[21, i] = cross * (1.0 / 665.0) * cells.per_sigma[i]  # 665 = sum of (i - 9.5)^2
+        features[22, i] = min(ratio(cross * cross, 665.0 * centred, 665.0 * NOTHING, 0.0), 1.0)
+        features[23, i] = min(ratio(abs(close - cells.close_20[i]), cells.sums_20[MOVE, i], tiny, 0.0), 1.0)
+        lowest = -cells.tops_55[MINUS_LOW, i]
+        features[25, i] = ratio(close - lowest, cells.tops_55[HIGH, i] - lowest, 0.0, 0.5)
 
 
 @compiled(forceinline=True)
-def _trend(state: Kernel, index: Kernel, out: Kernel) -> None:
-    bar, average = state.bar, state.average
-    per_atr = average.per_atr
-    out[13] = clip((bar.close - average.ema_9) * per_atr, -CLIP, CLIP)
-    out[14] = clip((bar.close - average.ema_21) * per_atr, -CLIP, CLIP)
-    out[15] = clip((bar.close - average.ema_50) * per_atr, -CLIP, CLIP)
-    distance = bar.close - state.sums_200.total[0] * (1.0 / 200.0)
-    out[16] = clip(distance * per_atr, -CLIP, CLIP) if abs(distance) > bar.tiny else 0.0
-    out[17] = average.adx
-    out[18] = min(ratio(average.plus, average.atr, bar.tiny, 0.0), 1.0)
-    out[19] = min(ratio(average.minus, average.atr, bar.tiny, 0.0), 1.0)
-    out[20] = (state.tops_26.when[HIGH] - state.tops_26.when[MINUS_LOW]) / 25.0
-    _regression(state, index, out)
-    out[23] = min(ratio(abs(bar.change_20), state.sums_20.total[MOVE], bar.tiny, 0.0), 1.0)
-    out[24] = bar.r_288 * bar.per_sigma * (1.0 / math.sqrt(288.0))
-    lowest = -state.tops_55.top[MINUS_LOW]
-    out[25] = ratio(bar.close - lowest, state.tops_55.top[HIGH] - lowest, 0.0, 0.5)
+def _squared_deviations(total: Kernel, squares: Kernel, per_bars: Kernel) -> Kernel:
+    """Sum of squared deviations from the mean, of ``1 / per_bars`` values with this sum and sum of squares."""
+    return max(squares - total * total * per_bars, 0.0)
 
 
 @compiled(forceinline=True)
-def _regression(state: Kernel, index: Kernel, out: Kernel) -> None:
-    """Least-squares line through the last 20 log closes, measured from the oldest of them."""
-    oldest = phase(index, 20) + 1
-    x, total, squares, cross = 0.0, 0.0, 0.0, 0.0
-    for i in range(1, 20):
-        x += state.returns_40[oldest + i]
-        total += x
-        squares += x * x
-        cross += (i - 9.5) * x
-    # The oldest point is 0, so that the centred sum is at least 1/21 of this one: no digit to speak of is lost.
-    squares -= total * total * (1.0 / 20.0)
-    out[21] = cross * (1.0 / 665.0) * state.bar.per_sigma  # 665 = sum of (i - 9.5)^2
-    out[22] = min(ratio(cross * cross, 665.0 * squares, 665.0 * NOTHING, 0.0), 1.0)
+def _volatility(cells: Kernel, n: Kernel) -> None:
+    features = cells.features
+    for i in range(n):
+        sigma, per_sigma, q48 = cells.sigma[i], cells.per_sigma[i], cells.sums_48[R2, i]
+        features[30, i] = sigma
+        short = math.sqrt(cells.sums_24[R2, i] * (1.0 / 24.0))
+        features[31, i] = short * per_sigma if per_sigma > 0.0 else 1.0
+        parkinson = cells.sums_48[RANGE2, i] * _PARKINSON
+        features[32, i] = ratio(parkinson, parkinson + q48, NOTHING, 0.5)
+        features[33, i] = ratio(cells.sums_48[DOWNSIDE, i], q48, NOTHING, 0.5)
+
+        close = cells.close[i]
+        total = cells.closes_20[1, i]
+        deviation = math.sqrt(_squared_deviations(total, cells.closes_20[2, i], 1.0 / 20.0) * (1.0 / 20.0))
+        from_mean = cells.closes_20[0, i] - total * (1.0 / 20.0)
+        flat = deviation <= cells.tiny[i]
+        features[27, i] = 0.0 if flat else 4.0 * deviation / (close - from_mean)
+        features[28, i] = 0.5 if flat else from_mean / (4.0 * deviation) + 0.5
+        gaps = _squared_deviations(cells.gaps_24[1, i], cells.gaps_24[2, i], 1.0 / 24.0) * (1.0 / 23.0)
+        bodies = _squared_deviations(cells.bodies_24[1, i], cells.bodies_24[2, i], 1.0 / 24.0) * (1.0 / 23.0)
+        inside = max(cells.sums_24[ROGERS_SATCHELL, i], 0.0) * (1.0 / 24.0)
+        features[29, i] = math.sqrt(gaps + _YANG_ZHANG_K * bodies + (1.0 - _YANG_ZHANG_K) * inside)
 
 
 @compiled(forceinline=True)
-def _volatility(state: Kernel, out: Kernel) -> None:
-    bar = state.bar
-    out[26] = state.average.atr / bar.close
-    _bollinger(state, out)
-    _yang_zhang(state, out)
-    out[30] = math.sqrt(state.sums_288.total[R2] * (1.0 / 288.0))
-    q24, q48, q288 = state.sums_24.total[R2], state.sums_48.total[R2], state.sums_288.total[R2]
-    out[31] = math.sqrt(ratio(12.0 * q24, q288, DEAD, 1.0))
-    parkinson = state.sums_48.total[RANGE2] * _PARKINSON
-    out[32] = ratio(parkinson, parkinson + q48, NOTHING, 0.5)
-    out[33] = ratio(state.sums_48.total[DOWNSIDE], q48, NOTHING, 0.5)
+def _volume(cells: Kernel, n: Kernel) -> None:
+    features = cells.features
+    for i in range(n):
+        volume = cells.sums_20[VOLUME, i]
+        # ln(1 + a / b) = ln((b + a) / b).
+        usual = volume * (1.0 / 20.0)
+        features[34, i] = log_ratio(usual + cells.volume[i], usual) if usual > 0.0 else 0.0
+        usual = cells.sums_288[VOLUME, i] * (1.0 / 288.0)
+        recent = cells.sums_24[VOLUME, i] * (1.0 / 24.0)
+        features[35, i] = log_ratio(usual + recent, usual) if usual > 0.0 else math.log(2.0)
+        per_volume = ratio(1.0, volume, 0.0, 0.0)
+        features[36, i] = clip(cells.sums_20[SIGNED_VOLUME, i] * per_volume, -1.0, 1.0)
+        features[37, i] = clip(cells.sums_20[CLV_VOLUME, i] * per_volume, -1.0, 1.0)
+        rising = cells.sums_14[RISING, i]
+        features[38, i] = ratio(rising, rising + cells.sums_14[FALLING, i], 0.0, 0.5)
 
 
 @compiled(forceinline=True)
-def _bollinger(state: Kernel, out: Kernel) -> None:
-    bar = state.bar
-    mean = state.sums_20.total[CLOSE] * (1.0 / 20.0)
-    deviation = math.sqrt(_squared_deviations(state.closes_20, mean) * (1.0 / 20.0))
-    flat = deviation <= bar.tiny
-    out[27] = 0.0 if flat else 4.0 * deviation / mean
-    out[28] = 0.5 if flat else (bar.close - mean) / (4.0 * deviation) + 0.5
+def _patterns(cells: Kernel, n: Kernel) -> None:
+    features = cells.features
+    for i in range(n):
+        open_, close = cells.open[i], cells.close[i]
+        open_1, close_1 = cells.open_1[i], cells.close_1[i]
+        high, low = cells.high[i], cells.low[i]
+        high_1, low_1 = cells.high_1[i], cells.low_1[i]
+        top, bottom = max(open_, close), min(open_, close)
+        top_1, bottom_1 = max(open_1, close_1), min(open_1, close_1)
+        features[39, i] = 1.0 if top - bottom <= 0.1 * (cells.range_10[i] / 10.0) else 0.0
+        features[40, i] = ratio((bottom - low) - (high - top), high - low, 0.0, 0.0)
+        # The body covers the previous one of the other colour; at one end it may end with it.
+        white, white_1 = close >= open_, close_1 >= open_1
+        covers = (top >= top_1) & (bottom <= bottom_1) & ((top > top_1) | (bottom < bottom_1)) & (white != white_1)
+        features[41, i] = (1.0 if white else -1.0) if covers else 0.0
+        outside = (high > high_1) & (low < low_1)
+        inside = (high < high_1) & (low > low_1)
+        features[42, i] = 1.0 if outside else (-1.0 if inside else 0.0)
+        features[43, i] = cells.streak[i] * (1.0 / STREAK_CAP)
 
 
 @compiled(forceinline=True)
-def _squared_deviations(values: Kernel, mean: Kernel) -> Kernel:
-    """Sum of (x - mean)^2 over ``values`` (n,), n a multiple of 4."""
-    a, b, c, d = 0.0, 0.0, 0.0, 0.0  # four chains of additions run side by side
-    for i in range(0, values.shape[0], 4):
-        a += (values[i] - mean) ** 2
-        b += (values[i + 1] - mean) ** 2
-        c += (values[i + 2] - mean) ** 2
-        d += (values[i + 3] - mean) ** 2
-    return (a + c) + (b + d)
-
-
-@compiled(forceinline=True)
-def _yang_zhang(state: Kernel, out: Kernel) -> None:
-    total = state.sums_24.total
-    gap_mean, body_mean = total[GAP] * (1.0 / 24.0), total[BODY] * (1.0 / 24.0)
-    gaps = _squared_deviations(state.gaps_24, gap_mean)
-    bodies = _squared_deviations(state.bodies_24, body_mean)
-    inside = max(total[ROGERS_SATCHELL], 0.0) * (1.0 / 24.0)
-    out[29] = math.sqrt(gaps * (1.0 / 23.0) + _YANG_ZHANG_K * (bodies * (1.0 / 23.0)) + (1.0 - _YANG_ZHANG_K) * inside)
-
-
-@compiled(forceinline=True)
-def _volume(state: Kernel, out: Kernel) -> None:
-    total = state.sums_20.total
-    out[34] = math.log(1.0 + ratio(state.bar.volume, total[VOLUME] * (1.0 / 20.0), 0.0, 0.0))
-    out[35] = math.log(
-        1.0 + ratio(state.sums_24.total[VOLUME] * (1.0 / 24.0), state.sums_288.total[VOLUME] * (1.0 / 288.0), 0.0, 1.0)
-    )
-    out[36] = ratio(total[SIGNED_VOLUME], total[VOLUME], 0.0, 0.0)
-    out[37] = ratio(total[CLV_VOLUME], total[VOLUME], 0.0, 0.0)
-    rising, falling = state.sums_14.total[RISING], state.sums_14.total[FALLING]
-    out[38] = ratio(rising, rising + falling, 0.0, 0.5)
-
-
-@compiled(forceinline=True)
-def _patterns(state: Kernel, out: Kernel) -> None:
-    bar = state.bar
-    top, bottom = max(bar.open, bar.close), min(bar.open, bar.close)
-    out[39] = 1.0 if top - bottom <= 0.1 * bar.range_10 else 0.0
-    out[40] = ratio((bottom - bar.low) - (bar.high - top), bar.high - bar.low, 0.0, 0.0)
-    out[41] = _engulfing(bar)
-    outside = bar.high > bar.high_1 and bar.low < bar.low_1
-    inside = bar.high < bar.high_1 and bar.low > bar.low_1
-    out[42] = 1.0 if outside else (-1.0 if inside else 0.0)
-    out[43] = state.average.streak / STREAK_CAP
-
-
-@compiled(forceinline=True)
-def _engulfing(bar: Kernel) -> Kernel:
-    """The body covers the previous one of the other colour; at one end it may end with it."""
-    white, white_1 = bar.close >= bar.open, bar.close_1 >= bar.open_1
-    if white == white_1:
-        return 0.0
-    top, bottom = max(bar.open, bar.close), min(bar.open, bar.close)
-    top_1, bottom_1 = max(bar.open_1, bar.close_1), min(bar.open_1, bar.close_1)
-    if (top >= top_1 and bottom < bottom_1) or (top > top_1 and bottom <= bottom_1):
-        return 1.0 if white else -1.0
-    return 0.0
-
-
-@compiled(forceinline=True)
-def _microstructure(state: Kernel, out: Kernel) -> None:
-    short, day = state.sums_24.total, state.sums_288.total
-    out[44] = state.bar.clv
-    recent = ratio(short[ILLIQUIDITY], short[TRADED], 0.0, 0.0)
-    usual = ratio(day[ILLIQUIDITY], day[TRADED], 0.0, 0.0)
-    out[45] = ratio(recent, recent + usual, 0.0, 0.5) if short[TRADED] > 0.0 else 0.5
-    total = state.sums_48.total
-    root = math.sqrt(total[R2] * total[LAG_R2])
-    out[46] = clip(ratio(total[LAG_PRODUCT], root, NOTHING, 0.0), -1.0, 1.0)
-    out[47] = short[SPREAD] * (1.0 / 24.0)
-    out[48] = ratio(total[FLOW], total[VOLUME], 0.0, 0.0)
+def _microstructure(cells: Kernel, n: Kernel) -> None:
+    features = cells.features
+    for i in range(n):
+        features[44, i] = cells.clv[i]
+        traded = cells.sums_24[TRADED, i]
+        # (a / m) / (a / m + b / n) = a n / (a n + b m)
+        recent = cells.sums_24[ILLIQUIDITY, i] * cells.sums_288[TRADED, i]
+        share = ratio(recent, recent + cells.sums_288[ILLIQUIDITY, i] * traded, 0.0, 0.5)
+        features[45, i] = share if traded > 0.0 else 0.5
+        root = math.sqrt(cells.sums_48[R2, i] * cells.sums_48[LAG_R2, i])
+        features[46, i] = clip(ratio(cells.sums_48[LAG_PRODUCT, i], root, NOTHING, 0.0), -1.0, 1.0)
+        features[47, i] = cells.sums_24[SPREAD, i] * (1.0 / 24.0)
+        features[48, i] = ratio(cells.sums_48[FLOW, i], cells.sums_48[VOLUME, i], 0.0, 0.0)

@@ -5,8 +5,17 @@ from __future__ import annotations
 import numpy as np
 
 from quantlab.core.compiled import compiled
-from quantlab.features.kernels.formulas import COUNT, write_features
-from quantlab.features.kernels.observe import observe
+from quantlab.features.kernels.cells import CELLS, COUNT, LANES
+from quantlab.features.kernels.derive import derive_pairs, derive_prices, derive_returns, derive_volumes
+from quantlab.features.kernels.fold import (
+    fold_averages,
+    fold_derived,
+    fold_lags,
+    fold_long_sums,
+    fold_short_sums,
+    fold_tops,
+)
+from quantlab.features.kernels.formulas import write_features
 from quantlab.features.kernels.state import forget
 from quantlab.features.kernels.windows import Kernel
 
@@ -30,17 +39,70 @@ def judge(open_: Kernel, high: Kernel, low: Kernel, close: Kernel, volume: Kerne
     return MALFORMED
 
 
-@compiled
-def step(
-    state: Kernel, index: Kernel, open_: Kernel, high: Kernel, low: Kernel, close: Kernel, volume: Kernel, out: Kernel
-) -> None:
-    """One sound bar of one symbol, number `index` since the epoch: enter the state, write the 49 values."""
-    observe(state, index, open_, high, low, close, volume)
-    write_features(state, index, out)
+@compiled(inline="always")
+def step(state: Kernel, cells: Kernel, n: Kernel) -> None:
+    """The one step: the first `n` cells enter their symbols' states, their 49 values are left in the cells.
+
+    1. what the bars give by themselves,
+    2. the averages, maxima and sums over it,
+    3. what needs those, as the bulk volume needs Q_288,
+    4. the sums over that,
+    5. the 49 values.
+    """
+    derive_returns(cells, n)
+    derive_prices(cells, n)
+    derive_volumes(cells, n)
+    fold_averages(state, cells, n)
+    fold_lags(state, cells, n)
+    fold_tops(state, cells, n)
+    fold_long_sums(state, cells, n)
+    fold_short_sums(state, cells, n)
+    derive_pairs(cells, n)
+    fold_derived(state, cells, n)
+    write_features(cells, n)
+
+
+@compiled(forceinline=True)
+def _enter(memory: Kernel, cells: Kernel, i: Kernel, bar: Kernel) -> None:
+    """Put a sound bar into lane `i`, beside its predecessor."""
+    open_, high, low, close, volume = bar
+    first = memory.bars == 0.0
+    memory.bars += 1.0
+    cells.bars[i] = memory.bars
+    # The first bar follows itself.
+    cells.open_1[i] = open_ if first else memory.open
+    cells.high_1[i] = high if first else memory.high
+    cells.low_1[i] = low if first else memory.low
+    cells.close_1[i] = close if first else memory.close
+    cells.open[i], cells.high[i] = open_, high
+    cells.low[i], cells.close[i], cells.volume[i] = low, close, volume
+    memory.open, memory.high = open_, high
+    memory.low, memory.close = low, close
+
+
+@compiled(forceinline=True)
+def _leave(cells: Kernel, n: Kernel, out: Kernel) -> None:
+    """Write the rows of the first `n` cells; NaN where the symbol is not past its warm-up."""
+    for i in range(n):
+        t, s = cells.row[i], cells.column[i]
+        if cells.bars[i] >= WARMUP:
+            for j in range(COUNT):
+                out[t, s, j] = cells.features[j, i]
+        else:
+            for j in range(COUNT):
+                out[t, s, j] = np.nan
 
 
 @compiled(nogil=True)
-def run(state: Kernel, empty: Kernel, index: Kernel, ohlcv: Kernel, begin: Kernel, end: Kernel, out: Kernel) -> Kernel:
+def run(
+    state: Kernel,
+    empty: Kernel,
+    index: Kernel,
+    ohlcv: Kernel,
+    begin: Kernel,
+    end: Kernel,
+    out: Kernel,
+) -> Kernel:
     """Fold the bars of symbols ``begin:end`` into their states and write their rows.
 
     Parameters
@@ -53,34 +115,36 @@ def run(state: Kernel, empty: Kernel, index: Kernel, ohlcv: Kernel, begin: Kerne
 
     Returns
     -------
-    int
-        ``t * S + s`` of the first malformed bar, where the fold stopped, or -1.
+    bool
+        Whether every bar was absent or sound; if not, neither state nor rows are of use.
     """
-    values = np.empty(COUNT)
-    for t in range(ohlcv.shape[0]):  # time outermost: memory is read and written in its own order
+    cells, n = np.empty(1, dtype=CELLS)[0], np.int64(0)
+    for start in range(0, ohlcv.shape[0], LANES):  # a stretch of time of all symbols stays in the cache
+        stop = min(start + LANES, ohlcv.shape[0])
         for s in range(begin, end):
-            memory = state[s - begin]
-            open_, high, low, close, volume = (
-                ohlcv[t, s, 0],
-                ohlcv[t, s, 1],
-                ohlcv[t, s, 2],
-                ohlcv[t, s, 3],
-                ohlcv[t, s, 4],
-            )
-            verdict = judge(open_, high, low, close, volume)
-            if verdict == SOUND:
-                step(memory, index + t, open_, high, low, close, volume, values)
-            elif verdict == MALFORMED:
-                return t * ohlcv.shape[1] + s
-            elif memory.bars > 0.0:
-                forget(state, s - begin, empty)
-            if memory.bars >= WARMUP:
-                for j in range(COUNT):
-                    out[t, s, j] = values[j]
-            else:
-                for j in range(COUNT):
-                    out[t, s, j] = np.nan
-    return -1
+            place = s - begin
+            memory = state[place]
+            for t in range(start, stop):
+                bar = (ohlcv[t, s, 0], ohlcv[t, s, 1], ohlcv[t, s, 2], ohlcv[t, s, 3], ohlcv[t, s, 4])
+                verdict = judge(bar[0], bar[1], bar[2], bar[3], bar[4])
+                if verdict == SOUND:
+                    _enter(memory, cells, n, bar)
+                    cells.place[n], cells.index[n] = place, index + t
+                    cells.row[n], cells.column[n] = t, s
+                    n += 1
+                elif verdict == MALFORMED:
+                    return False
+                else:
+                    for j in range(COUNT):
+                        out[t, s, j] = np.nan
+                ended = verdict == ABSENT and memory.bars > 0.0
+                if n == LANES or ended or (t == ohlcv.shape[0] - 1 and s == end - 1):
+                    step(state, cells, n)
+                    _leave(cells, n, out)
+                    n = np.int64(0)
+                    if ended:
+                        forget(state, place, empty)
+    return True
 
 
 @compiled

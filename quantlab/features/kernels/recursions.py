@@ -11,8 +11,17 @@ from quantlab.features.kernels.windows import Kernel
 
 #: Wilder's smoothing over 14 bars (J. W. Wilder, "New Concepts in Technical Trading Systems", 1978).
 WILDER_14 = 1.0 / 14.0
+#: A price average or distance below this share of the close is rounding.
+TINY = 1e-12
 #: Relative distance below which an average takes its input's value.
 SNAP = 1e-14
+
+
+@compiled(forceinline=True)
+def approach(average: Kernel, value: Kernel, rate: Kernel) -> Kernel:
+    """One step of an exponential average of `value` at `rate`; see :func:`follow`."""
+    average += rate * (value - average)
+    return value if abs(value - average) <= SNAP * abs(value) else average
 
 
 @compiled(forceinline=True)
@@ -23,12 +32,8 @@ def follow(average: Kernel, value: Kernel, rate: Kernel, floor: Kernel) -> Kerne
     rounds to nothing: within `SNAP` of the input the average becomes the input. And an average that
     decays towards zero would end in subnormal numbers, which are slow: below `floor` it becomes 0.
     """
-    average += rate * (value - average)
-    if abs(value - average) <= SNAP * abs(value):
-        average = value
-    if abs(average) < floor:
-        average = 0.0
-    return average
+    average = approach(average, value, rate)
+    return 0.0 if abs(average) < floor else average
 
 
 @compiled(forceinline=True)
