@@ -128,7 +128,7 @@ _ROWS: tuple[tuple[str, str, float, float, float, str, tuple[int, ...], str], ..
     ),
     ("donchian_pos_55", "trend", 0, 1, 0.5, "(C - LL55)/(HH55 - LL55); 0.5 if HH = LL", (55,), "TA-Lib MAX, MIN"),
     ("natr_14", "volatility", 0, _INF, 0, "ATR/C", (14,), "TA-Lib NATR/100"),
-    ("bb_width_20", "volatility", 0, _INF, 0, "4 sd_20/SMA_20, population sd, two-pass", (20,), "TA-Lib BBANDS"),
+    ("bb_width_20", "volatility", 0, _INF, 0, "4 sd_20/SMA_20, population sd", (20,), "TA-Lib BBANDS"),
     (
         *("bb_pos_20", "volatility", -0.6, 1.6, 0.5),
         "(C - SMA_20)/(4 sd_20) + 0.5; 0.5 if sd <= tiny",
