@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
 import os
 import platform
 import re
@@ -112,11 +111,6 @@ def to_json(value: Any) -> str:
 def write_json(path: Path, value: Any) -> None:
     """Strict JSON file; see :func:`to_json`."""
     write_text(path, to_json(value))
-
-
-def finite_or_none(value: float) -> float | None:
-    """None for NaN and infinities, for JSON."""
-    return float(value) if math.isfinite(value) else None
 
 
 def sha256_file(path: Path) -> str:
