@@ -25,7 +25,7 @@ The commonest overrides
   workers=4 seed=1 cash=25000                processes, seed, starting equity in USD
   barriers.horizon=24                        bars until a position is closed by time (labels and exits)
   trading.costs.slippage_bps=4               costs
-  debug=tiny                                 any experiment in under 30 seconds
+  debug=tiny                                 any experiment in under 30 seconds (longer the first time: it compiles)
 
 Every group and its options (group=option)
 {groups}
