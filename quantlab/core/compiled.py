@@ -15,6 +15,7 @@ import re
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
+from threading import RLock
 from typing import Any, TypeVar, cast
 
 import llvmlite
@@ -23,6 +24,9 @@ import numpy as np
 
 F = TypeVar("F", bound=Callable[..., Any])
 
+#: The cache folder is one setting for all threads: without this, one thread's cache lands where another's
+#: restoring leaves it, in the folder one happens to work in.
+_DECORATING = RLock()
 _PACKAGE = Path(__file__).resolve().parent.parent
 _USES_COMPILED = re.compile(rb"^\s*@compiled\b|\bcompiled\(", re.MULTILINE)
 
@@ -82,10 +86,11 @@ def compiled(function: F | None = None, *, signature: Any = None, **options: Any
         raise TypeError("compiled code uses no fastmath and the numpy error model, everywhere")
     settings: dict[str, Any] = {"cache": True, "error_model": "numpy", **options}
     config: Any = numba.config
-    before = config.CACHE_DIR
-    config.CACHE_DIR = str(compiled_cache())
-    try:
-        decorate = numba.njit(**settings) if signature is None else numba.njit(signature, **settings)
-        return cast(F, decorate(function))
-    finally:
-        config.CACHE_DIR = before
+    with _DECORATING:
+        before = config.CACHE_DIR
+        config.CACHE_DIR = str(compiled_cache())
+        try:
+            decorate = numba.njit(**settings) if signature is None else numba.njit(signature, **settings)
+            return cast(F, decorate(function))
+        finally:
+            config.CACHE_DIR = before

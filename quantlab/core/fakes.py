@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -11,12 +11,24 @@ import numpy as np
 
 from quantlab.core.clock import FakeClock
 from quantlab.core.errors import ArtifactError
+from quantlab.core.events import AccountView, Alert, Decision, Event, RawBar
 from quantlab.core.fingerprint import fingerprint
 from quantlab.core.ports import FeatureSource, FittedModel
 from quantlab.core.progress import SilentProgress
 from quantlab.core.types import Bars, Dataset, Features, Float32Array, Signal
 
-__all__ = ["BarsSource", "ConstantModel", "FakeClock", "FixedSignal", "MemoryStore", "SilentProgress"]
+__all__ = [
+    "BarsSource",
+    "ConstantModel",
+    "FakeBroker",
+    "FakeClock",
+    "FixedSignal",
+    "ListFeed",
+    "MemoryAlerts",
+    "MemoryJournal",
+    "MemoryStore",
+    "SilentProgress",
+]
 
 
 @dataclass(frozen=True)
@@ -65,6 +77,12 @@ class _FixedStream:
     def update(self, bar: Bars) -> Signal:
         self.row += 1
         return self.played.rows(self.row - 1, self.row)
+
+    def state(self) -> bytes:
+        return str(self.row).encode()
+
+    def restore(self, state: bytes) -> None:
+        self.row = int(state)
 
 
 @dataclass(frozen=True)
@@ -121,3 +139,60 @@ class MemoryStore:
         if version in self.broken:
             raise ArtifactError(f"{version} as it was stored", found="a broken one", mend="promote another")
         return self.models[version]
+
+
+@dataclass
+class ListFeed:
+    """A :class:`~quantlab.core.ports.BarFeed` that plays a list, None included; the clock moves to every close."""
+
+    items: list[RawBar | None]
+    interval_ms: int
+    clock: FakeClock = field(default_factory=FakeClock)
+    begins_ms: int | None = None
+
+    def bars(self, after_ms: int | None) -> Iterator[RawBar | None]:
+        for item in self.items:
+            if item is not None:
+                self.clock.time_ms = max(self.clock.time_ms, item.open_time_ms + self.interval_ms)
+            yield item
+
+
+@dataclass
+class FakeBroker:
+    """A :class:`~quantlab.core.ports.Broker` that fills nothing and remembers what it was told."""
+
+    synced: list[int] = field(default_factory=list)
+    submitted: list[Decision] = field(default_factory=list)
+
+    def sync(self, bar: Bars) -> None:
+        self.synced.append(int(bar.open_time_ms[0]))
+
+    def submit(self, decision: Decision) -> None:
+        if decision not in self.submitted:
+            self.submitted.append(decision)
+
+    def account(self) -> AccountView:
+        return AccountView(0.0, 0.0, {})
+
+
+@dataclass
+class MemoryJournal:
+    """A :class:`~quantlab.core.ports.Journal` that forgets when the process ends."""
+
+    events: list[Event] = field(default_factory=list)
+
+    def append(self, events: Sequence[Event]) -> None:
+        self.events.extend(replace(event, seq=len(self.events) + i) for i, event in enumerate(events, 1))
+
+    def replay(self, after: int = 0) -> Iterator[Event]:
+        return iter(self.events[after:])
+
+
+@dataclass
+class MemoryAlerts:
+    """An :class:`~quantlab.core.ports.AlertSink` that keeps what it was sent."""
+
+    sent: list[Alert] = field(default_factory=list)
+
+    def send(self, alert: Alert) -> None:
+        self.sent.append(alert)

@@ -1,18 +1,19 @@
 """The seams of the house: small protocols that rooms on one floor meet through.
 
 Users extend quantlab by writing a class with these methods and naming it in yaml; nothing needs to
-inherit. Ports of later rooms (broker, journal, alerts) are added with those rooms.
+inherit.
 
 Every port has a stand-in for tests in ``quantlab.core.fakes``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, Protocol, Self, runtime_checkable
 
+from quantlab.core.events import AccountView, Alert, Decision, Event, RawBar
 from quantlab.core.results import Study
 from quantlab.core.types import (
     Bars,
@@ -37,6 +38,10 @@ class Stage(Protocol):
 
     def advance(self, steps: float = 1.0) -> None:
         """Say that `steps` more of the stage's total are done."""
+        ...
+
+    def say(self, text: str) -> None:
+        """Show a remark beside the stage, in place of the last one."""
         ...
 
 
@@ -78,6 +83,14 @@ class FeatureStream(Protocol):
         """One bar in, one row of features out, bit-equal to the batch's row."""
         ...
 
+    def state(self) -> bytes:
+        """Everything that the next update depends on."""
+        ...
+
+    def restore(self, state: bytes) -> None:
+        """Continue from what :meth:`state` returned, here or in another process."""
+        ...
+
 
 class FeatureSource(Protocol):
     """The unified feature pipeline as other rooms see it."""
@@ -109,6 +122,22 @@ class SignalStream(Protocol):
 
     def update(self, bar: Bars) -> Signal:
         """One bar in, one row of signal out, equal to the batch's row."""
+        ...
+
+    def state(self) -> bytes:
+        """Everything that the next update depends on; a session survives by it."""
+        ...
+
+    def restore(self, state: bytes) -> None:
+        """Continue from what :meth:`state` returned, here or in another process.
+
+        Raises
+        ------
+        ArtifactError
+            If `state` is damaged.
+        ContractError
+            If it belongs to another source, other symbols or another interval.
+        """
         ...
 
 
@@ -235,4 +264,68 @@ class PositionSizer(Protocol):
 
     def params(self) -> Float64Array:
         """float64 (P,) handed to every call of ``size``."""
+        ...
+
+
+class BarFeed(Protocol):
+    """Closed bars as they become known."""
+
+    @property
+    def clock(self) -> Clock:
+        """The clock that its bars are timed by: the machine's, or the market's own in a replay."""
+        ...
+
+    @property
+    def begins_ms(self) -> int | None:
+        """Open of the first bar that a new session gets; None = whatever follows the history it has."""
+        ...
+
+    def bars(self, after_ms: int | None) -> Iterator[RawBar | None]:
+        """Every bar that opens later than `after_ms`, those missed meanwhile first.
+
+        None means that there is nothing new: the session uses it to look at its own health. A feed ends
+        only when no more bars will ever come.
+        """
+        ...
+
+
+class Broker(Protocol):
+    """Where decisions become fills."""
+
+    def sync(self, bar: Bars) -> None:
+        """Bring the account up to date with everything that happened until the close of `bar`."""
+        ...
+
+    def submit(self, decision: Decision) -> None:
+        """Send a decision that the journal already holds; sending it again must change nothing."""
+        ...
+
+    def account(self) -> AccountView:
+        """Cash, equity and positions after the last :meth:`sync`."""
+        ...
+
+
+class Journal(Protocol):
+    """The append-only record that a session is rebuilt from."""
+
+    def append(self, events: Sequence[Event]) -> None:
+        """Keep them all or none; on return they are durable.
+
+        Raises
+        ------
+        InstallationError
+            If they cannot be written; nothing was.
+        """
+        ...
+
+    def replay(self, after: int = 0) -> Iterator[Event]:
+        """Every event with a number above `after`, oldest first, each one verified."""
+        ...
+
+
+class AlertSink(Protocol):
+    """Where a person is told."""
+
+    def send(self, alert: Alert) -> None:
+        """Must not raise and must not block for long: trading goes on."""
         ...

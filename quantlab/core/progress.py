@@ -11,6 +11,9 @@ class _SilentStage:
     def advance(self, steps: float = 1.0) -> None:
         """Nothing to show."""
 
+    def say(self, text: str) -> None:
+        """Nothing to say."""
+
 
 @dataclass(frozen=True)
 class SilentProgress:

@@ -35,6 +35,8 @@ class RiskEvent(IntEnum):
     DAILY_LIMIT = 0
     BREAKER = 1
     LIQUIDATION = 2
+    LOSS_STREAK = 3
+    STOP_RATE = 4
 
 
 #: One row per event: bar index, RiskEvent, equity at the time, the level that was crossed.
@@ -157,6 +159,68 @@ class SignalReport:
 
 
 @dataclass(frozen=True)
+class Trial:
+    """One set of parameters that was tried; every one is kept, whatever became of it.
+
+    Parameters
+    ----------
+    number : int
+        From 0, in the order in which they were told; trial 0 is the configuration itself.
+    values : dict of parameter name to value
+        As they were applied.
+    state : {"complete", "pruned", "infeasible", "failed"}
+        Pruned: given up early because it was behind. Infeasible: computed, but not eligible.
+    value : float or None
+        Of the objective; only complete trials have one.
+    steps : tuple of float
+        Intermediate losses, in the same order in every trial.
+    returns : tuple of float
+        Daily net returns, where the objective is made of them.
+    note : str
+        Why it has no value.
+    """
+
+    number: int
+    values: dict[str, Any]
+    state: str
+    value: float | None
+    steps: tuple[float, ...] = ()
+    returns: tuple[float, ...] = ()
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class TuningStage:
+    """A finished search.
+
+    Parameters
+    ----------
+    name : str
+        A member, or ``"strategy"``.
+    objective : str
+        In words.
+    maximise : bool
+    trials : tuple of Trial
+    best : int
+        Number of the chosen trial.
+    importance : dict of parameter name to float
+        Shares that sum to 1; empty where they cannot be told apart.
+    """
+
+    name: str
+    objective: str
+    maximise: bool
+    trials: tuple[Trial, ...]
+    best: int
+    importance: dict[str, float]
+
+    @property
+    def chosen(self) -> dict[str, Any]:
+        """Parameters of the chosen trial."""
+        return self.trials[self.best].values
+
+
+@dataclass(frozen=True)
 class Study:
     """The outcome of learning on a history.
 
@@ -170,6 +234,12 @@ class Study:
         What made the last rows; the object that a strategy carries to paper and live.
     report : SignalReport or None
         None for a source that was not learned.
+    last_test : int
+        First row of the last test period, which no choice may look at; ``first_row`` where there is one period.
+    tuning : tuple of TuningStage
+        Choices that were made on the way.
+    votes : tuple
+        What the learner needs to draw the same conclusion under other gates.
     """
 
     signal: Signal
@@ -177,3 +247,6 @@ class Study:
     last_row: int
     source: Any
     report: SignalReport | None
+    last_test: int = 0
+    tuning: tuple[TuningStage, ...] = ()
+    votes: tuple[Any, ...] = ()

@@ -11,13 +11,15 @@ import inspect
 import math
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from quantlab.core.errors import ConfigError, ContractError
 from quantlab.core.fingerprint import fingerprint
+
+T = TypeVar("T")
 
 Float64Array = NDArray[np.float64]
 Float32Array = NDArray[np.float32]
@@ -78,6 +80,14 @@ def _fits(array: Any, dtype: np.dtype[Any], shape: tuple[int | None, ...]) -> bo
 
 def _shape_text(shape: tuple[int | None, ...]) -> str:
     return "(" + ", ".join("*" if n is None else str(n) for n in shape) + ")"
+
+
+def _slice_of(whole: T, views: dict[str, Any]) -> T:
+    """`whole` with slices of its own arrays in place of some: what was checked once holds for every row."""
+    part: T = object.__new__(type(whole))
+    vars(part).update(vars(whole))
+    vars(part).update(views)
+    return part
 
 
 def _set(obj: object, **values: object) -> None:
@@ -273,9 +283,13 @@ class Bars:
 
     def rows(self, start: int, stop: int) -> Bars:
         """Bars of rows ``start:stop``, as views; funding stamps are kept whole."""
-        return dataclasses.replace(
-            self, ohlcv=self.ohlcv[start:stop], open_time_ms=self.open_time_ms[start:stop], state=self.state[start:stop]
-        )
+        opens = self.open_time_ms[start:stop]
+        views: dict[str, Any] = {
+            "ohlcv": self.ohlcv[start:stop],
+            "open_time_ms": opens,
+            "state": self.state[start:stop],
+        }
+        return _slice_of(self, views) if len(opens) else dataclasses.replace(self, **views)
 
     def first_symbols(self, count: int) -> Bars:
         """The first `count` symbols, copied."""
@@ -409,7 +423,7 @@ class Signal:
     live_members : int8 (T, S)
     atr : float64 (T, S)
         ``float64(natr_14) * close`` in USD; NaN in warm-up, which blocks every increase.
-    target, stop_distance, take_distance : float64 (T, S) or None
+    target, stop_distance, take_distance, trail_distance, break_even_distance : float64 (T, S) or None
         Brought by the user: signed weight of equity, and distances in USD (+inf = none).
     """
 
@@ -422,6 +436,8 @@ class Signal:
     target: Float64Array | None = None
     stop_distance: Float64Array | None = None
     take_distance: Float64Array | None = None
+    trail_distance: Float64Array | None = None
+    break_even_distance: Float64Array | None = None
 
     def __post_init__(self) -> None:
         side = read_only(self.side, np.int8, (None, None), "signal.side")
@@ -433,11 +449,10 @@ class Signal:
         )
         for name in ("confidence", "consensus", "atr"):
             _set(self, **{name: read_only(getattr(self, name), np.float64, side.shape, f"signal.{name}")})
-        for name in ("target", "stop_distance", "take_distance"):
+        for name in ("target", "stop_distance", "take_distance", "trail_distance", "break_even_distance"):
             if getattr(self, name) is not None:
                 _set(self, **{name: read_only(getattr(self, name), np.float64, side.shape, f"signal.{name}")})
 
     def rows(self, start: int, stop: int) -> Signal:
         """Rows ``start:stop`` as views."""
-        arrays = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
-        return dataclasses.replace(self, **{k: a[start:stop] for k, a in arrays.items() if a is not None})
+        return _slice_of(self, {k: a[start:stop] for k, a in vars(self).items() if a is not None})

@@ -9,6 +9,7 @@ from quantlab.core.ports import Policy
 from quantlab.core.results import CUT_RULES, EVENT_DTYPE, ORDER_DTYPE, Simulation
 from quantlab.core.types import Float64Array, Int64Array, check_range
 from quantlab.trading.layout import (
+    BREAK_EVEN_LEVEL,
     CASH,
     DAY,
     DAY_START_EQUITY,
@@ -25,7 +26,9 @@ from quantlab.trading.layout import (
     N_POSITION_ROWS,
     STALE_MARKS,
     STOP_LEVEL,
+    STOP_MEMORY,
     TAKE_LEVEL,
+    TRAIL,
     UNITS,
     Records,
     State,
@@ -53,7 +56,8 @@ def begin_account(n_symbols: int, initial_cash: float, policy: Policy) -> State:
             mend="return such an array from the policy's begin()",
         )
     positions = np.zeros((N_POSITION_ROWS, n_symbols))
-    positions[[STOP_LEVEL, TAKE_LEVEL]] = np.nan
+    positions[[STOP_LEVEL, TAKE_LEVEL, BREAK_EVEN_LEVEL]] = np.nan
+    positions[TRAIL] = np.inf
     seen = positions.view()
     seen.flags.writeable = False
     account = np.zeros(N_ACCOUNT_SLOTS)
@@ -71,6 +75,7 @@ def begin_account(n_symbols: int, initial_cash: float, policy: Policy) -> State:
         cuts=np.zeros(len(CUT_RULES), np.int64),
         held=np.zeros(n_symbols, np.int64),
         active=np.zeros(n_symbols, np.int64),
+        stop_times=np.zeros(STOP_MEMORY, np.int64),
     )
 
 

@@ -24,10 +24,12 @@ import numpy as np
 from quantlab.core.compiled import compiled
 from quantlab.core.results import OrderReason
 from quantlab.core.types import CLOSE
+from quantlab.trading.decision import Account, Intents, Market
 from quantlab.trading.guard import guard
 from quantlab.trading.layout import (
     BAR,
     BARS_HELD,
+    BREAK_EVEN_DISTANCE,
     CLOSING,
     ENTRY,
     EQUITY,
@@ -42,6 +44,7 @@ from quantlab.trading.layout import (
     STOP_DISTANCE,
     STOPPED,
     TAKE_DISTANCE,
+    TRAIL_DISTANCE,
     UNITS,
     WEIGHT,
     Records,
@@ -50,9 +53,10 @@ from quantlab.trading.layout import (
     State,
 )
 from quantlab.trading.ledger import charge_funding, mark_to_close
-from quantlab.trading.policies import Account, Intents, Market
+from quantlab.trading.protection import protect
 from quantlab.trading.risk import begin_day, halted, watch
-from quantlab.trading.settlement import clear_bar, fill_orders, liquidate, protect
+from quantlab.trading.settlement import clear_bar, fill_orders, liquidate
+from quantlab.trading.sizer import Entry
 
 SIGNAL_REASON = int(OrderReason.SIGNAL)
 TIME_EXIT_REASON = int(OrderReason.TIME_EXIT)
@@ -61,6 +65,13 @@ TIME_EXIT_REASON = int(OrderReason.TIME_EXIT)
 @compiled(**INLINED)
 def advance_bar(state: State, records: Records, rules: Rules, row: Row, step: Any, size: Any) -> None:
     """Run one bar; `records` must have room for ``ORDERS_PER_SYMBOL`` and ``EVENTS_PER_BAR`` more."""
+    settle_bar(state, records, rules, row)
+    decide_bar(state, records, rules, row, step, size)
+
+
+@compiled(**INLINED)
+def settle_bar(state: State, records: Records, rules: Rules, row: Row) -> None:
+    """Steps 1 to 5, what the market does to the account: a simulated venue's part. No signal is read."""
     begin_day(state, row.open_time_ms)
     clear_bar(state)
     charge_funding(state, row)
@@ -68,7 +79,12 @@ def advance_bar(state: State, records: Records, rules: Rules, row: Row, step: An
     protect(state, records, rules, row)
     mark_to_close(state, row)
     liquidate(state, records, rules, row)
-    watch(state, records, rules)
+
+
+@compiled(**INLINED)
+def decide_bar(state: State, records: Records, rules: Rules, row: Row, step: Any, size: Any) -> None:
+    """Steps 6 and 7, what the strategy does about it; the same on a simulated and on a real venue."""
+    watch(state, records, rules, row.open_time_ms)
     decide(state, rules, row, step, size)
     state.counters[BAR] += 1
 
@@ -90,6 +106,8 @@ def decide(state: State, rules: Rules, row: Row, step: Any, size: Any) -> None:
         row.target,
         row.stop_distance,
         row.take_distance,
+        row.trail_distance,
+        row.break_even_distance,
         row.ohlcv[:, CLOSE],
         row.state,
     )
@@ -103,12 +121,14 @@ def decide(state: State, rules: Rules, row: Row, step: Any, size: Any) -> None:
 @compiled(**INLINED)
 def _blank_intents(state: State) -> Intents:
     rows = state.intents
-    intents = Intents(rows[0], rows[1], rows[2], rows[3], rows[4])
+    intents = Intents(rows[0], rows[1], rows[2], rows[3], rows[4], rows[5], rows[6])
     for s in range(rows.shape[1]):
         intents.target[s] = np.nan
         intents.strength[s] = np.nan
         intents.stop_distance[s] = np.nan
         intents.take_distance[s] = np.nan
+        intents.trail_distance[s] = np.inf
+        intents.break_even_distance[s] = np.inf
         intents.reason[s] = 0.0
     return intents
 
@@ -121,7 +141,7 @@ def _request(state: State, rules: Rules, row: Row, intents: Intents, size: Any) 
     for s in range(orders.shape[1]):
         weight = intents.target[s]
         if np.isnan(weight) and not np.isnan(intents.strength[s]):
-            weight = _sized(state, rules, row, intents.strength[s], s, size)
+            weight = _sized(state, rules, row, intents, s, size)
         if np.isnan(weight) and orders[CLOSING, s] == 0.0:
             continue
         held = state.positions[UNITS, s]
@@ -138,6 +158,8 @@ def _request(state: State, rules: Rules, row: Row, intents: Intents, size: Any) 
             orders[SIDE, s] = 1.0 if weight > 0.0 else -1.0
             orders[STOP_DISTANCE, s] = intents.stop_distance[s]
             orders[TAKE_DISTANCE, s] = intents.take_distance[s]
+            orders[TRAIL_DISTANCE, s] = intents.trail_distance[s]
+            orders[BREAK_EVEN_DISTANCE, s] = intents.break_even_distance[s]
             _split_into_legs(state, row, s, weight, held)
         orders[CLOSING, s] = 0.0
         if orders[REDUCE, s] > 0.0 or orders[INCREASE, s] > 0.0:
@@ -147,11 +169,21 @@ def _request(state: State, rules: Rules, row: Row, intents: Intents, size: Any) 
 
 
 @compiled(**INLINED)
-def _sized(state: State, rules: Rules, row: Row, strength: float, s: int, size: Any) -> float:
+def _sized(state: State, rules: Rules, row: Row, intents: Intents, s: int, size: Any) -> float:
     """The sizer's weight; what is not finite becomes infinite, which the guard refuses and counts."""
+    strength = intents.strength[s]
     if strength == 0.0:
         return np.nan
-    weight = size(rules.sizer, strength, row.confidence[s], row.atr[s], row.ohlcv[s, CLOSE], state.account[EQUITY])
+    entry = Entry(
+        strength,
+        row.confidence[s],
+        row.atr[s],
+        row.ohlcv[s, CLOSE],
+        state.account[EQUITY],
+        intents.stop_distance[s],
+        intents.take_distance[s],
+    )
+    weight = size(rules.sizer, entry)
     if np.isfinite(weight):
         return weight
     return np.inf if strength > 0.0 else -np.inf
@@ -168,7 +200,7 @@ def _split_into_legs(state: State, row: Row, s: int, weight: float, held: float)
     # A reduction needs a price too, and no rule may cut it: take the mark where there is no close.
     price = close if np.isfinite(close) or held == 0.0 else state.positions[MARK, s]
     wanted = abs(weight) * equity / price
-    if not (equity > 0.0 and price > 0.0 and np.isfinite(wanted)):
+    if not (equity > 0.0 and 0.0 < price < np.inf and np.isfinite(wanted)):
         wanted = np.inf
     if held != 0.0 and (held > 0.0) != (weight > 0.0):
         state.orders[REDUCE, s] = abs(held)

@@ -23,7 +23,10 @@ MARK = 4  # last finite close since the position was opened
 STOP_LEVEL = 5  # price, NaN when there is none
 TAKE_LEVEL = 6
 CAPPED = 7  # units filled in this bar under the participation cap
-N_POSITION_ROWS = 8
+TRAIL = 8  # distance by which the stop follows the price, +inf = it does not
+BREAK_EVEN_LEVEL = 9  # price whose touch moves the stop to the entry, NaN when there is none
+PROCEEDS = 10  # cash that the position's own fills brought since it was opened, fees taken off
+N_POSITION_ROWS = 11
 
 #: Rows of ``State.orders`` (N_ORDER_ROWS, S): what was decided at the last close. Both legs of a
 #: symbol that is not in ``State.active`` are 0.
@@ -36,10 +39,12 @@ TAKE_DISTANCE = 5
 REASON = 6  # OrderReason of the reducing leg
 CLOSING = 7  # 1 + OrderReason of a close that stays wanted until flat, else 0
 SLOT = 8  # scratch of the position limit: 1 when this entry got a free slot
-N_ORDER_ROWS = 9
+TRAIL_DISTANCE = 9
+BREAK_EVEN_DISTANCE = 10
+N_ORDER_ROWS = 11
 
 #: Rows of ``State.intents`` (N_INTENT_ROWS, S), the policy's output.
-N_INTENT_ROWS = 5
+N_INTENT_ROWS = 7
 
 #: Slots of ``State.account``.
 CASH = 0
@@ -51,7 +56,10 @@ DAY_START_EQUITY = 5
 HIGH_WATER_MARK = 6
 DAILY_HALT = 7  # 1 until the next UTC day
 BREAKER_HALT = 8  # 1 until reset by hand
-N_ACCOUNT_SLOTS = 9
+LOSS_STREAK_HALT = 9  # 1 until the next UTC day
+STOP_RATE_HALT = 10  # 1 until the next UTC day
+FEED_HALT = 11  # 1 while market data is too old to enter on; only a session ever sets it
+N_ACCOUNT_SLOTS = 12
 
 #: Slots of ``State.counters``.
 BAR = 0  # index of the bar being worked on
@@ -63,12 +71,17 @@ N_ORDERS = 5  # records in the buffer
 N_EVENTS = 6
 MISSING_FUNDING = 7  # held (bar, symbol) cells whose stamp carried no rate
 STALE_MARKS = 8  # held (bar, symbol) cells without a close
-N_COUNTERS = 9
+LOSS_STREAK = 9  # positions closed at a loss since the last gain or the start of the UTC day
+N_STOPS = 10  # stops filled since the start
+N_COUNTERS = 11
+
+#: Stops that ``State.stop_times`` remembers: stop number n stands in slot n modulo this.
+STOP_MEMORY = 64
 
 #: Most records that one bar can write: a reducing leg, an increasing leg, an exit and a
 #: liquidation per symbol; and one event of each kind.
 ORDERS_PER_SYMBOL = 4
-EVENTS_PER_BAR = 3
+EVENTS_PER_BAR = 5
 
 
 #: How the parts of the bar step are compiled: into their caller, without reference counts (they
@@ -95,6 +108,7 @@ class State(NamedTuple):
     cuts: Any  #: int64 (len(CUT_RULES),)
     held: Any  #: int64 (S,), symbols that held units after the last fills, ascending
     active: Any  #: int64 (S,), symbols with a leg to fill, ascending
+    stop_times: Any  #: int64 (STOP_MEMORY,), open_time_ms of the bars in which stops filled
 
 
 class Rules(NamedTuple):
@@ -116,6 +130,9 @@ class Rules(NamedTuple):
     max_weight: float
     max_gross_leverage: float
     rollout: float
+    loss_streak: float  #: +inf = off
+    max_stops: float  #: +inf = off
+    stop_window_ms: float
     policy: Any  #: float64 (P,), parameters of the policy's step
     sizer: Any  #: float64 (Q,), parameters of the sizer
 
@@ -135,6 +152,8 @@ class Row(NamedTuple):
     target: Any  #: float64 (S,), or empty when the signal brings none
     stop_distance: Any  #: float64 (S,), or empty
     take_distance: Any  #: float64 (S,), or empty
+    trail_distance: Any  #: float64 (S,), or empty
+    break_even_distance: Any  #: float64 (S,), or empty
 
 
 class Records(NamedTuple):
@@ -164,8 +183,8 @@ def tuple_type(kind: type, *fields: Any) -> Any:
 _F1_IN, _F2_IN = read_only_array(types.float64, 1), read_only_array(types.float64, 2)
 _F1, _F2, _I1 = writable_array(types.float64, 1), writable_array(types.float64, 2), writable_array(types.int64, 1)
 
-STATE_TYPE = tuple_type(State, _F2, _F2_IN, _F2, _F2, _F2, _F1, _I1, _I1, _I1, _I1)
-RULES_TYPE = tuple_type(Rules, *[_F1_IN] * 6, *[types.float64] * 4, types.boolean, *[types.float64] * 5, *[_F1_IN] * 2)
+STATE_TYPE = tuple_type(State, _F2, _F2_IN, _F2, _F2, _F2, _F1, *[_I1] * 5)
+RULES_TYPE = tuple_type(Rules, *[_F1_IN] * 6, *[types.float64] * 4, types.boolean, *[types.float64] * 8, *[_F1_IN] * 2)
 ROW_TYPE = tuple_type(
     Row,
     types.int64,
@@ -174,7 +193,7 @@ ROW_TYPE = tuple_type(
     _F2_IN,
     read_only_array(types.int8, 1),
     _F2_IN,
-    *[_F1_IN] * 6,
+    *[_F1_IN] * 8,
 )
 RECORDS_TYPE = tuple_type(
     Records,

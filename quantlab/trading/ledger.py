@@ -13,21 +13,25 @@ from quantlab.core.types import CLOSE, OPEN
 from quantlab.trading.layout import (
     BAR,
     BARS_HELD,
+    BREAK_EVEN_LEVEL,
     CASH,
     ENTRY,
     EQUITY,
     FUNDING,
     GROSS,
     INLINED,
+    LOSS_STREAK,
     MARK,
     MISSING_FUNDING,
     N_EVENTS,
     N_HELD,
     N_ORDERS,
     NEXT_ORDER_ID,
+    PROCEEDS,
     STALE_MARKS,
     STOP_LEVEL,
     TAKE_LEVEL,
+    TRAIL,
     UNITS,
     Records,
     Row,
@@ -51,11 +55,9 @@ def book(state: State, records: Records, s: int, units: float, price: float, fee
     state.account[CASH] -= fee
     after = held + units
     position[UNITS, s] = after
+    position[PROCEEDS, s] -= units * price + fee
     if after == 0.0:
-        position[ENTRY, s] = 0.0
-        position[BARS_HELD, s] = 0.0
-        position[STOP_LEVEL, s] = np.nan
-        position[TAKE_LEVEL, s] = np.nan
+        _close(state, s)
     elif held == 0.0:
         position[ENTRY, s] = price
         position[MARK, s] = price
@@ -75,6 +77,22 @@ def book(state: State, records: Records, s: int, units: float, price: float, fee
     records.over_participation[k] = False
     state.counters[N_ORDERS] = k + 1
     state.counters[NEXT_ORDER_ID] += 1
+
+
+@compiled(**INLINED)
+def _close(state: State, s: int) -> None:
+    """Forget a position that reached zero, and count whether it lost."""
+    position = state.positions
+    # What its own fills brought: no funding, no liquidation fee.
+    lost = position[PROCEEDS, s] < 0.0
+    state.counters[LOSS_STREAK] = state.counters[LOSS_STREAK] + 1 if lost else 0
+    position[ENTRY, s] = 0.0
+    position[BARS_HELD, s] = 0.0
+    position[PROCEEDS, s] = 0.0
+    position[STOP_LEVEL, s] = np.nan
+    position[TAKE_LEVEL, s] = np.nan
+    position[TRAIL, s] = np.inf
+    position[BREAK_EVEN_LEVEL, s] = np.nan
 
 
 @compiled(**INLINED)

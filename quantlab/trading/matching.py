@@ -81,6 +81,20 @@ def take_level(side: float, price: float, distance: float, tick: float) -> float
 
 
 @compiled(forceinline=True, _nrt=False)
+def tighter_stop(side: float, one: float, other: float) -> float:
+    """The level that a long reaches first when falling, a short when rising."""
+    return max(one, other) if side > 0.0 else min(one, other)
+
+
+@compiled(forceinline=True, _nrt=False)
+def gain_reached(side: float, low: float, high: float, level: float) -> bool:
+    """Whether the favourable extreme touched a level; NaN and levels <= 0 are never touched."""
+    if side > 0.0:
+        return level > 0.0 and high >= level
+    return level > 0.0 and low <= level
+
+
+@compiled(forceinline=True, _nrt=False)
 def stop_touched(side: float, low: float, high: float, level: float) -> bool:
     """A touch is enough; a level that is not a price (NaN, <= 0) is never touched."""
     if side > 0.0:

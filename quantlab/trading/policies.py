@@ -1,4 +1,4 @@
-"""What to hold: the compiled signature of a decision, and the policies that ship.
+"""What to hold: the policies that ship.
 
 A policy is a frozen dataclass whose ``step`` is a compiled function of the signature :data:`STEP`::
 
@@ -6,7 +6,7 @@ A policy is a frozen dataclass whose ``step`` is a compiled function of the sign
 
 It runs once per bar, at the close, for all symbols. It reads `params`, `market` and `account`
 (read-only by type: a policy that writes to them does not compile) and writes `memory` and
-`intents`. Everything that may vary is in ``params()``, so that another value never recompiles.
+`intents`; see :mod:`quantlab.trading.decision`. Everything that may vary is in ``params()``, so that another value never recompiles.
 """
 
 # ruff: noqa: ARG001 - a function of a fixed signature keeps its arguments, used or not
@@ -15,79 +15,18 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from functools import cache
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
-from numba import types
 
-from quantlab.core.compiled import compiled
 from quantlab.core.results import OrderReason
 from quantlab.core.types import BarState, Float64Array, check_flag, check_range, check_whole
-from quantlab.trading.layout import read_only_array, tuple_type, writable_array
+from quantlab.trading.decision import STEP, Account, Intents, Market, compiled_step
 
-
-class Market(NamedTuple):
-    """What is known at the close; read-only, every array (S,) but `proba`."""
-
-    side: Any  #: int8, -1 SELL, 0 HOLD, +1 BUY
-    proba: Any  #: float64 (S, 3)
-    confidence: Any  #: float64
-    consensus: Any  #: float64
-    atr: Any  #: float64, USD; NaN in warm-up
-    target: Any  #: float64, brought by the user; empty when the signal brings none
-    stop_distance: Any  #: float64, likewise
-    take_distance: Any  #: float64, likewise
-    close: Any  #: float64, USD; NaN where the bar is absent
-    state: Any  #: uint8, BarState
-
-
-class Account(NamedTuple):
-    """The account after this bar's fills; read-only, every array float64 (S,)."""
-
-    units: Any  #: signed
-    entry: Any  #: average entry price, 0 when flat
-    bars_held: Any  #: closes since the opening bar, whose own close is 1
-    stopped: Any  #: 1 where a stop filled in this bar
-    equity: float  #: USD
-    halted: bool  #: increases will be refused
-
-
-class Intents(NamedTuple):
-    """What a policy wants; every array float64 (S,). All start as NaN, `reason` as 0."""
-
-    target: Any  #: signed weight of equity, 0 = close, NaN = keep
-    strength: Any  #: or a signed strength, which the sizer turns into a weight; NaN = none
-    stop_distance: Any  #: USD from the fill, +inf = deliberately none; NaN blocks the increase
-    take_distance: Any  #: likewise
-    reason: Any  #: OrderReason.TIME_EXIT marks a close as one; anything else is SIGNAL
-
-
-_ROW = read_only_array(types.float64, 1)
-_INTENT = writable_array(types.float64, 1)
-
-MARKET_TYPE = tuple_type(
-    Market,
-    read_only_array(types.int8, 1),
-    read_only_array(types.float64, 2),
-    *[_ROW] * 6,
-    read_only_array(types.float64, 1, "A"),
-    read_only_array(types.uint8, 1),
-)
-ACCOUNT_TYPE = tuple_type(Account, *[_ROW] * 4, types.float64, types.boolean)
-INTENTS_TYPE = tuple_type(Intents, *[_INTENT] * 5)
-
-#: The signature of every policy's step.
-STEP = types.void(_ROW, writable_array(types.float64, 2), MARKET_TYPE, ACCOUNT_TYPE, INTENTS_TYPE)
+__all__ = ["STEP", "Account", "BuyAndHold", "EnsembleThreshold", "FromSignals", "Intents", "Market", "compiled_step"]
 
 TIME_EXIT = int(OrderReason.TIME_EXIT)
 TRADED = int(BarState.TRADED)
-
-
-@cache
-def compiled_step(function: Any) -> Any:
-    """Compile a policy's function for ``STEP`` at first use; later calls return the same object."""
-    return compiled(signature=STEP)(function)
 
 
 def _multiple(name: str, value: float | None) -> float:
@@ -102,6 +41,7 @@ def _ensemble_threshold(
     params: Float64Array, memory: Float64Array, market: Market, account: Account, intents: Intents
 ) -> None:
     stop_atr, take_profit_atr, horizon, rebalance = params[0], params[1], params[2], params[3] != 0.0
+    trail_atr, break_even_atr = params[4], params[5]
     for s in range(len(market.side)):
         side, held = float(market.side[s]), account.units[s]
         if held == 0.0:
@@ -117,6 +57,8 @@ def _ensemble_threshold(
             intents.strength[s] = side
             intents.stop_distance[s] = stop_atr * market.atr[s]
             intents.take_distance[s] = take_profit_atr * market.atr[s]
+            intents.trail_distance[s] = trail_atr * market.atr[s]
+            intents.break_even_distance[s] = break_even_atr * market.atr[s]
 
 
 @dataclass(frozen=True)
@@ -135,6 +77,10 @@ class EnsembleThreshold:
         Closes after which a position is left, the *label's* horizon; None = never.
     rebalance : bool
         Size again at every BUY and SELL, not only on an open or a flip.
+    trail_atr : float or None
+        Distance by which the stop follows the best price, in multiples of ATR; None = it does not.
+    break_even_atr : float or None
+        Gain, in multiples of ATR, at which the stop moves to the entry; None = it does not.
 
     Raises
     ------
@@ -146,6 +92,8 @@ class EnsembleThreshold:
     take_profit_atr: float | None
     horizon: int | None
     rebalance: bool
+    trail_atr: float | None = None
+    break_even_atr: float | None = None
 
     def __post_init__(self) -> None:
         check_flag("trading.policy.rebalance", self.rebalance)
@@ -164,6 +112,8 @@ class EnsembleThreshold:
                 _multiple("trading.policy.take_profit_atr", self.take_profit_atr),
                 math.inf if self.horizon is None else float(self.horizon),
                 float(self.rebalance),
+                _multiple("trading.policy.trail_atr", self.trail_atr),
+                _multiple("trading.policy.break_even_atr", self.break_even_atr),
             ]
         )
 
@@ -217,6 +167,10 @@ def _from_signals(
                 intents.strength[s] = side
         intents.stop_distance[s] = market.stop_distance[s] if len(market.stop_distance) > 0 else np.inf
         intents.take_distance[s] = market.take_distance[s] if len(market.take_distance) > 0 else np.inf
+        intents.trail_distance[s] = market.trail_distance[s] if len(market.trail_distance) > 0 else np.inf
+        intents.break_even_distance[s] = (
+            market.break_even_distance[s] if len(market.break_even_distance) > 0 else np.inf
+        )
 
 
 @dataclass(frozen=True)
@@ -224,7 +178,7 @@ class FromSignals:
     """Do what the signal says, and nothing else.
 
     Target weights are followed where the signal brings them; otherwise BUY and SELL open or flip
-    and HOLD keeps. Stops and take-profits are those that the signal brings, or none.
+    and HOLD keeps. Stops, take-profits, trailing and break-even are those that the signal brings, or none.
 
     Parameters
     ----------

@@ -8,85 +8,21 @@ for bit.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
-from functools import cache
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
-from numba import types
-from numba.typed import List
 
-from quantlab.core.compiled import compiled
 from quantlab.core.errors import ContractError
 from quantlab.core.results import Simulation
 from quantlab.core.types import Bars, Instrument, Signal
-from quantlab.trading.account import begin_account, record_buffers, simulation_of, written
-from quantlab.trading.bar import advance_bar
-from quantlab.trading.layout import (
-    EQUITY,
-    EVENTS_PER_BAR,
-    FUNDING,
-    GROSS,
-    LIQUIDATION_FEE,
-    N_EVENTS,
-    N_ORDERS,
-    ORDERS_PER_SYMBOL,
-    RECORDS_TYPE,
-    RULES_TYPE,
-    STATE_TYPE,
-    Records,
-    Rules,
-    State,
-)
-from quantlab.trading.policies import STEP
+from quantlab.trading.account import record_buffers, simulation_of
+from quantlab.trading.layout import EQUITY, FUNDING, GROSS, LIQUIDATION_FEE, N_EVENTS, N_ORDERS, Records, State
 from quantlab.trading.risk import reset_breaker
-from quantlab.trading.rows import HISTORY_TYPE, History, history_of, row_of
-from quantlab.trading.sizing import SIZE
-from quantlab.trading.strategy import Strategy, rules_of
-
-STEP_FUNCTION = types.FunctionType(STEP)
-SIZE_FUNCTION = types.FunctionType(SIZE)
-
-# Handing a function to compiled code costs 40 us each time; a typed list, built once, keeps it on
-# the compiled side and costs 0.5 us.
-_STEPS: Any = types.ListType(STEP_FUNCTION)  # type: ignore[no-untyped-call]
-_SIZES: Any = types.ListType(SIZE_FUNCTION)  # type: ignore[no-untyped-call]
-_HOLD = types.BaseTuple.from_types((_STEPS, _SIZES))(STEP_FUNCTION, SIZE_FUNCTION)  # type: ignore[no-untyped-call]
-_ADVANCE = types.void(
-    STATE_TYPE,
-    RECORDS_TYPE,
-    RULES_TYPE,
-    HISTORY_TYPE,
-    _STEPS,
-    _SIZES,
-)
-
-
-def _hold(step: Any, size: Any) -> Any:
-    steps = List.empty_list(STEP_FUNCTION)
-    steps.append(step)
-    sizes = List.empty_list(SIZE_FUNCTION)
-    sizes.append(size)
-    return steps, sizes
-
-
-@compiled(_nrt=False)
-def _advance_row(state: State, records: Records, rules: Rules, row: History, step: Any, size: Any) -> None:
-    # Reference counts are off in here and on in the caller: only plain arguments may cross.
-    advance_bar(state, records, rules, row_of(row, 0), step, size)
-
-
-def _advance(state: State, records: Records, rules: Rules, row: History, steps: Any, sizes: Any) -> None:
-    _advance_row(state, records, rules, row, steps[0], sizes[0])
-
-
-@cache
-def _compiled() -> tuple[Any, Any]:
-    """Compile, or read from the cache, at first use."""
-    return compiled(signature=_HOLD)(_hold), compiled(signature=_ADVANCE)(_advance)
-
+from quantlab.trading.stepper import Stepper
+from quantlab.trading.strategy import Strategy
 
 _NOTHING = record_buffers(0, 0)
+_CURVES = [EQUITY, GROSS, FUNDING, LIQUIDATION_FEE]
 
 
 @dataclass
@@ -103,7 +39,7 @@ class Replay:
     initial_cash : float
         USD.
     limits_on : bool
-        False drops the daily limit and the breaker.
+        False drops what halts: daily limit, breaker, loss streak and stop rate.
 
     Examples
     --------
@@ -116,18 +52,25 @@ class Replay:
     interval_ms: int
     initial_cash: float
     limits_on: bool = True
-    state: State = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        hold, self._advance = _compiled()
-        self._functions = hold(self.strategy.policy.step, self.strategy.sizer.size)
-        self._rules = rules_of(self.strategy, self.instruments, limits_on=self.limits_on)
-        self._buffer = record_buffers(ORDERS_PER_SYMBOL * len(self.symbols), EVENTS_PER_BAR)
+        self._stepper = Stepper(
+            self.strategy,
+            self.symbols,
+            self.instruments,
+            self.interval_ms,
+            self.initial_cash,
+            limits_on=self.limits_on,
+        )
         self._kept: list[Records] = []
-        self._curves: list[tuple[float, float, float, float]] = []
-        self._times: list[int] = []
+        self._accounts: list[list[float]] = []
+        self._times: list[int | None] = []
         self._has_funding = True
-        self.state = begin_account(len(self.symbols), self.initial_cash, self.strategy.policy)
+
+    @property
+    def state(self) -> State:
+        """The account's arrays."""
+        return self._stepper.state
 
     def update(self, bar: Bars, signal: Signal) -> Records:
         """Settle one bar, decide for the next, and return what happened in it.
@@ -144,35 +87,18 @@ class Replay:
         ContractError
             If the bar is not the next one of this market.
         """
-        self._check(bar)
-        self.state.counters[N_ORDERS] = 0
-        self.state.counters[N_EVENTS] = 0
-        self._advance(self.state, self._buffer, self._rules, history_of(bar, signal), *self._functions)
-        account = self.state.account
-        self._curves.append((account[EQUITY], account[GROSS], account[FUNDING], account[LIQUIDATION_FEE]))
-        self._times.append(int(bar.open_time_ms[0]))
+        stepper = self._stepper
+        stepper.advance(bar, signal)
+        self._accounts.append(stepper.state.account.tolist())
+        self._times.append(stepper.last_ms)
         self._has_funding = self._has_funding and bar.funding is not None
-        happened = written(self.state, self._buffer)
-        if len(happened.orders) == 0 and len(happened.events) == 0:
+        counters = stepper.state.counters
+        if counters[N_ORDERS] == 0 and counters[N_EVENTS] == 0:
             return _NOTHING
         # The buffer is written again in the next bar.
-        happened = Records(*(part.copy() for part in happened))
+        happened = Records(*(part.copy() for part in stepper.happened()))
         self._kept.append(happened)
         return happened
-
-    def _check(self, bar: Bars) -> None:
-        if bar.n_bars != 1 or bar.symbols != self.symbols or bar.interval_ms != self.interval_ms:
-            raise ContractError(
-                f"one bar of {self.interval_ms} ms for {len(self.symbols)} symbols",
-                found=f"{bar.n_bars} bars of {bar.interval_ms} ms for {bar.n_symbols} symbols",
-                mend="feed the closed bars of this market one at a time",
-            )
-        if self._times and int(bar.open_time_ms[0]) != self._times[-1] + self.interval_ms:
-            raise ContractError(
-                f"the bar that opens at {self._times[-1] + self.interval_ms}",
-                found=str(int(bar.open_time_ms[0])),
-                mend="feed every bar of the dense grid, in order",
-            )
 
     def reset_breaker(self) -> None:
         """Release the circuit breaker by hand."""
@@ -192,7 +118,7 @@ class Replay:
         return simulation_of(
             self.state,
             Records(*(np.concatenate(part) for part in parts)),
-            np.ascontiguousarray(np.array(self._curves).T),
+            np.ascontiguousarray(np.array(self._accounts)[:, _CURVES].T),
             open_time_ms=np.array(self._times, dtype=np.int64),
             interval_ms=self.interval_ms,
             symbols=self.symbols,

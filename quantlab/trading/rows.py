@@ -31,6 +31,8 @@ class History(NamedTuple):
     target: Any  #: float64 (T, S) or (T, 0)
     stop_distance: Any  #: float64 (T, S) or (T, 0)
     take_distance: Any  #: float64 (T, S) or (T, 0)
+    trail_distance: Any  #: float64 (T, S) or (T, 0)
+    break_even_distance: Any  #: float64 (T, S) or (T, 0)
 
 
 _F2, _F3, _I1 = (
@@ -49,7 +51,7 @@ HISTORY_TYPE = tuple_type(
     _I1,
     read_only_array(types.int8, 2),
     _F3,
-    *[_F2] * 6,
+    *[_F2] * 8,
 )
 
 
@@ -69,6 +71,8 @@ def row_of(history: History, t: int) -> Row:
         history.target[t],
         history.stop_distance[t],
         history.take_distance[t],
+        history.trail_distance[t],
+        history.break_even_distance[t],
     )
 
 
@@ -101,6 +105,8 @@ def history_of(bars: Bars, signal: Signal) -> History:
         _or_empty(signal.target, shape[0]),
         _or_empty(signal.stop_distance, shape[0]),
         _or_empty(signal.take_distance, shape[0]),
+        _or_empty(signal.trail_distance, shape[0]),
+        _or_empty(signal.break_even_distance, shape[0]),
     )
 
 

@@ -1,4 +1,4 @@
-"""What the market does to the account inside one bar: orders, stops, take-profits, liquidation."""
+"""What the market does to the account inside one bar, but for stops and take-profits: orders, liquidation."""
 
 # mypy: disable-error-code="no-any-return"
 # Elements of arrays are Any to mypy; the compiler checks their types.
@@ -23,41 +23,22 @@ from quantlab.trading.layout import (
     REASON,
     REDUCE,
     SIDE,
-    STOP_DISTANCE,
-    STOP_LEVEL,
     STOPPED,
-    TAKE_DISTANCE,
-    TAKE_LEVEL,
     UNITS,
     Records,
     Row,
     Rules,
     State,
 )
-from quantlab.trading.ledger import book, list_held, maker_fee, record_event, sum_equity, taker_fee
-from quantlab.trading.matching import (
-    budget,
-    fill_price,
-    has_volume,
-    stop_level,
-    stop_touched,
-    take_level,
-    take_passed,
-)
+from quantlab.trading.ledger import book, list_held, record_event, sum_equity, taker_fee
+from quantlab.trading.matching import fill_price, has_volume
+from quantlab.trading.protection import remaining, set_levels
 
 NO_VOLUME = CUT_RULES.index("no_volume")
 PARTICIPATION = CUT_RULES.index("participation")
 SIGNAL_REASON = int(OrderReason.SIGNAL)
-STOP_REASON = int(OrderReason.STOP)
-TAKE_PROFIT_REASON = int(OrderReason.TAKE_PROFIT)
 LIQUIDATION_REASON = int(OrderReason.LIQUIDATION)
 LIQUIDATION_EVENT = int(RiskEvent.LIQUIDATION)
-
-
-@compiled(**INLINED)
-def _remaining(state: State, rules: Rules, row: Row, s: int) -> float:
-    """Units of symbol `s` that capped fills may still take in this bar."""
-    return budget(rules.participation, row.ohlcv[s, VOLUME], state.positions[CAPPED, s], rules.lot[s])
 
 
 @compiled(**INLINED)
@@ -70,7 +51,7 @@ def _fill_capped(state: State, records: Records, rules: Rules, row: Row, s: int,
     if not has_volume(row.ohlcv[s, VOLUME], row.ohlcv[s, OPEN]):
         state.cuts[NO_VOLUME] += 1
         return wanted
-    filled = min(wanted, _remaining(state, rules, row, s))
+    filled = min(wanted, remaining(state, rules, row, s))
     if filled < wanted:
         state.cuts[PARTICIPATION] += 1
     if filled > 0.0:
@@ -109,58 +90,12 @@ def fill_orders(state: State, records: Records, rules: Rules, row: Row) -> None:
         side = orders[SIDE, s]
         _fill_capped(state, records, rules, row, s, side * orders[INCREASE, s], SIGNAL_REASON)
         if opening and positions[UNITS, s] != 0.0:
-            price = records.orders[state.counters[N_ORDERS] - 1]["price"]
             positions[BARS_HELD, s] = 0.0
-            positions[STOP_LEVEL, s] = stop_level(side, price, orders[STOP_DISTANCE, s], rules.tick[s])
-            positions[TAKE_LEVEL, s] = take_level(side, price, orders[TAKE_DISTANCE, s], rules.tick[s])
+            set_levels(state, rules, s, side, records.orders[state.counters[N_ORDERS] - 1]["price"])
     for i in range(n):
         orders[REDUCE, state.active[i]] = 0.0
         orders[INCREASE, state.active[i]] = 0.0
     list_held(state)
-
-
-@compiled(**INLINED)
-def protect(state: State, records: Records, rules: Rules, row: Row) -> None:
-    """Stops, then take-profits, symbol by symbol; when one bar reaches both levels, the stop."""
-    positions = state.positions
-    for i in range(state.counters[N_HELD]):
-        s = state.held[i]
-        units = positions[UNITS, s]
-        open_price = row.ohlcv[s, OPEN]
-        if units == 0.0 or not has_volume(row.ohlcv[s, VOLUME], open_price):
-            continue
-        low, high = row.ohlcv[s, LOW], row.ohlcv[s, HIGH]
-        if stop_touched(units, low, high, positions[STOP_LEVEL, s]):
-            _fill_stop(state, records, rules, row, s, units)
-        elif take_passed(units, low, high, positions[TAKE_LEVEL, s]):
-            _fill_take_profit(state, records, rules, row, s, units)
-
-
-@compiled(**INLINED)
-def _fill_stop(state: State, records: Records, rules: Rules, row: Row, s: int, units: float) -> None:
-    """The whole position at the stop, or at the open beyond it: uncapped, slipped, as a taker."""
-    level, open_price = state.positions[STOP_LEVEL, s], row.ohlcv[s, OPEN]
-    reached = min(open_price, level) if units > 0.0 else max(open_price, level)
-    price = fill_price(-units, reached, rules.slippage, rules.tick[s])
-    above_budget = abs(units) > _remaining(state, rules, row, s)
-    book(state, records, s, -units, price, taker_fee(rules, s, units, price), STOP_REASON)
-    records.over_participation[state.counters[N_ORDERS] - 1] = above_budget
-    state.positions[STOPPED, s] = 1.0
-
-
-@compiled(**INLINED)
-def _fill_take_profit(state: State, records: Records, rules: Rules, row: Row, s: int, units: float) -> None:
-    """A resting limit: at the level, or at the open beyond it; capped, as a maker; the rest keeps resting."""
-    level, open_price = state.positions[TAKE_LEVEL, s], row.ohlcv[s, OPEN]
-    filled = min(abs(units), _remaining(state, rules, row, s))
-    if filled < abs(units):
-        state.cuts[PARTICIPATION] += 1
-    if filled > 0.0:
-        signed = -filled if units > 0.0 else filled
-        reached = max(open_price, level) if units > 0.0 else min(open_price, level)
-        price = fill_price(signed, reached, 0.0, rules.tick[s])
-        book(state, records, s, signed, price, maker_fee(rules, s, signed, price), TAKE_PROFIT_REASON)
-        state.positions[CAPPED, s] += filled
 
 
 @compiled(**INLINED)

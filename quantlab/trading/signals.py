@@ -14,11 +14,14 @@ from typing import Any
 import numpy as np
 
 from quantlab.core.compiled import compiled
-from quantlab.core.errors import ConfigError
+from quantlab.core.errors import ConfigError, ContractError
 from quantlab.core.fingerprint import fingerprint
 from quantlab.core.indicators import average_true_range
+from quantlab.core.packing import pack_arrays, unpack_arrays
 from quantlab.core.ports import FeatureSource, FeatureStream
 from quantlab.core.types import Bars, Features, Float64Array, Int8Array, Signal, check_has, check_range, check_whole
+
+_MARK = b"quantlab moving average 1\n"
 
 
 def _speak(side: Int8Array, bars: Bars, features: Features) -> Signal:
@@ -39,7 +42,7 @@ def _speak(side: Int8Array, bars: Bars, features: Features) -> Signal:
     )
 
 
-@compiled(_nrt=False)
+@compiled(_nrt=False, nogil=True)
 def _mean_crossing(closes: Float64Array, fast: int, slow: int, sums: Float64Array, side: Any) -> None:
     """Side of the rows ``slow - 1 ..`` of closes (N, S) into `side` (N - slow + 1, S).
 
@@ -131,6 +134,22 @@ class _MovingAverageStream:
             side = _sides(np.stack(self.closes), self.fast, self.slow)
         return _speak(side, bar, self.features.update(bar))
 
+    def state(self) -> bytes:
+        """The last closes and the features' own state."""
+        closes = np.array(self.closes) if self.closes else np.empty((0, 0))
+        features = np.frombuffer(self.features.state(), dtype=np.uint8)
+        return pack_arrays(_MARK, {"windows": [self.fast, self.slow]}, {"closes": closes, "features": features})
+
+    def restore(self, state: bytes) -> None:
+        """Continue from what :meth:`state` returned; errors as the port says."""
+        header, arrays = unpack_arrays(_MARK, state, "moving-average state")
+        if header["windows"] != [self.fast, self.slow]:
+            raise ContractError(
+                f"the state of windows {self.fast} and {self.slow}", found=str(header["windows"]), mend="warm up again"
+            )
+        self.features.restore(arrays["features"].tobytes())
+        self.closes = deque(arrays["closes"], maxlen=self.slow)
+
 
 @dataclass(frozen=True)
 class RandomSignal:
@@ -191,6 +210,14 @@ class _RandomStream:
 
     def update(self, bar: Bars) -> Signal:
         return _speak(self.source._draw(bar), bar, self.features.update(bar))
+
+    def state(self) -> bytes:
+        """The features' own: a draw remembers nothing."""
+        return self.features.state()
+
+    def restore(self, state: bytes) -> None:
+        """Continue from what :meth:`state` returned; errors as the port says."""
+        self.features.restore(state)
 
 
 _GOLDEN = 0x9E3779B97F4A7C15

@@ -12,12 +12,13 @@ from quantlab.core.errors import ConfigError
 from quantlab.core.fingerprint import fingerprint
 from quantlab.core.ports import Policy, PositionSizer, SignalSource
 from quantlab.core.types import Float64Array, Instrument, check_flag, check_has, check_range, check_whole
-from quantlab.trading.layout import Rules
+from quantlab.trading.layout import STOP_MEMORY, Rules
 
 #: No configuration may risk more than this share of a day's starting equity.
 DAILY_LOSS_CEILING = 0.08
 
 BASIS_POINT = 10_000.0
+MS_PER_MINUTE = 60_000.0
 
 
 def _off_or_number(owner: Any, name: str) -> float | None:
@@ -35,6 +36,8 @@ def _off_or_number(owner: Any, name: str) -> float | None:
 class Limits:
     """What the risk guard enforces. None (``off`` in YAML) switches a limit off; 1.0 does not.
 
+    Four rules *halt*: daily limit, breaker, loss streak and stop rate. Each latches with one event.
+
     Parameters
     ----------
     daily_loss_limit : float or None
@@ -49,12 +52,18 @@ class Limits:
     max_gross_leverage : float or None
         Largest sum of absolute position values, in multiples of equity.
     rollout : float
-        Fraction of every increase that is really asked for, 0 .. 1.
+        Fraction of every target that is really asked for, 0 .. 1; never below what is held.
+    loss_streak : int or None
+        No increases until the next UTC day after so many positions in a row closed at a loss on one day.
+    max_stops : int or None
+        Likewise after so many stops within `stop_window_minutes`; at most ``STOP_MEMORY``.
+    stop_window_minutes : float or None
+        Needed by `max_stops`.
 
     Raises
     ------
     ConfigError
-        If a limit is out of its range.
+        If a limit is out of its range, or `max_stops` has no window.
     """
 
     daily_loss_limit: float | None
@@ -64,6 +73,9 @@ class Limits:
     max_weight: float | None
     max_gross_leverage: float | None
     rollout: float
+    loss_streak: int | None = None
+    max_stops: int | None = None
+    stop_window_minutes: float | None = None
 
     def __post_init__(self) -> None:
         bounds = {
@@ -71,13 +83,18 @@ class Limits:
             "breaker": (1e-6, 1.0),
             "max_weight": (1e-6, 100.0),
             "max_gross_leverage": (1e-6, 100.0),
+            "stop_window_minutes": (1e-3, 1e6),
         }
         for name, (low, high) in bounds.items():
             value = _off_or_number(self, name)
             if value is not None:
                 check_range(f"limits.{name}", value, low=low, high=high)
-        if _off_or_number(self, "max_positions") is not None:
-            check_whole("limits.max_positions", self.max_positions, low=1, high=1_000_000)  # type: ignore[arg-type]
+        for name, high in {"max_positions": 1_000_000, "loss_streak": 1_000_000, "max_stops": STOP_MEMORY}.items():
+            if _off_or_number(self, name) is not None:
+                check_whole(f"limits.{name}", getattr(self, name), low=1, high=high)
+        if self.max_stops is not None and self.stop_window_minutes is None:
+            mend = "set limits.stop_window_minutes, or limits.max_stops=off"
+            raise ConfigError("limits.stop_window_minutes for limits.max_stops", found="off", mend=mend)
         check_range("limits.rollout", self.rollout, low=0.0, high=1.0)
         check_flag("limits.daily_flatten", self.daily_flatten)
 
@@ -150,7 +167,7 @@ class Strategy:
 
 
 def rules_of(strategy: Strategy, instruments: tuple[Instrument, ...], *, limits_on: bool) -> Rules:
-    """The numbers that compiled code reads; `limits_on` false drops daily limit and breaker only."""
+    """The numbers that compiled code reads; `limits_on` false drops what halts, and nothing else."""
     limits, costs = strategy.limits, strategy.costs
     return Rules(
         tick=_column(instruments, "tick"),
@@ -169,6 +186,9 @@ def rules_of(strategy: Strategy, instruments: tuple[Instrument, ...], *, limits_
         max_weight=_number(limits.max_weight, math.inf),
         max_gross_leverage=_number(limits.max_gross_leverage, math.inf),
         rollout=float(limits.rollout),
+        loss_streak=_number(limits.loss_streak if limits_on else None, math.inf),
+        max_stops=_number(limits.max_stops if limits_on else None, math.inf),
+        stop_window_ms=_number(limits.stop_window_minutes, 0.0) * MS_PER_MINUTE,
         policy=_read_only(strategy.policy.params()),
         sizer=_read_only(strategy.sizer.params()),
     )

@@ -15,6 +15,7 @@ from quantlab.core.fingerprint import fingerprint
 from quantlab.core.results import Simulation
 from quantlab.core.types import Bars, BarState, Features, Funding, Instrument, Signal
 from quantlab.trading import Costs, FixedFraction, FromSignals, Limits, Strategy, replay
+from quantlab.trading.arrays import DISTANCES
 
 DAY_MS = 86_400_000
 START_MS = 1_742_083_200_000  # midnight, UTC
@@ -69,6 +70,12 @@ class _RangeStream:
     def update(self, bar: Bars) -> Features:
         return self.source._rows(bar, self.seen)
 
+    def state(self) -> bytes:
+        return bytes(self.seen.tobytes())
+
+    def restore(self, state: bytes) -> None:
+        self.seen = np.frombuffer(state, dtype=np.int64).copy()
+
 
 @pytest.fixture(scope="session")
 def range_features() -> RangeFeatures:
@@ -109,7 +116,7 @@ def make_signal(bars: Bars, **given: Any) -> Signal:
         value = value[:, None] if value.ndim == 1 and len(value) == shape[0] else value
         return np.array(np.broadcast_to(value, shape), order="C")
 
-    brought = {n: grid(n, None, np.float64) for n in ("target", "stop_distance", "take_distance") if n in given}
+    brought = {n: grid(n, None, np.float64) for n in ("target", *DISTANCES) if n in given}
     return Signal(
         side=grid("side", 0, np.int8),
         proba=np.full((*shape, 3), np.nan),

@@ -100,3 +100,18 @@ def test_the_stop_goes_before_liquidation(market, play, free):
     result = play(bars, target=[2.5, NAN, NAN], stop_distance=[5.0] * 3)
     assert len(result.events) == 0
     assert result.orders["price"][1] == 95.0
+
+
+def test_a_liquidation_is_rounded_against_the_account_and_never_slips(market, play, free):
+    bars = market(
+        [[FLAT, FLAT], [FLAT, FLAT], [[100.0, 100.0, 60.3, 95.0, 1e9], [100.0, 101.3, 99.0, 100.0, 1e9]]],
+        instrument=free(maintenance_margin_rate=0.03, tick=0.5, taker_fee_bps=10.0),
+    )
+    result = play(bars, target=[[2.5, -0.5], [NAN] * 2, [NAN] * 2], costs={"slippage_bps": 100.0})
+    assert result.orders["price"][2:].tolist() == [60.0, 101.5]
+    assert result.reasons[2:].tolist() == [OrderReason.LIQUIDATION] * 2
+
+
+def test_stamps_after_the_last_bar_and_before_the_first_open_interval_are_ignored(market, play):
+    bars = market([FLAT] * 3, funding=rates((-3, 0.5), (5, 0.5)))
+    assert not play(bars, target=[0.5, NAN, NAN]).funding.any()

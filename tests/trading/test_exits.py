@@ -165,3 +165,31 @@ def test_unknown_atr_blocks_an_increase(market, play):
     result = play(market([FLAT] * 3), policy=POLICY, side=[1, 1, 0], atr=[NAN, 0.0, 1.0])
     assert len(result.orders) == 0
     assert result.cuts["not_finite"] == 2
+
+
+def test_a_partial_exit_leaves_the_levels_and_zero_clears_them(market, play):
+    down = [100.0, 100.0, 97.0, 98.0, 1e9]
+    distances = {"stop_distance": [2.0] * 5, "take_distance": [INF] * 5}
+    result = play(market([FLAT, FLAT, FLAT, down, FLAT]), target=[0.5, 0.2, NAN, NAN, NAN], **distances)
+    assert [e[:3] for e in exits(result)] == [(3, "STOP", 98.0)]
+    # closed, and opened again without a stop: the old one is gone
+    distances["stop_distance"] = [2.0, INF, INF, INF, INF]
+    result = play(market([FLAT, FLAT, FLAT, FLAT, down]), target=[0.5, 0.0, 0.5, NAN, NAN], **distances)
+    assert exits(result) == []
+    assert result.units[0] == 50.0
+
+
+def test_a_take_profit_beyond_the_open_is_rounded_to_the_tick_against_us(market, play, free):
+    rows = [FLAT, FLAT, [104.3, 105.0, 104.0, 104.0, 1e9]]
+    bars = market(rows, instrument=free(tick=0.5))
+    given = {"target": [0.5, NAN, NAN], "stop_distance": [INF] * 3, "take_distance": [3.0] * 3}
+    assert exits(play(bars, **given)) == [(2, "TAKE_PROFIT", 104.0, 50.0)]  # a sell at 104.3, down
+    bars = market(mirrored(rows), instrument=free(tick=0.5))
+    assert exits(play(bars, **{**given, "target": [-0.5, NAN, NAN]})) == [(2, "TAKE_PROFIT", 96.0, 50.0)]  # 95.7, up
+
+
+def test_a_flip_at_the_horizon_goes_before_the_time_exit(market, play):
+    result = play(market([FLAT] * 6), policy=POLICY, side=[1, 0, 0, -1, 0, 0])
+    assert result.orders["idx"].tolist() == [1, 4, 4]
+    assert result.reasons.tolist() == [OrderReason.SIGNAL] * 3
+    assert result.units[0] == -10.0

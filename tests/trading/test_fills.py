@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from quantlab.core.results import OrderReason
+from quantlab.trading import EnsembleThreshold, FixedFraction, FromSignals
 
 NAN = np.nan
 FLAT = [100.0, 100.0, 100.0, 100.0, 1e9]
@@ -169,3 +170,38 @@ def test_a_reduction_asked_in_an_absent_bar_uses_the_mark_and_an_increase_is_ref
     result = play(market([FLAT, FLAT, gone, FLAT]), target=[0.5, NAN, 0.75, NAN])
     assert list(result.orders["size"]) == [50.0]
     assert result.cuts["not_finite"] == 1
+
+
+@pytest.mark.parametrize("policy", [FromSignals(True), EnsembleThreshold(None, None, None, True)])
+def test_rebalance_sizes_again_at_every_buy_and_sell(market, play, policy):
+    up, down = [120.0] * 4 + [1e9], [80.0] * 4 + [1e9]
+    rows = [FLAT, FLAT, up, up, down, down]
+    result = play(market(rows), policy=policy, sizer=FixedFraction(0.5), side=[1, 0, 1, 0, 1, 0])
+    rich = 10_000.0 + 50.0 * 20.0
+    fewer = 0.5 * rich / 120.0
+    poor = rich - fewer * 40.0
+    more = 0.5 * poor / 80.0
+    assert result.orders["size"].tolist() == pytest.approx([50.0, 50.0 - fewer, more - fewer], rel=1e-12)
+    assert sides(result) == [0, 1, 0]
+
+
+@pytest.mark.parametrize("policy", [FromSignals(False), EnsembleThreshold(None, None, None, False)])
+def test_without_rebalance_a_repeated_signal_keeps(market, play, policy):
+    up = [120.0] * 4 + [1e9]
+    result = play(market([FLAT, FLAT, up, up]), policy=policy, sizer=FixedFraction(0.5), side=[1, 1, 1, 1])
+    assert len(result.orders) == 1
+
+
+def test_every_bar_marks_and_an_open_position_stays_open_at_the_end(market, play):
+    rows = [FLAT, FLAT, [101.0, 102.0, 100.0, 101.5, 1e9]]
+    result = play(market(rows), target=[0.5, NAN, 0.0])
+    assert result.equity.tolist() == [10_000.0, 10_000.0, 10_075.0]
+    assert result.units[0] == 50.0
+
+
+def test_a_request_is_worth_its_close_not_its_fill(market, play, free):
+    """Wanted units and the minimum notional are measured at the close that decides."""
+    rows = [FLAT, [50.0, 50.0, 50.0, 50.0, 1e9]]
+    bars = market(rows, instrument=free(min_notional=1_000.0))
+    assert play(bars, target=[0.1, NAN]).orders["size"].tolist() == [10.0]  # 500 USD at its fill
+    assert play(bars, target=[0.0999, NAN]).cuts["min_notional"] == 1

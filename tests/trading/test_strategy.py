@@ -11,7 +11,17 @@ from omegaconf import OmegaConf
 
 from quantlab.core.errors import ConfigError
 from quantlab.core.fingerprint import fingerprint
-from quantlab.trading import BuyAndHold, EnsembleThreshold, FixedFraction, MovingAverageSignal, RandomSignal, Strategy
+from quantlab.trading import (
+    BuyAndHold,
+    EnsembleThreshold,
+    FixedFraction,
+    KellyFraction,
+    MovingAverageSignal,
+    RandomSignal,
+    RiskPerTrade,
+    Strategy,
+    VolatilityTarget,
+)
 from quantlab.trading.strategy import rules_of
 
 
@@ -62,15 +72,22 @@ def test_off_is_a_value_of_its_own(strategy, off):
     assert one.fingerprint != none.fingerprint
 
 
-def test_evidence_rules_differ_in_daily_limit_and_breaker_only(strategy, free):
-    chosen = strategy(limits={"daily_loss_limit": 0.05, "breaker": 0.12, "max_positions": 3, "max_weight": 0.1})
+def test_evidence_rules_differ_in_what_halts_only(strategy, free):
+    limits = {"daily_loss_limit": 0.05, "breaker": 0.12, "max_positions": 3, "max_weight": 0.1}
+    chosen = strategy(limits={**limits, "loss_streak": 4, "max_stops": 3, "stop_window_minutes": 60.0})
     on, off = (rules_of(chosen, (free(),), limits_on=flag) for flag in (True, False))
     differ = {n for n, a, b in zip(on._fields, on, off, strict=True) if repr(a) != repr(b)}
-    assert differ == {"daily_loss_limit", "breaker"}
+    assert differ == {"daily_loss_limit", "breaker", "loss_streak", "max_stops"}
 
 
 def test_a_policy_and_a_sizer_refuse_impossible_values():
-    for bad in ({"stop_atr": 0.0}, {"take_profit_atr": -1.0}, {"horizon": 0}):
+    for bad in (
+        {"stop_atr": 0.0},
+        {"take_profit_atr": -1.0},
+        {"horizon": 0},
+        {"trail_atr": 0.0},
+        {"break_even_atr": math.inf},
+    ):
         with pytest.raises(ConfigError, match=next(iter(bad))):
             EnsembleThreshold(**{"stop_atr": 1.0, "take_profit_atr": 1.0, "horizon": 5, "rebalance": False, **bad})
     with pytest.raises(ConfigError, match="weight"):
@@ -96,12 +113,17 @@ def test_everything_that_matters_is_in_the_fingerprint(strategy, range_features)
         dataclasses.replace(base, signal=MovingAverageSignal(range_features, 2, 6)),
         dataclasses.replace(base, signal=RandomSignal(range_features, 0, 0.1)),
         dataclasses.replace(base, policy=EnsembleThreshold(1.2, 2.0, 13, False)),
+        dataclasses.replace(base, policy=EnsembleThreshold(1.2, 2.0, 12, False, trail_atr=2.0)),
+        dataclasses.replace(base, policy=EnsembleThreshold(1.2, 2.0, 12, False, break_even_atr=2.0)),
+        dataclasses.replace(base, sizer=RiskPerTrade(0.1, 0.1)),
+        dataclasses.replace(base, sizer=VolatilityTarget(0.1, 0.1)),
+        dataclasses.replace(base, limits=dataclasses.replace(base.limits, loss_streak=5)),
         dataclasses.replace(base, policy=BuyAndHold()),
         dataclasses.replace(base, sizer=FixedFraction(0.2)),
         dataclasses.replace(base, limits=dataclasses.replace(base.limits, rollout=0.5)),
         dataclasses.replace(base, costs=dataclasses.replace(base.costs, slippage_bps=1.0)),
     ]
-    assert len({base.fingerprint, *(o.fingerprint for o in others)}) == 8
+    assert len({base.fingerprint, *(o.fingerprint for o in others)}) == 13
     assert base.fingerprint == dataclasses.replace(base).fingerprint == base.fingerprint
 
 
@@ -122,7 +144,11 @@ def test_the_shipped_configuration_holds_the_documented_defaults(repository):
     assert (rules.taker_fee_bps, rules.maker_fee_bps, rules.min_notional) == (4.5, 1.5, 10.0)
     assert (rules.tick, rules.lot, rules.maintenance_margin_rate) == (0.0, 0.0, 0.03)
     assert load("policy/ensemble_threshold") == EnsembleThreshold(1.2, 2.0, 12, False)
+    assert (limits.loss_streak, limits.max_stops, limits.stop_window_minutes) == (None, None, 60.0)
     assert load("sizer/fixed_fraction") == FixedFraction(0.1)
+    assert load("sizer/risk_per_trade") == RiskPerTrade(0.01, 0.1)
+    assert load("sizer/volatility_target") == VolatilityTarget(0.0003, 0.1)
+    assert load("sizer/kelly_fraction") == KellyFraction(0.25, 0.1)
     assert load("policy/buy_and_hold") == BuyAndHold()
     for name in ("policy/from_signals", "signal/moving_average", "signal/random"):
         assert fingerprint(name) != fingerprint(load(name))

@@ -1,0 +1,127 @@
+"""What travels between a feed, a session, its broker and its journal: small frozen values."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from quantlab.core.types import Float64Array, Funding, read_only
+
+
+@dataclass(frozen=True)
+class RawBar:
+    """One closed bar of every symbol as it arrived, before the quality gate.
+
+    Parameters
+    ----------
+    open_time_ms : int
+    ohlcv : float64 (S, 5)
+        Five NaN where a symbol has no bar.
+    funding : Funding or None
+        The stamps that fall due on it; None = no funding data.
+    """
+
+    open_time_ms: int
+    ohlcv: Float64Array
+    funding: Funding | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "ohlcv", read_only(self.ohlcv, np.float64, (None, 5), "raw.ohlcv"))
+
+
+@dataclass(frozen=True)
+class Leg:
+    """One order of a decision.
+
+    Parameters
+    ----------
+    order_id : str
+        The same for the same decision in every process: a venue that has seen it ignores it.
+    symbol : str
+    side : int
+        +1 buy, -1 sell.
+    units : float
+        > 0.
+    reduce_only : bool
+    reason : str
+        Name of an :class:`~quantlab.core.results.OrderReason`.
+    stop_distance, take_distance : float or None
+        USD from the fill, for a leg that opens; None = none.
+    """
+
+    order_id: str
+    symbol: str
+    side: int
+    units: float
+    reduce_only: bool
+    reason: str
+    stop_distance: float | None = None
+    take_distance: float | None = None
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What is to be done after the bar that opened at `open_time_ms`; mostly nothing."""
+
+    open_time_ms: int
+    legs: tuple[Leg, ...]
+
+
+@dataclass(frozen=True)
+class AccountView:
+    """An account as a broker reports it.
+
+    Parameters
+    ----------
+    cash, equity : float, USD
+    units : dict of symbol to signed units
+        Open positions only.
+    """
+
+    cash: float
+    equity: float
+    units: dict[str, float]
+
+
+@dataclass(frozen=True)
+class Event:
+    """One entry of a journal.
+
+    Parameters
+    ----------
+    kind : str
+    facts : dict
+        Strict JSON.
+    payload : bytes
+        What JSON would only blow up.
+    seq : int
+        Given by the journal, from 1; 0 before.
+    """
+
+    kind: str
+    facts: dict[str, Any]
+    payload: bytes = b""
+    seq: int = 0
+
+
+@dataclass(frozen=True)
+class Alert:
+    """Something that a person should know.
+
+    Parameters
+    ----------
+    kind : str
+        E.g. ``stale_feed``, ``breaker``, ``corrected_bar``.
+    message : str
+        One sentence.
+    time_ms : int
+    facts : dict
+        Strict JSON.
+    """
+
+    kind: str
+    message: str
+    time_ms: int
+    facts: dict[str, Any] = field(default_factory=dict)

@@ -1,0 +1,97 @@
+"""The page on strategies, followed literally: its files are written, its commands run, its code executed."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+BLOCK = re.compile(r"^```(\w+)(?: (\S+))?\n(.*?)^```", re.MULTILINE | re.DOTALL)
+
+
+@pytest.fixture(scope="module")
+def page(repository: Path) -> list[tuple[str, str, str]]:
+    return BLOCK.findall((repository / "docs" / "write-a-strategy.md").read_text(encoding="utf-8"))
+
+
+@pytest.fixture(scope="module")
+def followed(page, tmp_path_factory) -> Path:
+    """A folder in which every file of the page has been written, block after block."""
+    folder = tmp_path_factory.mktemp("strategy")
+    for _, name, content in page:
+        if name:
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            with (folder / name).open("a", encoding="utf-8") as file:
+                file.write(content)
+    written = {p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file()}
+    assert written == {"my_strategy.py", "my_conf/trading/policy/dip.yaml", "run.py", "own.py"}
+    return folder
+
+
+def do(folder: Path, *command: str) -> str:
+    done = subprocess.run(
+        command, cwd=folder, env={**os.environ, "COLUMNS": "200"}, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_a_strategy_has_twenty_lines(page):
+    """Without blank lines and imports: the step and its dataclass."""
+    code = next(content for _, name, content in page if name == "my_strategy.py")
+    lines = [line for line in code.splitlines() if line.strip() and not line.startswith(("import", "from"))]
+    assert len(lines) <= 24, len(lines)
+
+
+def test_the_command_runs_the_policy_of_the_users_folder(page, followed):
+    command = next(content for kind, _, content in page if kind == "console" and "policy=dip" in content)
+    python, *rest = shlex.split(command)
+    assert python == "python"
+    do(followed, sys.executable, *rest)
+    (metrics,) = (followed / "runs").rglob("metrics.json")
+    assert "BuyTheDip" in (metrics.parent / "config.yaml").read_text()
+    assert json.loads(metrics.read_text())
+
+
+def test_the_python_of_the_page_runs_and_brought_signals_agree(page, followed):
+    shown = do(followed, sys.executable, "run.py").splitlines()
+    assert [int(line.split()[0]) for line in shown] == [24, 48, 96]
+    assert all(int(line.split()[1]) > 20 for line in shown)
+    code = "from own import *; print(len(from_file.orders), from_file.orders.tobytes() == from_arrays.orders.tobytes())"
+    assert do(followed, sys.executable, "-c", code).splitlines()[-1] == "3 True"
+    command = next(content for kind, _, content in page if kind == "console" and "mine.parquet" in content)
+    do(followed, sys.executable, *shlex.split(command)[1:], "experiment_name=brought", "history.symbols=4")
+    (metrics,) = (followed / "runs" / "brought").rglob("metrics.json")
+    assert json.loads(metrics.read_text())
+
+
+def test_the_step_against_a_plain_loop(followed, random_bars, play, monkeypatch):
+    """What the page says its policy does, in another form."""
+    monkeypatch.syspath_prepend(str(followed))
+    bars = random_bars(n_bars=300, n_symbols=1)
+    close = bars.close[:, 0]
+    mean = np.empty(300)
+    mean[0] = close[0]
+    for t in range(1, 300):
+        mean[t] = mean[t - 1] + 2.0 / 21.0 * (close[t] - mean[t - 1])
+    held, expected = False, []
+    for t in range(299):
+        if not held and close[t] < mean[t] - 0.3:
+            held = True
+            expected.append((t + 1, 0))
+        elif held and close[t] > mean[t]:
+            held = False
+            expected.append((t + 1, 1))
+    from_page = importlib.import_module("my_strategy").BuyTheDip(20, 0.3, 1e6)
+    sys.modules.pop("my_strategy")
+    result = play(bars, policy=from_page, atr=1.0)
+    assert [(int(o["idx"]), int(o["side"])) for o in result.orders] == expected
+    assert len(expected) > 10
