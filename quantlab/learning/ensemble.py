@@ -11,6 +11,7 @@ from scipy.optimize import brentq
 from quantlab.core.errors import ConfigError, ContractError, HistoryError
 from quantlab.core.types import BoolArray, Float32Array, Float64Array, Int8Array, check_range, check_whole
 from quantlab.learning.calibration import fit_temperature, log_losses
+from quantlab.learning.gates import gated
 from quantlab.learning.pooling import Liveness, Pooled, pool, spoken
 
 
@@ -50,6 +51,11 @@ class Ensemble:
         check_range("learning.ensemble.max_weight", self.max_weight, low=self.min_weight, high=1.0)
         for name, low in (("quorum", 1), ("liveness_bars", 2)):
             check_whole(f"learning.ensemble.{name}", getattr(self, name), low=low)
+
+    @property
+    def gates(self) -> tuple[float, float, int]:
+        """Confidence, consensus and quorum, as :func:`quantlab.learning.gates.gated` takes them."""
+        return self.min_confidence, self.min_consensus, self.quorum
 
     def check(self, n_members: int) -> None:
         """Can `n_members` vote under these rules?
@@ -160,15 +166,13 @@ class FittedEnsemble:
                 mend=f"give one array for each of {', '.join(self.names)}",
             )
         weights = np.array([0.0 if name == without else w for name, w in zip(self.names, self.weights, strict=True)])
-        rules = self.rules
         pooled = Pooled.silent(members.shape[1], members.shape[2])
         after = Liveness(state.last.copy(), state.spoke.copy(), state.still.copy())
         pool(
             np.ascontiguousarray(members, dtype=np.float32),
             weights,
             float(self.temperature),
-            (float(rules.min_confidence), float(rules.min_consensus), int(rules.quorum)),
-            rules.liveness_bars,
+            self.rules.liveness_bars,
             after.last,
             after.spoke,
             after.still,
@@ -176,9 +180,8 @@ class FittedEnsemble:
             pooled.confidence,
             pooled.consensus,
             pooled.live_members,
-            pooled.side,
         )
-        return pooled, after
+        return dataclasses.replace(pooled, side=gated(pooled, self.rules.gates)), after
 
 
 def _skill(name: str, proba: Float32Array, label: Int8Array, weight: Float32Array, rows: BoolArray) -> float:

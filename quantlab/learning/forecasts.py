@@ -18,6 +18,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -27,17 +28,20 @@ from quantlab.core.errors import ArtifactError
 from quantlab.core.files import partial_prefix, staged_folder
 from quantlab.core.fingerprint import fingerprint
 from quantlab.core.ports import FittedModel, Model, Stage
-from quantlab.core.types import Dataset, Float32Array
+from quantlab.core.types import Dataset, Float32Array, check_whole
 from quantlab.learning.golden import Golden
-from quantlab.learning.members import class_path, load_member, predict_rows
+from quantlab.learning.members import class_path, load_member, predict_part, predict_rows
 from quantlab.learning.provenance import identity, package_code, versions
 from quantlab.learning.sealed import files_digest, seal, verify
 from quantlab.learning.shared import map_dataset, write_dataset
-from quantlab.learning.splits import Fold, part, part_facts
+from quantlab.learning.splits import Fold, Part, part, part_facts
+from quantlab.learning.watching import Steps, Told, fit_member, within
 from quantlab.learning.workers import run_in_processes
 
 #: Rows on which a stored member is compared with the one that was saved.
 _GOLDEN_ROWS = 64
+
+_FITTED_ON: tuple[Part, Part] = ("fit", "early_stopping")
 
 
 @dataclass(frozen=True)
@@ -52,12 +56,16 @@ class Task:
     fold : Fold
     entry : Path
         Where its forecast is, or will be.
+    stride : int
+        The member is asked about every stride-th bar and its opinion carried forward between them, see
+        :func:`quantlab.learning.members.predict_part`; 1 asks about all.
     """
 
     member: str
     model: Model
     fold: Fold
     entry: Path
+    stride: int = 1
 
     @property
     def rows(self) -> tuple[int, int]:
@@ -95,7 +103,7 @@ class Forecast:
         return load_member(self.class_path, self.folder)
 
 
-def make_task(root: Path, context: str, member: str, model: Model, fold: Fold) -> Task:
+def make_task(root: Path, context: str, member: str, model: Model, fold: Fold, stride: int = 1) -> Task:
     """A task with the entry that its key names.
 
     Parameters
@@ -104,14 +112,17 @@ def make_task(root: Path, context: str, member: str, model: Model, fold: Fold) -
         Folder of all entries.
     context : str
         sha256 over bars, features and labels.
+    stride : int
+        See :class:`Task`.
 
     Raises
     ------
     ConfigError
-        If the model has no stable identity, see :func:`quantlab.learning.provenance.identity`.
+        If `stride` is below 1, or the model has no stable identity, see :func:`quantlab.learning.provenance.identity`.
     """
-    key = fingerprint(context, fold, identity(model), package_code(), versions())
-    return Task(member=member, model=model, fold=fold, entry=root / key)
+    check_whole("the stride of forecasts", stride, low=1)
+    key = fingerprint(context, fold, identity(model), stride, package_code(), versions())
+    return Task(member=member, model=model, fold=fold, entry=root / key, stride=stride)
 
 
 def forecasts(tasks: Sequence[Task], dataset: Dataset, workers: int, stage: Stage) -> list[Forecast]:
@@ -124,7 +135,7 @@ def forecasts(tasks: Sequence[Task], dataset: Dataset, workers: int, stage: Stag
     workers : int
         Processes; 1 computes in this one.
     stage : Stage
-        Advanced by one per task.
+        Advanced by one per task, in parts while it is fitted and speaks.
 
     Raises
     ------
@@ -139,31 +150,35 @@ def forecasts(tasks: Sequence[Task], dataset: Dataset, workers: int, stage: Stag
             found[task.entry] = read(task.entry)
             stage.advance()
     missing = [task for task in tasks if task.entry not in found]
-    _compute(missing, dataset, workers, lambda _: stage.advance())
+    _compute(missing, dataset, workers, Steps(stage).tell)
     return [found[task.entry] if task.entry in found else read(task.entry) for task in tasks]
 
 
-def _compute(tasks: list[Task], dataset: Dataset, workers: int, done: Callable[[int], None]) -> None:
+def _compute(tasks: list[Task], dataset: Dataset, workers: int, seen: Callable[[int, float], None]) -> None:
     if min(workers, len(tasks)) <= 1:
         for index, task in enumerate(tasks):
-            compute(task, dataset)
-            done(index)
+            compute(task, dataset, partial(seen, index))
+            seen(index, 1.0)
         return
     root = tasks[0].entry.parent
     root.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=root, prefix=partial_prefix("dataset")) as folder:
         write_dataset(dataset, Path(folder))
-        run_in_processes(_compute_from, [(task, Path(folder)) for task in tasks], workers, done)
+        run_in_processes(_compute_from, [(task, Path(folder)) for task in tasks], workers, seen)
 
 
-def _compute_from(task: Task, folder: Path) -> None:
-    compute(task, map_dataset(folder))
+def _compute_from(task: Task, folder: Path, told: Told) -> None:
+    compute(task, map_dataset(folder), told)
 
 
-def compute(task: Task, dataset: Dataset) -> None:
-    """Fit on the past, speak about the future, and store both under the task's entry."""
-    model = task.model.fit(part(dataset, task.fold, "fit"), part(dataset, task.fold, "early_stopping"))
-    proba = predict_rows(task.member, model, dataset.features, *task.rows)
+def compute(task: Task, dataset: Dataset, told: Told) -> None:
+    """Fit on the past, speak about the future, and store both under the task's entry.
+
+    `told` hears of the fit up to a half, and then of the rows that it speaks about.
+    """
+    fit_on, stop_on = (part(dataset, task.fold, name) for name in _FITTED_ON)
+    model = fit_member(task.model, fit_on, stop_on, within(told, 0.0, 0.5))
+    proba = predict_part(task.member, model, dataset.features, *task.rows, task.stride, within(told, 0.5, 1.0))
     try:
         with staged_folder(task.entry) as folder:
             np.save(folder / "proba.npy", proba)
@@ -183,6 +198,7 @@ def _facts(task: Task, model: FittedModel, dataset: Dataset) -> dict[str, Any]:
         "class": class_path(model),
         "member": task.member,
         "rows": list(task.rows),
+        "stride": task.stride,
         "parts": part_facts(dataset, task.fold),
         "feature_names": list(dataset.features.names),
         "feature_fingerprint": dataset.features.fingerprint,

@@ -1,4 +1,4 @@
-"""The vote: one compiled loop from the members' probabilities to gated sides.
+"""The vote: one compiled loop from the members' probabilities to one opinion.
 
 For every bar, in time order:
 
@@ -7,8 +7,9 @@ For every bar, in time order:
 2. per symbol, a member is *live* if it is alive and its three probabilities are finite;
 3. the pool is the mean over the live members by weight, weights renormalised, then tempered;
 4. the decision is the most probable class, a tie is HOLD; confidence is its probability; consensus is
-   the weight share of the live members whose own most probable class is the decision;
-5. BUY or SELL becomes the side only at enough confidence, consensus and live members; else HOLD.
+   the weight share of the live members whose own most probable class is the decision.
+
+When an opinion becomes a side is decided in ``gates``.
 
 History is this loop over many bars and live trading is the same loop over one, with the state carried.
 """
@@ -77,7 +78,7 @@ class Pooled:
         Of the decision, before any gate; NaN likewise.
     live_members : int8 (T, S)
     side : int8 (T, S)
-        -1, 0, +1 after the gates.
+        -1, 0, +1 after the gates, see :mod:`quantlab.learning.gates`.
     """
 
     proba: Float64Array
@@ -115,7 +116,7 @@ def _choice(sell: float, hold: float, buy: float) -> int:
 
 @compiled
 def decisions(proba: Float64Array) -> Int8Array:
-    """int8 (T, S): -1, 0, +1 as :func:`pool` decides before its gates; 0 where `proba` is NaN."""
+    """int8 (T, S): -1, 0, +1 as :func:`pool` decides, before any gate; 0 where `proba` is NaN."""
     side = np.zeros(proba.shape[:2], dtype=np.int8)
     for t in range(proba.shape[0]):
         for s in range(proba.shape[1]):
@@ -159,7 +160,6 @@ def pool(
     members: Float32Array,
     weights: Float64Array,
     temperature: float,
-    gates: tuple[float, float, int],
     liveness_bars: int,
     last: Float32Array,
     spoke: Int64Array,
@@ -168,16 +168,13 @@ def pool(
     confidence: Float64Array,
     consensus: Float64Array,
     live_members: Int8Array,
-    side: Int8Array,
 ) -> None:
     """Run the vote of the module's docstring over `members`, float32 (M, T, S, 3).
 
-    A weight of 0 takes a member out. `gates` are confidence, consensus and quorum. ``last``, ``spoke``
-    and ``still`` are a :class:`Liveness`, moved on in place; the rest are outputs, made by
-    :meth:`Pooled.silent`.
+    A weight of 0 takes a member out. ``last``, ``spoke`` and ``still`` are a :class:`Liveness`, moved on in
+    place; the rest are outputs, made by :meth:`Pooled.silent`.
     """
     n_members, n_bars, n_symbols, _ = members.shape
-    min_confidence, min_consensus, quorum = gates
     alive = np.ones(n_members, dtype=np.bool_)
     choice = np.zeros(n_members, dtype=np.int64)
     sums = np.zeros(3)
@@ -214,8 +211,6 @@ def pool(
                 proba[t, s, k] = sums[k]
             confidence[t, s] = sums[decided]
             consensus[t, s] = agreed / total
-            if confidence[t, s] >= min_confidence and consensus[t, s] >= min_consensus and live_members[t, s] >= quorum:
-                side[t, s] = decided - HOLD
 
 
 def spoken(proba: Float32Array | Float64Array) -> BoolArray:

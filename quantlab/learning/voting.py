@@ -26,16 +26,22 @@ class Vote:
     ----------
     fold : Fold
     ensemble : FittedEnsemble
-    members : float32 (M, T_test, S, 3)
+    heard : float32 (M, T_calibration + T_test, S, 3)
+        What the members said; the calibration rows warm the liveness.
     pooled : Pooled, (T_test, S)
     influence : Influence
     """
 
     fold: Fold
     ensemble: FittedEnsemble
-    members: Float32Array
+    heard: Float32Array
     pooled: Pooled
     influence: Influence
+
+    @property
+    def members(self) -> Float32Array:
+        """float32 (M, T_test, S, 3)."""
+        return self.heard[:, self.fold.test[0] - self.fold.calibration[0] :]
 
 
 def vote(rules: Ensemble, names: tuple[str, ...], members: Float32Array, dataset: Dataset, fold: Fold) -> Vote:
@@ -55,13 +61,29 @@ def vote(rules: Ensemble, names: tuple[str, ...], members: Float32Array, dataset
         dataset.weight[inner],
         part(dataset, fold, "calibration").mask[inner],
     )
-    pooled, _ = ensemble.pool(members, ensemble.begin(members.shape[2]))
+    return _counted(ensemble, members, fold)
+
+
+def revote(one: Vote, rules: Ensemble) -> Vote:
+    """The same votes under other gates: no weight, no temperature and no probability changes.
+
+    Parameters
+    ----------
+    rules : Ensemble
+        May differ from the vote's own in its gates only.
+    """
+    return _counted(dataclasses.replace(one.ensemble, rules=rules), one.heard, one.fold)
+
+
+def _counted(ensemble: FittedEnsemble, heard: Float32Array, fold: Fold) -> Vote:
+    first = fold.test[0] - fold.calibration[0]
+    pooled, _ = ensemble.pool(heard, ensemble.begin(heard.shape[2]))
     return Vote(
         fold=fold,
         ensemble=ensemble,
-        members=members[:, first - start :],
-        pooled=pooled.rows(first - start, members.shape[1]),
-        influence=measure_influence(ensemble, members, pooled, first - start),
+        heard=heard,
+        pooled=pooled.rows(first, heard.shape[1]),
+        influence=measure_influence(ensemble, heard, pooled, first),
     )
 
 

@@ -1,10 +1,12 @@
 """The learner: fit on the past, speak about the future, step on.
 
 1. Bars become features, labels and one dataset; the splits cut it into folds by time.
-2. Every (fold, member) is fitted on its fold's past and forecasts the rows after it (``forecasts``).
-3. Per fold, weights and temperature are fitted on the calibration rows, and the ensemble votes on the
+2. Where tuning is configured, the members' hyper-parameters are chosen on rows before the first test
+   (``tuning``).
+3. Every (fold, member) is fitted on its fold's past and forecasts the rows after it (``forecasts``).
+4. Per fold, weights and temperature are fitted on the calibration rows, and the ensemble votes on the
    test rows. Nobody speaks about a row that anything of his was fitted on.
-4. The test rows of all folds, joined, are the signal; elsewhere it is HOLD and NaN. The last fold's
+5. The test rows of all folds, joined, are the signal; elsewhere it is HOLD and NaN. The last fold's
    members are the source that a strategy carries on.
 
 At a fold's border new members take over, and liveness is theirs: it is counted from the fold's first
@@ -14,7 +16,8 @@ That is also why the last fold's rows are exactly what the returned source says 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import dataclasses
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import pairwise
@@ -27,17 +30,18 @@ from quantlab.core.errors import ConfigError, HistoryError
 from quantlab.core.fingerprint import fingerprint
 from quantlab.core.indicators import average_true_range
 from quantlab.core.ports import FeatureSource, Model, Progress
-from quantlab.core.results import Study
+from quantlab.core.results import SignalReport, Study, TuningStage
 from quantlab.core.types import Bars, Dataset, Float64Array, check_has, check_whole
 from quantlab.learning.dataset import build_dataset
 from quantlab.learning.ensemble import Ensemble, FittedEnsemble
 from quantlab.learning.forecasts import Forecast, forecasts, make_task
+from quantlab.learning.gates import regated
 from quantlab.learning.labels import Labels
 from quantlab.learning.provenance import identity
 from quantlab.learning.signal import EnsembleSignal, Member, to_signal
 from quantlab.learning.signal_report import signal_report
 from quantlab.learning.splits import Fold
-from quantlab.learning.voting import gather, join, vote
+from quantlab.learning.voting import Vote, gather, join, revote, vote
 
 
 class Labeler(Protocol):
@@ -53,6 +57,28 @@ class Splitter(Protocol):
     """Cuts a dataset into folds whose tests tile the future."""
 
     def split(self, dataset: Dataset) -> Sequence[Any]: ...
+
+
+class MemberTuner(Protocol):
+    """Chooses members' hyper-parameters before the walk begins."""
+
+    def member_searches(self, members: Mapping[str, Model]) -> Mapping[str, Any]:
+        """What would be searched; refuses what cannot be."""
+        ...
+
+    def tune_members(
+        self,
+        members: Mapping[str, Model],
+        dataset: Dataset,
+        first: Fold,
+        *,
+        context: str,
+        cache_dir: Path,
+        workers: int,
+        progress: Progress,
+    ) -> tuple[dict[str, Model], tuple[TuningStage, ...]]:
+        """Copies of the members to walk with, and how they were chosen: on rows before `first`'s test."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -76,6 +102,12 @@ class WalkForward:
         Of the report's bootstrap; a member's seed is its own.
     bootstrap_samples : int
         Resamples of days for the AUC's standard error.
+    tuning : MemberTuner or None
+        None fits the members as they are configured.
+    stride : int
+        Members are asked about every stride-th bar of a fold's calibration and test rows, and their last
+        opinion is carried forward between them: a cheaper look at a long history. The source that is
+        returned speaks at every bar, so its rows are those of the last fold at a stride of 1 only.
 
     Raises
     ------
@@ -93,6 +125,8 @@ class WalkForward:
     cache_dir: str | Path
     seed: int
     bootstrap_samples: int
+    tuning: MemberTuner | None = None
+    stride: int = 1
 
     def __post_init__(self) -> None:
         check_whole("workers", self.workers, low=1)
@@ -105,9 +139,14 @@ class WalkForward:
         for name, model in self.members.items():
             check_has(f"learning.members.{name}", model, "fit")
         check_has("learning.ensemble", self.ensemble, "check", "fit")
+        # A carried opinion does not move: over a whole liveness window it would be taken for a dead member's.
+        check_whole("learning.study.stride", self.stride, low=1, high=self.ensemble.liveness_bars - 1)
         self.ensemble.check(len(self.members))
         # One order, whatever the configuration's: sums of floats, and so all bits, depend on it.
         object.__setattr__(self, "members", dict(sorted(self.members.items())))
+        if self.tuning is not None:
+            check_has("learning.tuning", self.tuning, "member_searches", "tune_members")
+            self.tuning.member_searches(self.members)
 
     def study(self, bars: Bars, progress: Progress) -> Study:
         """Walk forward over `bars`.
@@ -129,21 +168,66 @@ class WalkForward:
             labels = self.labels.label(bars, average_true_range(bars, features))
             dataset = build_dataset(bars, features, labels, self.labels.horizon)
             folds = self._folds(dataset)
-        said = self._forecasts(bars, dataset, folds, progress)
+        context = fingerprint(bars.fingerprint(), self.features.fingerprint, identity(self.labels))
+        members, tuning = self._tuned(dataset, folds[0], context, progress)
+        said = self._forecasts(members, dataset, folds, context, progress)
         with progress.stage("ensemble", len(folds)) as stage:
             votes = []
             for fold in folds:
-                members = np.stack([forecast.proba for forecast in said[fold].values()])
-                votes.append(vote(self.ensemble, tuple(self.members), members, dataset, fold))
+                heard = np.stack([forecast.proba for forecast in said[fold].values()])
+                votes.append(vote(self.ensemble, tuple(members), heard, dataset, fold))
                 stage.advance()
         with _one_step(progress, "scores"):
-            report = signal_report(gather(votes, dataset), bootstrap_samples=self.bootstrap_samples, seed=self.seed)
+            report = self._report(votes, dataset)
         return Study(
             signal=to_signal(join(votes, bars.n_bars, bars.n_symbols), bars, features),
             first_row=folds[0].test[0],
             last_row=folds[-1].test[1],
-            source=self._source(said[folds[-1]], votes[-1].ensemble),
+            source=_source(self.features, said[folds[-1]], votes[-1].ensemble),
             report=report,
+            last_test=folds[-1].test[0],
+            tuning=tuning,
+            votes=(dataset, *votes),
+        )
+
+    def regate(self, study: Study, gates: Mapping[str, Any]) -> Study:
+        """The same study under other gates: nobody is fitted or asked again.
+
+        Parameters
+        ----------
+        study : Study
+            Of this learner.
+        gates : dict
+            Any of ``min_confidence``, ``min_consensus`` and ``quorum``.
+
+        Raises
+        ------
+        ConfigError
+            If a gate is out of range.
+        """
+        rules = dataclasses.replace(self.ensemble, **gates)
+        rules.check(len(self.members))
+        dataset, *old = study.votes
+        votes = [revote(one, rules) for one in old]
+        return dataclasses.replace(
+            study,
+            signal=regated(study.signal, rules.gates),
+            source=dataclasses.replace(study.source, ensemble=votes[-1].ensemble),
+            report=self._report(votes, dataset),
+            votes=(dataset, *votes),
+        )
+
+    def _report(self, votes: Sequence[Vote], dataset: Dataset) -> SignalReport:
+        return signal_report(gather(votes, dataset), bootstrap_samples=self.bootstrap_samples, seed=self.seed)
+
+    def _tuned(
+        self, dataset: Dataset, first: Fold, context: str, progress: Progress
+    ) -> tuple[dict[str, Model], tuple[TuningStage, ...]]:
+        if self.tuning is None:
+            return self.members, ()
+        where = Path(self.cache_dir)
+        return self.tuning.tune_members(
+            self.members, dataset, first, context=context, cache_dir=where, workers=self.workers, progress=progress
         )
 
     def _folds(self, dataset: Dataset) -> tuple[Fold, ...]:
@@ -166,11 +250,10 @@ class WalkForward:
         return folds
 
     def _forecasts(
-        self, bars: Bars, dataset: Dataset, folds: tuple[Fold, ...], progress: Progress
+        self, members: dict[str, Model], dataset: Dataset, folds: tuple[Fold, ...], context: str, progress: Progress
     ) -> dict[Fold, dict[str, Forecast]]:
-        context = fingerprint(bars.fingerprint(), self.features.fingerprint, identity(self.labels))
         root = Path(self.cache_dir) / "forecasts"
-        tasks = [make_task(root, context, name, m, fold) for fold in folds for name, m in self.members.items()]
+        tasks = [make_task(root, context, name, m, fold, self.stride) for fold in folds for name, m in members.items()]
         with progress.stage("members", len(tasks)) as stage:
             found = forecasts(tasks, dataset, self.workers, stage)
         said: dict[Fold, dict[str, Forecast]] = {fold: {} for fold in folds}
@@ -178,9 +261,10 @@ class WalkForward:
             said[task.fold][task.member] = forecast
         return said
 
-    def _source(self, said: dict[str, Forecast], ensemble: FittedEnsemble) -> EnsembleSignal:
-        members = tuple(Member(name, one.load(), one.digest, one.folder.parent.name) for name, one in said.items())
-        return EnsembleSignal(features=self.features, members=members, ensemble=ensemble)
+
+def _source(features: FeatureSource, said: dict[str, Forecast], ensemble: FittedEnsemble) -> EnsembleSignal:
+    members = tuple(Member(name, one.load(), one.digest, one.folder.parent.name) for name, one in said.items())
+    return EnsembleSignal(features=features, members=members, ensemble=ensemble)
 
 
 @contextmanager

@@ -3,24 +3,34 @@
 from __future__ import annotations
 
 import multiprocessing
+import operator
 import os
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from collections.abc import Callable, Iterator, MutableSequence, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 from quantlab.core.errors import InstallationError
+from quantlab.learning.watching import Told
 
 #: Read by the numeric libraries when they are loaded. A member's own thread count, fixed by its
 #: configuration, is an explicit argument and stands above these.
 _THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
 
 
+#: Seconds between two looks at the board.
+_LOOK_EVERY_S = 0.25
+
+#: In a worker process: the share of every call that is done, in memory that all processes see.
+_board: MutableSequence[float] = []
+
+
 def run_in_processes(
-    work: Callable[..., None], calls: Sequence[tuple[Any, ...]], workers: int, done: Callable[[int], None]
+    work: Callable[..., None], calls: Sequence[tuple[Any, ...]], workers: int, seen: Callable[[int, float], None]
 ) -> None:
-    """Call ``work(*arguments)`` for every item of `calls`, in at most `workers` processes.
+    """Call ``work(*arguments, told)`` for every item of `calls`, in at most `workers` processes.
 
     The processes are spawned, not forked: they inherit no threads, locks or state of this one. On the
     first failure nothing new is started.
@@ -28,11 +38,12 @@ def run_in_processes(
     Parameters
     ----------
     work : callable
-        Found by its name in the new process; leaves its results in files.
+        Found by its name in the new process; leaves its results in files, and tells ``told`` the share of
+        its work that is done.
     calls : sequence of tuples
     workers : int
-    done : callable
-        Told the index of each call that ended well, as it ends.
+    seen : callable
+        Hears the index of a call and the share of it that is done, now and then; 1 when it has ended well.
 
     Raises
     ------
@@ -42,15 +53,38 @@ def run_in_processes(
         Whatever a call raised, with the call named in a note.
     """
     context = multiprocessing.get_context("spawn")
-    with _one_thread_each(), ProcessPoolExecutor(min(workers, len(calls)), mp_context=context) as pool:
-        futures: dict[Future[None], int] = {pool.submit(work, *call): index for index, call in enumerate(calls)}
+    # One number for each call, written by the one process that runs it: nothing to lock, queue or lose.
+    board = context.RawArray("d", len(calls))
+    with (
+        one_thread_each(),
+        ProcessPoolExecutor(min(workers, len(calls)), mp_context=context, initializer=_join, initargs=(board,)) as pool,
+    ):
+        futures: dict[Future[None], int] = {
+            pool.submit(_work, work, index, call): index for index, call in enumerate(calls)
+        }
         try:
-            for future in as_completed(futures):
-                _outcome(future, str(calls[futures[future]][0]))
-                done(futures[future])
+            while futures:
+                ended, _ = wait(futures, timeout=_LOOK_EVERY_S, return_when=FIRST_COMPLETED)
+                for index in futures.values():
+                    seen(index, board[index])
+                for future in ended:
+                    index = futures.pop(future)
+                    _outcome(future, str(calls[index][0]))
+                    seen(index, 1.0)
         except BaseException:
             pool.shutdown(wait=True, cancel_futures=True)
             raise
+
+
+def _join(board: MutableSequence[float]) -> None:
+    """Run once in every new process; a board can't travel with a call."""
+    global _board
+    _board = board
+
+
+def _work(work: Callable[..., None], index: int, call: tuple[Any, ...]) -> None:
+    told: Told = partial(operator.setitem, _board, index)
+    work(*call, told)
 
 
 def _outcome(future: Future[None], name: str) -> None:
@@ -68,7 +102,7 @@ def _outcome(future: Future[None], name: str) -> None:
 
 
 @contextmanager
-def _one_thread_each() -> Iterator[None]:
+def one_thread_each() -> Iterator[None]:
     """Environment of the processes that are started inside the block."""
     before = {name: os.environ.get(name) for name in _THREAD_VARIABLES}
     os.environ.update(dict.fromkeys(_THREAD_VARIABLES, "1"))

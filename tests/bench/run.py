@@ -14,37 +14,25 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-import numpy as np
+from backtests import backtest_rows
+from data import data_rows
+from decision import decision_rows
 from features import feature_rows
 from measure import REPEATS, Row, cpu_medians, market
+from nets import net_rows
 from rich.console import Console
 from rich.table import Table
+from signals import cross_signal
+from sweeps import sweep_rows
+from trees import tree_rows
 
 from quantlab.backtest.scan import Scan
 from quantlab.core.compiled import compiled
 from quantlab.core.files import write_json
-from quantlab.core.types import Bars, Signal
 from quantlab.trading.policies import EnsembleThreshold
 from quantlab.trading.replay import replay
 from quantlab.trading.sizing import FixedFraction
 from quantlab.trading.strategy import Costs, Limits, Strategy
-
-
-def cross_signal(bars: Bars) -> Signal:
-    """Moving-average crosses 10/30, with a plain ATR."""
-    close = np.ascontiguousarray(bars.close)
-    means = [np.apply_along_axis(lambda x, n=n: np.convolve(x, np.ones(n) / n)[: len(x)], 0, close) for n in (10, 30)]
-    side = np.sign(means[0] - means[1]).astype(np.int8)
-    crossed = np.vstack([np.zeros((1, bars.n_symbols), dtype=bool), side[1:] != side[:-1]])
-    cells = side.shape
-    return Signal(
-        side=np.ascontiguousarray(np.where(crossed, side, 0).astype(np.int8)),
-        proba=np.full((*cells, 3), 1.0 / 3.0),
-        confidence=np.full(cells, 0.5),
-        consensus=np.ones(cells),
-        live_members=np.ones(cells, dtype=np.int8),
-        atr=np.ascontiguousarray(0.003 * close),
-    )
 
 
 @compiled
@@ -113,7 +101,17 @@ def start_row() -> Row:
 
 def main() -> None:
     """Run every row; print the table, write the JSON."""
-    rows = [*feature_rows(), *simulation_rows(), start_row()]
+    rows = [
+        *feature_rows(),
+        *data_rows(),
+        *simulation_rows(),
+        *backtest_rows(),
+        *sweep_rows(),
+        *decision_rows(),
+        *tree_rows(),
+        *net_rows(),
+        start_row(),
+    ]
     table = Table("work", "ours", "yardstick, same run", "ratio")
     for row in rows:
         table.add_row(row.work, row.ours, row.yardstick, f"{row.ratio:.2f}")

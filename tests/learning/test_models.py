@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import importlib
+import inspect
 import json
 import pkgutil
 from collections.abc import Callable
@@ -27,6 +28,7 @@ from quantlab.features import NAMES
 from quantlab.learning import models
 from quantlab.learning.models.artifact import CARD_FILE
 from quantlab.learning.models.rows import BLOCK_ROWS, RowTable, score
+from quantlab.learning.scores import directional_auc
 
 CONF = Path(__file__).resolve().parents[2] / "conf" / "learning" / "models"
 RECIPES = sorted(path.stem for path in CONF.glob("*.yaml"))
@@ -110,6 +112,17 @@ def log_loss(proba: np.ndarray, dataset: Dataset, rows: slice = TEST) -> float:
     return float(-np.log(chosen).mean())
 
 
+def auc_and_error(one: Any, dataset: Dataset) -> tuple[float, float]:
+    """Directional AUC of the test rows, and its standard error over days."""
+    rows = rows_of(dataset, TEST).mask
+    proba = one.predict_proba(dataset.features)
+    # The world is three days long; here every half hour is a day.
+    auc = directional_auc(proba, dataset.label, rows, 288 // 6 * dataset.open_time_ms, bootstrap_samples=200, seed=1)
+    assert auc.value is not None
+    assert auc.se is not None
+    return auc.value, auc.se
+
+
 def entropy(dataset: Dataset) -> float:
     """Log loss of knowing the class shares and nothing else."""
     shares = np.bincount(dataset.label[dataset.mask]) / dataset.mask.sum()
@@ -121,7 +134,12 @@ def test_every_member_class_has_a_recipe_and_every_recipe_a_class() -> None:
     for module in pkgutil.walk_packages(models.__path__, f"{models.__name__}."):
         for kind in vars(importlib.import_module(module.name)).values():
             is_ours = isinstance(kind, type) and kind.__module__ == module.name
-            if is_ours and dataclasses.is_dataclass(kind) and callable(getattr(kind, "fit", None)):
+            if (
+                is_ours
+                and dataclasses.is_dataclass(kind)
+                and not inspect.isabstract(kind)
+                and callable(getattr(kind, "fit", None))
+            ):
                 classes.add(f"{kind.__module__}.{kind.__qualname__}")
     targets = {OmegaConf.load(CONF / f"{recipe}.yaml")["_target_"] for recipe in RECIPES}
     assert classes == targets
@@ -155,6 +173,8 @@ class TestEveryMember:
         loss = log_loss(fitted(recipe).predict_proba(dataset.features), dataset)
         oracle = log_loss(truth, dataset)
         assert oracle < loss < entropy(dataset) - 0.1
+        auc, se = auc_and_error(fitted(recipe), dataset)
+        assert auc > 0.5 + 5 * se
 
     def test_finds_nothing_in_shuffled_labels(self, recipe: str) -> None:
         dataset, _ = world()
@@ -162,7 +182,10 @@ class TestEveryMember:
         label = dataset.label.copy()
         label[dataset.mask] = rng.permutation(label[dataset.mask])
         shuffled = dataclasses.replace(dataset, label=label)
-        loss = log_loss(fit(recipe, shuffled).predict_proba(dataset.features), shuffled)
+        one = fit(recipe, shuffled)
+        loss = log_loss(one.predict_proba(dataset.features), shuffled)
+        auc, se = auc_and_error(one, shuffled)
+        assert abs(auc - 0.5) < 2.5 * se
         assert loss == pytest.approx(entropy(shuffled), abs=0.02)
         assert loss == pytest.approx(np.log(3), abs=0.04)
 

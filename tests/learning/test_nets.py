@@ -29,12 +29,13 @@ from safetensors.torch import save
 
 from quantlab.core.errors import ArtifactError, ConfigError, ContractError, HistoryError, InstallationError
 from quantlab.core.types import Dataset, Features
-from quantlab.learning.models import nets
+from quantlab.learning.models import net_forecast, net_training
 from quantlab.learning.models.artifact import write_member
 from quantlab.learning.models.fitted_net import MODEL_FILE, FittedNet, weights
-from quantlab.learning.models.nets import NetRecipe, undisturbed
+from quantlab.learning.models.net_recipe import NetRecipe
 from quantlab.learning.models.nhits import NHITS
 from quantlab.learning.models.patchtst import PatchTST
+from quantlab.learning.models.torch_state import undisturbed
 from quantlab.learning.models.windows import WindowTable, complete_rows
 from quantlab.learning.scores import directional_auc
 
@@ -124,7 +125,7 @@ def quantiles(one: FittedNet, features: Features) -> tuple[np.ndarray, np.ndarra
     complete[: TEST.start] = False
     index = np.flatnonzero(complete)
     table = WindowTable.of(features, one.recipe.columns, one.standard, L)
-    return index, nets.forecast(one.network, table, index), table.gather(index).returns[:, -1]
+    return index, net_forecast.forecast(one.network, table, index), table.gather(index).returns[:, -1]
 
 
 def auc_and_losses(one: FittedNet, dataset: Dataset) -> tuple[float, float, float, float]:
@@ -207,11 +208,11 @@ class TestEveryNet:
     def test_the_network_always_sees_one_block_of_one_shape(self, member: str, monkeypatch: pytest.MonkeyPatch) -> None:
         """Bits of a matrix product may depend on its shape, so the shape never changes."""
         seen: list[int] = []
-        convert = nets.to_library
-        monkeypatch.setattr(nets, "to_library", lambda batch: seen.append(len(batch.scale)) or convert(batch))
+        convert = net_forecast.to_library
+        monkeypatch.setattr(net_forecast, "to_library", lambda batch: seen.append(len(batch.scale)) or convert(batch))
         fitted(member).predict_proba(world().features.rows(0, 100))
-        assert set(seen) == {nets.BLOCK_WINDOWS}
-        assert len(seen) == -(-(100 - L + 1) * S // nets.BLOCK_WINDOWS)
+        assert set(seen) == {net_forecast.BLOCK_WINDOWS}
+        assert len(seen) == -(-(100 - L + 1) * S // net_forecast.BLOCK_WINDOWS)
 
     def test_a_symbols_scale_cannot_be_seen(self, member: str) -> None:
         """Exactly for powers of two; for other factors up to rounding. Also while fitting."""
@@ -235,7 +236,7 @@ class TestEveryNet:
 
     def test_a_stride_counts_back_from_the_last_row(self, member: str) -> None:
         features = world().features.rows(1_300, 1_500)
-        whole, some = fitted(member).predict_proba(features), fitted(member).predict_proba(features, stride=7)
+        whole, some = fitted(member).predict_proba(features), fitted(member).predict_every(features, 7)
         spoken = np.isfinite(some).all(axis=2)
         np.testing.assert_array_equal(some[spoken], whole[spoken])
         assert np.flatnonzero(spoken.any(axis=1))[-2:].tolist() == [192, 199]
@@ -265,8 +266,8 @@ class TestEveryNet:
     def test_the_best_weights_are_kept(self, member: str, monkeypatch: pytest.MonkeyPatch) -> None:
         """As if training had been asked for exactly as many steps as were best."""
         losses: list[float] = []
-        compute = nets._stopping_loss
-        monkeypatch.setattr(nets, "_stopping_loss", lambda *given: losses.append(compute(*given)) or losses[-1])
+        compute = net_training._stopping_loss
+        monkeypatch.setattr(net_training, "_stopping_loss", lambda *given: losses.append(compute(*given)) or losses[-1])
         hasty = {"learning_rate": 0.02, "max_steps": 200, "check_every_steps": 10, "patience_checks": 3}
         longer = fit(member, world(), **hasty)
         best = int(np.argmin(losses))
@@ -276,7 +277,7 @@ class TestEveryNet:
         np.testing.assert_array_equal(exact.predict_proba(features), longer.predict_proba(features))
 
     def test_a_loss_that_is_never_finite_is_refused(self, member: str, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(nets, "_stopping_loss", lambda *_: float("nan"))
+        monkeypatch.setattr(net_training, "_stopping_loss", lambda *_: float("nan"))
         with pytest.raises(ConfigError, match=f"{member}.learning_rate"):
             fit(member, world(), max_steps=20)
 
@@ -302,8 +303,8 @@ class TestEveryNet:
 
     def test_threads_are_the_configurations(self, member: str, monkeypatch: pytest.MonkeyPatch) -> None:
         seen = []
-        block = nets._filled
-        monkeypatch.setattr(nets, "_filled", lambda batch: seen.append(torch.get_num_threads()) or block(batch))
+        block = net_forecast._filled
+        monkeypatch.setattr(net_forecast, "_filled", lambda batch: seen.append(torch.get_num_threads()) or block(batch))
         outside = torch.get_num_threads()
         torch.set_num_threads(2)
         try:
@@ -470,14 +471,14 @@ def reseal(one: FittedNet, folder: Path, payload: bytes) -> None:
 
 
 def test_batches_are_epochs_without_repeats() -> None:
-    batches = list(nets._batches(10, recipe("nhits", batch_windows=4, max_steps=6)))
+    batches = list(net_training._batches(10, recipe("nhits", batch_windows=4, max_steps=6)))
     assert [len(batch) for batch in batches] == [4] * 6
     for one, other in pairwise(batches[i] for i in (0, 1)):
         assert not set(one) & set(other)
     assert len(set(np.concatenate(batches))) == 10
-    again = list(nets._batches(10, recipe("nhits", batch_windows=4, max_steps=6)))
+    again = list(net_training._batches(10, recipe("nhits", batch_windows=4, max_steps=6)))
     np.testing.assert_array_equal(np.concatenate(again), np.concatenate(batches))
-    assert [len(batch) for batch in nets._batches(3, recipe("nhits", batch_windows=4, max_steps=2))] == [3, 3]
+    assert [len(batch) for batch in net_training._batches(3, recipe("nhits", batch_windows=4, max_steps=2))] == [3, 3]
 
 
 def test_shapes_that_do_not_fit_are_refused() -> None:

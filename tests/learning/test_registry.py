@@ -24,7 +24,7 @@ from registry_fakes import (
 from quantlab.core.errors import ArtifactError, ConfigError, ContractError, InstallationError
 from quantlab.core.fakes import MemoryStore
 from quantlab.core.types import Bars
-from quantlab.learning import registry as registry_module
+from quantlab.learning import registry_inspection as registry_module
 from quantlab.learning.members import predict_rows
 from quantlab.learning.registry import Registry
 from quantlab.learning.registry_log import LOG, POINTER
@@ -88,9 +88,32 @@ def test_a_manifest_says_everything(registry: Registry) -> None:
     assert facts["packages"]["numpy"] == np.__version__
     manifest = json.loads((registry.folder / version / MANIFEST).read_text())
     assert set(manifest["files"]) == {
-        "golden_outputs.npy", "golden_ready.npy", "golden_values.npy", "model/means.npy", "model/rest.npy",
+        "drift.json", "golden_outputs.npy", "golden_ready.npy", "golden_values.npy", "model/means.npy", "model/rest.npy",
     }  # fmt: skip
     assert all(set(file) == {"sha256", "bytes"} for file in manifest["files"].values())
+
+
+def test_a_version_knows_what_the_features_looked_like_in_training(registry: Registry) -> None:
+    version = registry.active()["a"]
+    reference = registry.drift(version)
+    assert reference is not None
+    assert reference.rows == int(small_features().ready.sum())
+    assert (reference.names, reference.fingerprint) == (FEATURES.names, FEATURES.fingerprint)
+    damage(registry, version, "drift.json")
+    with pytest.raises(ArtifactError, match=r"drift\.json altered"):
+        registry.drift(version)
+
+
+def test_a_note_is_kept_and_changes_nothing(registry: Registry) -> None:
+    active = registry.active()
+    registry.note("compare", tuple(active.values()), "as good as before")
+    assert registry.active() == active
+    assert (registry.history().records[-1].event, registry.history().records[-1].reason) == (
+        "compare",
+        "as good as before",
+    )
+    with pytest.raises(ConfigError, match="a version in"):
+        registry.note("compare", ("a_v20990101_000000",), "nobody")
 
 
 def test_statuses_follow_what_happens_and_no_manifest_is_touched(registry: Registry, no_child: None) -> None:

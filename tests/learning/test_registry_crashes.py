@@ -16,7 +16,7 @@ import pytest
 from registry_fakes import Contract, new_registry, register
 
 from quantlab.core.errors import InstallationError
-from quantlab.learning import registry as registry_module
+from quantlab.learning import registry_inspection as registry_module
 
 FEATURES = Contract()
 #: Registers and promotes in forks of itself; fork k is killed by the k-th event of the file system.
@@ -25,7 +25,7 @@ import os, signal, sys
 sys.path[:0] = {path!r}
 from pathlib import Path
 from registry_fakes import Contract, new_registry, register
-from quantlab.learning import registry as module
+from quantlab.learning import registry_inspection as module
 module.prove = lambda *_: None
 EVENTS = ("open", "os.rename", "os.mkdir", "os.chmod", "os.remove", "os.rmdir")
 
@@ -91,6 +91,7 @@ def kill_while_saving(served: Path, tmp_path: Path, points: int) -> None:
         ends.add((len(registry.versions()), active == old))
         after = registry.promote(register(registry, "a", "b", seed=30), FEATURES, "goes on")
         assert registry.active() == after != active
+        assert not list(registry.folder.glob(".partial-*")), "what was half written is cleared by the next one"
     assert (2, True) in ends, "some were killed before anything counted"
 
 

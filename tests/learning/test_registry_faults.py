@@ -20,7 +20,7 @@ from registry_fakes import RECIPES, Contract, fitted, new_registry, register_rec
 from quantlab.core.errors import ArtifactError, ContractError
 from quantlab.core.files import sha256_file, write_json
 from quantlab.core.fingerprint import fingerprint
-from quantlab.learning import registry as registry_module
+from quantlab.learning import registry_inspection as registry_module
 from quantlab.learning.golden import Golden
 from quantlab.learning.members import load_member
 from quantlab.learning.models.artifact import CARD_FILE

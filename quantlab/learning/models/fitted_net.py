@@ -21,9 +21,12 @@ from quantlab.core.errors import ArtifactError, ConfigError
 from quantlab.core.types import Dataset, Features, Float32Array, Int64Array
 from quantlab.features.contract import FeatureContract
 from quantlab.learning.models.artifact import MemberCard, write_member
-from quantlab.learning.models.nets import Examples, NetRecipe, fixed_threads, summaries, train, undisturbed
+from quantlab.learning.models.net_forecast import summaries
+from quantlab.learning.models.net_recipe import NetRecipe
+from quantlab.learning.models.net_training import Examples, train
 from quantlab.learning.models.quantiles import Calibrator, fit_calibrator
 from quantlab.learning.models.rows import agreed_contract
+from quantlab.learning.models.torch_state import fixed_threads, undisturbed
 from quantlab.learning.models.windows import (
     Halves,
     Standard,
@@ -34,6 +37,7 @@ from quantlab.learning.models.windows import (
     require_rows,
     targets,
 )
+from quantlab.learning.watching import Told
 
 MODEL_FILE = "model.safetensors"
 #: Windows kept with a fitted member, to hold its reloaded self against.
@@ -82,15 +86,18 @@ class FittedNet:
         """Rows that it reads to speak about the last of them."""
         return self.recipe.input_bars
 
-    def predict_proba(self, features: Features, *, stride: int = 1) -> Float32Array:
-        """See :class:`quantlab.core.ports.FittedModel`; NaN also where fewer than `lookback` ready rows end.
+    def predict_proba(self, features: Features) -> Float32Array:
+        """See :class:`quantlab.core.ports.FittedModel`; NaN also where fewer than `lookback` ready rows end."""
+        return self.predict_every(features, 1)
+
+    def predict_every(self, features: Features, stride: int) -> Float32Array:
+        """The same in every stride-th row only, counted back from the last; NaN between them.
 
         Parameters
         ----------
         features : Features, (T, S, F)
         stride : int
-            Speak about every stride-th row only, counted back from the last, and say NaN between them: a
-            look at a long history at a fraction of its cost. The flow never uses it: it needs every row.
+            >= 1; the work is a stride-th of all.
         """
         self.contract.check(features)
         n_bars, n_symbols = features.ready.shape
@@ -183,7 +190,7 @@ class FittedNet:
         return self._classify(table, (n_bars - 1) * n_windows + np.arange(n_windows))
 
 
-def fit_net(kind: type[Fitted], recipe: NetRecipe, train_on: Dataset, valid: Dataset) -> Fitted:
+def fit_net(kind: type[Fitted], recipe: NetRecipe, train_on: Dataset, valid: Dataset, told: Told) -> Fitted:
     """Fit a recipe's network, and its calibrator on rows that the network has not seen.
 
     The validation part is cut in time order: its older rows stop the training, its newer rows fit the
@@ -207,7 +214,8 @@ def fit_net(kind: type[Fitted], recipe: NetRecipe, train_on: Dataset, valid: Dat
     horizon = train_on.forward_returns.shape[2]
     with undisturbed(recipe.seed, recipe.threads):
         network = recipe.network(horizon)
-        train(network, recipe, _examples(table, train_on, fit_on), _examples(table, valid, halves.stopping))
+        stopping = _examples(table, valid, halves.stopping)
+        train(network, recipe, _examples(table, train_on, fit_on), stopping, told)
         calibrator = fit_calibrator(
             summaries(network, table, halves.calibrating),
             valid.label.reshape(-1)[halves.calibrating],

@@ -2,38 +2,50 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, Self
+from typing import Any, ClassVar
 
 import lightgbm as lgb
 import numpy as np
 
-from quantlab.core.errors import ArtifactError
-from quantlab.core.types import Dataset, Features, Float32Array, check_range, check_whole
-from quantlab.features.contract import FeatureContract
-from quantlab.learning.models.artifact import MemberCard, write_member
-from quantlab.learning.models.rows import LARGEST_SEED, RowTable, agreed_contract, refusals_of, score
+from quantlab.core.types import Float32Array, check_range, check_whole
+from quantlab.learning.models.rows import RowTable
+from quantlab.learning.models.trees import FittedTrees, TreeRecipe
+from quantlab.learning.watching import Told
 
 MODEL_FILE = "model.txt"
 
 _SILENT = -1
 
 
+class FittedLightGBM(FittedTrees):
+    """A fitted :class:`LightGBM`."""
+
+    library: ClassVar[str] = f"lightgbm {lgb.__version__}"
+    model_file: ClassVar[str] = MODEL_FILE
+    library_error: ClassVar[type[Exception]] = lgb.basic.LightGBMError
+
+    def payload(self) -> bytes:
+        """The booster as the library writes it."""
+        return bytes(self.booster.model_to_string().encode())
+
+    @classmethod
+    def read(cls, payload: bytes, threads: int) -> Any:  # noqa: ARG003 - its predictions are told each time
+        """A booster as a file holds it: no training data, no training state."""
+        return lgb.Booster(model_str=payload.decode("utf-8"))
+
+    def classify(self, rows: Float32Array) -> Float32Array:
+        """float32 (N, 3): probabilities of rows (N, F)."""
+        return np.asarray(self.booster.predict(rows, num_threads=self.threads), dtype=np.float32)
+
+
 @dataclass(frozen=True)
-class LightGBM:
+class LightGBM(TreeRecipe):
     """Gradient boosted trees (Ke et al. 2017), stopped early on weighted log loss.
 
     Parameters
     ----------
-    name : str
-        The member's name in the ensemble.
-    max_rounds : int
-        Boosting rounds at most, three trees each.
-    early_stopping_rounds : int
-        Rounds without a better log loss on the validation rows after which boosting stops; the best
-        round's trees are kept.
-    learning_rate : float
     num_leaves : int
     min_data_in_leaf : int
         Smallest number of rows in a leaf.
@@ -41,11 +53,10 @@ class LightGBM:
         L2 penalty on leaf values.
     bagging_fraction, feature_fraction : float
         Shares of rows and features that each round and tree see, in (0, 1].
-    max_bin : int
-        Histogram bins per feature.
-    seed : int
-    threads : int
-        For fitting and predicting, never the host's number: sums depend on it.
+
+    Notes
+    -----
+    All other parameters are those of :class:`quantlab.learning.models.trees.TreeRecipe`.
 
     Raises
     ------
@@ -53,58 +64,39 @@ class LightGBM:
         If a value is out of range.
     """
 
-    name: str
-    max_rounds: int
-    early_stopping_rounds: int
-    learning_rate: float
+    fitted_class: ClassVar[type[FittedTrees]] = FittedLightGBM
+
     num_leaves: int
     min_data_in_leaf: int
     lambda_l2: float
     bagging_fraction: float
     feature_fraction: float
-    max_bin: int
-    seed: int
-    threads: int
 
     def __post_init__(self) -> None:
-        for name in ("max_rounds", "early_stopping_rounds", "min_data_in_leaf", "threads"):
-            check_whole(f"{self.name}.{name}", getattr(self, name), low=1)
-        for name in ("learning_rate", "bagging_fraction", "feature_fraction"):
-            check_range(f"{self.name}.{name}", getattr(self, name), low=1e-6, high=1.0)
+        super().__post_init__()
+        check_whole(f"{self.name}.min_data_in_leaf", self.min_data_in_leaf, low=1)
         check_whole(f"{self.name}.num_leaves", self.num_leaves, low=2, high=131_072)
-        check_whole(f"{self.name}.max_bin", self.max_bin, low=2, high=65_536)
-        check_whole(f"{self.name}.seed", self.seed, low=0, high=LARGEST_SEED)
         check_range(f"{self.name}.lambda_l2", self.lambda_l2, low=0.0)
+        for name in ("bagging_fraction", "feature_fraction"):
+            check_range(f"{self.name}.{name}", getattr(self, name), low=1e-6, high=1.0)
 
-    def fit(self, train: Dataset, valid: Dataset) -> FittedLightGBM:
-        """Fit on the masked rows of `train`, stop early on those of `valid`.
+    def boost(self, rows: RowTable, stop_on: RowTable, directions: tuple[int, ...] | None, told: Told) -> bytes:
+        """The best rounds' trees as the library writes them."""
+        parameters = self._library_parameters(directions)
+        table = _table(rows, parameters)
+        booster = lgb.train(
+            parameters,
+            table,
+            num_boost_round=self.max_rounds,
+            valid_sets=[_table(stop_on, parameters, reference=table)],
+            callbacks=[lgb.early_stopping(self.early_stopping_rounds, verbose=False), _rounds(told)],
+        )
+        return bytes(booster.model_to_string(num_iteration=booster.best_iteration).encode())
 
-        Raises
-        ------
-        HistoryError
-            If either has no rows.
-        ContractError
-            If a row holds a NaN, or the two have different features.
-        ConfigError
-            If LightGBM refuses a hyper-parameter.
-        """
-        contract = agreed_contract(train, valid)
-        rows = RowTable.of(train, "fit on")
-        parameters = self._library_parameters()
-        with refusals_of(self.name, lgb.basic.LightGBMError):
-            table = _table(rows, parameters)
-            booster = lgb.train(
-                parameters,
-                table,
-                num_boost_round=self.max_rounds,
-                valid_sets=[_table(RowTable.of(valid, "stop early on"), parameters, reference=table)],
-                callbacks=[lgb.early_stopping(self.early_stopping_rounds, verbose=False)],
-            )
-        text = booster.model_to_string(num_iteration=booster.best_iteration)
-        return FittedLightGBM(_read_booster(text), contract, self.threads, rows.golden())
-
-    def _library_parameters(self) -> dict[str, Any]:
+    def _library_parameters(self, directions: tuple[int, ...] | None) -> dict[str, Any]:
+        bound = {} if directions is None else {"monotone_constraints": list(directions)}
         return {
+            **bound,
             "objective": "multiclass",
             "num_class": 3,
             "metric": "multi_logloss",
@@ -125,76 +117,15 @@ class LightGBM:
         }
 
 
-@dataclass(frozen=True, eq=False)
-class FittedLightGBM:
-    """A fitted :class:`LightGBM`; only the best rounds' trees, exactly as its file holds them.
+def _rounds(told: Told) -> Callable[[Any], None]:
+    """Tells the share of rounds that are done."""
 
-    Parameters
-    ----------
-    booster : lightgbm.Booster
-    contract : FeatureContract
-    threads : int
-    golden : float32 (G, F)
-        Rows that a reloaded member is compared on.
-    """
+    def after_round(environment: Any) -> None:
+        told((environment.iteration + 1) / environment.end_iteration)
 
-    booster: Any
-    contract: FeatureContract
-    threads: int
-    golden: Float32Array
-
-    def predict_proba(self, features: Features) -> Float32Array:
-        """See :class:`quantlab.core.ports.FittedModel`."""
-        self.contract.check(features)
-        return score(features, self._classify)
-
-    def save(self, folder: Path) -> None:
-        """Write ``model.txt`` and its card, load both again and compare golden predictions bit for bit.
-
-        Raises
-        ------
-        ArtifactError
-            If the reloaded member differs.
-        """
-        card = write_member(
-            folder,
-            library=f"lightgbm {lgb.__version__}",
-            file=MODEL_FILE,
-            payload=self.booster.model_to_string().encode(),
-            threads=self.threads,
-            contract=self.contract,
-            golden_inputs=self.golden,
-            golden_outputs=self._classify(self.golden),
-        )
-        card.require_golden(self.load(folder)._classify(self.golden), tolerance=0.0)
-
-    @classmethod
-    def load(cls, folder: Path) -> Self:
-        """Read what :meth:`save` wrote.
-
-        Raises
-        ------
-        ArtifactError
-            If a file is missing or damaged, or golden predictions differ.
-        """
-        card = MemberCard.read(folder)
-        try:
-            booster = _read_booster((folder / card.file).read_text(encoding="utf-8"))
-        except lgb.basic.LightGBMError as error:
-            raise ArtifactError(
-                f"a LightGBM model in {folder / card.file}", found="a file that it refuses", mend="fit the member again"
-            ) from error
-        fitted = cls(booster, card.contract, card.threads, card.golden())
-        card.require_golden(fitted._classify(fitted.golden))
-        return fitted
-
-    def _classify(self, rows: Float32Array) -> Float32Array:
-        return np.asarray(self.booster.predict(rows, num_threads=self.threads), dtype=np.float32)
-
-
-def _read_booster(text: str) -> Any:
-    """A booster as a file holds it: no training data, no training state."""
-    return lgb.Booster(model_str=text)
+    # Callbacks run in this order, and early stopping ends the round for those behind it.
+    after_round.order = 0  # type: ignore[attr-defined]
+    return after_round
 
 
 def _table(rows: RowTable, parameters: dict[str, Any], reference: Any = None) -> Any:

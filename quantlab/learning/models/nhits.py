@@ -12,7 +12,8 @@ from neuralforecast.models import nhits as library
 from quantlab.core.errors import ConfigError
 from quantlab.core.types import Dataset, check_range
 from quantlab.learning.models.fitted_net import FittedNet, fit_net
-from quantlab.learning.models.nets import NetRecipe
+from quantlab.learning.models.net_recipe import NetRecipe
+from quantlab.learning.watching import Told
 
 
 @dataclass(frozen=True)
@@ -34,7 +35,7 @@ class NHITS(NetRecipe):
 
     Notes
     -----
-    All other parameters are those of :class:`quantlab.learning.models.nets.NetRecipe`.
+    All other parameters are those of :class:`quantlab.learning.models.net_recipe.NetRecipe`.
 
     Raises
     ------
@@ -86,15 +87,9 @@ class NHITS(NetRecipe):
         )
         return network
 
-    def fit(self, train: Dataset, valid: Dataset) -> FittedNHITS:
-        """Learn from the returns after the masked rows of `train`; `valid` stops early and calibrates.
-
-        Raises
-        ------
-        HistoryError, ContractError, InstallationError, ConfigError
-            See :func:`quantlab.learning.models.fitted_net.fit_net`.
-        """
-        return fit_net(FittedNHITS, self, train, valid)
+    def fit_watched(self, train: Dataset, valid: Dataset, told: Told) -> FittedNHITS:
+        """As ``fit``, telling after every step."""
+        return fit_net(FittedNHITS, self, train, valid, told)
 
 
 class FittedNHITS(FittedNet):

@@ -12,7 +12,8 @@ from neuralforecast.models import patchtst as library
 from quantlab.core.errors import ConfigError
 from quantlab.core.types import Dataset, check_range
 from quantlab.learning.models.fitted_net import FittedNet, fit_net
-from quantlab.learning.models.nets import NetRecipe
+from quantlab.learning.models.net_recipe import NetRecipe
+from quantlab.learning.watching import Told
 
 
 @dataclass(frozen=True)
@@ -36,7 +37,7 @@ class PatchTST(NetRecipe):
 
     Notes
     -----
-    All other parameters are those of :class:`quantlab.learning.models.nets.NetRecipe`. The library's own
+    All other parameters are those of :class:`quantlab.learning.models.net_recipe.NetRecipe`. The library's own
     normalisation of a window ("RevIN") is off: it would take the last return as the level of all that follow.
 
     Raises
@@ -90,15 +91,9 @@ class PatchTST(NetRecipe):
         )
         return network
 
-    def fit(self, train: Dataset, valid: Dataset) -> FittedPatchTST:
-        """Learn from the returns after the masked rows of `train`; `valid` stops early and calibrates.
-
-        Raises
-        ------
-        HistoryError, ContractError, InstallationError, ConfigError
-            See :func:`quantlab.learning.models.fitted_net.fit_net`.
-        """
-        return fit_net(FittedPatchTST, self, train, valid)
+    def fit_watched(self, train: Dataset, valid: Dataset, told: Told) -> FittedPatchTST:
+        """As ``fit``, telling after every step."""
+        return fit_net(FittedPatchTST, self, train, valid, told)
 
 
 class FittedPatchTST(FittedNet):

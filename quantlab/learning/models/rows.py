@@ -50,8 +50,10 @@ class RowTable:
     weight: Float32Array
 
     @classmethod
-    def of(cls, dataset: Dataset, purpose: str) -> RowTable:
-        """Rows of a dataset's mask.
+    def of(
+        cls, dataset: Dataset, purpose: str, class_weights: tuple[float, float, float] = (1.0, 1.0, 1.0)
+    ) -> RowTable:
+        """Rows of a dataset's mask; `class_weights` multiply the weights of SELL, HOLD and BUY rows.
 
         Raises
         ------
@@ -65,11 +67,12 @@ class RowTable:
                 found="none that is ready, labelled and known in time",
                 mend="load a longer history or lower learning.splits.n_folds",
             )
-        weight = dataset.weight.reshape(-1)[index].astype(np.float64)
+        label = dataset.label.reshape(-1)[index]
+        weight = dataset.weight.reshape(-1)[index] * np.array(class_weights)[label]
         return cls(
             values=dataset.features.values.reshape(-1, dataset.features.values.shape[2]),
             index=index,
-            label=dataset.label.reshape(-1)[index].astype(np.float32),
+            label=label.astype(np.float32),
             weight=(weight / weight.mean()).astype(np.float32),
         )
 

@@ -5,37 +5,53 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import xgboost as xgb
 
-from quantlab.core.errors import ArtifactError, ConfigError, InstallationError
-from quantlab.core.types import Dataset, Features, Float32Array, check_range, check_whole
-from quantlab.features.contract import FeatureContract
-from quantlab.learning.models.artifact import MemberCard, write_member
-from quantlab.learning.models.rows import BLOCK_ROWS, LARGEST_SEED, RowTable, agreed_contract, refusals_of, score
+from quantlab.core.errors import ConfigError, InstallationError
+from quantlab.core.types import Float32Array, check_range, check_whole
+from quantlab.learning.models.rows import BLOCK_ROWS, RowTable
+from quantlab.learning.models.trees import FittedTrees, TreeRecipe
+from quantlab.learning.watching import Told
 
 MODEL_FILE = "model.ubj"
 
 _DEEPEST = 20
 
 
+class FittedXGBoost(FittedTrees):
+    """A fitted :class:`XGBoost`."""
+
+    library: ClassVar[str] = f"xgboost {xgb.__version__}"
+    model_file: ClassVar[str] = MODEL_FILE
+    library_error: ClassVar[type[Exception]] = xgb.core.XGBoostError
+
+    def payload(self) -> bytes:
+        """The booster as the library writes it."""
+        return bytes(self.booster.save_raw("ubj"))
+
+    @classmethod
+    def read(cls, payload: bytes, threads: int) -> Any:
+        """A booster as a file holds it: no training data, no training state."""
+        booster = xgb.Booster()
+        booster.load_model(bytearray(payload))
+        booster.set_param({"nthread": threads})
+        return booster
+
+    def classify(self, rows: Float32Array) -> Float32Array:
+        """float32 (N, 3): probabilities of rows (N, F)."""
+        proba: Float32Array = self.booster.inplace_predict(rows, validate_features=False)
+        return proba
+
+
 @dataclass(frozen=True)
-class XGBoost:
+class XGBoost(TreeRecipe):
     """Gradient boosted trees (Chen and Guestrin 2016), stopped early on weighted log loss.
 
     Parameters
     ----------
-    name : str
-        The member's name in the ensemble.
-    max_rounds : int
-        Boosting rounds at most, three trees each.
-    early_stopping_rounds : int
-        Rounds without a better log loss on the validation rows after which boosting stops; the best
-        round's trees are kept.
-    learning_rate : float
     max_depth : int
     min_child_weight : float
         Smallest sum of hessians in a leaf, for sample weights of mean 1: about 0.4 per row.
@@ -43,13 +59,12 @@ class XGBoost:
         L2 penalty on leaf values.
     subsample, colsample_bytree : float
         Shares of rows and features that each tree sees, in (0, 1].
-    max_bin : int
-        Histogram bins per feature.
-    seed : int
-    threads : int
-        For fitting and predicting, never the host's number: sums depend on it.
     device : "cpu" or "cuda"
         Where to fit; predictions are always made on the CPU.
+
+    Notes
+    -----
+    All other parameters are those of :class:`quantlab.learning.models.trees.TreeRecipe`.
 
     Raises
     ------
@@ -57,67 +72,49 @@ class XGBoost:
         If a value is out of range.
     """
 
-    name: str
-    max_rounds: int
-    early_stopping_rounds: int
-    learning_rate: float
+    fitted_class: ClassVar[type[FittedTrees]] = FittedXGBoost
+
     max_depth: int
     min_child_weight: float
     reg_lambda: float
     subsample: float
     colsample_bytree: float
-    max_bin: int
-    seed: int
-    threads: int
     device: Literal["cpu", "cuda"]
 
     def __post_init__(self) -> None:
-        for name in ("max_rounds", "early_stopping_rounds", "threads"):
-            check_whole(f"{self.name}.{name}", getattr(self, name), low=1)
+        super().__post_init__()
         # A tree of depth d is made room for at once: 2^d leaves.
         check_whole(f"{self.name}.max_depth", self.max_depth, low=1, high=_DEEPEST)
-        check_whole(f"{self.name}.max_bin", self.max_bin, low=2, high=65_536)
-        check_whole(f"{self.name}.seed", self.seed, low=0, high=LARGEST_SEED)
-        for name in ("learning_rate", "subsample", "colsample_bytree"):
+        for name in ("subsample", "colsample_bytree"):
             check_range(f"{self.name}.{name}", getattr(self, name), low=1e-6, high=1.0)
         for name in ("min_child_weight", "reg_lambda"):
             check_range(f"{self.name}.{name}", getattr(self, name), low=0.0)
         if self.device not in ("cpu", "cuda"):
             raise ConfigError(f"{self.name}.device cpu or cuda", found=repr(self.device), mend="set one of them")
 
-    def fit(self, train: Dataset, valid: Dataset) -> FittedXGBoost:
-        """Fit on the masked rows of `train`, stop early on those of `valid`.
-
-        Raises
-        ------
-        HistoryError
-            If either has no rows.
-        ContractError
-            If a row holds a NaN, or the two have different features.
-        InstallationError
-            If ``device="cuda"`` and XGBoost would silently use the CPU.
-        ConfigError
-            If XGBoost refuses a hyper-parameter.
-        """
-        contract = agreed_contract(train, valid)
-        rows = RowTable.of(train, "fit on")
-        with refusals_of(self.name, xgb.core.XGBoostError), xgb.config_context(verbosity=0):
+    def boost(self, rows: RowTable, stop_on: RowTable, directions: tuple[int, ...] | None, told: Told) -> bytes:
+        """The best rounds' trees as the library writes them."""
+        with xgb.config_context(verbosity=0):
             self._require_device()
             matrix = _quantile_matrix(rows, self.max_bin, self.threads)
-            stop_on = _quantile_matrix(RowTable.of(valid, "stop early on"), self.max_bin, self.threads, ref=matrix)
+            stopping = _quantile_matrix(stop_on, self.max_bin, self.threads, ref=matrix)
             booster = xgb.train(
-                self._library_parameters(),
+                self._library_parameters(directions),
                 matrix,
                 num_boost_round=self.max_rounds,
-                evals=[(stop_on, "valid")],
-                callbacks=[xgb.callback.EarlyStopping(rounds=self.early_stopping_rounds, save_best=True)],
+                evals=[(stopping, "valid")],
+                callbacks=[
+                    xgb.callback.EarlyStopping(rounds=self.early_stopping_rounds, save_best=True),
+                    _Rounds(told, self.max_rounds),
+                ],
                 verbose_eval=False,
             )
-        payload = booster.save_raw("ubj")
-        return FittedXGBoost(_read_booster(payload, self.threads), contract, self.threads, rows.golden())
+        return bytes(booster.save_raw("ubj"))
 
-    def _library_parameters(self) -> dict[str, Any]:
+    def _library_parameters(self, directions: tuple[int, ...] | None) -> dict[str, Any]:
+        bound = {} if directions is None else {"monotone_constraints": directions}
         return {
+            **bound,
             "objective": "multi:softprob",
             "num_class": 3,
             "eval_metric": "mlogloss",
@@ -135,6 +132,7 @@ class XGBoost:
         }
 
     def _require_device(self) -> None:
+        """Asked for CUDA where there is none, XGBoost fits on the CPU and says so in a log only."""
         rows = xgb.DMatrix(np.zeros((2, 1), dtype=np.float32), label=np.zeros(2, dtype=np.float32), nthread=1)
         probe = xgb.train({"device": self.device, "nthread": 1}, rows, num_boost_round=1)
         effective = str(json.loads(probe.save_config())["learner"]["generic_param"]["device"])
@@ -146,80 +144,16 @@ class XGBoost:
             )
 
 
-@dataclass(frozen=True, eq=False)
-class FittedXGBoost:
-    """A fitted :class:`XGBoost`; only the best rounds' trees, exactly as its file holds them.
+class _Rounds(xgb.callback.TrainingCallback):
+    """Tells the share of rounds that are done."""
 
-    Parameters
-    ----------
-    booster : xgboost.Booster
-    contract : FeatureContract
-    threads : int
-    golden : float32 (G, F)
-        Rows that a reloaded member is compared on.
-    """
+    def __init__(self, told: Told, rounds: int) -> None:
+        self._told, self._rounds = told, rounds
 
-    booster: Any
-    contract: FeatureContract
-    threads: int
-    golden: Float32Array
-
-    def predict_proba(self, features: Features) -> Float32Array:
-        """See :class:`quantlab.core.ports.FittedModel`."""
-        self.contract.check(features)
-        return score(features, self._classify)
-
-    def save(self, folder: Path) -> None:
-        """Write ``model.ubj`` and its card, load both again and compare golden predictions bit for bit.
-
-        Raises
-        ------
-        ArtifactError
-            If the reloaded member differs.
-        """
-        card = write_member(
-            folder,
-            library=f"xgboost {xgb.__version__}",
-            file=MODEL_FILE,
-            payload=bytes(self.booster.save_raw("ubj")),
-            threads=self.threads,
-            contract=self.contract,
-            golden_inputs=self.golden,
-            golden_outputs=self._classify(self.golden),
-        )
-        card.require_golden(self.load(folder)._classify(self.golden), tolerance=0.0)
-
-    @classmethod
-    def load(cls, folder: Path) -> Self:
-        """Read what :meth:`save` wrote.
-
-        Raises
-        ------
-        ArtifactError
-            If a file is missing or damaged, or golden predictions differ.
-        """
-        card = MemberCard.read(folder)
-        try:
-            booster = _read_booster(bytearray((folder / card.file).read_bytes()), card.threads)
-        except xgb.core.XGBoostError as error:
-            raise ArtifactError(
-                f"an XGBoost model in {folder / card.file}", found="a file that it refuses", mend="fit the member again"
-            ) from error
-        fitted = cls(booster, card.contract, card.threads, card.golden())
-        card.require_golden(fitted._classify(fitted.golden))
-        return fitted
-
-    def _classify(self, rows: Float32Array) -> Float32Array:
-        proba: Float32Array = self.booster.inplace_predict(rows, validate_features=False)
-        return proba
-
-
-def _read_booster(payload: bytearray, threads: int) -> Any:
-    """A booster as a file holds it: no training data, no training state."""
-    booster = xgb.Booster()
-    booster.load_model(payload)
-    booster.set_param({"nthread": threads})
-    return booster
+    def after_iteration(self, model: Any, epoch: int, evals_log: Any) -> bool:
+        """Never asks to stop."""
+        self._told((epoch + 1) / self._rounds)
+        return False
 
 
 def _quantile_matrix(rows: RowTable, max_bin: int, threads: int, ref: Any = None) -> Any:

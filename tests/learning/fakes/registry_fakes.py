@@ -20,6 +20,7 @@ from quantlab.core.clock import FakeClock
 from quantlab.core.ports import FittedModel
 from quantlab.core.types import Dataset, Features
 from quantlab.features import NAMES
+from quantlab.features.drift_reference import make_reference
 from quantlab.learning.ensemble import Ensemble, FittedEnsemble
 from quantlab.learning.golden import Golden
 from quantlab.learning.registry import Registry
@@ -74,7 +75,9 @@ def centroids(seed: int, kind: type[FittedCentroids] = FittedCentroids, lookback
 
 def candidate(name: str, model: FittedModel, features: Features | None = None) -> Candidate:
     features = features or small_features()
-    return Candidate(name, model, Golden.of(name, model, features, len(features.ready)))
+    golden = Golden.of(name, model, features, len(features.ready))
+    drift = make_reference(features, features.ready, bins=8, edge_rows=100)
+    return Candidate(name, model, golden, definitions=dict.fromkeys(features.names, "1"), drift=drift)
 
 
 def ensemble(names: Iterable[str]) -> FittedEnsemble:

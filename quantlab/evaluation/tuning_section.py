@@ -1,0 +1,124 @@
+"""What was tried before this result was chosen: history, importance, and every trial in a table."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import plotly.graph_objects as go
+
+from quantlab.core.results import Trial, TuningStage
+from quantlab.evaluation.markup import Html, join, number, section, table, tag
+from quantlab.evaluation.report import Report
+
+_NOTE = (
+    "Members are tuned by log loss on folds before the first test window, the strategy by its Sharpe ratio after costs "
+    "on all test windows but the last. Trial 0 is the configuration; every trial is counted, also those without a value."
+)
+
+
+def tuning(report: Report) -> Html:
+    """The section; empty where nothing was tuned."""
+    if not report.tuning:
+        return Html("")
+    return section("Tuning", *(_stage(stage, i) for i, stage in enumerate(report.tuning)), note=_NOTE)
+
+
+def tuning_figures(report: Report) -> dict[str, go.Figure]:
+    """Figures by element id: every stage's history, and its importance where there is one."""
+    found: dict[str, go.Figure] = {}
+    for i, stage in enumerate(report.tuning):
+        found[_history_id(i)] = history_figure(stage)
+        if stage.importance:
+            found[_importance_id(i)] = importance_figure(stage)
+    return found
+
+
+def history_figure(stage: TuningStage) -> go.Figure:
+    """Every trial's value, and the best so far."""
+    valued = [(trial.number, trial.value) for trial in stage.trials if trial.value is not None]
+    numbers, values = ([pair[k] for pair in valued] for k in (0, 1))
+    best = (np.maximum if stage.maximise else np.minimum).accumulate(values) if values else np.empty(0)
+    form = "trial %{x}: %{y:.5g}<extra></extra>"
+    figure = go.Figure(
+        go.Scatter(
+            x=numbers,
+            y=values,
+            mode="markers",
+            name="Trial",
+            marker={"size": 7},
+            meta={"tone": "price"},
+            hovertemplate=form,
+        )
+    )
+    line: dict[str, Any] = {"width": 2, "shape": "hv"}
+    figure.add_trace(
+        go.Scatter(
+            x=numbers,
+            y=best,
+            mode="lines",
+            name="Best so far",
+            line=line,
+            meta={"tone": "evidence"},
+            hovertemplate=form,
+        )
+    )
+    figure.update_layout(height=260, hovermode="closest", legend={"orientation": "h", "y": 1.02, "yanchor": "bottom"})
+    figure.update_xaxes(title_text="Trial")
+    figure.update_yaxes(title_text="Objective")
+    return figure
+
+
+def importance_figure(stage: TuningStage) -> go.Figure:
+    """Which parameters set good trials apart from the rest (PED-ANOVA)."""
+    ordered = sorted(stage.importance.items(), key=lambda pair: (pair[1], pair[0]))
+    figure = go.Figure(
+        go.Bar(
+            x=[share for _, share in ordered],
+            y=[name for name, _ in ordered],
+            orientation="h",
+            meta={"tone": "evidence"},
+            hovertemplate="%{y}: %{x:.0%}<extra></extra>",
+        )
+    )
+    figure.update_layout(height=90 + 34 * len(ordered), showlegend=False)
+    figure.update_xaxes(title_text="Importance", tickformat=".0%", range=[0, 1])
+    return figure
+
+
+def _stage(stage: TuningStage, i: int) -> Html:
+    parts = [
+        tag("h3", f"{stage.name}: {stage.objective}"),
+        tag("div", "", id=_history_id(i), class_="chart"),
+    ]
+    if stage.importance:
+        parts.append(tag("div", "", id=_importance_id(i), class_="chart"))
+    count = f"{len(stage.trials)} trials, number {stage.best} was chosen"
+    parts.append(tag("details", join((tag("summary", count), _trials(stage)))))
+    return join(parts)
+
+
+def _trials(stage: TuningStage) -> Html:
+    names = list(stage.trials[0].values)
+    rows = [_row(stage, trial, names) for trial in stage.trials]
+    return table(("Trial", "State", "Value", *names, "Remark"), rows, words=2, empty="No trial.")
+
+
+def _row(stage: TuningStage, trial: Trial, names: list[str]) -> tuple[object, ...]:
+    name = f"{trial.number} (chosen)" if trial.number == stage.best else str(trial.number)
+    values = (_shown(trial.values[key]) for key in names)
+    return name, trial.state, number(trial.value, ",.5g"), *values, trial.note
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, float):
+        return number(value, ".4g")
+    return ", ".join(map(str, value)) or "none" if isinstance(value, list | tuple) else str(value)
+
+
+def _history_id(i: int) -> str:
+    return f"tuning-history-{i}"
+
+
+def _importance_id(i: int) -> str:
+    return f"tuning-importance-{i}"

@@ -1,0 +1,223 @@
+"""What the two tree members share: their options, and one way to fit, speak, save and load.
+
+A member adds its library: how rows are boosted, and how a booster becomes bytes, and bytes a booster.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar, Self
+
+from quantlab.core.errors import ArtifactError, ConfigError, ContractError
+from quantlab.core.types import Dataset, Features, Float32Array, check_range, check_whole
+from quantlab.features.contract import FeatureContract
+from quantlab.learning.models.artifact import MemberCard, write_member
+from quantlab.learning.models.rows import LARGEST_SEED, RowTable, agreed_contract, refusals_of, score
+from quantlab.learning.watching import Told, nobody
+
+
+@dataclass(frozen=True)
+class TreeRecipe(ABC):
+    """What every tree member is told.
+
+    Parameters
+    ----------
+    name : str
+        The member's name in the ensemble.
+    max_rounds : int
+        Boosting rounds at most, three trees each.
+    early_stopping_rounds : int
+        Rounds without a better log loss on the validation rows after which boosting stops; the best
+        round's trees are kept.
+    learning_rate : float
+    max_bin : int
+        Histogram bins per feature.
+    increasing, decreasing : tuple of str
+        Features in which every class's *score* may only rise, or only fall. Both libraries bind the three
+        scores alike, and probabilities are their softmax: the probability of a single class is not bound.
+    class_weights : tuple of float, length 3
+        Multiply the weights of SELL, HOLD and BUY rows, for fitting and stopping, > 0. With other than
+        equal ones the member forecasts the shares of a market that was tilted so, not those of this one.
+    seed : int
+    threads : int
+        For fitting and predicting, never the host's number: sums depend on it.
+
+    Raises
+    ------
+    ConfigError
+        If a value is out of range.
+    """
+
+    fitted_class: ClassVar[type[FittedTrees]]
+
+    name: str
+    max_rounds: int
+    early_stopping_rounds: int
+    learning_rate: float
+    max_bin: int
+    increasing: tuple[str, ...]
+    decreasing: tuple[str, ...]
+    class_weights: tuple[float, float, float]
+    seed: int
+    threads: int
+
+    def __post_init__(self) -> None:
+        for name in ("increasing", "decreasing", "class_weights"):
+            object.__setattr__(self, name, tuple(getattr(self, name)))
+        for name in ("max_rounds", "early_stopping_rounds", "threads"):
+            check_whole(f"{self.name}.{name}", getattr(self, name), low=1)
+        check_whole(f"{self.name}.max_bin", self.max_bin, low=2, high=65_536)
+        check_whole(f"{self.name}.seed", self.seed, low=0, high=LARGEST_SEED)
+        check_range(f"{self.name}.learning_rate", self.learning_rate, low=1e-6, high=1.0)
+        for value in self.class_weights:
+            check_range(f"every value of {self.name}.class_weights", value, low=1e-6, high=1e6)
+        if len(self.class_weights) != 3:
+            raise ConfigError(
+                f"{self.name}.class_weights of SELL, HOLD and BUY",
+                found=str(list(self.class_weights)),
+                mend="give three numbers",
+            )
+        both = sorted(set(self.increasing) & set(self.decreasing))
+        if both:
+            raise ConfigError(
+                f"{self.name}.increasing and decreasing without a common feature",
+                found=", ".join(both),
+                mend="take it out of one of them",
+            )
+
+    def fit(self, train: Dataset, valid: Dataset) -> FittedTrees:
+        """Fit on the masked rows of `train`, stop early on those of `valid`.
+
+        Raises
+        ------
+        HistoryError
+            If either has no rows.
+        ContractError
+            If a row holds a NaN, the two have different features, or a bound one is missing.
+        InstallationError
+            If the device is not there.
+        ConfigError
+            If the library refuses a hyper-parameter.
+        """
+        return self.fit_watched(train, valid, nobody)
+
+    def fit_watched(self, train: Dataset, valid: Dataset, told: Told) -> FittedTrees:
+        """As :meth:`fit`, telling after every round."""
+        contract = agreed_contract(train, valid)
+        rows = RowTable.of(train, "fit on", self.class_weights)
+        stop_on = RowTable.of(valid, "stop early on", self.class_weights)
+        with refusals_of(self.name, self.fitted_class.library_error):
+            payload = self.boost(rows, stop_on, self._directions(contract), told)
+        kind = self.fitted_class
+        return kind(kind.read(payload, self.threads), contract, self.threads, rows.golden())
+
+    @abstractmethod
+    def boost(self, rows: RowTable, stop_on: RowTable, directions: tuple[int, ...] | None, told: Told) -> bytes:
+        """The best rounds' trees as the library writes them.
+
+        Parameters
+        ----------
+        rows, stop_on : RowTable
+        directions : tuple of int, length F, or None
+            Per feature +1, -1 or 0: where every score may only rise, only fall, or do either.
+        told : callable
+            Hears the share of `max_rounds` after every round.
+        """
+
+    def _directions(self, contract: FeatureContract) -> tuple[int, ...] | None:
+        unknown = [name for name in (*self.increasing, *self.decreasing) if name not in contract.names]
+        if unknown:
+            raise ContractError(
+                f"features that {self.name}.increasing and decreasing name",
+                found=f"none called {', '.join(unknown)}",
+                mend="name features of the contract",
+            )
+        if not (self.increasing or self.decreasing):
+            return None
+        return tuple((name in self.increasing) - (name in self.decreasing) for name in contract.names)
+
+
+@dataclass(frozen=True, eq=False)
+class FittedTrees(ABC):
+    """A fitted tree member; only the best rounds' trees, exactly as its file holds them.
+
+    Parameters
+    ----------
+    booster
+        The library's.
+    contract : FeatureContract
+    threads : int
+    golden : float32 (G, F)
+        Rows that a reloaded member is compared on.
+    """
+
+    #: Name and version of the library, the file that it writes, and what it raises.
+    library: ClassVar[str]
+    model_file: ClassVar[str]
+    library_error: ClassVar[type[Exception]]
+
+    booster: Any
+    contract: FeatureContract
+    threads: int
+    golden: Float32Array
+
+    def predict_proba(self, features: Features) -> Float32Array:
+        """See :class:`quantlab.core.ports.FittedModel`."""
+        self.contract.check(features)
+        return score(features, self.classify)
+
+    def save(self, folder: Path) -> None:
+        """Write the library's file and its card, load both again and compare golden predictions bit for bit.
+
+        Raises
+        ------
+        ArtifactError
+            If the reloaded member differs.
+        """
+        card = write_member(
+            folder,
+            library=self.library,
+            file=self.model_file,
+            payload=self.payload(),
+            threads=self.threads,
+            contract=self.contract,
+            golden_inputs=self.golden,
+            golden_outputs=self.classify(self.golden),
+        )
+        card.require_golden(self.load(folder).classify(self.golden), tolerance=0.0)
+
+    @classmethod
+    def load(cls, folder: Path) -> Self:
+        """Read what :meth:`save` wrote.
+
+        Raises
+        ------
+        ArtifactError
+            If a file is missing or damaged, or golden predictions differ.
+        """
+        card = MemberCard.read(folder)
+        path = folder / card.file
+        try:
+            booster = cls.read(path.read_bytes(), card.threads)
+        except (cls.library_error, UnicodeDecodeError) as error:
+            raise ArtifactError(
+                f"a model of {cls.library} in {path}", found="a file that it refuses", mend="fit the member again"
+            ) from error
+        fitted = cls(booster, card.contract, card.threads, card.golden())
+        card.require_golden(fitted.classify(fitted.golden))
+        return fitted
+
+    @abstractmethod
+    def payload(self) -> bytes:
+        """The booster as the library writes it."""
+
+    @classmethod
+    @abstractmethod
+    def read(cls, payload: bytes, threads: int) -> Any:
+        """A booster as a file holds it: no training data, no training state."""
+
+    @abstractmethod
+    def classify(self, rows: Float32Array) -> Float32Array:
+        """float32 (N, 3): probabilities of rows (N, F)."""

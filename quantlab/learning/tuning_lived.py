@@ -1,0 +1,30 @@
+"""What passes between a search over strategies and whoever can simulate them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Lived:
+    """What a set of strategy parameters came to.
+
+    Parameters
+    ----------
+    returns : tuple of float
+        Daily net returns, after costs.
+    trades : int
+        Closed.
+    error : str
+        Why it could not be simulated; empty if it was.
+    """
+
+    returns: tuple[float, ...] = ()
+    trades: int = 0
+    error: str = ""
+
+
+#: Simulates many sets of parameters at once; given by the job, which knows what a backtest is.
+Simulate = Callable[[Sequence[dict[str, Any]]], Sequence[Lived]]
