@@ -132,7 +132,7 @@ class Scan:
         strategy : Strategy
             Its policy, sizer, limits and costs; its signal source is not called.
         limits_on : bool
-            False switches the daily limit and the breaker off, and nothing else: the evidence run.
+            False switches off what halts (daily limit, breaker, loss streak, stop rate), and nothing else: the evidence run.
 
         Raises
         ------

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from quantlab.core.errors import ContractError
-from quantlab.core.results import SignalReport, Simulation
+from quantlab.core.results import SignalReport, Simulation, TuningStage
 from quantlab.core.types import Bars, Float64Array
 from quantlab.evaluation.summary import check_same_bars
 from quantlab.evaluation.verdict import Verdict
@@ -57,6 +57,8 @@ class Report:
         What the quality gate saw; shown with the provenance.
     config_text : str
         The resolved configuration.
+    tuning : tuple of TuningStage
+        Choices that were made on the way, every trial of them.
 
     Raises
     ------
@@ -78,6 +80,7 @@ class Report:
     notes: tuple[str, ...] = field(default=())
     findings: tuple[str, ...] = field(default=())
     config_text: str = ""
+    tuning: tuple[TuningStage, ...] = ()
 
     def __post_init__(self) -> None:
         for run in (self.evidence, self.lived):

@@ -9,7 +9,7 @@ from typing import Any
 from plotly.offline import get_plotlyjs
 
 from quantlab.core.types import Records
-from quantlab.evaluation import figures, headline, sections
+from quantlab.evaluation import figures, headline, sections, tuning_section
 from quantlab.evaluation.heatmap import returns_heat_map
 from quantlab.evaluation.markup import Html, join, script_json, section, tag, text
 from quantlab.evaluation.report import Report
@@ -47,6 +47,7 @@ def _body(report: Report, trades: Records, columns: list[int]) -> Html:
             sections.numbers(report),
             _price_section(report, trades, columns),
             sections.members(report),
+            tuning_section.tuning(report),
             sections.costs(report),
             sections.per_symbol(report, trades),
             sections.risk(report),
@@ -74,6 +75,8 @@ def _figures(report: Report, trades: Records, columns: list[int]) -> dict[str, A
     fixed = {"equity": figures.specification(figures.equity_figure(report))}
     if report.signal is not None and report.signal.reliability:
         fixed["reliability"] = figures.specification(figures.reliability_figure(report.signal))
+    for name, figure in tuning_section.tuning_figures(report).items():
+        fixed[name] = figures.specification(figure)
     price = [figures.specification(figures.price_figure(report.bars, column, trades)) for column in columns]
     return {"fixed": fixed, "price": price}
 

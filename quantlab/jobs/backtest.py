@@ -10,8 +10,9 @@ from omegaconf import DictConfig
 from rich.console import Console
 
 from quantlab.jobs.backtesting import backtest, setup
+from quantlab.jobs.keeping import keep
 from quantlab.jobs.metrics import fingerprints, judge, metrics_document
-from quantlab.jobs.outcome import announce, close, load, models_used, write_results
+from quantlab.jobs.outcome import announce, close, load, write_results
 from quantlab.jobs.run_folder import run_folder
 from quantlab.jobs.terminal import TerminalProgress
 
@@ -33,7 +34,7 @@ def run(cfg: DictConfig) -> float | None:
         judgement = judge(cfg, parts, result)
         prints = fingerprints(parts, result)
         write_results(folder, metrics_document(cfg, parts, result, judgement, prints), result)
-        folder.write_manifest(cfg, {**prints, "models": models_used(result)})
-    close(console, parts, folder, judgement)
+        folder.write_manifest(cfg, {**prints, **keep(folder, cfg, result)})
+    close(console, parts, folder, result, judgement)
     objective: float | None = judgement.evidence["sharpe"]
     return objective

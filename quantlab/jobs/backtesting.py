@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
@@ -11,12 +12,14 @@ from omegaconf import DictConfig
 
 from quantlab.core.errors import HistoryError
 from quantlab.core.ports import DataSource, Learner, Progress, SignalSource
-from quantlab.core.results import Simulation, Study
+from quantlab.core.results import Simulation, Study, TuningStage
 from quantlab.core.types import Bars, Signal
 from quantlab.evaluation.verdict import VerdictRule
 from quantlab.jobs.barriers import Barriers, barriers_of
+from quantlab.jobs.choosing import Chooser, Regatable, choose
 from quantlab.jobs.composition import build
 from quantlab.jobs.history import HistoryCut, history_cut
+from quantlab.jobs.tuned import STRATEGY
 
 
 class Engine(Protocol):
@@ -42,6 +45,8 @@ class Setup:
     engine : Engine
     rule : VerdictRule
     feature_fingerprint : str
+    chooser : Chooser or None
+        Stage 2 of tuning; None where it is off or the signal is not learned.
     """
 
     source: DataSource
@@ -52,6 +57,7 @@ class Setup:
     engine: Engine
     rule: VerdictRule
     feature_fingerprint: str
+    chooser: Chooser | None = None
 
 
 def setup(cfg: DictConfig) -> Setup:
@@ -75,7 +81,16 @@ def setup(cfg: DictConfig) -> Setup:
         engine=build(cfg.backtest),
         rule=build(cfg.evaluation),
         feature_fingerprint=build(cfg.features).fingerprint,
+        chooser=_chooser(cfg, signal, make_strategy),
     )
+
+
+def _chooser(cfg: DictConfig, signal: Learner | SignalSource, make_strategy: Callable[..., Any]) -> Chooser | None:
+    tuning = build(cfg.learning.tuning)
+    if tuning is None or not isinstance(signal, Regatable):
+        return None
+    chooser = Chooser(tuning, signal, make_strategy, float(cfg.cash), int(cfg.workers), Path(cfg.cache_dir))
+    return chooser if chooser.search() is not None else None
 
 
 @dataclass(frozen=True)
@@ -96,6 +111,9 @@ class Backtest:
         Daily limit and breaker off: all statistics and the verdict rest on it.
     lived : Simulation
         Every limit on: what an account would have lived through.
+    unseen : Simulation or None
+        The evidence's rules in an account that begins with the last test period, which no choice has seen;
+        None where nothing was chosen on tested bars.
     """
 
     history: Bars
@@ -105,6 +123,12 @@ class Backtest:
     strategy: Any
     evidence: Simulation
     lived: Simulation
+    unseen: Simulation | None = None
+
+    @property
+    def strategy_stage(self) -> TuningStage | None:
+        """The search over tested bars, if there was one: its trials deflate the evidence."""
+        return next((stage for stage in self.study.tuning if stage.name == STRATEGY), None)
 
 
 def backtest(parts: Setup, bars: Bars, progress: Progress) -> Backtest:
@@ -115,16 +139,36 @@ def backtest(parts: Setup, bars: Bars, progress: Progress) -> Backtest:
     QuantlabError
         If the history or a member is refused.
     """
-    study = study_signal(parts.signal, bars, progress)
-    strategy = parts.make_strategy(signal=study.source)
+    study, strategy = learn(parts, bars, progress)
     rows = bars.rows(study.first_row, study.last_row)
     signal = study.signal.rows(study.first_row, study.last_row)
+    chosen = any(stage.name == STRATEGY for stage in study.tuning)
     with progress.stage("simulation, limits off and on", 2) as stage:
         evidence = parts.engine.run(rows, signal, strategy, limits_on=False)
         stage.advance()
         lived = parts.engine.run(rows, signal, strategy, limits_on=True)
+        unseen = _unseen(parts.engine, study, bars, strategy) if chosen else None
         stage.advance()
-    return Backtest(bars, rows, signal, study, strategy, evidence, lived)
+    return Backtest(bars, rows, signal, study, strategy, evidence, lived, unseen)
+
+
+def learn(parts: Setup, bars: Bars, progress: Progress) -> tuple[Study, Any]:
+    """The study and the strategy made of it, both as tuning chose them.
+
+    Raises
+    ------
+    QuantlabError
+        If the history, a member or every trial is refused.
+    """
+    study = study_signal(parts.signal, bars, progress)
+    if parts.chooser is None:
+        return study, parts.make_strategy(signal=study.source)
+    return choose(parts.chooser, study, bars, progress)
+
+
+def _unseen(engine: Engine, study: Study, bars: Bars, strategy: Any) -> Simulation:
+    rows = study.last_test, study.last_row
+    return engine.run(bars.rows(*rows), study.signal.rows(*rows), strategy, limits_on=False)
 
 
 def study_signal(source: Learner | SignalSource, bars: Bars, progress: Progress) -> Study:

@@ -131,7 +131,8 @@ def check_experiment_name(name: object) -> None:
 
 def _groups(defaults: Any) -> list[str]:
     """Groups with a section of their own; recipes (experiment, debug) only change the others'."""
-    named = [str(key) for item in defaults if isinstance(item, DictConfig) for key in item]
+    # group@package: what counts here is where its section stands.
+    named = [str(key).split("@")[-1] for item in defaults if isinstance(item, DictConfig) for key in item]
     return [key for key in named if not key.startswith("override ") and key not in ("experiment", "debug")]
 
 

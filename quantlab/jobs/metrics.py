@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,6 +23,8 @@ from quantlab.jobs.barriers import Barriers
 from quantlab.jobs.benchmarks import Benchmarks, benchmark_numbers, benchmarks
 from quantlab.jobs.composition import build
 from quantlab.jobs.truth import oracle_numbers
+from quantlab.jobs.tuning_record import trials_of, tuning_numbers
+from quantlab.trading.sizer import Entry
 
 _NOT_LEARNED = "the signal was not learned"
 #: Directional AUC that no honest member has reached out of sample on five-minute bars.
@@ -69,7 +72,7 @@ def judge(cfg: DictConfig, parts: Setup, result: Backtest) -> Judgement:
     halted = result.lived.halted_at_ms
     lived["halted_at"] = None if halted is None else iso_utc(halted)
     oracle = known_truth(cfg, parts, result)
-    verdict: Verdict = get_method(cfg.judge)(parts.rule, result.evidence, evidence)
+    verdict: Verdict = get_method(cfg.judge)(parts.rule, result.evidence, evidence, trials_of(result))
     return Judgement(evidence, lived, verdict, beside, oracle, suspicions(result.study.report, oracle))
 
 
@@ -81,9 +84,17 @@ def entry_weight(result: Backtest) -> float | None:
     sizer, limits = result.strategy.sizer, result.strategy.limits
     confidence = float(np.median(result.signal.confidence[decided]))
     volatility = float(np.median((result.signal.atr / result.bars.close)[decided]))
-    weight = float(sizer.size(sizer.params(), 1.0, confidence, volatility, 1.0, result.evidence.initial_cash))
+    stop, take = (_distance(result.strategy.policy, name, volatility) for name in ("stop_atr", "take_profit_atr"))
+    entry = Entry(1.0, confidence, volatility, 1.0, result.evidence.initial_cash, stop, take)
+    weight = float(sizer.size(sizer.params(), entry))
     weight = weight if limits.max_weight is None else min(weight, limits.max_weight)
     return weight if weight > 0.0 else None
+
+
+def _distance(policy: Any, name: str, atr: float) -> float:
+    """What the policy asks for at this ATR, +inf where it has no such exit."""
+    multiple = getattr(policy, name, None)
+    return math.inf if multiple is None else float(multiple) * atr
 
 
 def blind_stops(barriers: Barriers, result: Backtest) -> float | None:
@@ -161,6 +172,7 @@ def metrics_document(
         "benchmarks": benchmark_numbers(judgement.beside, result),
         "oracle": judgement.oracle,
         "suspicions": list(judgement.suspicions),
+        "tuning": tuning_numbers(result),
         **_signal_numbers(result),
     }
 

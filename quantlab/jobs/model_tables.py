@@ -14,7 +14,7 @@ from quantlab.learning.registry_status import Status, status
 
 _COLOURS = {Status.ACTIVE: "green", Status.QUARANTINED: "red", Status.SHADOW: "cyan"}
 #: Manifests hold all of them; a person asks first for these.
-_HIDDEN = ("feature_names", "settings", "ensemble", "together")
+_HIDDEN = ("feature_names", "feature_definitions", "settings", "ensemble", "together")
 
 
 def versions_table(registry: Registry) -> Table:

@@ -139,7 +139,7 @@ def _register(request: Request) -> None:
     if request.cfg.job.from_run is None:
         raise ConfigError("a finished run", found="none", mend="add job.from_run=runs/EXPERIMENT/RUN")
     run = Path(request.cfg.job.from_run).resolve()
-    for version in register_run(request.registry, run, Path(request.cfg.cache_dir)):
+    for version in register_run(request.registry, run):
         request.console.print(f"registered {version}", highlight=False)
 
 

@@ -13,6 +13,7 @@ from quantlab.jobs.backtesting import Backtest, Setup
 from quantlab.jobs.metrics import Judgement, in_sweep
 from quantlab.jobs.run_folder import RunFolder
 from quantlab.jobs.tables import summary_table, write_equity, write_orders
+from quantlab.jobs.tuning_record import chosen_table, tuning_notes, write_trials
 
 
 def load(parts: Setup, progress: Progress) -> Bars:
@@ -32,9 +33,10 @@ def announce(console: Console, result: Backtest) -> None:
 
 
 def write_results(folder: RunFolder, document: dict[str, Any], result: Backtest) -> None:
-    """``metrics.json``, ``orders.parquet`` and ``equity.parquet``."""
+    """``metrics.json``, ``orders.parquet`` and ``equity.parquet``; ``tuning.json`` where something was tuned."""
     runs = {"evidence": result.evidence, "lived": result.lived}
     write_json(folder.path / "metrics.json", document)
+    write_trials(folder, result.study.tuning)
     write_orders(folder.path / "orders.parquet", runs)
     write_equity(folder.path / "equity.parquet", runs)
 
@@ -54,11 +56,17 @@ def models_used(result: Backtest) -> dict[str, Any]:
     return source.models() if isinstance(source, MadeOfModels) else {}
 
 
-def close(console: Console, parts: Setup, folder: RunFolder, judgement: Judgement) -> None:
-    """The table, the verdict, what it means, and where everything is."""
+def close(console: Console, parts: Setup, folder: RunFolder, result: Backtest, judgement: Judgement) -> None:
+    """The tables, the verdict, what it means, and where everything is."""
+    if result.study.tuning:
+        console.print(chosen_table(result.study.tuning))
     console.print(summary_table({"evidence": judgement.evidence, "lived": judgement.lived}))
     console.print(f"verdict: [bold]{judgement.verdict.verdict}[/]. {judgement.verdict.words}", highlight=False)
-    for line in (*remarks(judgement), *(["The market is synthetic."] if parts.source.synthetic else [])):
+    for line in (
+        *remarks(judgement),
+        *tuning_notes(result),
+        *(["The market is synthetic."] if parts.source.synthetic else []),
+    ):
         console.print(line, highlight=False)
     shown = folder.final / "report.html"
     console.print(f"report: {shown}" if shown.is_file() else f"run: {folder.final}", highlight=False, soft_wrap=True)

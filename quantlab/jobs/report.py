@@ -15,6 +15,7 @@ from quantlab.jobs.backtesting import Backtest, Setup
 from quantlab.jobs.metrics import Judgement
 from quantlab.jobs.outcome import sweep_notes
 from quantlab.jobs.run_folder import RunFolder, resolved_yaml
+from quantlab.jobs.tuning_record import tuning_notes
 
 
 def tear_sheet(
@@ -39,9 +40,16 @@ def tear_sheet(
             "quantlab": quantlab.__version__,
         },
         fingerprints={name.removesuffix("_fingerprint"): value for name, value in prints.items()},
-        notes=(*judgement.suspicions, *sweep_notes(), *oracle_notes(judgement), *account_notes(result.evidence)),
+        notes=(
+            *judgement.suspicions,
+            *tuning_notes(result),
+            *sweep_notes(),
+            *oracle_notes(judgement),
+            *account_notes(result.evidence),
+        ),
         findings=coverage(history).findings(),
         config_text=resolved_yaml(cfg),
+        tuning=result.study.tuning,
     )
     html: str = get_method(cfg.report)(report)
     return html

@@ -20,8 +20,9 @@ from quantlab.core.files import write_text
 from quantlab.core.ports import Progress
 from quantlab.core.results import Simulation
 from quantlab.jobs.backtesting import Backtest, backtest, setup
+from quantlab.jobs.keeping import keep
 from quantlab.jobs.metrics import fingerprints, judge, metrics_document
-from quantlab.jobs.outcome import announce, close, load, models_used, write_results
+from quantlab.jobs.outcome import announce, close, load, write_results
 from quantlab.jobs.report import tear_sheet
 from quantlab.jobs.run_folder import run_folder
 from quantlab.jobs.terminal import TerminalProgress
@@ -52,8 +53,8 @@ def run(cfg: DictConfig) -> float | None:
             html = tear_sheet(cfg, folder, parts, result, judgement, prints)
             write_text(folder.path / "report.html", html)
             stage.advance()
-        folder.write_manifest(cfg, {**prints, "models": models_used(result)})
-    close(console, parts, folder, judgement)
+        folder.write_manifest(cfg, {**prints, **keep(folder, cfg, result)})
+    close(console, parts, folder, result, judgement)
     objective: float | None = judgement.evidence["sharpe"]
     return objective
 

@@ -59,9 +59,8 @@ class RunFolder:
 
     def write_manifest(self, cfg: DictConfig, facts: Mapping[str, Any]) -> None:
         """``manifest.json``: what made these files, and their hashes."""
-        files = {
-            f.name: sha256_file(f) for f in sorted(self.path.iterdir()) if f.name not in ("log.jsonl", "manifest.json")
-        }
+        names = {f.relative_to(self.path).as_posix(): f for f in sorted(self.path.rglob("*")) if f.is_file()}
+        files = {name: sha256_file(f) for name, f in names.items() if name not in ("log.jsonl", "manifest.json")}
         write_json(
             self.path / "manifest.json",
             {
@@ -97,14 +96,25 @@ def run_folder(cfg: DictConfig) -> Iterator[RunFolder]:
         If ``runs_dir`` or ``cache_dir`` cannot be written.
     """
     check_experiment_name(cfg.experiment_name)
-    for name in ("runs_dir", "cache_dir"):
-        require_writable(name, Path(cfg[name]))
-        remove_abandoned(Path(cfg[name]))
+    require_folders(cfg, "runs_dir", "cache_dir")
     now = SystemClock().now_ms()
     final = _name(cfg, cfg.experiment_name, now)
     with staged_folder(final) as partial, _log_file(partial / "log.jsonl"):
         write_text(partial / "config.yaml", resolved_yaml(cfg))
         yield RunFolder(partial, final, now)
+
+
+def require_folders(cfg: DictConfig, *names: str) -> None:
+    """Folders of the configuration that can be written, cleared of what killed processes left half written.
+
+    Raises
+    ------
+    InstallationError
+        If one cannot be written.
+    """
+    for name in names:
+        require_writable(name, Path(cfg[name]))
+        remove_abandoned(Path(cfg[name]))
 
 
 def resolved_yaml(cfg: DictConfig) -> str:

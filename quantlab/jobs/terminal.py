@@ -27,9 +27,15 @@ _log = logging.getLogger(__name__)
 class _Bar:
     progress: Progress
     task: TaskID
+    name: str
+    said: str = ""
 
     def advance(self, steps: float = 1.0) -> None:
         self.progress.advance(self.task, steps)
+
+    def say(self, text: str) -> None:
+        self.said = text
+        self.progress.update(self.task, description=f"{self.name} [dim]{text}[/]")
 
 
 @dataclass
@@ -43,10 +49,12 @@ class TerminalProgress:
         """Open a stage; its duration is logged when it ends."""
         started = time.monotonic()
         with _bars(self.console) as progress:
-            yield _Bar(progress, progress.add_task(name, total=total))
+            bar = _Bar(progress, progress.add_task(name, total=total), name)
+            yield bar
         seconds = time.monotonic() - started
         _log.info("%s: %.1f s", name, seconds)
-        self.console.print(f"[green]done[/] {name} [dim]{seconds:.1f} s[/]", highlight=False)
+        said = f" {bar.said}" if bar.said else ""
+        self.console.print(f"[green]done[/] {name}{said} [dim]{seconds:.1f} s[/]", highlight=False)
 
 
 def _bars(console: Console) -> Progress:

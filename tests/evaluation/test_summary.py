@@ -114,7 +114,7 @@ def test_events_and_cuts_are_counted(booked, day):
         [(1, RiskEvent.DAILY_LIMIT, 1.0, 2.0), (2, RiskEvent.BREAKER, 1.0, 2.0), (3, 0, 1.0, 2.0)], EVENT_DTYPE
     )
     summary = summarise(dataclasses.replace(booked(day, []), events=events, cuts={"lot": np.int64(3)}), day)
-    assert summary["events"] == {"daily_limit": 2, "breaker": 1, "liquidation": 0}
+    assert summary["events"] == {"daily_limit": 2, "breaker": 1, "liquidation": 0, "loss_streak": 0, "stop_rate": 0}
     assert json.loads(to_json(summary))["cuts"] == {"lot": 3}
 
 

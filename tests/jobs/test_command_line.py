@@ -91,7 +91,7 @@ def test_help_imports_nothing_heavy() -> None:
         ("trading.instrument.taker_fee_bps=-1", "taker_fee_bps"),
         ("trading.limits.daily_loss_limit=0.5", "daily_loss_limit"),
         ("cash=-5", "cash"),
-        ("experiment=ensemble_v2 learning.ensemble.quorum=3", "quorum"),
+        ("experiment=ensemble_v2 learning.ensemble.quorum=5", "quorum"),
     ],
 )
 def test_impossible_configurations_get_one_sentence(

@@ -20,7 +20,7 @@ OPTIONS = sorted(
     if path.parent != CONF and path.relative_to(CONF).parts[0] not in ("experiment", "debug", "job")
 )
 #: Values that only a user can give.
-GIVEN = {"data": ["data.root=folder"]}
+GIVEN = {"data/parquet": ["data.root=folder"], "trading/signal/file": ["trading.signal.path=signals.parquet"]}
 
 
 @pytest.mark.parametrize("experiment", EXPERIMENTS)
@@ -43,7 +43,7 @@ def test_every_option_constructs(option: str) -> None:
     elif group == "features/drift":  # nothing in the main configuration reads it yet
         node = OmegaConf.load(CONF / f"{option}.yaml")
     else:
-        given = GIVEN.get(group, []) if name == "parquet" else []
+        given = GIVEN.get(option, [])
         cfg = compose("experiment=ensemble_v2", f"{group}={name}", *given)
         node = OmegaConf.select(cfg, group.replace("/", "."))
     assert build(node) is not None

@@ -129,10 +129,28 @@ def test_what_is_missing_or_of_another_kind_is_refused(key: str, value: object) 
         (f"{LIGHTGBM}.num_leaves", 1),
         (f"{LIGHTGBM}.feature_fraction", 1.5),
         (f"{LIGHTGBM}.seed", 3_000_000_000),
+        ("learning.tuning.round_size", 0),
+        ("learning.tuning.members.folds", 0),
+        ("learning.tuning.members.test_share", 1.0),
+        ("learning.tuning.members.prune_below", 0.9),
+        ("learning.tuning.members.searches.xgboost.trials", 0),
+        ("learning.tuning.members.searches.xgbost", {"trials": 1, "space": {}}),
+        ("learning.tuning.members.searches.xgboost.space.max_depht", {"low": 1, "high": 2}),
+        ("learning.tuning.members.searches.xgboost.space.max_depth.low", "a"),
+        ("learning.tuning.strategy.trials", 0),
+        ("learning.tuning.strategy.min_trades", -1),
     ],
 )
 def test_learning_refuses_what_it_cannot_be_made_of(key: str, value: object) -> None:
     assert key.rsplit(".", 1)[-1] in refusal(key, value, LEARNED)
+
+
+@pytest.mark.parametrize("name", ["policy.hoirzon", "costs.slippage_bps", "ensemble.liveness_bars"])
+def test_only_what_may_be_chosen_is_searched(name: str) -> None:
+    cfg = copy.deepcopy(composed(LEARNED))
+    cfg.learning.tuning.strategy.space = {name: {"low": 1, "high": 2}}
+    with pytest.raises(ConfigError, match=name):
+        setup(cfg)
 
 
 @pytest.mark.parametrize("override", ["debug=null", "experiment=null", "trading/limits=null"])

@@ -132,7 +132,7 @@ def test_an_entrys_weight_is_what_the_sizer_says_at_the_median_confidence(random
     limits = SimpleNamespace(max_weight=0.1)
 
     def weight(sizer: FixedFraction | ConfidenceFraction, **change: np.ndarray) -> float | None:
-        strategy = SimpleNamespace(sizer=sizer, limits=limits)
+        strategy = SimpleNamespace(sizer=sizer, limits=limits, policy=None)
         account = SimpleNamespace(initial_cash=1e4)
         said = dataclasses.replace(signal, **change)
         return entry_weight(SimpleNamespace(signal=said, bars=bars, strategy=strategy, evidence=account))  # type: ignore[arg-type]

@@ -87,21 +87,77 @@ def test_doctor_passes_here(quantlab_cli: Command, tmp_path: Path) -> None:
     assert "absent" in broken.stdout
 
 
-def test_same_bytes_whatever_the_workers_the_cache_and_the_folder(quantlab_cli: Command, tmp_path: Path) -> None:
-    """Three runs of the learned experiment: cold with 2 workers; cold with 1, elsewhere; warm."""
-    here, there = tmp_path / "here", tmp_path / "there"
+#: The networks take most of the time; what is asked here does not depend on how many members there are.
+TREES_ONLY = [
+    *(f"~learning.members.{net}" for net in ("nhits", "patchtst")),
+    *(f"~learning.tuning.members.searches.{net}" for net in ("nhits", "patchtst")),
+    "learning.ensemble.quorum=1",  # on so few rows a tree may be a constant, and so dead
+]
+ALL_FOUR = {"xgboost", "lightgbm", "nhits", "patchtst"}
+
+
+def same_bytes(quantlab_cli: Command, folder: Path, *overrides: str) -> Path:
+    """Three runs of the learned experiment: cold with 2 workers; cold with 1, elsewhere; warm. The last one's folder."""
+    here, there = folder / "here", folder / "there"
     contents = []
-    for folder, workers, cold in ((here, 2, True), (there, 1, True), (here, 1, False)):
-        folder.mkdir(exist_ok=True)
-        shutil.rmtree(folder / "runs", ignore_errors=True)
-        assert cold or (folder / ".cache").is_dir()
-        done = quantlab_cli("experiment=ensemble_v2", "debug=tiny", f"workers={workers}", cwd=folder)
+    for where, workers, cold in ((here, 2, True), (there, 1, True), (here, 1, False)):
+        where.mkdir(exist_ok=True)
+        shutil.rmtree(where / "runs", ignore_errors=True)
+        assert cold or (where / ".cache" / "tuning").is_dir()
+        done = quantlab_cli("experiment=ensemble_v2", "debug=tiny", f"workers={workers}", *overrides, cwd=where)
         assert done.returncode == 0, done.stderr
-        contents.append((only_run(folder, "ensemble_v2") / "metrics.json").read_bytes())
+        run = only_run(where, "ensemble_v2")
+        contents.append([(run / name).read_bytes() for name in ("metrics.json", "tuning.json")])
     assert contents[0] == contents[1] == contents[2]
-    metrics = check_metrics(only_run(here, "ensemble_v2"), members={"xgboost", "lightgbm"})
+    return only_run(here, "ensemble_v2")
+
+
+def test_same_bytes_whatever_the_workers_the_cache_and_the_folder(quantlab_cli: Command, tmp_path: Path) -> None:
+    run = same_bytes(quantlab_cli, tmp_path, *TREES_ONLY)
+    metrics = check_metrics(run, members={"xgboost", "lightgbm"})
     assert isinstance(metrics["evidence"], dict)
     assert metrics["evidence"]["orders"] > 0
+    check_tuning(run, {"xgboost", "lightgbm", "strategy"})
+
+
+@pytest.mark.slow
+def test_same_bytes_with_all_four_members(quantlab_cli: Command, tmp_path: Path) -> None:
+    run = same_bytes(quantlab_cli, tmp_path)
+    check_metrics(run, members=ALL_FOUR)
+    check_tuning(run, {*ALL_FOUR, "strategy"})
+
+
+def check_tuning(run: Path, stages: set[str]) -> None:
+    """The same choice in ``metrics.json``, ``tuning.json``, the manifest and the report."""
+    assert {path.name for path in run.iterdir()} == {*FILES, "tuning.json", "members"}
+    metrics, manifest = (json.loads((run / name).read_text()) for name in ("metrics.json", "manifest.json"))
+    record = {stage["name"]: stage for stage in json.loads((run / "tuning.json").read_text())["stages"]}
+    page = (run / "report.html").read_text()
+    assert set(record) == set(metrics["tuning"]["stages"]) == set(manifest["tuned"]) == stages
+    for name, stage in record.items():
+        chosen = stage["trials"][stage["best"]]["values"]
+        assert chosen == metrics["tuning"]["stages"][name]["chosen"] == manifest["tuned"][name]
+        assert f"{name}: {stage['objective']}" in page
+    tried = record["strategy"]["trials"]
+    assert metrics["judgement"]["trials"] == len(tried) == 6
+    days = {len(trial["returns"]) for trial in tried}
+    last = metrics["tuning"]["last_period"]
+    assert len(days) == 1
+    assert days.pop() < metrics["evidence"]["days"]
+    assert last["first"] > metrics["period"]["first"]
+    assert last["last"] == metrics["period"]["last"]
+    assert last.keys() >= {"sharpe", "mean_daily_return", "trades", "contradicts"}
+
+
+def test_job_tune_prints_every_trial_and_leaves_no_run(quantlab_cli: Command, tmp_path: Path) -> None:
+    done = quantlab_cli("experiment=ensemble_v2", "debug=tiny", "job=tune", "workers=1", *TREES_ONLY)
+    assert done.returncode == 0, done.stderr
+    for said in ("xgboost: log loss", "lightgbm: log loss", "strategy: annual Sharpe", "trading.limits.max_positions="):
+        assert said in done.stdout
+    assert not (tmp_path / "runs").exists()
+    off = quantlab_cli("experiment=ensemble_v2", "debug=tiny", "job=tune", "learning.tuning=null", *TREES_ONLY[:2])
+    assert off.returncode == 2
+    assert "learning.tuning=null" in off.stderr
 
 
 @pytest.mark.slow
@@ -114,4 +170,4 @@ def test_real_data_smoke(quantlab_cli: Command, tmp_path: Path, perps_5m: Path) 
         "data.symbols=[BTC,ETH,SOL,NOT]",
     )
     assert done.returncode == 0, done.stderr
-    check_metrics(only_run(tmp_path, "ensemble_v2"), members={"xgboost", "lightgbm"})
+    check_metrics(only_run(tmp_path, "ensemble_v2"), members=ALL_FOUR)

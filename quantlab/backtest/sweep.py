@@ -1,0 +1,206 @@
+"""A sweep: many strategies over one history, each by the very bar step of the backtest.
+
+1. Bars and signal become one read-only history, shared by all threads; nothing is copied.
+2. Every strategy gets an account of its own and runs through :mod:`quantlab.backtest.sweep_loop`, without
+   Python's lock, so that threads really share the processors.
+3. What stays of it is one row of a :class:`SweepResult`: a fixed summary and its daily returns.
+
+A row does not depend on the other strategies, on their order or on the number of threads, and its equity is
+the backtest's bit for bit.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from quantlab.backtest import sweep_loop as loop
+from quantlab.core.errors import ContractError
+from quantlab.core.results import RiskEvent
+from quantlab.core.types import Bars, Float64Array, Int64Array, Signal, check_whole
+from quantlab.evaluation.metrics import daily_returns, day_ends
+from quantlab.trading.account import begin_account, record_buffers
+from quantlab.trading.layout import EVENTS_PER_BAR, ORDERS_PER_SYMBOL
+from quantlab.trading.rows import history_of
+from quantlab.trading.strategy import Strategy, rules_of
+
+
+@dataclass(frozen=True)
+class SweepResult:
+    """One row per strategy, in the order in which they were given.
+
+    Parameters
+    ----------
+    daily_returns : float64 (N, D)
+        Per UTC day, as :func:`quantlab.evaluation.metrics.daily_returns` makes them of the equity.
+    final_equity, max_drawdown : float64 (N,)
+        USD; a positive fraction.
+    exposure : float64 (N,)
+        Average gross position value over equity, at the closes of bars with positive equity; NaN without one.
+    fees, slippage, funding, liquidation_fees, notional : float64 (N,)
+        USD over the whole run; `funding` and the fees are what was paid, `notional` is what was traded, and
+        `slippage` is valued as in :func:`quantlab.evaluation.summary.summarise`.
+    n_orders, n_trades : int64 (N,)
+        Fills, and round trips that ended.
+    n_events : int64 (N, K)
+        How often each of the K kinds of :class:`~quantlab.core.results.RiskEvent` was recorded.
+    """
+
+    daily_returns: Float64Array
+    final_equity: Float64Array
+    max_drawdown: Float64Array
+    exposure: Float64Array
+    fees: Float64Array
+    slippage: Float64Array
+    funding: Float64Array
+    liquidation_fees: Float64Array
+    notional: Float64Array
+    n_orders: Int64Array
+    n_trades: Int64Array
+    n_events: Int64Array
+
+    def __len__(self) -> int:
+        return len(self.final_equity)
+
+    @property
+    def costs(self) -> Float64Array:
+        """float64 (N,): fees, slippage, funding and liquidation fees, USD."""
+        costs: Float64Array = self.fees + self.slippage + self.funding + self.liquidation_fees
+        return costs
+
+
+def join(parts: Sequence[SweepResult]) -> SweepResult:
+    """Results of the same bars, one after the other.
+
+    Raises
+    ------
+    ContractError
+        If there is none.
+    """
+    if not parts:
+        raise ContractError("at least one result to join", found="none", mend="sweep something first")
+    names = [field.name for field in dataclasses.fields(SweepResult)]
+    return SweepResult(**{name: np.concatenate([getattr(part, name) for part in parts]) for name in names})
+
+
+def sweep(
+    bars: Bars,
+    signals: Signal | Sequence[Signal],
+    strategies: Sequence[Strategy],
+    initial_cash: float,
+    *,
+    threads: int,
+    limits_on: bool = False,
+) -> SweepResult:
+    """Simulate every strategy on the same bars.
+
+    Parameters
+    ----------
+    bars : Bars, (T, S)
+    signals : Signal or sequence of Signal, (T, S)
+        One for all strategies, or one for each. A sequence may make its signals when it is asked for them: it
+        is asked once per strategy, from the thread that runs it, and what it gave is dropped after that run.
+    strategies : sequence of Strategy
+        Their signal sources are not called. Other *values* of policy and sizer never recompile anything.
+    initial_cash : float
+        USD, > 0.
+    threads : int
+        Strategies that run at the same time; results do not depend on it.
+    limits_on : bool
+        False switches the daily limit and the breaker off: what a search is judged by.
+
+    Raises
+    ------
+    ConfigError
+        If `initial_cash` or `threads` is not positive.
+    ContractError
+        If there is no strategy, their number is not the signals', or a signal does not fit the bars.
+    """
+    check_whole("threads", threads, low=1)
+    if not strategies:
+        raise ContractError("at least one strategy to sweep", found="none", mend="give the space an axis")
+    if not isinstance(signals, Signal) and len(signals) != len(strategies):
+        raise ContractError(
+            f"one signal, or {len(strategies)}, as many as strategies", found=str(len(signals)), mend="pair them"
+        )
+    ends = day_ends(bars.open_time_ms)
+
+    def run(i: int) -> _Account:
+        signal = signals if isinstance(signals, Signal) else signals[i]
+        return _simulate(bars, signal, strategies[i], initial_cash, ends, limits_on)
+
+    if threads == 1:
+        accounts = [run(i) for i in range(len(strategies))]
+    else:
+        with ThreadPoolExecutor(threads, thread_name_prefix="sweep") as pool:
+            accounts = list(pool.map(run, range(len(strategies))))
+    return _result(accounts)
+
+
+@dataclass(frozen=True)
+class _Account:
+    """What is left of one strategy: the sums of `sweep_loop`, final equity and returns per day."""
+
+    sums: Float64Array
+    final_equity: float
+    returns: Float64Array
+
+
+def _simulate(
+    bars: Bars, signal: Signal, strategy: Strategy, initial_cash: float, ends: Int64Array, limits_on: bool
+) -> _Account:
+    state = begin_account(bars.n_symbols, initial_cash, strategy.policy)
+    marks, sums = np.zeros(len(ends)), np.zeros(loop.N_SUMS)
+    sums[loop.PEAK] = initial_cash
+    loop.summary_loop()(
+        state,
+        record_buffers(ORDERS_PER_SYMBOL * bars.n_symbols, EVENTS_PER_BAR),
+        rules_of(strategy, bars.instruments, limits_on=limits_on),
+        history_of(bars, signal),
+        ends,
+        marks,
+        sums,
+        np.zeros((2, bars.n_symbols)),
+        strategy.policy.step,
+        strategy.sizer.size,
+    )
+    returns = daily_returns(marks, bars.open_time_ms[ends], initial_cash)
+    return _Account(sums, float(marks[-1]), returns)
+
+
+def _result(accounts: Sequence[_Account]) -> SweepResult:
+    sums = np.stack([account.sums for account in accounts], axis=1)
+    counts = sums.astype(np.int64)
+    return SweepResult(
+        daily_returns=np.stack([account.returns for account in accounts]),
+        final_equity=np.array([account.final_equity for account in accounts]),
+        max_drawdown=sums[loop.MAX_DRAWDOWN],
+        exposure=_ratio(sums[loop.EXPOSURE], sums[loop.EXPOSED_BARS], otherwise=np.nan),
+        fees=sums[loop.FEES],
+        slippage=_slippage(sums),
+        funding=sums[loop.FUNDING_PAID],
+        liquidation_fees=sums[loop.LIQUIDATION_FEES],
+        notional=sums[loop.NOTIONAL],
+        n_orders=counts[loop.FILLS],
+        n_trades=counts[loop.TRADES],
+        n_events=np.ascontiguousarray(counts[loop.EVENTS : loop.EVENTS + len(RiskEvent)].T),
+    )
+
+
+def _slippage(sums: Float64Array) -> Float64Array:
+    """Exact at opens; stops at the average rate of the fills at opens, since their records hold no level."""
+    rate = _ratio(sums[loop.AT_OPEN_PAID], sums[loop.AT_OPEN_NOTIONAL], otherwise=0.0)
+    slippage: Float64Array = sums[loop.AT_OPEN_PAID] + rate * sums[loop.STOP_NOTIONAL]
+    return slippage
+
+
+def _ratio(above: Float64Array, below: Float64Array, *, otherwise: float) -> Float64Array:
+    ratio: Any = np.full(len(above), otherwise)
+    np.divide(above, below, out=ratio, where=below > 0.0)
+    quotient: Float64Array = ratio
+    return quotient

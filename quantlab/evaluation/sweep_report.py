@@ -1,0 +1,49 @@
+"""What a sweep's page is made of: plain, frozen values."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from quantlab.core.types import Float64Array, Int64Array
+from quantlab.evaluation.sweep_scores import SweepTable
+from quantlab.evaluation.verdict import Verdict
+
+
+@dataclass(frozen=True)
+class SweepReport:
+    """What the page shows.
+
+    Parameters
+    ----------
+    experiment, data_label : str
+    synthetic : bool
+        The market is made up; the page says so.
+    table : SweepTable
+    sharpe : float64 (N,)
+        Annualised, after costs; NaN = undefined.
+    order : int64 (N,)
+        Rows from the best on.
+    top : int
+        Rows in the table of the best.
+    luck : float or None
+        Sharpe ratio expected of the best without any skill.
+    verdict : Verdict
+        On the best, with everything that was tried.
+    notes : tuple of str
+    stamps : dict of str to str
+        When, where and from what: run, data, strategy, ...
+    config_text : str
+    """
+
+    experiment: str
+    data_label: str
+    synthetic: bool
+    table: SweepTable
+    sharpe: Float64Array
+    order: Int64Array
+    top: int
+    luck: float | None
+    verdict: Verdict
+    notes: tuple[str, ...]
+    stamps: dict[str, str]
+    config_text: str

@@ -1,0 +1,75 @@
+"""What a person sees while data is collected: one bar in total, and one for every symbol under way."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Mapping
+from types import TracebackType
+from typing import Self
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+
+_log = logging.getLogger(__name__)
+#: Symbols shown at once: those that moved last.
+_SHOWN = 8
+
+
+class CollectingBars:
+    """A :class:`~quantlab.data.incoming.Watcher` for a terminal; one line at the end elsewhere."""
+
+    def __init__(self, console: Console | None = None) -> None:
+        self._console = console or Console(stderr=True)
+        self._progress = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            TextColumn("[dim]left[/]"),
+            TimeRemainingColumn(),
+            console=self._console,
+            transient=True,
+            disable=not self._console.is_terminal,
+        )
+        self._total = self._progress.add_task("all symbols", total=None)
+        self._tasks: dict[str, TaskID] = {}
+        self._recent: list[str] = []
+        self._started = time.monotonic()
+
+    def __enter__(self) -> Self:
+        self._progress.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._progress.stop()
+        seconds, done = time.monotonic() - self._started, self._progress.tasks[0].completed
+        _log.info("collect: %.0f steps in %.1f s", done, seconds)
+        word = "[green]done[/]" if error is None else "[red]stopped[/]"
+        self._console.print(f"{word} collect: {done:.0f} steps [dim]{seconds:.1f} s[/]", highlight=False)
+
+    def plan(self, steps: Mapping[str, int]) -> None:
+        """A bar for every symbol, shown once it moves."""
+        self._progress.update(self._total, total=sum(steps.values()))
+        for symbol, count in steps.items():
+            self._tasks[symbol] = self._progress.add_task(symbol, total=count, visible=False)
+
+    def advance(self, symbol: str) -> None:
+        """Move the symbol's bar and the total; the bar that moved longest ago makes room."""
+        self._progress.advance(self._total)
+        task = self._tasks[symbol]
+        self._progress.update(task, advance=1, visible=True)
+        self._recent = [name for name in self._recent if name != symbol] + [symbol]
+        for name in self._recent[:-_SHOWN]:
+            self._progress.update(self._tasks[name], visible=False)
+        self._recent = self._recent[-_SHOWN:]

@@ -1,0 +1,98 @@
+"""``job=paper``: a paper session that begins, or goes on where its journal ends.
+
+The strategy comes from a bundle (``bundle=FOLDER``), from a finished run (``run=runs/EXPERIMENT/RUN``, which is
+made a bundle in the session's folder first), or from the experiment's configuration where nothing is learned.
+Ctrl-C and a termination end it cleanly between two bars, with exit code 0; a second Ctrl-C at once, and nothing
+is lost either. Start the same command again and it goes on.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from omegaconf import DictConfig
+from rich.console import Console
+
+from quantlab.core.errors import ArtifactError, ContractError
+from quantlab.core.events import Event
+from quantlab.core.files import require_writable
+from quantlab.core.types import Bars
+from quantlab.execution.engine import Market
+from quantlab.execution.journal import SqliteJournal
+from quantlab.execution.logs import json_log
+from quantlab.execution.reading import read_session
+from quantlab.execution.session import Session
+from quantlab.jobs.composition import build
+from quantlab.jobs.history import history_cut
+from quantlab.jobs.paper_stop import Stop, stop_when_asked
+from quantlab.jobs.paper_strategy import PaperStrategy, paper_strategy
+from quantlab.jobs.status import status_tables
+from quantlab.jobs.terminal import TerminalProgress
+
+JOURNAL, LOG = "journal.db", "log.jsonl"
+
+
+def run(cfg: DictConfig) -> float | None:
+    """Trade until the feed ends or somebody asks to stop; the result is the equity, None before any bar.
+
+    Raises
+    ------
+    QuantlabError
+        If strategy, data, journal or configuration is refused.
+    """
+    console, progress = Console(), TerminalProgress()
+    folder = Path(cfg.job.folder).resolve()
+    require_writable("job.folder", folder)
+    with json_log(folder / LOG), stop_when_asked() as stop:
+        with SqliteJournal(folder / JOURNAL) as journal:
+            chosen = _strategy(cfg, folder, journal)
+            with progress.stage("history", 1) as stage:
+                history = history_cut(cfg).load(build(cfg.data))
+                stage.advance()
+            chosen.require_market(history)
+            session = _session(cfg, chosen, history, journal, stop)
+            with progress.stage("warm-up or recovery", 1) as stage:
+                repeated = session.start()
+                stage.advance()
+            _begin(cfg, console, session, journal, repeated)
+            taken = session.run(stop.event, most_bars=cfg.job.bars)
+            session.finish(stop.reason or ("bars" if taken == cfg.job.bars else "the feed ended"))
+        view = read_session(folder / JOURNAL)
+    for table in status_tables(view, now_ms=None):
+        console.print(table)
+    console.print(f"{taken:,} bars, stopped: {view.ended}; session: {folder}", highlight=False, soft_wrap=True)
+    return None if view.last_bar is None else view.last_bar["account"]["equity"]
+
+
+def _strategy(cfg: DictConfig, folder: Path, journal: SqliteJournal) -> PaperStrategy:
+    """The strategy, or a journalled fact that it could not be loaded."""
+    try:
+        return paper_strategy(cfg, folder)
+    except (ArtifactError, ContractError) as error:
+        journal.append([Event("model_load_failure", {"error": str(error)})])
+        raise
+
+
+def _session(cfg: DictConfig, chosen: PaperStrategy, history: Bars, journal: SqliteJournal, stop: Stop) -> Session:
+    feed = build(cfg.execution.feed)(history, sleep=stop.wait)
+    begins = feed.begins_ms
+    rows = history.n_bars if begins is None else int(history.open_time_ms.searchsorted(begins))
+    return Session(
+        chosen.strategy,
+        Market.of(history),
+        feed=feed,
+        journal=journal,
+        make_broker=build(cfg.execution.broker),
+        alerts=build(cfg.execution.alerts),
+        rules=build(cfg.execution.session),
+        initial_cash=cfg.cash,
+        history=history.rows(0, rows) if rows else None,
+    )
+
+
+def _begin(cfg: DictConfig, console: Console, session: Session, journal: SqliteJournal, repeated: int) -> None:
+    if cfg.job.reset_breaker:
+        session.reset_breaker()
+    if cfg.job.backup is not None:
+        journal.backup(Path(cfg.job.backup).resolve())
+    console.print(f"session ready, {repeated:,} journalled bars repeated", highlight=False)

@@ -1,0 +1,203 @@
+"""``job=retrain``: a candidate from the newest data, promoted only if it beats what serves.
+
+1. Every configured member is fitted on the last fold of the splits, over the newest history.
+2. The members are registered together, as candidates.
+3. The active ensemble speaks about the candidate's test rows, which neither has seen; a paired test compares.
+4. The candidate is promoted if it is better at ``job.test.confidence``, or with ``job.promote=force`` and a reason.
+
+Each step, and why, is in the registry's audit log. Exit code 0: promoted; 3: registered, and what served before
+serves on; 2: refused.
+"""
+
+from __future__ import annotations
+
+import copy
+import sys
+from dataclasses import dataclass
+
+import numpy as np
+from omegaconf import DictConfig, OmegaConf
+from rich.console import Console
+from rich.table import Table
+
+from quantlab.core.clock import iso_utc, parse_utc
+from quantlab.core.errors import ArtifactError, ConfigError, ContractError, HistoryError
+from quantlab.core.ports import FeatureSource, Progress
+from quantlab.core.results import Study
+from quantlab.core.types import Bars
+from quantlab.jobs.composition import build
+from quantlab.jobs.history import history_cut
+from quantlab.jobs.model_tables import moves_table
+from quantlab.jobs.registering import register_study
+from quantlab.jobs.run_folder import require_folders
+from quantlab.jobs.terminal import TerminalProgress
+from quantlab.learning.comparison import Comparison
+from quantlab.learning.registry import Registry
+from quantlab.learning.registry_serving import serve
+
+KEPT = 3
+_PROMOTE = ("if_better", "never", "force")
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What was found, and what follows.
+
+    Parameters
+    ----------
+    promote : bool
+    why : str
+        A sentence for the audit log and the screen.
+    found : Comparison or None
+        None where nothing could be compared.
+    """
+
+    promote: bool
+    why: str
+    found: Comparison | None = None
+
+
+def run(cfg: DictConfig) -> None:
+    """Train, register, compare, and promote or not.
+
+    Raises
+    ------
+    QuantlabError
+        If data, configuration, a member or the registry is refused.
+    SystemExit
+        With code 3, if the candidate was registered and not promoted.
+    """
+    check_request(cfg)
+    console, progress = Console(), TerminalProgress()
+    learner = build(newest_step(cfg).signal)
+    registry: Registry = build(cfg.learning.registry)
+    features: FeatureSource = build(cfg.features)
+    build(cfg.job.test)  # refused now, not after the fitting
+    require_folders(cfg, "cache_dir", "registry_root")
+    with progress.stage("history", 1) as stage:
+        bars = history_cut(cfg).load(build(cfg.data))
+        stage.advance()
+    study = learner.study(bars, progress)
+    with progress.stage("register", 1) as stage:
+        versions = register_study(registry, cfg, study, bars, features)
+        stage.advance()
+    decision = decide(cfg, registry, features, study, bars, progress)
+    registry.note("compare", versions, decision.why)
+    before = registry.active()
+    after = registry.promote(versions, features, f"retrain: {decision.why}") if decision.promote else before
+    console.print(decision_table(decision, versions, study, bars))
+    console.print(moves_table(before, after))
+    if not decision.promote:
+        sys.exit(KEPT)
+
+
+def newest_step(cfg: DictConfig) -> DictConfig:
+    """The configuration with ``job.splits`` in the place of its splits."""
+    changed = copy.deepcopy(cfg)
+    splits = OmegaConf.to_container(cfg.job.splits, resolve=True)
+    OmegaConf.update(changed, "learning.splits", splits, merge=False)
+    return changed
+
+
+def check_request(cfg: DictConfig) -> None:
+    """Refuse what cannot end well before anything is fitted.
+
+    Raises
+    ------
+    ConfigError
+        If the signal is not learned, the mode is unknown, or an override has no reason.
+    """
+    if "splits" not in cfg.signal:
+        raise ConfigError(
+            "a signal that is learned", found=str(cfg.signal.get("_target_")), mend="add experiment=ensemble_v2"
+        )
+    if cfg.job.promote not in _PROMOTE:
+        raise ConfigError(f"job.promote as one of {', '.join(_PROMOTE)}", found=repr(cfg.job.promote), mend="set it")
+    if cfg.job.promote == "force" and not str(cfg.job.reason or "").strip():
+        raise ConfigError("a reason for job.promote=force", found="none", mend="add job.reason='...': it is logged")
+
+
+def decide(
+    cfg: DictConfig, registry: Registry, features: FeatureSource, study: Study, bars: Bars, progress: Progress
+) -> Decision:
+    """Compare the candidate with what serves, and say what follows under ``job.promote``."""
+    found: Comparison | None = None
+    try:
+        found = compare(cfg, registry, features, study, bars, progress)
+        better, why = (False, "there is no active version") if found is None else (found.better, str(found))
+    except (HistoryError, ContractError, ArtifactError) as refused:
+        better, why = False, f"not compared: {refused}"
+    if cfg.job.promote == "force":
+        return Decision(True, f"forced ({cfg.job.reason}); {why}", found)
+    return Decision(better and cfg.job.promote == "if_better", why, found)
+
+
+def compare(
+    cfg: DictConfig, registry: Registry, features: FeatureSource, study: Study, bars: Bars, progress: Progress
+) -> Comparison | None:
+    """Both ensembles on the rows that neither has seen; None if nothing is active.
+
+    Raises
+    ------
+    HistoryError
+        If too few days are unseen by both.
+    ContractError
+        If the active members were fitted on other features.
+    ArtifactError
+        If the active release cannot be trusted.
+    """
+    if not registry.active():
+        return None
+    serving = serve(registry, features)
+    unseen = max(unseen_from(registry, version) for version in serving.release.values())
+    first = max(study.first_row, int(np.searchsorted(bars.open_time_ms, unseen)))
+    if first >= study.last_row:
+        raise HistoryError(
+            f"test bars of the candidate after {iso_utc(unseen)}, up to which the active ensemble was fitted",
+            found=f"bars up to {iso_utc(int(bars.open_time_ms[study.last_row - 1]))}",
+            mend="wait for newer data, or override with job.promote=force",
+        )
+    rows = slice(first, study.last_row)
+    with progress.stage("comparison", 1) as stage:
+        start = max(0, first - serving.signal.warmup)
+        said = serving.signal.signal(bars.rows(start, study.last_row)).proba[first - start :]
+        labels = build(cfg.learning.labels).label(bars, study.signal.atr)
+        cut = type(labels)(labels.label[rows], labels.weight[rows], labels.known_at_ms[rows])
+        found: Comparison = build(cfg.job.test).compare(said, study.signal.proba[rows], cut, bars.open_time_ms[rows])
+        stage.advance()
+    return found
+
+
+def unseen_from(registry: Registry, version: str) -> int:
+    """Epoch ms of the first bar that nothing of a version was fitted, stopped or calibrated on.
+
+    Raises
+    ------
+    ArtifactError
+        If its manifest does not say.
+    """
+    first = registry.describe(version)["parts"].get("test", {}).get("first")
+    if first is None:
+        raise ArtifactError(
+            f"the first test bar in the manifest of {version}", found="none", mend="use job.promote=force"
+        )
+    return parse_utc(first)
+
+
+def decision_table(decision: Decision, versions: tuple[str, ...], study: Study, bars: Bars) -> Table:
+    """The comparison as a person reads it."""
+    table = Table("", "candidate", "active", title_justify="left")
+    test = (
+        f"{iso_utc(int(bars.open_time_ms[study.first_row]))} to {iso_utc(int(bars.open_time_ms[study.last_row - 1]))}"
+    )
+    table.add_row("versions", "\n".join(versions), "")
+    table.add_row("its test bars", test, "")
+    if decision.found is not None:
+        found = decision.found
+        table.add_row("log loss", f"{found.candidate:.5f}", f"{found.active:.5f}")
+        table.add_row("improvement", f"{found.improvement:+.5f}", "")
+        table.add_row(f"its {found.confidence:.0%} lower bound", f"{found.low:+.5f}", "")
+        table.add_row("on unseen", f"{found.rows:,} rows, {found.days} days", "")
+    table.add_row("decision", "promoted" if decision.promote else "registered only", "", style="bold")
+    table.add_row("why", decision.why, "")
+    return table

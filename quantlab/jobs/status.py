@@ -1,0 +1,127 @@
+"""``job=status``: positions, equity, halts, last bar, lag and counters of a session, read beside it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig
+from rich.console import Console
+from rich.table import Table
+
+from quantlab.core.clock import SystemClock, iso_utc
+from quantlab.execution.reading import SessionView, read_session
+
+JOURNAL = "journal.db"
+
+
+def run(cfg: DictConfig) -> float | None:
+    """Print the session's state; the result is its equity, None before any bar.
+
+    Raises
+    ------
+    ConfigError
+        If there is no session.
+    ArtifactError
+        If its journal is damaged.
+    """
+    console = Console()
+    view = read_session(Path(cfg.job.folder).resolve() / JOURNAL, check=cfg.job.verify)
+    now_ms = SystemClock().now_ms()
+    if cfg.job.json:
+        console.print(json.dumps(status_facts(view, now_ms), sort_keys=True), highlight=False, soft_wrap=True)
+    else:
+        for table in status_tables(view, now_ms):
+            console.print(table)
+    return None if view.last_bar is None else view.last_bar["account"]["equity"]
+
+
+def status_facts(view: SessionView, now_ms: int) -> dict[str, Any]:
+    """Everything as strict JSON."""
+    bar = view.last_bar
+    return {
+        "running": view.running,
+        "ended": view.ended,
+        "entries": view.entries,
+        "age_ms": None if bar is None or view.identity is None else _age(view, now_ms),
+        "last_bar": bar,
+        "observed": view.observed,
+        "counters": view.counters,
+        "days": [dict(zip(_DAY, row, strict=True)) for row in view.tables["days"]],
+    }
+
+
+_DAY = ("utc", "start_equity", "low", "last", "drawdown")
+
+
+def status_tables(view: SessionView, now_ms: int | None) -> list[Table]:
+    """Tables for a person; `now_ms` None leaves out how old the newest bar is."""
+    if view.last_bar is None:
+        table = Table("", "session", title_justify="left")
+        table.add_row("bars", "none yet")
+        table.add_row("running", "yes" if view.running else "no")
+        return [table]
+    tables = [_summary(view, now_ms)]
+    if view.last_bar["positions"]:
+        tables.append(_positions(view))
+    if view.last_bar["orders"]:
+        tables.append(_orders(view))
+    return [*tables, _counters(view)]
+
+
+def _summary(view: SessionView, now_ms: int | None) -> Table:
+    bar, observed = view.last_bar or {}, view.observed or {}
+    account, day = bar["account"], bar["day"]
+    rows = {
+        "running": "yes" if view.running else f"no ({view.ended or 'not stopped cleanly'})",
+        "last bar (open)": iso_utc(bar["open_ms"]),
+        "lag when it came, s": f"{observed['lag_ms'] / 1000:,.1f}",
+        "equity, USD": _usd(account["equity"]),
+        "cash, USD": _usd(account["cash"]),
+        "gross, USD": _usd(account["gross"]),
+        "highest equity, USD": _usd(account["high_water_mark"]),
+        f"drawdown on {day['utc']}, %": "?" if day["drawdown"] is None else f"{100 * day['drawdown']:.2f}",
+        "halts": ", ".join(bar["halts"]) or "none",
+        "bars": f"{view.counters.get('event.bar', 0):,}",
+        "fills": f"{len(view.tables['fills']):,}",
+    }
+    if now_ms is not None:
+        rows["age of its close, s"] = f"{_age(view, now_ms) / 1000:,.1f}"
+    table = Table("", "session", title_justify="left")
+    for name, value in rows.items():
+        table.add_row(name, value)
+    return table
+
+
+def _positions(view: SessionView) -> Table:
+    table = Table("position", "units", "entry", "mark", "P&L, USD", title_justify="left")
+    for symbol, units, entry, mark in view.tables["positions"]:
+        table.add_row(symbol, f"{units:,.6g}", f"{entry:,.6g}", f"{mark:,.6g}", _usd(units * (mark - entry)))
+    return table
+
+
+def _orders(view: SessionView) -> Table:
+    table = Table("order for the next bar", "side", "units", "kind", title_justify="left")
+    for _, symbol, side, units, reduce_only, reason in view.tables["orders"]:
+        kind = f"{reason.lower()}{', reduce only' if reduce_only else ''}"
+        table.add_row(symbol, "buy" if side > 0 else "sell", f"{units:,.6g}", kind)
+    return table
+
+
+def _counters(view: SessionView) -> Table:
+    table = Table("counter", "since the start", title_justify="left")
+    for name, count in sorted(view.counters.items()):
+        table.add_row(name, f"{count:,}")
+    return table
+
+
+def _age(view: SessionView, now_ms: int) -> int:
+    """Milliseconds since the newest bar closed."""
+    assert view.last_bar is not None  # noqa: S101 - narrows the type: the callers looked
+    assert view.identity is not None  # noqa: S101 - likewise: a session begins before its first bar
+    return now_ms - int(view.last_bar["open_ms"]) - int(view.identity["interval_ms"])
+
+
+def _usd(value: float | None) -> str:
+    return "?" if value is None else f"{value:,.2f}"
