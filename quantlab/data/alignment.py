@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from quantlab.core.clock import iso_utc
 from quantlab.core.errors import DataError
 from quantlab.core.types import Float64Array, Funding, Int64Array
+from quantlab.data.series_checks import check_on_grid
 
 #: Strictly increasing stamps in ms, and one row of values for each.
 Series = tuple[Int64Array, Float64Array]
@@ -33,18 +33,8 @@ def common_interval(series: dict[str, Series]) -> int:
                 mend="keep each interval in a folder of its own",
             )
     for symbol, (time_ms, _) in series.items():
-        _check_on_grid(symbol, time_ms, interval_ms)
+        check_on_grid(time_ms, interval_ms, symbol)
     return interval_ms
-
-
-def _check_on_grid(symbol: str, time_ms: Int64Array, interval_ms: int) -> None:
-    off = np.flatnonzero(time_ms % interval_ms)
-    if len(off):
-        raise DataError(
-            f"bars of {symbol} that open at multiples of {interval_ms} ms",
-            found=f"{len(off)} that do not, the first in row {off[0]} ({iso_utc(int(time_ms[off[0]]))})",
-            mend="stamp every bar with its open time, and keep one interval per file",
-        )
 
 
 def align_bars(series: dict[str, Series], interval_ms: int) -> tuple[Int64Array, Float64Array]:

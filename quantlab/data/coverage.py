@@ -10,6 +10,7 @@ import numpy as np
 
 from quantlab.core.clock import iso_utc
 from quantlab.core.types import Bars, BarState, BoolArray, UInt8Array
+from quantlab.data.suspects import Suspect, find_suspects
 
 
 @dataclass(frozen=True)
@@ -79,6 +80,8 @@ class QualityReport:
     venue_stops : tuple of Run
         Runs of bars in which every symbol that printed (at least two) had no volume.
     has_funding : bool
+    suspects : tuple of Suspect
+        Sound bars that look wrong; a person decides.
     """
 
     first_ms: int
@@ -88,6 +91,7 @@ class QualityReport:
     symbols: dict[str, SymbolQuality]
     venue_stops: tuple[Run, ...]
     has_funding: bool
+    suspects: tuple[Suspect, ...] = ()
 
     def findings(self) -> tuple[str, ...]:
         """One sentence for each thing that a reader should know; empty if there is nothing."""
@@ -95,7 +99,7 @@ class QualityReport:
         found += [f"venue-wide stop of {r.bars} bars from {iso_utc(r.first_ms)}" for r in self.venue_stops]
         for symbol, quality in self.symbols.items():
             found += [f"{symbol}: {text}" for text in _sentences(quality, self)]
-        return tuple(found)
+        return (*found, *(f"{suspect.symbol}: {suspect.sentence()}" for suspect in self.suspects))
 
 
 def _sentences(quality: SymbolQuality, report: QualityReport) -> Iterator[str]:
@@ -116,7 +120,7 @@ def _sentences(quality: SymbolQuality, report: QualityReport) -> Iterator[str]:
 
 
 def coverage(bars: Bars) -> QualityReport:
-    """Count and locate everything that the gate marked in `bars`."""
+    """Count and locate everything that the gate marked in `bars`, and what looks wrong besides."""
     printed = bars.state <= BarState.ZERO_VOLUME
     silent = printed.any(axis=1) & ~bars.tradable.any(axis=1) & (printed.sum(axis=1) > 1)
     return QualityReport(
@@ -127,6 +131,7 @@ def coverage(bars: Bars) -> QualityReport:
         symbols={symbol: _symbol(bars, s) for s, symbol in enumerate(bars.symbols)},
         venue_stops=tuple(Run(int(bars.open_time_ms[a]), b - a) for a, b in _runs(silent)),
         has_funding=bars.funding is not None,
+        suspects=find_suspects(bars),
     )
 
 

@@ -53,14 +53,14 @@ class RawGrid:
         The gate always starts at the grid's first bar, so a shorter period is exactly a slice of a
         longer one: a hole that began before `start_ms` is still known.
         """
-        first, last = self._rows(start_ms, end_ms)
+        first, last = self.rows(start_ms, end_ms)
         _, bars = self.gate.run(self.gate.begin(), self.ohlcv, self.open_time_ms)
         funding = funding_due(self.funding, int(self.open_time_ms[first]), last - first, self.interval_ms)
         return replace(bars.rows(first, last), funding=funding)
 
     def stream(self, start_ms: int | None = None, end_ms: int | None = None) -> Iterator[Bars]:
         """The bars of :meth:`history`, one at a time, each with the funding that falls due on it."""
-        return self._replay(*self._rows(start_ms, end_ms))
+        return self._replay(*self.rows(start_ms, end_ms))
 
     def _replay(self, first: int, last: int) -> Iterator[Bars]:
         gate, state = self.gate, self.gate.begin()
@@ -71,7 +71,7 @@ class RawGrid:
             if t >= first:
                 yield bar
 
-    def _rows(self, start_ms: int | None, end_ms: int | None) -> tuple[int, int]:
+    def rows(self, start_ms: int | None, end_ms: int | None) -> tuple[int, int]:
         low, high = self.open_time_ms[0], self.open_time_ms[-1] + self.interval_ms
         first = int(np.searchsorted(self.open_time_ms, low if start_ms is None else start_ms))
         last = int(np.searchsorted(self.open_time_ms, high if end_ms is None else end_ms))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from quantlab.core.clock import parse_utc
@@ -102,6 +102,15 @@ class ParquetSource:
         refused = [_refusal(read_bars, path) for path in files.values()]
         refused += [_refusal(read_funding, path) for path in self._funding_files(tuple(files)).values()]
         return tuple(error for error in refused if error is not None)
+
+    def sound(self) -> ParquetSource | None:
+        """This source without the symbols whose files are refused; None if nothing is left."""
+        files = self._files()
+        funding = self._funding_files(tuple(files))
+        bad = {symbol for symbol, path in files.items() if _refusal(read_bars, path)}
+        bad |= {symbol for symbol, path in funding.items() if _refusal(read_funding, path)}
+        left = [symbol for symbol in files if symbol not in bad]
+        return replace(self, symbols=left) if left else None
 
     def _period(self, start_ms: int | None, end_ms: int | None) -> tuple[int | None, int | None]:
         starts = [ms for ms in (_instant("start", self.start), start_ms) if ms is not None]

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from quantlab.core.clock import iso_utc
 from quantlab.core.errors import DataError
 from quantlab.core.types import Float64Array, Int64Array
 from quantlab.data.checks import FIELDS, check_rows
+from quantlab.data.series_checks import check_increasing, check_years, drop_repeats, floor_to_hour
+
+_log = logging.getLogger(__name__)
 
 _STAMP = "timestamp"
-#: Stamps outside these years were written in another unit than they say (bitcoin began in 2009).
-_EARLIEST, _LATEST = np.datetime64("2009-01-01", "ms"), np.datetime64("2100-01-01", "ms")
-_HOUR_MS = 3_600_000
 
 
 def read_bars(path: Path) -> tuple[Int64Array, Float64Array]:
@@ -38,13 +38,13 @@ def read_bars(path: Path) -> tuple[Int64Array, Float64Array]:
     Raises
     ------
     DataError
-        If anything is not as above. Nothing is sorted, dropped, filled or guessed.
+        If anything is not as above. Rows that repeat another exactly are dropped, and logged; nothing is
+        sorted, filled or guessed.
     """
     table = _read(path, FIELDS)
     time_ms = _stamps(table, path)
     ohlcv = np.column_stack([_floats(table, name, path) for name in FIELDS])
-    _check_unique(time_ms, ohlcv, path)
-    _check_increasing(time_ms, path)
+    time_ms, ohlcv = _once(time_ms, ohlcv, path)
     check_rows(ohlcv, time_ms, path.name)
     return time_ms, ohlcv
 
@@ -67,13 +67,14 @@ def read_funding(path: Path) -> tuple[Int64Array, Float64Array]:
     Raises
     ------
     DataError
-        If anything is not as above, or two stamps fall into one hour.
+        If anything is not as above, or two rates fall into one hour.
     """
     table = _read(path, ("funding_rate",))
-    time_ms = _stamps(table, path) // _HOUR_MS * _HOUR_MS
+    time_ms = _stamps(table, path)
     rate = _floats(table, "funding_rate", path)
-    _check_unique(time_ms, rate[:, None], path)
-    _check_increasing(time_ms, path)
+    time_ms, column = _once(time_ms, rate[:, None], path)
+    rate = np.ascontiguousarray(column[:, 0])
+    time_ms = floor_to_hour(time_ms, path.name)
     if not np.isfinite(rate).all():
         raise DataError(
             f"a finite funding rate in every row of {path.name}",
@@ -129,19 +130,8 @@ def _stamps(table: pa.Table, path: Path) -> Int64Array:
         raise DataError(
             f"timestamps of {path.name} in whole milliseconds", found=str(error), mend="round the stamps"
         ) from error
-    _check_years(time, path)
+    check_years(time, path.name)
     return np.ascontiguousarray(time, dtype=np.int64)
-
-
-def _check_years(time_ms: Int64Array, path: Path) -> None:
-    dates = time_ms.astype("datetime64[ms]")
-    outside = np.flatnonzero((dates < _EARLIEST) | (dates >= _LATEST))
-    if len(outside):
-        raise DataError(
-            f"timestamps between 2009 and 2100 in {path.name}",
-            found=f"{dates[outside[0]]} in row {outside[0]}",
-            mend="check the unit: milliseconds may have been stored as seconds, or the other way round",
-        )
 
 
 def _floats(table: pa.Table, name: str, path: Path) -> Float64Array:
@@ -154,27 +144,9 @@ def _floats(table: pa.Table, name: str, path: Path) -> Float64Array:
     return values
 
 
-def _check_unique(time_ms: Int64Array, values: Float64Array, path: Path) -> None:
-    order = np.argsort(time_ms, kind="stable")
-    repeats = np.flatnonzero(np.diff(time_ms[order]) == 0)
-    if not len(repeats):
-        return
-    same = (values[order[repeats]] == values[order[repeats + 1]]).all(axis=1)
-    shown = ", ".join(iso_utc(int(time_ms[order[i]])) for i in repeats[~same][:3])
-    raise DataError(
-        f"every timestamp once in {path.name}",
-        found=f"{int(same.sum())} exact repeats and {int((~same).sum())} with other values"
-        + (f" (at {shown})" if shown else f" (first at {iso_utc(int(time_ms[order[repeats[0]]]))})"),
-        mend="keep one row per timestamp",
-    )
-
-
-def _check_increasing(time_ms: Int64Array, path: Path) -> None:
-    earlier = np.flatnonzero(np.diff(time_ms) < 0)
-    if len(earlier):
-        row = int(earlier[0]) + 1
-        raise DataError(
-            f"rows of {path.name} in time order",
-            found=f"{len(earlier)} rows earlier than the row before, the first row {row} ({iso_utc(int(time_ms[row]))})",
-            mend="sort the file by timestamp",
-        )
+def _once(time_ms: Int64Array, values: Float64Array, path: Path) -> tuple[Int64Array, Float64Array]:
+    time_ms, values, dropped = drop_repeats(time_ms, values, path.name)
+    if dropped:
+        _log.warning("%s: dropped %d rows that repeat another exactly", path.name, dropped)
+    check_increasing(time_ms, path.name)
+    return time_ms, values

@@ -132,10 +132,16 @@ class QualityGate:
         DataError
             If a bar is not sound, or the block does not follow the previous one.
         """
+        return self.consume(state, raw.copy(), open_time_ms, funding)
+
+    def consume(
+        self, state: GateState, raw: Float64Array, open_time_ms: Int64Array, funding: Funding | None = None
+    ) -> tuple[GateState, Bars]:
+        """As :meth:`run`, without its copy: `raw`, which the caller gives up, becomes the bars."""
         self._check_follows(state, int(open_time_ms[0]))
-        ohlcv, last_close, missing = raw.copy(), state.last_close.copy(), state.missing.copy()
+        last_close, missing = state.last_close.copy(), state.missing.copy()
         cells = np.empty(raw.shape[:2], dtype=np.uint8)
-        bad = _fold(ohlcv, last_close, missing, cells)
+        bad = _fold(raw, last_close, missing, cells)
         if bad >= 0:
             t, s = divmod(bad, len(self.symbols))
             raise DataError(
@@ -143,7 +149,7 @@ class QualityGate:
                 found=fault_in_bar(raw[t, s]),
                 mend="correct the data at its source, or leave that bar out",
             )
-        bars = Bars(ohlcv, open_time_ms, self.interval_ms, cells, self.symbols, self.instruments, funding)
+        bars = Bars(raw, open_time_ms, self.interval_ms, cells, self.symbols, self.instruments, funding)
         return GateState(last_close, missing, int(open_time_ms[-1])), bars
 
     def update(

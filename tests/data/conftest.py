@@ -1,8 +1,10 @@
-"""Fixtures of the data room's tests."""
+"""Fixtures of the data room's tests; ``fakes`` goes on the path, where its server lies."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,13 @@ import pytest
 
 from quantlab.core.types import Bars, Instrument
 from quantlab.data import ParquetSource, SyntheticSource
+from quantlab.data.collected import CollectedSource
+from quantlab.data.exchange_source import ExchangeSource
+from quantlab.data.markets import MarketChoice
+from quantlab.data.retry import Retry
+
+sys.path.append(str(Path(__file__).parent / "fakes"))
+from binance_server import FakeBinance, Listing, SilentWatcher, serving
 
 START_MS = 1_746_057_600_000  # 2025-05-01, a Thursday
 STEP_MS = 300_000
@@ -101,3 +110,59 @@ def assert_same_stream() -> Callable[..., None]:
         np.testing.assert_array_equal(np.concatenate([row.funding.rate for row in rows]), history.funding.rate)
 
     return check
+
+
+@pytest.fixture
+def watcher() -> SilentWatcher:
+    return SilentWatcher()
+
+
+@pytest.fixture
+def binance() -> Iterator[Callable[..., FakeBinance]]:
+    """Start a fake Binance; four days, three symbols, the middle of a bar."""
+    with ExitStack() as stack:
+
+        def start(listings: dict[str, Listing] | None = None, **settings: Any) -> FakeBinance:
+            usual = {
+                "BTCUSDT": Listing(1, volume=9e9),
+                "ETHUSDT": Listing(2, holes=((100, 103), (400, 520)), volume=5e9),
+                "NEWUSDT": Listing(3, first=700, volume=1e6),
+            }
+            now = {"now_ms": START_MS + 4 * 86_400_000 - 200_000}
+            return stack.enter_context(serving(FakeBinance(listings or usual, **{**now, **settings})))
+
+        yield start
+
+
+@pytest.fixture(scope="session")
+def exchange_source() -> Callable[..., ExchangeSource]:
+    """A collector of a fake exchange, without waits; any setting can be replaced."""
+
+    def make(server: FakeBinance, **settings: Any) -> ExchangeSource:
+        url = f"{server.url}/fapi/v1"
+        defaults: dict[str, Any] = {
+            "exchange": "binanceusdm",
+            "timeframe": "5m",
+            "choice": MarketChoice("all", ["USDT"], None),
+            "days": 3,
+            "start": None,
+            "end": None,
+            "concurrency": 4,
+            "bars_per_request": 288,
+            "rates_per_request": 48,
+            "grace_seconds": 5.0,
+            "retry": Retry(5, 0.0, 0.0, 0.0, 60.0),
+            "settings": {"urls": {"api": {"fapiPublic": url}}, "rateLimit": 1, "timeout": 5000},
+        }
+        return ExchangeSource(**(defaults | settings))
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def collected_source(instrument: Instrument) -> Callable[..., CollectedSource]:
+    def make(root: Path, symbols: Any = "all", **settings: Any) -> CollectedSource:
+        defaults: dict[str, Any] = {"start": None, "end": None, "funding": "auto"}
+        return CollectedSource(root=root, symbols=symbols, instrument=instrument, **(defaults | settings))
+
+    return make

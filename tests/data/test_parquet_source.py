@@ -253,7 +253,7 @@ def test_funding_is_never_silently_incomplete(
 @pytest.mark.parametrize(
     ("stamps", "rates", "says"),
     [
-        ([START_MS, START_MS + 16], [1.0, 1.0], "every timestamp once in A.parquet; found 1 exact"),
+        ([START_MS, START_MS + 16], [1.0, 1.0], "one funding rate an hour in A.parquet; found 1 more"),
         ([START_MS + HOUR_MS, START_MS], [1.0, 1.0], "time order"),
         ([START_MS], [np.nan], "finite funding rate"),
     ],

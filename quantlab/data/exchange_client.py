@@ -1,0 +1,188 @@
+"""One exchange through ccxt, every request paced, repeated when that can help, and its answer checked.
+
+ccxt knows the endpoints, the weights of requests and the forms of answers; its throttler keeps us under
+the exchange's limits. What it leaves to its users is here: waiting as long as the exchange asks for,
+trying again, and refusing an answer that is not whole.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+import aiohttp
+import ccxt.async_support as ccxt
+import numpy as np
+
+from quantlab.core.errors import ConfigError, DataError
+from quantlab.core.types import Float64Array, Int64Array
+from quantlab.data.retry import Retry, retry_after
+
+_log = logging.getLogger(__name__)
+T = TypeVar("T")
+
+_UNKNOWN_CLOCK_MS = 60_000
+#: What ccxt's parsers raise over an answer of a wrong form.
+_UNREADABLE = (TypeError, ValueError, KeyError, IndexError, AttributeError)
+
+
+class ExchangeLost(DataError):  # noqa: N818 - a state of the line, not of the data
+    """The exchange cannot be reached, refuses to answer, or answers nonsense: nothing more can be fetched."""
+
+
+@dataclass
+class ExchangeClient:
+    """A connection to one exchange; use :func:`connect`, and :meth:`close` it.
+
+    Parameters
+    ----------
+    api : ccxt exchange
+        With its rate limiter on.
+    retry : Retry
+    chance : random.Random
+        For the jitter.
+    """
+
+    api: Any
+    retry: Retry
+    chance: random.Random = field(default_factory=random.Random)
+    _not_before: float = field(default=0.0, init=False)  # no request of anyone before this moment
+
+    async def close(self) -> None:
+        """End the connection."""
+        await self.api.close()
+
+    async def now_ms(self) -> int:
+        """The exchange's clock; where it shows none the machine's, a minute back, lest the exchange's be behind."""
+        if not self.api.has.get("fetchTime"):
+            return int(self.api.milliseconds()) - _UNKNOWN_CLOCK_MS
+        return int(await self._ask("its clock", self.api.fetch_time, int))
+
+    async def markets(self) -> dict[str, dict[str, Any]]:
+        """ccxt's markets by unified name."""
+        return await self._ask("its markets", lambda: self.api.load_markets(True), dict)
+
+    async def volumes(self) -> dict[str, float]:
+        """Traded in the last 24 hours, in the quote currency, by unified name."""
+        tickers = await self._ask("its tickers", self.api.fetch_tickers, dict)
+        return {name: float(ticker.get("quoteVolume") or 0.0) for name, ticker in tickers.items()}
+
+    async def bars(self, market: str, timeframe: str, since_ms: int, limit: int) -> tuple[Int64Array, Float64Array]:
+        """One page: stamps int64 (N,) and ohlcv float64 (N, 5), NaN for what the exchange left out."""
+        rows = await self._ask(
+            f"bars of {market}", lambda: self.api.fetch_ohlcv(market, timeframe, since=since_ms, limit=limit), list
+        )
+        values = np.array([[np.nan if x is None else x for x in row[1:6]] for row in rows], dtype=np.float64)
+        return np.array([row[0] for row in rows], dtype=np.int64), values.reshape(-1, 5)
+
+    async def funding(self, market: str, since_ms: int, limit: int) -> tuple[Int64Array, Float64Array]:
+        """One page: stamps int64 (N,) and rates float64 (N, 1)."""
+        rows = await self._ask(
+            f"funding rates of {market}",
+            lambda: self.api.fetch_funding_rate_history(market, since=since_ms, limit=limit),
+            list,
+        )
+        rates = [[np.nan if row["fundingRate"] is None else row["fundingRate"]] for row in rows]
+        stamps = np.array([row["timestamp"] for row in rows], dtype=np.int64)
+        return stamps, np.array(rates, dtype=np.float64).reshape(-1, 1)
+
+    async def _ask(self, what: str, request: Callable[[], Awaitable[T]], form: type) -> T:
+        """Repeat `request` until its answer is whole, or say why there is none."""
+        failure = ""
+        for failures in range(1, self.retry.attempts + 1):
+            await self._wait_until_allowed()
+            try:
+                answer = await request()
+                if self._is_whole(answer, form):
+                    return answer
+                failure, asked = "an answer that is no whole JSON", 0.0
+            except ccxt.BaseError as error:
+                failure = " ".join(str(error).split())[:300]
+                if not _may_pass(error):
+                    raise DataError(
+                        f"{what} from {self.api.id}", found=failure, mend="correct the symbol or the settings"
+                    ) from error
+                asked = self._asked_to_wait(error)
+            except _UNREADABLE as error:
+                failure, asked = f"an answer that cannot be read ({type(error).__name__}: {error})", 0.0
+            if failures < self.retry.attempts:
+                await self._pause(what, failure, failures, asked)
+        raise ExchangeLost(
+            f"{what} from {self.api.id} within {self.retry.attempts} attempts",
+            found=failure,
+            mend="run the job again when the exchange answers: it goes on where it stopped",
+        )
+
+    def _is_whole(self, answer: object, form: type) -> bool:
+        # ccxt hands whatever it got to its parsers and filters, which may make an empty list of it:
+        # "there are no bars", where the truth is "this was no answer".
+        sent = self.api.last_json_response
+        return isinstance(answer, form) and sent is not None and sent != {} and _uniform(sent)
+
+    def _asked_to_wait(self, error: ccxt.BaseError) -> float:
+        """The exchange's own wish; the headers are this answer's, because nothing was awaited in between."""
+        if not isinstance(error, ccxt.DDoSProtection | ccxt.RateLimitExceeded | ccxt.ExchangeNotAvailable):
+            return 0.0
+        if isinstance(error.__cause__, OSError | aiohttp.ClientError):
+            return 0.0  # there was no answer
+        seconds = retry_after(self.api.last_response_headers or {}, time.time())
+        if seconds > self.retry.longest_ban_seconds:
+            raise ExchangeLost(
+                f"{self.api.id} to let us wait at most {self.retry.longest_ban_seconds:g} s",
+                found=f"Retry-After: {seconds:.0f} s ({' '.join(str(error).split())[:200]})",
+                mend="run the job again after that time: it goes on where it stopped",
+            ) from error
+        return seconds
+
+    async def _pause(self, what: str, failure: str, failures: int, asked: float) -> None:
+        seconds = max(asked, self.retry.backoff(failures, self.chance))
+        _log.info("%s: %s; again in %.1f s", what, failure, seconds)
+        if asked:
+            # A limit is the address's, not the request's: everybody waits, or the ban grows.
+            self._not_before = max(self._not_before, time.monotonic() + seconds)
+        else:
+            await asyncio.sleep(seconds)
+
+    async def _wait_until_allowed(self) -> None:
+        while (wait := self._not_before - time.monotonic()) > 0.0:
+            await asyncio.sleep(wait)
+
+
+def connect(exchange: str, settings: dict[str, Any], retry: Retry) -> ExchangeClient:
+    """A client of the exchange that ccxt calls `exchange`; call it inside a running event loop.
+
+    Parameters
+    ----------
+    exchange : str
+    settings : dict
+        Handed to ccxt's constructor: proxies, urls, timeout, options.
+    retry : Retry
+
+    Raises
+    ------
+    ConfigError
+        If ccxt knows no such exchange.
+    """
+    if exchange not in ccxt.exchanges:
+        raise ConfigError("an exchange that ccxt knows", found=repr(exchange), mend="see ccxt's list, e.g. binanceusdm")
+    ours = {"enableRateLimit": True, "enableLastJsonResponse": True, "enableLastResponseHeaders": True}
+    return ExchangeClient(getattr(ccxt, exchange)({**settings, **ours}), retry)
+
+
+def _uniform(sent: object) -> bool:
+    """Are the rows of a list all objects, or all lists of one length?"""
+    if not isinstance(sent, list) or not sent:
+        return True
+    lists = [len(row) for row in sent if isinstance(row, list)]
+    objects = sum(isinstance(row, dict) for row in sent)
+    return objects == len(sent) or (len(lists) == len(sent) and len(set(lists)) == 1)
+
+
+def _may_pass(error: ccxt.BaseError) -> bool:
+    """Can the same request succeed later? ccxt calls a body that broke off a plain ExchangeError."""
+    return isinstance(error, ccxt.NetworkError) or isinstance(error.__cause__, aiohttp.ClientError)

@@ -1,0 +1,93 @@
+"""Which of an exchange's markets are collected."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from quantlab.core.errors import ConfigError
+from quantlab.core.types import check_whole
+from quantlab.data.manifest import SymbolFacts
+
+
+@dataclass(frozen=True)
+class MarketChoice:
+    """Linear perpetuals by name, or the most traded ones.
+
+    Parameters
+    ----------
+    symbols : "all" or sequence of str
+        Ids (``BTCUSDT``) or unified names (``BTC/USDT:USDT``).
+    quotes : sequence of str
+        With ``all``: quote currencies wanted.
+    largest : int or None
+        With ``all``: only so many, by the quote volume of the last 24 hours; None = every one. This ranks by
+        *today's* volume, which a backtest of the past could not have known.
+
+    Raises
+    ------
+    ConfigError
+        If `symbols` is neither, or `largest` is not a positive whole number.
+    """
+
+    symbols: str | Sequence[str]
+    quotes: Sequence[str]
+    largest: int | None
+
+    def __post_init__(self) -> None:
+        is_list = not isinstance(self.symbols, str) and len(self.symbols) > 0
+        if self.symbols != "all" and not is_list:
+            raise ConfigError(
+                "symbols as 'all' or a list of names", found=repr(self.symbols), mend="write [BTCUSDT,ETHUSDT]"
+            )
+        if self.largest is not None:
+            check_whole("largest", self.largest, low=1)
+
+    @property
+    def ranks(self) -> bool:
+        """Are traded volumes needed to choose?"""
+        return self.symbols == "all" and self.largest is not None
+
+    def choose(self, markets: Mapping[str, Mapping[str, Any]], volumes: Mapping[str, float]) -> dict[str, str]:
+        """Symbol (the exchange's id) -> unified name, in the symbols' order.
+
+        Parameters
+        ----------
+        markets : dict
+            ccxt's, by unified name.
+        volumes : dict
+            By unified name; read only if :attr:`ranks`.
+
+        Raises
+        ------
+        ConfigError
+            If a name is not a linear perpetual of this exchange, or none is left.
+        """
+        perpetuals = {name: market for name, market in markets.items() if market.get("swap") and market.get("linear")}
+        if self.symbols != "all":
+            return dict(sorted(self._named(str(symbol), perpetuals) for symbol in self.symbols))
+        open_ones = [
+            name for name, market in perpetuals.items() if market.get("active") and market.get("quote") in self.quotes
+        ]
+        ranked = sorted(open_ones, key=lambda name: (-volumes.get(name, 0.0), name))[: self.largest]
+        if not ranked:
+            raise ConfigError(
+                f"active perpetuals quoted in {', '.join(self.quotes)}", found="none", mend="set other quotes"
+            )
+        return dict(sorted((str(perpetuals[name]["id"]), name) for name in ranked))
+
+    def _named(self, symbol: str, perpetuals: Mapping[str, Mapping[str, Any]]) -> tuple[str, str]:
+        for name, market in perpetuals.items():
+            if symbol in (market["id"], name):
+                return str(market["id"]), name
+        mend = "write the exchange's id (BTCUSDT) or ccxt's name (BTC/USDT:USDT)"
+        raise ConfigError("a linear perpetual of the exchange", found=repr(symbol), mend=mend)
+
+
+def still_listed(
+    known: Mapping[str, SymbolFacts], markets: Mapping[str, Mapping[str, Any]]
+) -> tuple[dict[str, str], tuple[str, ...]]:
+    """The dataset's symbols that the exchange still has (symbol -> unified name), and those that it has not."""
+    by_id = {str(m["id"]): name for name, m in markets.items() if m.get("swap") and m.get("linear")}
+    return {s: by_id[s] for s in known if s in by_id}, tuple(s for s in known if s not in by_id)

@@ -1,0 +1,133 @@
+"""Rules for the stamps of one series, whichever way it came in: file, archive or exchange."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from quantlab.core.clock import iso_utc
+from quantlab.core.errors import DataError
+from quantlab.core.types import Float64Array, Int64Array
+
+#: Stamps outside these years were written in another unit than they say (bitcoin began in 2009).
+_EARLIEST, _LATEST = np.datetime64("2009-01-01", "ms"), np.datetime64("2100-01-01", "ms")
+_HOUR_MS = 3_600_000
+
+
+def check_years(time_ms: Int64Array, origin: str) -> None:
+    """Refuse stamps that no market can have: their unit is not what was said.
+
+    Raises
+    ------
+    DataError
+        Naming the first stamp before 2009 or after 2099.
+    """
+    dates = time_ms.astype("datetime64[ms]")
+    outside = np.flatnonzero((dates < _EARLIEST) | (dates >= _LATEST))
+    if len(outside):
+        raise DataError(
+            f"timestamps between 2009 and 2100 in {origin}",
+            found=f"{dates[outside[0]]} in row {outside[0]}",
+            mend="check the unit: milliseconds may have been stored as seconds, or the other way round",
+        )
+
+
+def drop_repeats(time_ms: Int64Array, values: Float64Array, origin: str) -> tuple[Int64Array, Float64Array, int]:
+    """Drop rows that repeat an earlier row exactly; refuse rows that contradict one.
+
+    Parameters
+    ----------
+    time_ms : int64 (N,)
+    values : float64 (N, K)
+        NaN equals NaN here: whether it may stand there is another rule's matter.
+    origin : str
+        Where the rows come from, for the message.
+
+    Returns
+    -------
+    time_ms : int64 (M,)
+    values : float64 (M, K)
+        In the order given.
+    dropped : int
+        N - M.
+
+    Raises
+    ------
+    DataError
+        If a stamp has two different rows.
+    """
+    if np.all(time_ms[1:] > time_ms[:-1]):
+        return time_ms, values, 0
+    order = np.argsort(time_ms, kind="stable")
+    repeats = np.flatnonzero(np.diff(time_ms[order]) == 0)
+    if not len(repeats):
+        return time_ms, values, 0
+    ours, theirs = values[order[repeats]], values[order[repeats + 1]]
+    same = ((ours == theirs) | (np.isnan(ours) & np.isnan(theirs))).all(axis=1)
+    if not same.all():
+        shown = ", ".join(iso_utc(int(time_ms[order[i]])) for i in repeats[~same][:3])
+        raise DataError(
+            f"every timestamp once in {origin}",
+            found=f"{int(same.sum())} exact repeats and {int((~same).sum())} with other values (at {shown})",
+            mend="keep one row per timestamp",
+        )
+    keep = np.ones(len(time_ms), dtype=bool)
+    keep[order[repeats + 1]] = False
+    return time_ms[keep], np.ascontiguousarray(values[keep]), len(repeats)
+
+
+def check_increasing(time_ms: Int64Array, origin: str) -> None:
+    """Refuse rows that are not in time order.
+
+    Raises
+    ------
+    DataError
+        Naming the first row that is earlier than the row before it.
+    """
+    earlier = np.flatnonzero(np.diff(time_ms) < 0)
+    if len(earlier):
+        row = int(earlier[0]) + 1
+        raise DataError(
+            f"rows of {origin} in time order",
+            found=f"{len(earlier)} rows earlier than the row before, the first row {row} ({iso_utc(int(time_ms[row]))})",
+            mend="sort the file by timestamp",
+        )
+
+
+def check_on_grid(time_ms: Int64Array, interval_ms: int, origin: str) -> None:
+    """Refuse bars that do not open on a multiple of the interval.
+
+    Raises
+    ------
+    DataError
+        With a hint where the stamps are those of closes (one unit before the next open).
+    """
+    off = np.flatnonzero(time_ms % interval_ms)
+    if not len(off):
+        return
+    rest = time_ms[off] % interval_ms
+    closing = bool(np.all((rest == interval_ms - 1) | (rest == interval_ms - 1000)))
+    raise DataError(
+        f"bars of {origin} that open at multiples of {interval_ms} ms",
+        found=f"{len(off)} that do not, the first in row {off[0]} ({iso_utc(int(time_ms[off[0]]))})"
+        + (", which looks like the bars' closing times" if closing else ""),
+        mend="stamp every bar with its open time, and keep one interval per file",
+    )
+
+
+def floor_to_hour(time_ms: Int64Array, origin: str) -> Int64Array:
+    """Funding stamps as they are charged: venues stamp them some milliseconds late.
+
+    Raises
+    ------
+    DataError
+        If two stamps fall into one hour.
+    """
+    hours = time_ms // _HOUR_MS * _HOUR_MS
+    twice = np.flatnonzero(np.diff(hours) == 0)
+    if len(twice):
+        raise DataError(
+            f"one funding rate an hour in {origin}",
+            found=f"{len(twice)} more, the first at {iso_utc(int(time_ms[twice[0] + 1]))}",
+            mend="keep the rate that was paid",
+        )
+    return hours
