@@ -20,12 +20,14 @@ from quantlab.core.compiled import compiled
 from quantlab.core.errors import ConfigError, ContractError
 from quantlab.core.fingerprint import fingerprint
 from quantlab.core.types import Features
-from quantlab.features.catalogue import CATALOGUE
+from quantlab.features.catalogue import CATALOGUE, NAMES
 from quantlab.features.kernels.loops import WARMUP
 
 #: Bar lengths that a refused fingerprint is compared with, to say in words what it stands for: 1 min .. 1 d.
 _USUAL_INTERVALS_MS = tuple(60_000 * minutes for minutes in (1, 3, 5, 15, 30, 60, 120, 240, 1440))
 
+#: Names that pipelines of this process have said to stand under a fingerprint.
+_declared: dict[str, tuple[str, ...]] = {}
 _refusals: Counter[str] = Counter()
 _refusals_lock = Lock()
 
@@ -42,6 +44,15 @@ def feature_mismatch_total() -> int:
 def _count_refusal() -> None:
     with _refusals_lock:
         _refusals["total"] += 1
+
+
+def declare(fingerprint: str, names: tuple[str, ...]) -> None:
+    """Say which names stand under a pipeline's fingerprint: from then on no others are taken under it.
+
+    So a feature set that lost or gained columns on its way from the pipeline is refused even where both sides
+    of a comparison, such as training and validation rows, have lost or gained the same.
+    """
+    _declared[fingerprint] = names
 
 
 def output_dtype(dtype: DTypeLike) -> np.dtype[Any]:
@@ -116,14 +127,29 @@ class FeatureContract:
             _count_refusal()
             raise
 
+    def require(self, names: tuple[str, ...], fingerprint: str, difference: str = "") -> None:
+        """Return if features of these names and fingerprint are the agreed ones.
+
+        Parameters
+        ----------
+        names : tuple of str
+        fingerprint : str
+        difference : str
+            The first difference of the definitions behind the two fingerprints, where it is known.
+
+        Raises
+        ------
+        ContractError
+            As :meth:`check`.
+        """
+        try:
+            self._require_agreed(names, fingerprint, difference)
+        except ContractError:
+            _count_refusal()
+            raise
+
     def _require(self, features: Features) -> None:
-        self._check_names(features.names)
-        if features.fingerprint != self.fingerprint:
-            raise ContractError(
-                f"{_meaning(self.fingerprint)} with fingerprint {self.fingerprint}",
-                found=f"{_meaning(features.fingerprint)}, {features.fingerprint}, under the same {len(self.names)} names",
-                mend="use the same feature definitions and bar interval, or fit again on these",
-            )
+        self._require_agreed(features.names, features.fingerprint)
         bad = int(_first_not_finite(features.values, features.ready))
         if bad >= 0:
             t, s, f = np.unravel_index(bad, features.values.shape)
@@ -133,18 +159,35 @@ class FeatureContract:
                 mend="mark the row as not ready or repair the feature",
             )
 
-    def _check_names(self, found: tuple[str, ...]) -> None:
-        if found == self.names:
-            return
-        padded = max(len(found), len(self.names))
-        ours = (*self.names, *[None] * (padded - len(self.names)))
-        theirs = (*found, *[None] * (padded - len(found)))
-        first = next(i for i in range(padded) if ours[i] != theirs[i])
-        raise ContractError(
-            f"{len(self.names)} features with {_quoted(ours[first])} in column {first}",
-            found=f"{len(found)} features with {_quoted(theirs[first])} there, the first difference",
-            mend="hand over the features in the order they were fitted in",
-        )
+    def _require_agreed(self, names: tuple[str, ...], fingerprint: str, difference: str = "") -> None:
+        _require_names(self.names, names, "hand over the features in the order they were fitted in")
+        if fingerprint != self.fingerprint:
+            first = f"; the first difference: {difference}" if difference else ""
+            raise ContractError(
+                f"{_meaning(self.fingerprint)} with fingerprint {self.fingerprint}",
+                found=f"{_meaning(fingerprint)}, {fingerprint}, under the same {len(self.names)} names{first}",
+                mend="use the same feature definitions and bar interval, or fit again on these",
+            )
+        _require_names(_names_under(fingerprint) or names, names, "hand over every column as the pipeline makes it")
+
+
+def _require_names(ours: tuple[str, ...], theirs: tuple[str, ...], mend: str) -> None:
+    if ours == theirs:
+        return
+    padded = max(len(ours), len(theirs))
+    one, other = ((*names, *[None] * (padded - len(names))) for names in (ours, theirs))
+    first = next(i for i in range(padded) if one[i] != other[i])
+    raise ContractError(
+        f"{len(ours)} features with {_quoted(one[first])} in column {first}",
+        found=f"{len(theirs)} features with {_quoted(other[first])} there, the first difference",
+        mend=mend,
+    )
+
+
+def _names_under(fingerprint: str) -> tuple[str, ...] | None:
+    """The names that a fingerprint stands for; None for one that no pipeline of this process has."""
+    unified = NAMES if fingerprint in _known_fingerprints() else None
+    return _declared.get(fingerprint, unified)
 
 
 def _meaning(found: str) -> str:

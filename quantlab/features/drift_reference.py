@@ -6,8 +6,10 @@ open-ended, so that a value always falls into exactly one. A feature with few va
 
 from __future__ import annotations
 
+import json
 from dataclasses import asdict, dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
@@ -100,6 +102,21 @@ class DriftReference:
 
 def _no_reference(found: str) -> ArtifactError:
     return ArtifactError("a drift reference", found=found, mend="make it again from the training features")
+
+
+def read_reference(path: Path) -> DriftReference:
+    """The reference in a JSON file whose hash was compared.
+
+    Raises
+    ------
+    ArtifactError
+        If it is none of ours.
+    """
+    try:
+        content = json.loads(path.read_bytes())
+    except (OSError, ValueError, RecursionError) as error:
+        raise _no_reference(f"{path} that cannot be read ({type(error).__name__})") from error
+    return DriftReference.from_dict(content)
 
 
 def make_reference(features: Features, chosen: BoolArray, *, bins: int, edge_rows: int) -> DriftReference:

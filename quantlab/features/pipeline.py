@@ -8,13 +8,14 @@ from functools import cached_property
 import numpy as np
 
 from quantlab.core.errors import ContractError
+from quantlab.core.packing import pack, unpack
 from quantlab.core.types import Bars, BoolArray, Features, Float32Array
-from quantlab.features.contract import positive_interval
+from quantlab.features.contract import declare, positive_interval
+from quantlab.features.definitions import feature_definitions
 from quantlab.features.extra import ExtraFeature, extended_fingerprint, extended_names
 from quantlab.features.extra_rows import ExtraRows
 from quantlab.features.history import compute
 from quantlab.features.kernels.loops import WARMUP
-from quantlab.features.state_bytes import pack, unpack
 from quantlab.features.stream import FeatureStream
 
 _MARK = b"quantlab extended features 1\n"
@@ -61,7 +62,14 @@ class FeaturePipeline:
     @cached_property
     def fingerprint(self) -> str:
         """sha256 over names, order, versions and windows of the definitions, warm-up, dtype and interval."""
-        return extended_fingerprint(self.interval_ms, np.float32, self.extra)
+        found = extended_fingerprint(self.interval_ms, np.float32, self.extra)
+        declare(found, self.names)
+        return found
+
+    @cached_property
+    def definitions(self) -> dict[str, str]:
+        """What the fingerprint is made of, piece by piece; see :func:`feature_definitions`."""
+        return feature_definitions(self.interval_ms, "float32", self.extra)
 
     def transform(self, bars: Bars) -> Features:
         """Features of a whole history.

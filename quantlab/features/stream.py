@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import sys
 from typing import Any
 
@@ -12,6 +10,7 @@ from numpy.typing import DTypeLike, NDArray
 
 from quantlab.core.errors import ArtifactError, ContractError
 from quantlab.core.fingerprint import fingerprint
+from quantlab.core.packing import pack, unpack
 from quantlab.core.types import BoolArray, Float64Array, read_only
 from quantlab.features.contract import features_fingerprint, output_dtype, positive_interval
 from quantlab.features.history import malformed_bar
@@ -20,7 +19,6 @@ from quantlab.features.kernels.loops import WARMUP, first_malformed, run
 from quantlab.features.kernels.state import STATE, empty_state
 
 _MAGIC = b"quantlab features 1\n"
-_DIGEST_BYTES = 32
 
 
 class FeatureStream:
@@ -99,9 +97,7 @@ class FeatureStream:
 
     def state(self) -> bytes:
         """Everything that the next update depends on; :meth:`restore` takes it back exactly."""
-        header = json.dumps({**self._identity(), "last": self._last}, sort_keys=True).encode()
-        body: bytes = _MAGIC + len(header).to_bytes(8, "little") + header + self._state.tobytes()
-        return body + hashlib.sha256(body).digest()
+        return pack(_MAGIC, {**self._identity(), "last": self._last}, self._state.tobytes())
 
     def restore(self, state: bytes) -> None:
         """Continue from what :meth:`state` returned, here or in another process.
@@ -113,7 +109,7 @@ class FeatureStream:
         ContractError
             If it belongs to other features, symbols, interval or dtype, or to another kind of machine.
         """
-        header, records = _opened(state)
+        header, records = unpack(_MAGIC, state)
         for key, ours in self._identity().items():
             if header.get(key) != ours:
                 raise ContractError(
@@ -147,16 +143,3 @@ class FeatureStream:
                 found=f"{time} ms",
                 mend="pass every bar of the grid once, in order, NaN where there is none",
             )
-
-
-def _opened(state: bytes) -> tuple[dict[str, Any], bytes]:
-    """Header and records of a state whose digest holds; ArtifactError otherwise."""
-    body, digest = state[:-_DIGEST_BYTES], state[-_DIGEST_BYTES:]
-    if not body.startswith(_MAGIC) or hashlib.sha256(body).digest() != digest:
-        raise ArtifactError(
-            "an undamaged feature state", found=f"{len(state)} bytes that are none", mend="warm up again"
-        )
-    start = len(_MAGIC) + 8
-    end = start + int.from_bytes(body[len(_MAGIC) : start], "little")
-    header: dict[str, Any] = json.loads(body[start:end])
-    return header, body[end:]

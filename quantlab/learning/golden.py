@@ -87,7 +87,7 @@ class Golden:
 
     def save(self, folder: Path) -> None:
         """Write ``golden_*.npy`` into an existing folder."""
-        for name, array in zip(_FILES, (self.features.values, self.features.ready, self.outputs), strict=True):
+        for name, array in zip(FILES, (self.features.values, self.features.ready, self.outputs), strict=True):
             np.save(folder / name, array)
 
     @classmethod
@@ -100,10 +100,11 @@ class Golden:
             If a file is missing or not such an array.
         """
         try:
-            values, ready, outputs = (np.load(folder / name, allow_pickle=False) for name in _FILES)
+            values, ready, outputs = (np.load(folder / name, allow_pickle=False) for name in FILES)
         except (OSError, ValueError, EOFError) as error:
             raise ArtifactError(f"golden rows in {folder}", found=str(error), mend="fit the member again") from error
         return cls(Features(values, ready, names, fingerprint), outputs)
 
 
-_FILES = ("golden_values.npy", "golden_ready.npy", "golden_outputs.npy")
+#: What a folder with golden rows holds.
+FILES = ("golden_values.npy", "golden_ready.npy", "golden_outputs.npy")

@@ -15,7 +15,7 @@ from quantlab.core.errors import ConfigError
 from quantlab.core.fingerprint import fingerprint
 
 #: Libraries whose version can change a feature, a label or a forecast.
-LIBRARIES = ("lightgbm", "llvmlite", "neuralforecast", "numba", "numpy", "scipy", "torch", "xgboost")
+LIBRARIES = ("lightgbm", "llvmlite", "neuralforecast", "numba", "numpy", "safetensors", "scipy", "torch", "xgboost")
 _PACKAGE = Path(quantlab.__file__).resolve().parent
 _ROOMS = ("core", "features", "learning")
 
@@ -33,10 +33,10 @@ def versions() -> dict[str, str]:
 
 
 @cache
-def package_code() -> str:
-    """sha256 over the sources of the rooms that a forecast runs through."""
+def package_code(rooms: tuple[str, ...] = _ROOMS) -> str:
+    """sha256 over the sources of some rooms, by default those that a forecast runs through."""
     digest = hashlib.sha256()
-    for room in _ROOMS:
+    for room in rooms:
         for path in sorted((_PACKAGE / room).rglob("*.py")):
             digest.update(path.relative_to(_PACKAGE).as_posix().encode() + b"\0" + path.read_bytes())
     return digest.hexdigest()

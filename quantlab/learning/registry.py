@@ -14,34 +14,32 @@ must not take a sound model from another session.
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from quantlab.core.clock import iso_utc
-from quantlab.core.errors import ArtifactError, ConfigError, InstallationError, QuantlabError
-from quantlab.core.fingerprint import fingerprint
+from quantlab.core.errors import ArtifactError, ConfigError
+from quantlab.core.files import remove_abandoned
 from quantlab.core.ports import Clock, FeatureSource, FittedModel
 from quantlab.core.types import check_range
+from quantlab.features.drift_reference import DriftReference
 from quantlab.learning.ensemble import FittedEnsemble
-from quantlab.learning.provenance import versions
-from quantlab.learning.registry_loading import load_verified, prove
+from quantlab.learning.registry_inspection import Inspector
+from quantlab.learning.registry_loading import load_verified
 from quantlab.learning.registry_log import (
     History,
-    Record,
     Release,
     commit,
     locked,
-    proven,
     read_history,
     recover,
     unwritable,
 )
-from quantlab.learning.registry_manifest import Manifest, read_manifest
-from quantlab.learning.registry_names import check_version, split_version, version_folder, version_name
-from quantlab.learning.registry_status import Status, earlier, promoted, quarantined, registered, status, without
+from quantlab.learning.registry_manifest import Manifest
+from quantlab.learning.registry_names import split_version, version_folder, version_name
+from quantlab.learning.registry_status import Status, earlier, promoted, registered, status
 from quantlab.learning.registry_writing import Candidate, Intake, write_version
 
 
@@ -74,6 +72,10 @@ class Registry:
         """The root as a path."""
         return Path(self.root)
 
+    @property
+    def _inspector(self) -> Inspector:
+        return Inspector(self.folder, self.clock, self.load_timeout_s)
+
     def history(self) -> History:
         """The audit log's records that count.
 
@@ -102,7 +104,7 @@ class Registry:
         ArtifactError
             If pointer or log is damaged.
         """
-        self._require_known(version)
+        self._inspector.require_known(version)
         return status(self.history(), version)
 
     def describe(self, version: str) -> dict[str, Any]:
@@ -113,7 +115,11 @@ class Registry:
         ArtifactError
             If it is damaged, which quarantines it.
         """
-        return self._read(version)[0].facts()
+        return self._inspector.read(version)[0].facts()
+
+    def drift(self, version: str) -> DriftReference | None:
+        """The features over a version's training rows, None if it was stored without; see :meth:`describe`."""
+        return self._inspector.read(version)[0].drift(version_folder(self.folder, version))
 
     def register(
         self, candidates: Sequence[Candidate], *, ensemble: FittedEnsemble | None, source: dict[str, str]
@@ -152,11 +158,12 @@ class Registry:
             )
         intake = Intake(tuple(named), ensemble, source, iso_utc(now))
         written: list[Path] = []
+        remove_abandoned(self.folder)
         try:
             for version, candidate in named.items():
                 written.append(write_version(self.folder, version, candidate, intake))
-            proofs = {version: self._prove(version) for version in named}
-            self._record("register", tuple(named), f"from {source.get('run', 'code')}", proofs)
+            proofs = {version: self._inspector.prove(version) for version in named}
+            self._inspector.record("register", tuple(named), f"from {source.get('run', 'code')}", proofs)
         except BaseException as error:
             for folder in written:
                 shutil.rmtree(folder, ignore_errors=True)
@@ -175,10 +182,10 @@ class Registry:
         ArtifactError
             If it fails, which quarantines it.
         """
-        manifest, _ = self._read(version)
-        with self._quarantine_on_failure(version):
-            sha256 = self._prove(version)
-        self._record("verify", (version,), "asked for", {version: sha256})
+        manifest, _ = self._inspector.read(version)
+        with self._inspector.quarantining(version):
+            sha256 = self._inspector.prove(version)
+        self._inspector.record("verify", (version,), "asked for", {version: sha256})
         return manifest
 
     def load(self, version: str, features: FeatureSource) -> FittedModel:
@@ -191,8 +198,8 @@ class Registry:
         ArtifactError
             If it is quarantined, or fails to verify or to load, which quarantines it.
         """
-        manifest, _ = self._checked(version, features)
-        with self._quarantine_on_failure(version):
+        manifest, _ = self._inspector.checked(version, features)
+        with self._inspector.quarantining(version):
             return load_verified(manifest, version_folder(self.folder, version))
 
     def promote(self, chosen: Sequence[str], features: FeatureSource, reason: str) -> Release:
@@ -217,12 +224,14 @@ class Registry:
         release = {split_version(version)[0]: version for version in chosen}
         if len(release) != len(chosen) or not chosen:
             raise ConfigError("one version for each member", found=", ".join(chosen) or "none", mend="name them once")
-        proofs = {version: self._checked(version, features)[1] for version in chosen}
+        proofs = {version: self._inspector.checked(version, features)[1] for version in chosen}
         with locked(self.folder):
             history = self.history()
-            self._refuse_quarantined(history, chosen)
+            self._inspector.refuse_quarantined(history, chosen)
             after = promoted(history, release)
-            return commit(self.folder, history, self._now("promote", tuple(chosen), reason, after, proofs)).active
+            return commit(
+                self.folder, history, self._inspector.now("promote", tuple(chosen), reason, after, proofs)
+            ).active
 
     def rollback(self, features: FeatureSource, reason: str) -> Release:
         """Go back to what served before, as a whole, after verifying it; quarantined versions are passed over.
@@ -239,13 +248,13 @@ class Registry:
             raise ConfigError(
                 "an earlier release to go back to", found="none", mend="promote a version, or quarantine the active one"
             )
-        proofs = {version: self._checked(version, features)[1] for version in goal.values()}
+        proofs = {version: self._inspector.checked(version, features)[1] for version in goal.values()}
         with locked(self.folder):
             history = self.history()
             if earlier(history) != goal:
                 raise ConfigError("nobody else to move the pointer", found="another move", mend="roll back again")
             moved = tuple(sorted({*goal.values()} ^ {*history.active.values()}))
-            return commit(self.folder, history, self._now("rollback", moved, reason, goal, proofs)).active
+            return commit(self.folder, history, self._inspector.now("rollback", moved, reason, goal, proofs)).active
 
     def quarantine(self, version: str, reason: str) -> Release:
         """Take a version out of service for good, and go back to what served before it.
@@ -257,11 +266,7 @@ class Registry:
         InstallationError
             If the registry cannot be written.
         """
-        self._require_known(version)
-        with locked(self.folder):
-            history = self.history()
-            after = without(history, version)
-            return commit(self.folder, history, self._now("quarantine", (version,), reason, after)).active
+        return self._inspector.quarantine(version, reason)
 
     def restore(self, version: str, reason: str) -> None:
         """Let a quarantined version be a candidate again, after verifying it.
@@ -275,7 +280,7 @@ class Registry:
         """
         if self.status(version) is not Status.QUARANTINED:
             raise ConfigError("a quarantined version", found=version, mend="only such can be restored")
-        self._record("restore", (version,), reason, {version: self._prove(version)})
+        self._inspector.record("restore", (version,), reason, {version: self._inspector.prove(version)})
 
     def shadow(self, version: str, reason: str) -> None:
         """Mark a candidate that is watched beside the active version without trading.
@@ -287,93 +292,28 @@ class Registry:
         ArtifactError
             If it is quarantined or damaged.
         """
-        self._require_known(version)
-        self._refuse_quarantined(self.history(), (version,))
-        self._read(version)
+        self._inspector.require_known(version)
+        self._inspector.refuse_quarantined(self.history(), (version,))
+        self._inspector.read(version)
         if self.status(version) is Status.ACTIVE:
             raise ConfigError("a version that is not in service", found=version, mend="choose a candidate")
-        self._record("shadow", (version,), reason, {})
+        self._inspector.record("shadow", (version,), reason, {})
+
+    def note(self, event: str, about: tuple[str, ...], reason: str) -> None:
+        """Write down what was found out about versions; nothing else happens.
+
+        Raises
+        ------
+        ConfigError
+            If there is no such version.
+        InstallationError
+            If the registry cannot be written.
+        """
+        for version in about:
+            self._inspector.require_known(version)
+        self._inspector.record(event, about, reason, {})
 
     def recover(self) -> Release:
         """Rebuild a lost or damaged pointer from the audit log's last whole record; see ``registry_log``."""
         with locked(self.folder):
             return recover(self.folder).active
-
-    def _checked(self, version: str, features: FeatureSource) -> tuple[Manifest, str]:
-        """Hash, contract, and the first load in a child process."""
-        history = self.history()
-        self._refuse_quarantined(history, (version,))
-        manifest, sha256 = self._read(version)
-        manifest.require_contract(tuple(features.names), features.fingerprint)
-        if not proven(history.records, version, sha256, _environment()):
-            with self._quarantine_on_failure(version):
-                prove(manifest, version_folder(self.folder, version), self.load_timeout_s)
-        return manifest, sha256
-
-    def _read(self, version: str) -> tuple[Manifest, str]:
-        """The verified manifest and its sha256, which must be the one that was registered."""
-        self._require_known(version)
-        history = self.history()
-        with self._quarantine_on_failure(version):
-            manifest, sha256 = read_manifest(self.folder, version)
-            for record in history.of(version):
-                if record.proofs.get(version, sha256) != sha256:
-                    raise ArtifactError(
-                        f"the manifest of {version} that was registered on {record.time}",
-                        found="another, consistent in itself",
-                        mend="leave it out of service and register the member again",
-                    )
-        return manifest, sha256
-
-    def _prove(self, version: str) -> str:
-        manifest, sha256 = read_manifest(self.folder, version)
-        prove(manifest, version_folder(self.folder, version), self.load_timeout_s)
-        return sha256
-
-    @contextmanager
-    def _quarantine_on_failure(self, version: str) -> Iterator[None]:
-        try:
-            yield
-        except InstallationError:
-            raise  # no fault of the version
-        except QuantlabError as error:
-            raise ArtifactError(error.expected, found=error.found, mend=self._consequence(version, error)) from error
-
-    def _consequence(self, version: str, error: QuantlabError) -> str:
-        """Quarantine a version and say what that means for what serves."""
-        member = split_version(version)[0]
-        try:
-            serving = self.active().get(member)
-            if version not in quarantined(self.history()):
-                serving = self.quarantine(version, f"{error.expected}; found {error.found}").get(member)
-        except QuantlabError as refused:
-            return f"{error.mend}; {version} was refused but not quarantined ({refused.found})"
-        return f"{error.mend}; {version} is quarantined, {serving or 'no version'} of {member} serves"
-
-    def _require_known(self, version: str) -> None:
-        if check_version(version) not in self.versions():
-            raise ConfigError(f"a version in {self.root}", found=version, mend="take a name that job=models lists")
-
-    def _refuse_quarantined(self, history: History, chosen: Sequence[str]) -> None:
-        for version in set(chosen) & quarantined(history):
-            last = [record for record in history.of(version) if record.event == "quarantine"][-1]
-            raise ArtifactError(
-                f"{version} to be fit for service",
-                found=f"it in quarantine since {last.time}: {last.reason}",
-                mend="use another version, or restore this one once its files are whole again",
-            )
-
-    def _record(self, event: str, about: tuple[str, ...], reason: str, proofs: dict[str, str]) -> None:
-        with locked(self.folder):
-            history = self.history()
-            commit(self.folder, history, self._now(event, about, reason, history.active, proofs))
-
-    def _now(
-        self, event: str, about: tuple[str, ...], reason: str, active: Release, proofs: dict[str, str] | None = None
-    ) -> Record:
-        time = iso_utc(self.clock.now_ms())
-        return Record(time, event, about, reason, active, proofs or {}, _environment())
-
-
-def _environment() -> str:
-    return fingerprint(versions())

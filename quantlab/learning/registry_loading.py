@@ -14,11 +14,13 @@ import tempfile
 from multiprocessing.connection import Connection
 from multiprocessing.context import SpawnProcess
 from pathlib import Path
+from typing import Protocol
 
 from quantlab.core.errors import ArtifactError, InstallationError, QuantlabError
 from quantlab.core.ports import FittedModel
+from quantlab.learning.golden import Golden
 from quantlab.learning.members import load_member
-from quantlab.learning.registry_manifest import MODEL_FOLDER, Manifest
+from quantlab.learning.registry_manifest import MODEL_FOLDER
 
 _MEND = "leave it out of service and register the member again"
 _GOOD = b"good"
@@ -26,7 +28,25 @@ _GOOD = b"good"
 _GRACE_S, _SILENT_GRACE_S = 10.0, 1.0
 
 
-def load_verified(manifest: Manifest, folder: Path) -> FittedModel:
+class Stored(Protocol):
+    """What is known of a stored member before it is loaded."""
+
+    @property
+    def version(self) -> str:
+        """What messages call it."""
+        ...
+
+    @property
+    def class_path(self) -> str:
+        """``module:name`` of its class."""
+        ...
+
+    def golden(self, folder: Path) -> Golden:
+        """The golden rows beside it."""
+        ...
+
+
+def load_verified(manifest: Stored, folder: Path) -> FittedModel:
     """The member of a folder whose hashes were verified and whose loader is known to survive it.
 
     Raises
@@ -39,7 +59,7 @@ def load_verified(manifest: Manifest, folder: Path) -> FittedModel:
     return model
 
 
-def prove(manifest: Manifest, folder: Path, timeout_s: float) -> None:
+def prove(manifest: Stored, folder: Path, timeout_s: float) -> None:
     """Load a version in a child process and hold it against its golden predictions there.
 
     Raises
@@ -93,7 +113,7 @@ def _end(child: SpawnProcess, grace_s: float) -> str:
     )
 
 
-def _load_in_child(manifest: Manifest, folder: Path, theirs: Connection, spoken: str) -> None:
+def _load_in_child(manifest: Stored, folder: Path, theirs: Connection, spoken: str) -> None:
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # its death is expected: no memory dumps
     os.dup2(os.open(spoken, os.O_WRONLY | os.O_APPEND), 2)  # and its last words are the parent's to report
     os.dup2(2, 1)

@@ -7,18 +7,20 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, Self
 
-import numpy as np
-
 from quantlab.core.errors import ArtifactError
 from quantlab.core.files import sha256_file
-from quantlab.core.types import Features
+from quantlab.core.ports import FeatureSource
 from quantlab.features.contract import FeatureContract
+from quantlab.features.definitions import definitions_of, first_difference
+from quantlab.features.drift_reference import DriftReference, read_reference
 from quantlab.learning.ensemble import Ensemble, FittedEnsemble
 from quantlab.learning.golden import Golden
 from quantlab.learning.registry_names import split_version, version_folder
 from quantlab.learning.sealed import MANIFEST, files_digest, verify
 
 MODEL_FOLDER = "model"
+#: The distribution of the features over the training rows, where it was made.
+DRIFT_FILE = "drift.json"
 
 _MEND = "leave it out of service and register the member again"
 
@@ -36,6 +38,8 @@ class Manifest:
         Over names and hashes of the native files.
     feature_names, feature_fingerprint
         In column order; what the member may be asked about.
+    feature_definitions : dict of str
+        What the fingerprint is made of, piece by piece; may be empty.
     labels, splits, settings : dict
         Definitions as they were configured.
     parts : dict of part to {rows, first, last}
@@ -60,6 +64,7 @@ class Manifest:
     model_sha256: str
     feature_names: tuple[str, ...]
     feature_fingerprint: str
+    feature_definitions: dict[str, str]
     labels: dict[str, Any]
     splits: dict[str, Any]
     settings: dict[str, Any]
@@ -91,19 +96,26 @@ class Manifest:
         values: dict[str, Any] = {name: tuple(value) if name in lists else value for name, value in facts.items()}
         return cls(**values)
 
-    def require_contract(self, names: tuple[str, ...], fingerprint: str) -> None:
-        """Return if features of these names and fingerprint are the ones that the member was fitted on.
+    def require_contract(self, features: FeatureSource) -> None:
+        """Return if `features` are the ones that the member was fitted on.
 
         Raises
         ------
         ContractError
+            Naming the first name or, where both sides' are known, definition that differs.
         """
-        nothing = Features(np.zeros((0, 0, len(names)), np.float32), np.zeros((0, 0), np.bool_), names, fingerprint)
-        FeatureContract(self.feature_names, self.feature_fingerprint).check(nothing)
+        difference = first_difference(self.feature_definitions, definitions_of(features))
+        contract = FeatureContract(self.feature_names, self.feature_fingerprint)
+        contract.require(tuple(features.names), features.fingerprint, difference)
 
     def golden(self, folder: Path) -> Golden:
         """The golden rows stored in `folder`."""
         return Golden.load(folder, self.feature_names, self.feature_fingerprint)
+
+    def drift(self, folder: Path) -> DriftReference | None:
+        """The features over the training rows, from the verified `folder`; None if it was stored without."""
+        path = folder / DRIFT_FILE
+        return read_reference(path) if path.is_file() else None
 
     def fitted_ensemble(self) -> FittedEnsemble:
         """The ensemble that was fitted over the versions in `together`.

@@ -42,6 +42,27 @@ def check_version(name: str) -> str:
     return name
 
 
+def check_member(name: str) -> str:
+    """`name` itself, if a folder can be called so and lies where it is looked for.
+
+    Raises
+    ------
+    ConfigError
+
+    Examples
+    --------
+    >>> check_member("xgboost")
+    'xgboost'
+    """
+    if not _NAME.fullmatch(name) or name.startswith("."):
+        raise ConfigError(
+            "a member's name of at most 64 letters, digits, dashes, underscores and inner dots",
+            found=repr(name),
+            mend="rename it in learning.members",
+        )
+    return name
+
+
 def version_name(member: str, time_ms: int) -> str:
     """What a member that is stored at `time_ms` (epoch ms, UTC) is called.
 

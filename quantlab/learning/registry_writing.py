@@ -9,13 +9,14 @@ from pathlib import Path
 from typing import Any
 
 from quantlab.core.errors import ArtifactError
-from quantlab.core.files import staged_folder
+from quantlab.core.files import staged_folder, write_json
 from quantlab.core.ports import FittedModel
+from quantlab.features.drift_reference import DriftReference
 from quantlab.learning.ensemble import FittedEnsemble
 from quantlab.learning.golden import Golden
 from quantlab.learning.members import class_path
 from quantlab.learning.provenance import versions
-from quantlab.learning.registry_manifest import MODEL_FOLDER, Manifest
+from quantlab.learning.registry_manifest import DRIFT_FILE, MODEL_FOLDER, Manifest
 from quantlab.learning.sealed import files_digest, seal
 
 
@@ -23,7 +24,8 @@ from quantlab.learning.sealed import files_digest, seal
 class Candidate:
     """A fitted member on its way into the registry; see :class:`~quantlab.learning.registry_manifest.Manifest`.
 
-    `sha256`, if given, is of the native files that were tested: others are refused.
+    `sha256`, if given, is of the native files that were tested: others are refused. `definitions` are the
+    features', `drift` is their distribution over the training rows.
     """
 
     member: str
@@ -35,6 +37,8 @@ class Candidate:
     parts: dict[str, Any] = field(default_factory=dict)
     metrics: dict[str, Any] = field(default_factory=dict)
     sha256: str | None = None
+    definitions: dict[str, str] = field(default_factory=dict)
+    drift: DriftReference | None = None
 
 
 @dataclass(frozen=True)
@@ -64,6 +68,8 @@ def write_version(root: Path, version: str, candidate: Candidate, intake: Intake
             (folder / MODEL_FOLDER).mkdir()
             candidate.model.save(folder / MODEL_FOLDER)
             candidate.golden.save(folder)
+            if candidate.drift is not None:
+                write_json(folder / DRIFT_FILE, candidate.drift.to_dict())
             found = files_digest(folder, MODEL_FOLDER)
             if candidate.sha256 not in (None, found):
                 raise ArtifactError(
@@ -89,6 +95,7 @@ def _manifest(version: str, candidate: Candidate, intake: Intake, model_sha256: 
         model_sha256=model_sha256,
         feature_names=features.names,
         feature_fingerprint=features.fingerprint,
+        feature_definitions=candidate.definitions,
         labels=candidate.labels,
         splits=candidate.splits,
         settings=candidate.settings,

@@ -11,11 +11,14 @@ import numpy as np
 from quantlab.core.errors import ConfigError, ContractError
 from quantlab.core.fingerprint import fingerprint
 from quantlab.core.indicators import average_true_range
+from quantlab.core.packing import pack_arrays, unpack_arrays
 from quantlab.core.ports import FeatureSource, FeatureStream, FittedModel
 from quantlab.core.types import Bars, Features, Float32Array, Signal
 from quantlab.learning.ensemble import FittedEnsemble
 from quantlab.learning.members import lookback, predict_rows
 from quantlab.learning.pooling import Liveness, Pooled
+
+_MARK = b"quantlab ensemble 1\n"
 
 
 @dataclass(frozen=True, eq=False)
@@ -165,6 +168,41 @@ class EnsembleStream:
         members = self.source._speak(self.window, len(self.window.ready) - 1)
         pooled, self.liveness = self.source.ensemble.pool(members, self.liveness)
         return to_signal(pooled, bar, row)
+
+    def state(self) -> bytes:
+        """Features, the window of past rows and the members' liveness."""
+        features = np.frombuffer(self.features.state(), dtype=np.uint8)
+        arrays: dict[str, Any] = {"features": features, "last": self.liveness.last, "spoke": self.liveness.spoke}
+        arrays["still"] = self.liveness.still
+        if self.window is not None:
+            arrays |= {"values": self.window.values, "ready": self.window.ready}
+        return pack_arrays(_MARK, {"fingerprint": self.source.fingerprint, "symbols": list(self.symbols)}, arrays)
+
+    def restore(self, state: bytes) -> None:
+        """Continue from what :meth:`state` returned, here or in another process.
+
+        Raises
+        ------
+        ArtifactError
+            If `state` is damaged.
+        ContractError
+            If it belongs to other members, features or symbols.
+        """
+        header, arrays = unpack_arrays(_MARK, state, "ensemble state")
+        ours = {"fingerprint": self.source.fingerprint, "symbols": list(self.symbols)}
+        for key, value in ours.items():
+            if header.get(key) != value:
+                raise ContractError(
+                    f"an ensemble state with {key} {value!r}",
+                    found=repr(header.get(key)),
+                    mend="restore it into the stream it was taken from, or warm up again",
+                )
+        self.features.restore(arrays["features"].tobytes())
+        self.liveness = Liveness(arrays["last"], arrays["spoke"], arrays["still"])
+        self.window = None
+        if "values" in arrays:
+            features = self.source.features
+            self.window = Features(arrays["values"], arrays["ready"], features.names, features.fingerprint)
 
 
 def _slide(window: Features | None, row: Features, keep: int) -> Features:

@@ -160,9 +160,10 @@ MEMBERS = (
     Member("xgboost", FittedXGBoost(Untouchable(), CONTRACT, 1, np.zeros((0, 49), np.float32)), "0"),
 )
 VOTE = FittedEnsemble(Ensemble(0.36, 0.5, 2, 48, 0.1, 0.9), ("lightgbm", "xgboost"), (0.5, 0.5), 1.0)
+_BOTH = (2, 1, 0.1, 8, (), (), (1.0, 1.0, 1.0), 0, 1)
 TREES = {
-    "xgboost": XGBoost("xgboost", 2, 1, 0.1, 2, 1.0, 1.0, 1.0, 1.0, 8, 0, 1, "cpu"),
-    "lightgbm": LightGBM("lightgbm", 2, 1, 0.1, 4, 1, 1.0, 1.0, 1.0, 8, 0, 1),
+    "xgboost": XGBoost("xgboost", *_BOTH, 2, 1.0, 1.0, 1.0, 1.0, "cpu"),
+    "lightgbm": LightGBM("lightgbm", *_BOTH, 4, 1, 1.0, 1.0, 1.0),
 }
 MONITOR = Drift(10, 5, 100, 10, 2, 1, 0.1, 0.25, 0.1, 0.2).monitor(
     Drift(10, 5, 100, 10, 2, 1, 0.1, 0.25, 0.1, 0.2).reference(agreed(), np.ones(SHAPE, dtype=bool))
