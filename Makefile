@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test slow lint format bench docs lock clean
+.PHONY: help install run test slow torture lint format bench docs lock clean
 
 help: ## list the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -27,6 +27,11 @@ test: $(INSTALLED) ## every test but the slow ones
 
 slow: $(INSTALLED) ## the long tests
 	$(BIN)/python -m pytest -m slow
+
+KILLS ?= 200
+BARS ?= 5000
+torture: $(INSTALLED) ## kill -9 a paper session KILLS times and compare with the uninterrupted one
+	$(BIN)/python tests/execution/torture.py --kills $(KILLS) --bars $(BARS)
 
 lint: $(INSTALLED) ## style, security rules, types, floors
 	$(BIN)/ruff check quantlab tests

@@ -78,8 +78,11 @@ def test_order_records_are_vectorbts() -> None:
     [("baseline", []), ("ensemble_v2", ["lightgbm", "xgboost"])],
 )
 def test_a_backtest_loads_only_what_it_needs(tmp_path: Path, experiment: str, loaded: list[str]) -> None:
-    """The first equity number needs neither vectorbt nor plotly, and trees need no torch."""
-    arguments = ", ".join(map(repr, ("job=backtest", "debug=tiny", "workers=1", f"experiment={experiment}")))
+    """The first equity number needs neither vectorbt nor plotly, trees need no torch, and nothing to tune no optuna."""
+    given = ["job=backtest", "debug=tiny", "workers=1", f"experiment={experiment}"]
+    if loaded:
+        given += ["learning.tuning=null", "~learning.members.nhits", "~learning.members.patchtst"]
+    arguments = ", ".join(map(repr, given))
     script = tmp_path / "run.py"
     script.write_text(RUN.format(arguments=arguments))
     done = subprocess.run(

@@ -62,7 +62,7 @@ class Slot:
     def place_bar(self, bar: Bars, first: int, last: int) -> None:
         """Copy one bar in; the rates ``first:last`` of its funding fall due on it."""
         own = self._own
-        own["open_time_ms"][0] = bar.open_time_ms[0]
+        own["open_time_ms"][...] = bar.open_time_ms
         own["ohlcv"][...] = bar.ohlcv
         own["state"][...] = bar.state
         own["funding_last"][0] = last - first
@@ -84,8 +84,9 @@ class Slot:
                 found=str(signal.side.shape),
                 mend="make it from this bar",
             )
+        spoken = vars(signal)
         for name, own in self._filled:
-            own[...] = getattr(signal, name)
+            own[...] = spoken[name]
 
 
 _ALWAYS = ("side", "proba", "confidence", "consensus", "atr")
@@ -95,7 +96,8 @@ _OPTIONAL = tuple(name for name in _SPOKEN if name not in _ALWAYS)
 
 def brought_by(signal: Signal) -> tuple[str, ...]:
     """The optional arrays that are there."""
-    return tuple([name for name in _OPTIONAL if getattr(signal, name) is not None])
+    spoken = vars(signal)
+    return tuple([name for name in _OPTIONAL if spoken[name] is not None])
 
 
 class Due:

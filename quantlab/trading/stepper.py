@@ -223,7 +223,7 @@ class Stepper:
 
     def _check_bar(self, bar: Bars) -> int:
         """The bar's open; ContractError unless it is the next one of this market."""
-        if bar.n_bars != 1 or bar.symbols != self.symbols or bar.interval_ms != self.interval_ms:
+        if len(bar.open_time_ms) != 1 or bar.symbols != self.symbols or bar.interval_ms != self.interval_ms:
             raise ContractError(
                 f"one bar of {self.interval_ms} ms for {len(self.symbols)} symbols",
                 found=f"{bar.n_bars} bars of {bar.interval_ms} ms for {bar.n_symbols} symbols",
@@ -231,7 +231,7 @@ class Stepper:
             )
         if self._settled_ms != self._decided_ms:
             raise ContractError("a decision on the settled bar", found="another bar", mend="call decide() first")
-        open_ms = int(bar.open_time_ms[0])
+        open_ms: int = bar.open_time_ms.item()
         if self._decided_ms is not None and open_ms != self._decided_ms + self.interval_ms:
             raise ContractError(
                 f"the bar that opens at {self._decided_ms + self.interval_ms}",

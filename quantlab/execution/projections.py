@@ -1,0 +1,74 @@
+"""What a reader wants to see, kept in tables beside the events and rebuilt from them.
+
+A projection is a pure fold over events: :func:`apply` is the only function that writes to these tables,
+in the same transaction as the event itself.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from typing import Any
+
+from quantlab.core.events import Event
+
+SCHEMA = """
+CREATE TABLE IF NOT EXISTS equity (
+    open_ms INTEGER PRIMARY KEY, equity REAL, cash REAL, gross REAL, funding REAL, liquidation_fee REAL);
+CREATE TABLE IF NOT EXISTS fills (
+    id INTEGER PRIMARY KEY, open_ms INTEGER NOT NULL, symbol TEXT NOT NULL, side INTEGER NOT NULL,
+    units REAL NOT NULL, price REAL NOT NULL, fee REAL NOT NULL, reason TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS positions (
+    symbol TEXT PRIMARY KEY, units REAL NOT NULL, entry REAL NOT NULL, mark REAL NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS orders (
+    order_id TEXT PRIMARY KEY, symbol TEXT NOT NULL, side INTEGER NOT NULL, units REAL NOT NULL,
+    reduce_only INTEGER NOT NULL, reason TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS counters (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS days (
+    day TEXT PRIMARY KEY, start_equity REAL, low REAL, last REAL, drawdown REAL) WITHOUT ROWID;
+"""
+
+#: Every table of this module, in a fixed order.
+TABLES = ("equity", "fills", "positions", "orders", "counters", "days")
+
+_COUNT = "INSERT INTO counters VALUES (?, ?) ON CONFLICT(name) DO UPDATE SET value = value + excluded.value"
+_FILL = "INSERT INTO fills VALUES (:id, :open_ms, :symbol, :side, :units, :price, :fee, :reason)"
+_ORDER = "INSERT INTO orders VALUES (:order_id, :symbol, :side, :units, :reduce_only, :reason)"
+
+
+def apply(database: sqlite3.Connection, event: Event) -> None:
+    """Fold one event into the tables."""
+    counts = {f"event.{event.kind}": 1}
+    if event.kind == "bar":
+        _apply_bar(database, event.facts["bar"])
+        counts |= event.facts["bar"]["counts"]
+        counts |= _faults(event.facts["observed"])
+    elif event.kind == "stopped":
+        counts |= _faults(event.facts)
+    database.executemany(_COUNT, [(name, count) for name, count in sorted(counts.items()) if count])
+
+
+def _apply_bar(database: sqlite3.Connection, bar: dict[str, Any]) -> None:
+    account = bar["account"]
+    names = ("equity", "cash", "gross", "funding", "liquidation_fee")
+    database.execute("INSERT INTO equity VALUES (?, ?, ?, ?, ?, ?)", (bar["open_ms"], *(account[n] for n in names)))
+    if bar["fills"]:
+        database.executemany(_FILL, [{**fill, "open_ms": bar["open_ms"]} for fill in bar["fills"]])
+    database.execute("DELETE FROM positions")
+    database.executemany("INSERT INTO positions VALUES (?, ?, ?, ?)", bar["positions"])
+    database.execute("DELETE FROM orders")
+    if bar["orders"]:
+        database.executemany(_ORDER, bar["orders"])
+    day = bar["day"]
+    database.execute(
+        "INSERT OR REPLACE INTO days VALUES (?, ?, ?, ?, ?)",
+        (day["utc"], day["start_equity"], day["low"], day["last"], day["drawdown"]),
+    )
+
+
+def _faults(facts: dict[str, Any]) -> dict[str, int]:
+    return {f"intake.{name}": count for name, count in facts["intake"].items()}
+
+
+def contents(database: sqlite3.Connection) -> dict[str, list[tuple[Any, ...]]]:
+    """Every table's rows, in the order of their keys."""
+    return {table: database.execute(f"SELECT * FROM {table} ORDER BY 1").fetchall() for table in TABLES}  # noqa: S608

@@ -1,0 +1,98 @@
+"""A session's journal as a reader beside it sees it: no lock is taken and nothing is written."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from quantlab.core.errors import ArtifactError, ConfigError
+from quantlab.execution.chain import Entry
+from quantlab.execution.head import is_held, read_head
+from quantlab.execution.journal import connect, head_path, verify
+from quantlab.execution.projections import contents
+
+
+@dataclass(frozen=True)
+class SessionView:
+    """One consistent moment of a session.
+
+    Parameters
+    ----------
+    running : bool
+        Whether a process holds the journal.
+    entries : int
+    identity : dict or None
+        What began; None if nothing has.
+    last_bar : dict or None
+        The facts of the newest bar (see :mod:`quantlab.execution.facts`).
+    observed : dict or None
+        ``lag_ms`` and ``intake`` faults of the newest bar.
+    ended : str or None
+        The reason of a clean stop that nothing followed.
+    tables : dict of table name to rows
+    """
+
+    running: bool
+    entries: int
+    identity: dict[str, Any] | None
+    last_bar: dict[str, Any] | None
+    observed: dict[str, Any] | None
+    ended: str | None
+    tables: dict[str, list[tuple[Any, ...]]]
+
+    @property
+    def counters(self) -> dict[str, int]:
+        """Every count since the session began."""
+        return dict(self.tables["counters"])
+
+
+def read_session(path: Path, *, check: bool = False) -> SessionView:
+    """Look at a journal, of a running session or of one that ended.
+
+    Parameters
+    ----------
+    path : Path
+        The SQLite file.
+    check : bool
+        Verify every entry, hash and table too.
+
+    Raises
+    ------
+    ConfigError
+        If there is no journal.
+    ArtifactError
+        If it is damaged.
+    """
+    if not path.is_file():
+        raise ConfigError(f"a session's journal, {path}", found="no file", mend="set job.folder to a session's folder")
+    database = connect(path, read_only=True)
+    try:
+        head = read_head(head_path(path))  # before the moment that is read: it can only be behind
+        database.execute("BEGIN")
+        if check:
+            verify(database, head)
+        began, bar, stopped = (_latest(database, kind) for kind in ("began", "bar", "stopped"))
+        (count,) = database.execute("SELECT coalesce(max(seq), 0) FROM events").fetchone()
+        ended = stopped is not None and stopped.seq >= count - 1
+        return SessionView(
+            running=is_held(path.with_name(path.name + ".lock")),
+            entries=int(count),
+            identity=None if began is None else json.loads(began.facts)["identity"],
+            last_bar=None if bar is None else json.loads(bar.facts)["bar"],
+            observed=None if bar is None else json.loads(bar.facts)["observed"],
+            ended=json.loads(stopped.facts)["reason"] if ended and stopped is not None else None,
+            tables=contents(database),
+        )
+    except sqlite3.DatabaseError as error:
+        raise ArtifactError(f"a readable journal in {path}", found=str(error), mend="go on from a backup") from error
+    finally:
+        database.close()
+
+
+def _latest(database: sqlite3.Connection, kind: str) -> Entry | None:
+    query = "SELECT seq, kind, facts, NULL, digest, hash FROM events WHERE kind = ? ORDER BY seq DESC LIMIT 1"
+    row = database.execute(query, (kind,)).fetchone()
+    return None if row is None else Entry(*row)

@@ -1,0 +1,78 @@
+"""A session as bytes: gate, signal stream, account and the day so far; and one raw bar as bytes."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import numpy as np
+
+from quantlab.core.errors import ArtifactError
+from quantlab.core.events import RawBar
+from quantlab.core.packing import pack_arrays, unpack_arrays
+from quantlab.core.ports import SignalStream
+from quantlab.core.types import Funding
+from quantlab.data.quality import GateState
+from quantlab.execution.facts import Day
+from quantlab.trading.layout import State
+from quantlab.trading.stepper import Stepper
+
+_MARK = b"quantlab session 1\n"
+_RAW_MARK = b"quantlab raw bar 1\n"
+
+#: The account's arrays; ``seen`` is a view of one of them.
+_OWNED = tuple(name for name in State._fields if name != "seen")
+
+
+def take_snapshot(gate: GateState, stream: SignalStream, account: Stepper, day: Day | None) -> bytes:
+    """Everything that the next bar depends on."""
+    arrays: dict[str, Any] = {f"account.{name}": getattr(account.state, name) for name in _OWNED}
+    arrays |= {"gate.last_close": gate.last_close, "gate.missing": gate.missing}
+    arrays["stream"] = np.frombuffer(stream.state(), dtype=np.uint8)
+    header = {
+        "gate_open_ms": gate.open_time_ms,
+        "last_ms": account.last_ms,
+        "day": None if day is None else dataclasses.asdict(day),
+    }
+    return pack_arrays(_MARK, header, arrays)
+
+
+def restore_snapshot(blob: bytes, stream: SignalStream, account: Stepper) -> tuple[GateState, Day | None]:
+    """Put stream and account back as they were; return the gate's state and the day.
+
+    Raises
+    ------
+    ArtifactError
+        If the bytes are damaged, or of an account of another layout.
+    ContractError
+        If the stream refuses its part.
+    """
+    header, arrays = unpack_arrays(_MARK, blob, "session snapshot")
+    for name in _OWNED:
+        kept, ours = arrays.get(f"account.{name}"), getattr(account.state, name)
+        if kept is None or kept.shape != ours.shape or kept.dtype != ours.dtype:
+            raise ArtifactError(
+                f"an account whose {name} is {ours.dtype} {ours.shape}",
+                found="none" if kept is None else f"{kept.dtype} {kept.shape}",
+                mend="go on with the version that wrote the snapshot, or begin a session in a new folder",
+            )
+        ours[...] = kept
+    stream.restore(arrays["stream"].tobytes())
+    account.begin_after(header["last_ms"])
+    gate = GateState(arrays["gate.last_close"], arrays["gate.missing"], header["gate_open_ms"])
+    return gate, None if header["day"] is None else Day(**header["day"])
+
+
+def pack_raw(raw: RawBar) -> bytes:
+    """One raw bar, bit for bit."""
+    arrays: dict[str, Any] = {"ohlcv": raw.ohlcv}
+    if raw.funding is not None:
+        arrays |= {"time_ms": raw.funding.time_ms, "rate": raw.funding.rate}
+    return pack_arrays(_RAW_MARK, {"open_ms": raw.open_time_ms}, arrays)
+
+
+def unpack_raw(payload: bytes) -> RawBar:
+    """What :func:`pack_raw` was given; ArtifactError if it is damaged."""
+    header, arrays = unpack_arrays(_RAW_MARK, payload, "raw bar")
+    funding = Funding(arrays["time_ms"], arrays["rate"]) if "time_ms" in arrays else None
+    return RawBar(header["open_ms"], arrays["ohlcv"], funding)

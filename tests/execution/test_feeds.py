@@ -1,0 +1,336 @@
+"""What a feed can bring, and what the gate makes of it."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import json
+import threading
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from urllib.parse import parse_qs, urlparse
+
+import numpy as np
+import pytest
+
+from quantlab.core.clock import FakeClock
+from quantlab.core.errors import ConfigError, DataError
+from quantlab.core.events import RawBar
+from quantlab.core.fakes import ListFeed
+from quantlab.core.types import BarState
+from quantlab.data.quality import QualityGate
+from quantlab.execution.feed import PolledFeed, ReplayFeed, raw_bar
+from quantlab.execution.intake import FAULTS, Intake, gate_state_after
+from quantlab.execution.live import CcxtBars, LiveFeed
+
+LATER = 10**15
+
+
+def assert_same_bars(one, two):
+    assert one.open_time_ms.tolist() == two.open_time_ms.tolist()
+    assert one.ohlcv.tobytes() == two.ohlcv.tobytes()
+    assert one.state.tobytes() == two.state.tobytes()
+
+
+def through(intake, raws, now_ms=LATER):
+    """The bars that pass."""
+    passed = []
+    for raw in raws:
+        fault = intake.judge(raw, now_ms)
+        if fault:
+            intake.counts[fault] += 1
+        else:
+            passed += [intake.take(step) for step in intake.steps(raw)]
+    return passed
+
+
+def intake_for(bars):
+    gate = QualityGate(bars.symbols, bars.instruments, bars.interval_ms)
+    return Intake(gate, gate.begin())
+
+
+@pytest.mark.parametrize("start", [0, 1, 66, 67, 134, 136, 138, 139, 200, 205, 213, 221, 399])
+def test_a_replayed_history_passes_the_gate_unchanged_from_any_row(world, start):
+    """Filled bars are taken out and filled again: the gate behind a part of a history is exactly where it was."""
+    bars = world(0)
+    intake = intake_for(bars)
+    if start:
+        intake.state = gate_state_after(bars.rows(0, start))
+    for t, bar in enumerate(through(intake, [raw_bar(bars, t) for t in range(start, bars.n_bars)])):
+        assert_same_bars(bar, bars.rows(start + t, start + t + 1))
+    assert not any(intake.counts.values())
+
+
+def test_the_gate_behind_thirteen_bars_is_the_gate_behind_them_all(world):
+    bars = world(3)
+    for t in range(13, bars.n_bars):
+        whole, part = gate_state_after(bars.rows(0, t)), gate_state_after(bars.rows(t - 13, t))
+        still = ~np.isnan(part.last_close)
+        assert np.array_equal(whole.last_close[still], part.last_close[still])
+        assert np.array_equal(np.minimum(whole.missing, 13)[still], np.minimum(part.missing, 13)[still])
+
+
+def damaged(raw, symbol, values):
+    ohlcv = raw.ohlcv.copy()
+    ohlcv[symbol] = values
+    return dataclasses.replace(raw, ohlcv=ohlcv)
+
+
+def test_every_kind_of_arrival_is_counted_and_only_sound_ones_pass(world):
+    bars = world(1, n_bars=60)
+    raws = [raw_bar(bars, t) for t in range(40)]
+    step = bars.interval_ms
+    arriving = [
+        *raws[:20],
+        raws[19],  # again
+        raws[10],  # again, later
+        damaged(raws[15], 0, [9.0, 9.0, 9.0, 9.0, 9.0]),  # corrected afterwards
+        raws[22],  # 20 and 21 are missing
+        raws[20],  # out of order
+        damaged(raws[23], 0, [10.0, 5.0, 1.0, 7.0, 3.0]),  # high below the open
+        damaged(raws[24], 0, [np.nan, 5.0, 1.0, 7.0, 3.0]),  # half a bar
+        damaged(raws[25], 0, [10.0, 11.0, 9.0, -1.0, 3.0]),
+        RawBar(raws[26].open_time_ms + 1, raws[26].ohlcv),  # off the grid
+        RawBar(raws[26].open_time_ms, raws[26].ohlcv[:2].copy()),  # of another market
+        RawBar(raws[26].open_time_ms + 20_000 * step, raws[26].ohlcv),  # in a month's time
+        *raws[26:30],
+    ]
+    intake = intake_for(bars)
+    passed = through(intake, arriving)
+    assert [int(bar.open_time_ms[0]) for bar in passed] == bars.open_time_ms[:30].tolist()
+    assert intake.counts == {
+        **dict.fromkeys(FAULTS, 0),
+        "duplicate": 2,
+        "corrected": 1,
+        "missing": 2,
+        "out_of_order": 1,
+        "malformed_cell": 3,
+        "malformed": 3,
+    }
+    for t in (20, 21):
+        assert set(passed[t].state[0]) <= {BarState.FILLED, BarState.ABSENT}
+    for t in (23, 24, 25):
+        assert passed[t].state[0, 0] == BarState.FILLED
+    assert not any(bar.tradable[0].any() for bar in (passed[20], passed[21]))
+    for t in [*range(20), 22, *range(26, 30)]:
+        assert_same_bars(passed[t], bars.rows(t, t + 1))
+
+
+def test_a_bar_that_has_not_closed_yet_is_early(world):
+    bars = world(1, n_bars=10)
+    intake, raw = intake_for(bars), raw_bar(bars, 0)
+    close = raw.open_time_ms + bars.interval_ms
+    assert intake.judge(raw, close - 1) == "early"
+    assert intake.judge(raw, close) is None
+
+
+def test_what_arrived_wrong_is_counted_in_the_journal_and_changes_no_result(desk):
+    place = desk(0, n_bars=120)
+    clean = [raw_bar(place.bars, t) for t in range(place.bars.n_bars)]
+    noisy = []
+    for t, raw in enumerate(clean):
+        noisy += [raw, raw] if t % 3 == 0 else [raw]
+        noisy += [clean[t - 5]] if t % 7 == 0 and t >= 5 else []
+        noisy += [damaged(clean[t - 1], 0, [1.0, 1.0, 1.0, 1.0, 1.0])] if t % 40 == 39 else []
+    with place.journal() as journal:
+        session = place.session(journal, feed=ListFeed(noisy, place.bars.interval_ms))
+        session.start()
+        session.run()
+        session.finish("test")
+        equity = [e.facts["bar"]["account"]["equity"] for e in journal.replay() if e.kind == "bar"]
+        counters = dict(journal._database.execute("SELECT * FROM counters WHERE name LIKE 'intake.%'"))
+    quiet = dataclasses.replace(place, folder=place.folder / "quiet")
+    with quiet.journal() as journal:
+        session = quiet.session(journal)
+        session.start()
+        session.run()
+        assert [e.facts["bar"]["account"]["equity"] for e in journal.replay() if e.kind == "bar"] == equity
+    assert counters == {"intake.duplicate": 40 + 17, "intake.corrected": 3}
+    assert [alert.kind for alert in place.alerts.sent].count("corrected") == 3
+
+
+def test_a_replay_is_paced_by_the_markets_clock(world):
+    bars, slept = world(0, n_bars=10), []
+    feed = ReplayFeed(bars, start=None, pace=100.0, sleep=slept.append)
+    times = [feed.clock.now_ms() for _ in feed.bars(None)]
+    assert slept == [3.0] * 10
+    assert times == (bars.open_time_ms + bars.interval_ms).tolist()
+    assert [raw.open_time_ms for raw in feed.bars(int(bars.open_time_ms[6]))] == bars.open_time_ms[7:].tolist()
+
+
+@pytest.mark.parametrize(
+    ("given", "name"), [({"start": "soon"}, "start"), ({"start": "2031-01-01"}, "start"), ({"pace": 0.0}, "pace")]
+)
+def test_an_impossible_replay_is_refused(world, given, name):
+    with pytest.raises(ConfigError, match=f"execution.feed.{name}"):
+        ReplayFeed(world(0, n_bars=10), **{"start": None, "pace": None, **given})
+
+
+class Venue:
+    """A :class:`BarSource` over a history, which answers late and fails at times."""
+
+    def __init__(self, bars, clock, *, delay_ms=0, broken=()):
+        self.bars, self.clock, self.delay_ms, self.broken, self.asked = bars, clock, delay_ms, set(broken), 0
+
+    def fetch(self, start_ms, end_ms):
+        self.asked += 1
+        if self.asked in self.broken:
+            raise DataError("an answer", found="none", mend="wait")
+        there = self.bars.open_time_ms + self.bars.interval_ms + self.delay_ms <= self.clock.now_ms()
+        wanted = (self.bars.open_time_ms >= start_ms) & (self.bars.open_time_ms < end_ms) & there
+        return [raw_bar(self.bars, int(t)) for t in np.flatnonzero(wanted)[::-1]]
+
+
+@pytest.mark.parametrize("delay_ms", [0, 7_000])
+def test_bars_are_asked_for_when_they_close_and_again_until_they_come(world, delay_ms):
+    bars = world(0, n_bars=40)
+    clock = FakeClock(int(bars.open_time_ms[9]) + bars.interval_ms + 1)
+    venue = Venue(bars, clock, delay_ms=delay_ms, broken={3, 4})
+    feed = PolledFeed(
+        venue,
+        interval_ms=bars.interval_ms,
+        delay_ms=1_000,
+        retry_ms=2_000,
+        most_bars=4,
+        clock=clock,
+        sleep=lambda seconds: clock.advance(max(1, round(seconds * 1000))),
+    )
+    got, lags = [], []
+    for raw in feed.bars(int(bars.open_time_ms[0])):
+        if raw is not None:
+            got.append(raw.open_time_ms)
+            lags.append(clock.now_ms() - raw.open_time_ms - bars.interval_ms)
+        if got and got[-1] == bars.open_time_ms[30]:
+            break
+    assert got == bars.open_time_ms[1:31].tolist()
+    assert max(lags[15:]) <= delay_ms + 2_000 + 1_000
+    assert feed.failures == {"DataError": 2}
+
+
+class Exchange(BaseHTTPRequestHandler):
+    """The two public end points of Binance's futures that bars need, over a history."""
+
+    def do_GET(self):
+        query = {k: v[0] for k, v in parse_qs(urlparse(self.path).query).items()}
+        path = urlparse(self.path).path
+        body = (
+            self.server.info if path.endswith("exchangeInfo") else self.klines(query) if path.endswith("klines") else []
+        )
+        data = json.dumps(body).encode()
+        self.send_response(200)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(data)))
+        self.end_headers()
+        self.wfile.write(data)
+
+    def klines(self, query):
+        bars, s = self.server.bars, self.server.bars.symbols.index(query["symbol"])
+        if query["symbol"] in self.server.mute:
+            return {"code": -1121, "msg": "Invalid symbol."}
+        rows = np.flatnonzero(bars.open_time_ms >= int(query["startTime"]))[: int(query["limit"])]
+        there = [t for t in rows if bars.state[t, s] < BarState.FILLED]
+        step = bars.interval_ms
+        return [
+            [
+                int(bars.open_time_ms[t]),
+                *map(repr, bars.ohlcv[t, s].tolist()),
+                int(bars.open_time_ms[t]) + step - 1,
+                *"00000",
+            ]
+            for t in there
+        ]
+
+    def log_message(self, *_):
+        """Quiet."""
+
+
+def listing(symbol):
+    base = symbol.removesuffix("USDT")
+    return {
+        "symbol": symbol, "pair": symbol, "contractType": "PERPETUAL", "status": "TRADING", "baseAsset": base,
+        "quoteAsset": "USDT", "marginAsset": "USDT", "pricePrecision": 2, "quantityPrecision": 3,
+        "baseAssetPrecision": 8, "quotePrecision": 8, "filters": [], "orderTypes": [], "timeInForce": [],
+        "onboardDate": 0, "deliveryDate": 4133404800000,
+    }  # fmt: skip
+
+
+@pytest.fixture
+def exchange(world):
+    """A loopback exchange and its history."""
+    bars = dataclasses.replace(world(2, n_bars=60, n_symbols=3), symbols=("AAAUSDT", "BBBUSDT", "CCCUSDT"))
+    server = HTTPServer(("127.0.0.1", 0), Exchange)
+    server.bars, server.mute = bars, set()
+    server.info = {"symbols": [listing(symbol) for symbol in bars.symbols]}
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    yield server
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+def loopback(server, **given):
+    url = f"http://127.0.0.1:{server.server_port}"
+    settings = {
+        "urls": {
+            "api": {"fapiPublic": f"{url}/fapi/v1", "fapiPublicV2": f"{url}/fapi/v2", "fapiPublicV3": f"{url}/fapi/v3"}
+        },
+        "options": {"fetchCurrencies": False, "defaultType": "future", "fetchMarkets": {"types": ["linear"]}},
+        "enableRateLimit": False,
+    }
+    return CcxtBars(
+        server.bars.symbols,
+        server.bars.interval_ms,
+        **{"exchange": "binanceusdm", "timeout_ms": 5_000, "concurrency": 4, "settings": settings, **given},
+    )
+
+
+def test_bars_come_from_an_exchange_bit_for_bit(exchange):
+    bars = exchange.bars
+    got = loopback(exchange).fetch(int(bars.open_time_ms[20]), int(bars.open_time_ms[40]))
+    assert [raw.open_time_ms for raw in got] == bars.open_time_ms[20:40].tolist()
+    for t, raw in enumerate(got, 20):
+        assert raw.ohlcv.tobytes() == raw_bar(bars, t).ohlcv.tobytes()
+
+
+def test_a_symbol_that_fails_is_missing_and_a_dead_exchange_is_an_error(exchange):
+    bars = exchange.bars
+    exchange.mute.add("BBBUSDT")
+    got = loopback(exchange).fetch(int(bars.open_time_ms[52]), int(bars.open_time_ms[54]))
+    assert all(np.isnan(raw.ohlcv[1]).all() and not np.isnan(raw.ohlcv[0]).any() for raw in got)
+    exchange.mute.update(bars.symbols)
+    with pytest.raises(DataError, match="bars of the exchange"):
+        loopback(exchange).fetch(int(bars.open_time_ms[52]), int(bars.open_time_ms[54]))
+
+
+@pytest.mark.parametrize(
+    ("given", "what"),
+    [
+        ({"exchange": "nowhere"}, "ccxt knows"),
+        ({"settings": {"secret": "x"}}, "without keys"),
+        ({"timeout_ms": 0}, "timeout_ms"),
+    ],
+)
+def test_an_impossible_exchange_is_refused(given, what):
+    with pytest.raises(ConfigError, match=what):
+        CcxtBars(("AAAUSDT",), 300_000, **{"exchange": "binanceusdm", "timeout_ms": 1, "concurrency": 1, **given})
+
+
+def test_a_live_feed_takes_market_and_interval_from_the_history(world):
+    bars = world(0, n_bars=20)
+    clock = FakeClock(int(bars.open_time_ms[-1]) + bars.interval_ms)
+    seen = []
+
+    def source(symbols, interval_ms):
+        seen.append((symbols, interval_ms))
+        return Venue(bars, clock)
+
+    feed = LiveFeed(bars, source=source, delay_ms=1, retry_ms=1, most_bars=5, clock=clock)
+    assert seen == [(bars.symbols, bars.interval_ms)]
+    assert feed.begins_ms is None
+    got = []
+    for raw in feed.bars(int(bars.open_time_ms[9])):
+        got.append(raw.open_time_ms)
+        if len(got) == 10:
+            break
+    assert got == bars.open_time_ms[10:].tolist()
+    assert asyncio.iscoroutinefunction(CcxtBars._ask_all)

@@ -1,0 +1,137 @@
+"""``job=paper`` and ``job=status`` as a user runs them."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from quantlab.core.errors import ArtifactError, ConfigError, ContractError
+from quantlab.execution.journal import SqliteJournal
+from quantlab.execution.reading import read_session
+from quantlab.jobs import backtest, paper, paper_strategy, status
+from quantlab.jobs.composition import compose
+
+SMALL = ("experiment=baseline", "data.days=8", "data.n_symbols=2", "data.late_listings=0", "cash=5000")
+
+
+def composed(job: str, folder: Path, *overrides: str):
+    return compose(f"job={job}", *SMALL, f"runs_dir={folder}/runs", f"job.folder={folder}/paper", *overrides)
+
+
+def test_a_session_goes_on_where_it_was_and_ends_as_the_backtest(tmp_path, capsys):
+    """The whole path: configuration, warm-up on history, two starts, and the equity of job=backtest's account."""
+    first = "2025-01-07T00:00:00"
+    feed = f"execution.feed.start={first}"
+    paper.run(composed("paper", tmp_path, feed, "job.bars=150", f"job.backup={tmp_path}/safe.db"))
+    equity = paper.run(composed("paper", tmp_path, feed))
+    said = capsys.readouterr().out
+    assert "150 bars, stopped: bars" in said
+    assert "the feed ended" in said
+    view = read_session(tmp_path / "paper" / "journal.db", check=True)
+    assert view.counters["event.bar"] == 2 * 288
+    assert view.last_bar["account"]["equity"] == equity
+    with SqliteJournal(tmp_path / "safe.db") as journal:
+        assert journal.last_seq == 2
+
+    cfg = compose(*SMALL)
+    parts = backtest.setup(cfg)
+    bars = parts.cut.load(parts.source)
+    row = int(np.searchsorted(bars.open_time_ms, view.tables["equity"][0][0]))
+    strategy = parts.make_strategy(signal=parts.signal)
+    said = parts.signal.signal(bars).rows(row, bars.n_bars)
+    simulation = parts.engine.run(bars.rows(row, bars.n_bars), said, strategy)
+    assert [line[1] for line in view.tables["equity"]] == simulation.equity.tolist()
+    assert len(simulation.orders) > 0
+
+
+def test_status_shows_a_session_beside_it(tmp_path, capsys):
+    with pytest.raises(ConfigError, match="a session's journal"):
+        status.run(composed("status", tmp_path))
+    paper.run(composed("paper", tmp_path, "job.bars=20"))
+    capsys.readouterr()
+    with SqliteJournal(tmp_path / "paper" / "journal.db"):
+        assert status.run(composed("status", tmp_path, "job.verify=true")) == 5_000.0
+        shown = capsys.readouterr().out
+        status.run(composed("status", tmp_path, "job.json=true"))
+        facts = json.loads(capsys.readouterr().out)
+    for word in ("equity", "halts", "last bar", "lag", "counter", "running"):
+        assert word in shown
+    assert facts["running"] is True
+    assert facts["ended"] == "bars"
+    assert facts["counters"]["event.bar"] == 20
+    assert facts["last_bar"]["account"]["equity"] == 5_000.0
+
+
+def test_a_learned_signal_needs_a_bundle_and_one_source_is_enough(tmp_path):
+    with pytest.raises(ConfigError, match="job=promote"):
+        paper.run(composed("paper", tmp_path, "experiment=ensemble_v2"))
+    with pytest.raises(ConfigError, match="a bundle or a run; found both"):
+        paper.run(composed("paper", tmp_path, "bundle=a", "run=b"))
+
+
+def test_a_bundle_that_cannot_be_loaded_is_a_journalled_fact(tmp_path):
+    (tmp_path / "bundle").mkdir()
+    with pytest.raises(ArtifactError):
+        paper.run(composed("paper", tmp_path, f"bundle={tmp_path}/bundle"))
+    view = read_session(tmp_path / "paper" / "journal.db")
+    assert view.counters == {"event.model_load_failure": 1}
+
+
+def test_a_run_becomes_the_sessions_bundle_and_another_market_is_refused(tmp_path):
+    cfg = compose("job=backtest", *SMALL, f"runs_dir={tmp_path}/runs", f"cache_dir={tmp_path}/cache")
+    backtest.run(cfg)
+    (run,) = [path for path in (tmp_path / "runs" / "baseline").iterdir() if path.is_dir()]
+    given = (f"run={run}", f"registry_root={tmp_path}/models", "job.bars=30")
+    paper.run(composed("paper", tmp_path, *given))
+    assert (tmp_path / "paper" / "bundle").is_dir()
+    paper.run(composed("paper", tmp_path, *given))
+    assert read_session(tmp_path / "paper" / "journal.db").counters["event.bar"] == 60
+    chosen = paper_strategy.paper_strategy(composed("paper", tmp_path, *given), tmp_path / "paper")
+    history = backtest.setup(cfg).source.history()
+    chosen.require_market(history)
+    for other in ({"interval_ms": 60_000, "open_time_ms": history.open_time_ms // 5}, {"symbols": ("SYN00", "NEW")}):
+        with pytest.raises(ContractError, match="in the bundle"):
+            chosen.require_market(dataclasses.replace(history, **other))
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_session_that_is_asked_to_stop_ends_cleanly(tmp_path, number):
+    command = [sys.executable, "-m", "quantlab", "job=paper", *SMALL, "execution.feed.pace=20000"]
+    process = subprocess.Popen(
+        [*command, f"job.folder={tmp_path}/paper"],
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "COLUMNS": "200"},
+    )
+    path = tmp_path / "paper" / "journal.db"
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline and process.poll() is None:
+        if path.is_file() and path.with_name("journal.db.head").is_file() and bars_so_far(path) >= 5:
+            break
+        time.sleep(0.2)
+    process.send_signal(number)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 0, err
+    assert f"stopped: {number.name}" in out
+    view = read_session(path, check=True)
+    assert view.ended == number.name
+    assert not view.running
+    assert 5 <= view.counters["event.bar"] < 8 * 288
+
+
+def bars_so_far(path: Path) -> int:
+    try:
+        return read_session(path).counters.get("event.bar", 0)
+    except (ConfigError, ArtifactError):  # not born yet
+        return 0

@@ -1,0 +1,222 @@
+"""Kill a paper session without warning, again and again, until it has lived through its market.
+
+``python tests/execution/torture.py --kills 200 --seed 1``
+
+One process imports and compiles everything once; every life is a fork of it that opens the journal,
+recovers, trades, and is killed with SIGKILL at a random moment: in the recovery, in a bar, inside a
+commit. What is left is then held, number for number, against the backtest of the same bars. ``--models``
+puts a small ensemble with its own features into the loop. Prints one JSON object; exit code 1 if a number
+differs.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import hashlib
+import importlib.util
+import json
+import os
+import random
+import signal
+import sys
+import tempfile
+import time
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from quantlab.backtest.scan import Scan
+from quantlab.core.fakes import MemoryAlerts
+from quantlab.execution.engine import Market
+from quantlab.execution.feed import ReplayFeed
+from quantlab.execution.head import read_head
+from quantlab.execution.journal import SqliteJournal, entries, head_path
+from quantlab.execution.paper import PaperBroker
+from quantlab.execution.projections import contents
+from quantlab.execution.session import Session, SessionRules
+
+CASH = 10_000.0
+
+
+def beside(name: str) -> ModuleType:
+    """A module of this folder, which is no package."""
+    spec = importlib.util.spec_from_file_location(f"torture_{name}", Path(__file__).with_name(f"{name}.py"))
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+@dataclasses.dataclass(frozen=True)
+class World:
+    """What is traded, by what, and the session's start."""
+
+    bars: Any
+    strategy: Any
+    signal: Any
+    first: int
+
+    def session(self, journal: SqliteJournal) -> Session:
+        rows = ReplayFeed(self.bars, start=None, pace=None)
+        rows = rows if self.first == 0 else _from(self.bars, self.first)
+        return Session(
+            self.strategy,
+            Market.of(self.bars),
+            feed=rows,
+            journal=journal,
+            make_broker=PaperBroker,
+            alerts=MemoryAlerts(),
+            rules=SessionRules(snapshot_every=40, stale_after_ms=None),
+            initial_cash=CASH,
+            history=self.bars.rows(0, self.first) if self.first else None,
+        )
+
+    def scanned(self) -> Any:
+        rows = slice(self.first, self.bars.n_bars)
+        return Scan(CASH).run(
+            self.bars.rows(rows.start, rows.stop), self.signal.rows(rows.start, rows.stop), self.strategy
+        )
+
+
+def _from(bars: Any, first: int) -> ReplayFeed:
+    feed = ReplayFeed(bars, start=None, pace=None)
+    feed._first = first
+    return feed
+
+
+def plain_world(seed: int, n_bars: int) -> World:
+    """Random signals with stops and take-profits on a market with holes."""
+    kit = beside("conftest")
+    bars = kit.make_world(seed, n_bars, 3)
+    played = kit.make_wild_signal(bars, seed)
+    return World(bars, kit.make_strategy(kit.FixedSignal(played)), played, 0)
+
+
+def model_world(seed: int, n_bars: int) -> World:
+    """The 49 features, two members and their vote."""
+    kit, models = beside("conftest"), beside("small_ensemble")
+    bars = kit.make_world(seed, 1_700 + n_bars, 3, resets=False)
+    source = models.small_ensemble(bars)
+    return World(bars, kit.make_strategy(source), source.signal(bars), 1_700)
+
+
+def live(world: World, path: Path) -> None:
+    """One life, to its natural end."""
+    with SqliteJournal(path) as journal:
+        session = world.session(journal)
+        session.start()
+        session.run()
+
+
+def fork(world: World, path: Path) -> int:
+    """Start a life; returns its process id."""
+    child = os.fork()
+    if child == 0:
+        code = 1
+        try:
+            live(world, path)
+            code = 0
+        finally:
+            os._exit(code)
+    return child
+
+
+def resumptions(path: Path) -> list[int]:
+    """Bars in the journal at each restart: where the kills fell."""
+    with SqliteJournal(path) as journal:
+        found, bars = [], 0
+        for event in journal.replay():
+            bars += event.kind == "bar"
+            if event.kind == "resumed":
+                found.append(bars)
+    return found
+
+
+def await_moment(rng: random.Random, path: Path, kills: int, n_bars: int) -> None:
+    """A random moment: one time in four while starting, else some bars later, anywhere between two of them."""
+    if rng.random() < 0.25 or not head_path(path).is_file():
+        time.sleep(rng.uniform(0.0, 0.1))
+        return
+    wanted = read_head(head_path(path))[0] + rng.randint(1, max(2, 2 * n_bars // kills))
+    deadline = time.monotonic() + 5.0
+    while read_head(head_path(path))[0] < wanted and time.monotonic() < deadline:
+        time.sleep(0.0005)
+    time.sleep(rng.uniform(0.0, 0.003))
+
+
+def torture(world: World, path: Path, kills: int, seed: int) -> dict[str, Any]:
+    """Kill `kills` times, then let it live to the end; returns what was seen."""
+    rng, took = random.Random(seed), time.monotonic()  # noqa: S311 - no secret
+    killed, lives, ended = 0, 0, False
+    while not ended or killed < kills:
+        if ended:  # outlived the killer: begin another session beside it
+            path, ended = path.with_name(f"{path.stem}_{lives}.db"), False
+        child = fork(world, path)
+        lives += 1
+        if killed < kills:
+            await_moment(rng, path, kills, world.bars.n_bars - world.first)
+            os.kill(child, signal.SIGKILL)
+        _, status = os.waitpid(child, 0)
+        if os.WIFSIGNALED(status):
+            killed += 1
+        else:
+            assert os.WEXITSTATUS(status) == 0, f"life {lives} failed"
+            ended = True
+    return {"kills": killed, "lives": lives, "journal": path.name, "seconds": round(time.monotonic() - took, 1)}
+
+
+def ledger(path: Path) -> tuple[dict[str, Any], str]:
+    """The tables that a restart must not change, and a digest of every journalled bar."""
+    with SqliteJournal(path) as journal:
+        found = contents(journal._database)
+        bars = [(e.facts, e.digest) for e in entries(journal._database) if e.kind == "bar"]
+    found["counters"] = [row for row in found["counters"] if not row[0].startswith("event.")]
+    lagless = [(json.loads(facts)["bar"], digest.hex()) for facts, digest in bars]
+    return found, hashlib.sha256(json.dumps(lagless).encode()).hexdigest()
+
+
+def differences(world: World, folder: Path, tortured: list[Path]) -> list[str]:
+    """What is not as in the uninterrupted session, and what of that is not the backtest's."""
+    whole = folder / "whole.db"
+    live(world, whole)
+    wanted, wanted_bars = ledger(whole)
+    wrong = []
+    for path in tortured:
+        found, found_bars = ledger(path)
+        wrong += [f"{path.name}: {table}" for table in wanted if found[table] != wanted[table]]
+        wrong += [f"{path.name}: bars"] if found_bars != wanted_bars else []
+    scanned = world.scanned()
+    if [row[1] for row in wanted["equity"]] != scanned.equity.tolist():
+        wrong.append("whole.db: equity is not the backtest's")
+    if [row[5] for row in wanted["fills"]] != scanned.orders["price"].tolist():
+        wrong.append("whole.db: fills are not the backtest's")
+    return wrong
+
+
+def main() -> int:
+    """Run, print, and say by the exit code whether everything was equal."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--kills", type=int, default=50)
+    parser.add_argument("--bars", type=int, default=600)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--models", action="store_true")
+    asked = parser.parse_args()
+    world = (model_world if asked.models else plain_world)(asked.seed, asked.bars)
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        live(world, folder / "warm.db")  # everything is compiled before the first fork
+        seen = torture(world, folder / "tortured.db", asked.kills, asked.seed)
+        wrong = differences(world, folder, sorted(folder.glob("tortured*.db")))
+        fills = len(ledger(folder / "whole.db")[0]["fills"])
+        places = sorted({bars for path in folder.glob("tortured*.db") for bars in resumptions(path)})
+    sys.stdout.write(
+        json.dumps({**seen, "bars": asked.bars, "fills": fills, "places": len(places), "different": wrong}) + "\n"
+    )
+    return 1 if wrong else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
