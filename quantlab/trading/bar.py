@@ -40,6 +40,7 @@ from quantlab.trading.layout import (
     N_HELD,
     REASON,
     REDUCE,
+    REPEATED,
     SIDE,
     STOP_DISTANCE,
     STOPPED,
@@ -151,7 +152,9 @@ def _request(state: State, rules: Rules, row: Row, intents: Intents, size: Any) 
             # A close that was cut is issued again; nothing is left of it once flat.
             orders[REDUCE, s] = abs(held)
             orders[REASON, s] = orders[CLOSING, s] - 1.0
+            orders[REPEATED, s] = 1.0
         else:
+            orders[REPEATED, s] = 0.0
             timed = weight == 0.0 and intents.reason[s] == TIME_EXIT_REASON
             orders[REASON, s] = TIME_EXIT_REASON if timed else SIGNAL_REASON
             orders[WEIGHT, s] = weight

@@ -41,7 +41,8 @@ CLOSING = 7  # 1 + OrderReason of a close that stays wanted until flat, else 0
 SLOT = 8  # scratch of the position limit: 1 when this entry got a free slot
 TRAIL_DISTANCE = 9
 BREAK_EVEN_DISTANCE = 10
-N_ORDER_ROWS = 11
+REPEATED = 11  # 1 for a flatten and for a close that is issued again: what cuts it counts nothing
+N_ORDER_ROWS = 12
 
 #: Rows of ``State.intents`` (N_INTENT_ROWS, S), the policy's output.
 N_INTENT_ROWS = 7

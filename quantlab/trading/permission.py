@@ -18,6 +18,7 @@ from quantlab.trading.layout import (
     N_HELD,
     REASON,
     REDUCE,
+    REPEATED,
     STOP_DISTANCE,
     TAKE_DISTANCE,
     TRAIL_DISTANCE,
@@ -80,6 +81,7 @@ def flatten(state: State, rules: Rules) -> None:
             state.orders[REDUCE, s] = abs(state.positions[UNITS, s])
             state.orders[INCREASE, s] = 0.0
             state.orders[REASON, s] = FLATTEN_REASON
+            state.orders[REPEATED, s] = 1.0
             state.active[n] = s
             n += 1
     state.counters[N_ACTIVE] = n

@@ -22,6 +22,7 @@ from quantlab.trading.layout import (
     N_ORDERS,
     REASON,
     REDUCE,
+    REPEATED,
     SIDE,
     STOPPED,
     UNITS,
@@ -45,15 +46,17 @@ LIQUIDATION_EVENT = int(RiskEvent.LIQUIDATION)
 def _fill_capped(state: State, records: Records, rules: Rules, row: Row, s: int, units: float, reason: int) -> float:
     """Fill up to `units` (signed) at the open; return the units left unfilled, >= 0.
 
-    A leg that does not fill wholly counts once, under the rule that stopped it.
+    A leg that does not fill wholly counts once, under the rule that stopped it; a flatten and a close
+    that is issued again count nothing.
     """
     wanted = abs(units)
+    counted = 0 if state.orders[REPEATED, s] != 0.0 else 1
     if not has_volume(row.ohlcv[s, VOLUME], row.ohlcv[s, OPEN]):
-        state.cuts[NO_VOLUME] += 1
+        state.cuts[NO_VOLUME] += counted
         return wanted
     filled = min(wanted, remaining(state, rules, row, s))
     if filled < wanted:
-        state.cuts[PARTICIPATION] += 1
+        state.cuts[PARTICIPATION] += counted
     if filled > 0.0:
         signed = filled if units > 0.0 else -filled
         price = fill_price(signed, row.ohlcv[s, OPEN], rules.slippage, rules.tick[s])

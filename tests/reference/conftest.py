@@ -1,0 +1,87 @@
+"""Puts the plain simulator on the path, and runs both simulators once for every test of the room."""
+
+from __future__ import annotations
+
+import sys
+from collections import Counter
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from quantlab.backtest.scan import Scan
+from quantlab.core.results import Simulation
+from quantlab.core.types import Bars, Instrument
+from quantlab.data.parquet import ParquetSource
+
+PLAIN = str(Path(__file__).parent / "plain")
+if PLAIN not in sys.path:
+    sys.path.insert(0, PLAIN)
+
+from plain_comparison import differences, fill_cut_differences  # noqa: E402 - found only now
+from plain_markets import CASH, Case, random_case  # noqa: E402
+from plain_simulator import simulate  # noqa: E402
+
+DEFAULT_CASES = 2_500
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """What both simulators said about many cases."""
+
+    different: list[str]
+    different_fill_cuts: list[str]
+    branches: Counter[str]
+    cuts: Counter[str]
+
+
+def product(case: Case) -> Simulation:
+    return Scan(CASH).run(case.bars, case.signal, case.strategy, limits_on=case.limits_on)
+
+
+def compare_all(cases: Iterable[Case]) -> Agreement:
+    """Run both over every case; texts start with the seed that reproduces them."""
+    agreement = Agreement([], [], Counter(), Counter())
+    for case in cases:
+        reference = simulate(case.bars, case.signal, case.strategy, CASH, limits_on=case.limits_on)
+        tested = product(case)
+        agreement.different.extend(f"seed {case.seed}: {text}" for text in differences(tested, reference))
+        fill_cuts = fill_cut_differences(tested, reference)
+        agreement.different_fill_cuts.extend(f"seed {case.seed}: {text}" for text in fill_cuts)
+        agreement.branches.update(reference.branches)
+        agreement.cuts.update(reference.cuts)
+    return agreement
+
+
+@pytest.fixture(scope="session")
+def compare() -> Callable[[Iterable[Case]], Agreement]:
+    return compare_all
+
+
+@pytest.fixture(scope="session")
+def run_product() -> Callable[[Case], Simulation]:
+    return product
+
+
+@pytest.fixture(scope="session")
+def random_agreement() -> Agreement:
+    return compare_all(random_case(seed) for seed in range(DEFAULT_CASES))
+
+
+@pytest.fixture(scope="session")
+def april_bars(perps_5m: Path) -> Bars:
+    """Eleven days of eight perpetuals: the fall of OM, two late listings, holes, thin books, hourly funding."""
+    instrument = Instrument(
+        tick=0.0, lot=0.0, min_notional=10.0, maintenance_margin_rate=0.03, maker_fee_bps=1.5, taker_fee_bps=4.5
+    )
+    listed_late = sorted(path.stem for path in (perps_5m / "ragged").glob("*.parquet"))[:2]
+    return ParquetSource(
+        root=perps_5m,
+        symbols=["BTC", "OM", "TST", "UMA", "VVV", "kPEPE", *listed_late],
+        instrument=instrument,
+        start="2025-04-10",
+        end="2025-04-21",
+        funding="partial",
+        folders=["ragged"],
+    ).history()

@@ -1,0 +1,162 @@
+"""One cross-margined account: cash, positions, and the records of what happened."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from dataclasses import dataclass, field
+
+from quantlab.core.results import OrderReason
+from quantlab.core.types import Bars
+
+BASIS_POINTS = 10_000.0
+
+
+@dataclass(frozen=True)
+class Bar:
+    """One cell of the grid."""
+
+    open: float
+    high: float
+    low: float
+    close: float
+    volume: float
+    traded: bool
+
+    @property
+    def has_volume(self) -> bool:
+        return self.volume > 0.0
+
+
+@dataclass(frozen=True)
+class Distances:
+    """How far from the entry an order protects what it opens, in price units; +inf is none."""
+
+    stop: float = math.inf
+    take: float = math.inf
+    trail: float = math.inf
+    break_even: float = math.inf
+
+    @property
+    def known(self) -> bool:
+        """NaN and <= 0 block every increase; `>` is false for NaN."""
+        return all(d > 0.0 for d in (self.stop, self.take, self.trail, self.break_even))
+
+
+@dataclass
+class Position:
+    """What is held of one symbol; a flat one has no levels."""
+
+    units: float = 0.0
+    entry: float = 0.0
+    bars_held: int = 0
+    stop: float = math.nan
+    take: float = math.nan
+    trail: float = math.inf
+    break_even: float = math.nan
+
+    @property
+    def sign(self) -> float:
+        return math.copysign(1.0, self.units)
+
+
+@dataclass
+class Order:
+    """What was decided at a close for the next open: at most a reducing and an increasing leg."""
+
+    reducing: float = 0.0
+    increasing: float = 0.0
+    closes: bool = False
+    counted: bool = True
+    reason: OrderReason = OrderReason.SIGNAL
+    distances: Distances = field(default_factory=Distances)
+
+    @property
+    def is_flip(self) -> bool:
+        return self.reducing != 0.0 and self.increasing != 0.0
+
+
+@dataclass(frozen=True)
+class Fill:
+    """One order record; `units` are signed."""
+
+    bar: int
+    symbol: int
+    units: float
+    price: float
+    fee: float
+    reason: OrderReason
+    over_participation: bool
+
+
+@dataclass
+class Account:
+    """The whole state of a simulation between two bars, and its records so far."""
+
+    bars: Bars
+    cash: float
+    positions: list[Position]
+    marks: list[float]
+    orders: list[Order | None]
+    wanted: list[OrderReason | None]
+    stopped: list[bool]
+    seen: list[bool]
+    equity: float
+    fills: list[Fill] = field(default_factory=list)
+    events: list[tuple[int, int, float, float]] = field(default_factory=list)
+    cuts: Counter[str] = field(default_factory=Counter)
+    branches: Counter[str] = field(default_factory=Counter)
+
+    @classmethod
+    def empty(cls, bars: Bars, cash: float) -> Account:
+        n = bars.n_symbols
+        return cls(
+            bars=bars,
+            cash=cash,
+            positions=[Position() for _ in range(n)],
+            marks=[math.nan] * n,
+            orders=[None] * n,
+            wanted=[None] * n,
+            stopped=[False] * n,
+            seen=[False] * n,
+            equity=cash,
+        )
+
+    def held(self) -> list[int]:
+        """Symbols that hold units, in symbol order."""
+        return [s for s, position in enumerate(self.positions) if position.units != 0.0]
+
+    def value_at(self, prices: list[float]) -> float:
+        """Cash, then one held symbol at a time in symbol order."""
+        total = self.cash
+        for s in self.held():
+            total += self.positions[s].units * prices[s]
+        return total
+
+    def gross(self) -> float:
+        total = 0.0
+        for s in self.held():
+            total += abs(self.positions[s].units) * self.marks[s]
+        return total
+
+    def fill(self, bar: int, s: int, units: float, price: float, fee_bps: float, reason: OrderReason) -> float:
+        """Book signed `units` at `price`; the record carries the fee of `fee_bps`. Returns the notional paid."""
+        fee = abs(units) * price * (fee_bps / BASIS_POINTS)
+        self.cash -= units * price
+        self.cash -= fee
+        self._change_units(s, units, price)
+        self.fills.append(Fill(bar, s, units, price, fee, reason, over_participation=False))
+        return abs(units) * price
+
+    def _change_units(self, s: int, units: float, price: float) -> None:
+        position = self.positions[s]
+        if position.units == 0.0:
+            self.positions[s] = Position(units=units, entry=price)
+        elif math.copysign(1.0, units) == position.sign:
+            position.entry = (position.units * position.entry + units * price) / (position.units + units)
+            position.units += units
+        else:
+            position.units += units
+            if position.units == 0.0:
+                self.positions[s] = Position()
+                self.wanted[s] = None

@@ -1,0 +1,114 @@
+"""Step 3: stops and take-profits of one symbol inside one bar, then the moves that bind from the next bar."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+
+from plain_account import BASIS_POINTS, Account, Bar
+from plain_fills import Budget
+from plain_rounding import against_us, on_grid
+
+from quantlab.core.results import OrderReason
+from quantlab.trading.strategy import Costs
+
+
+def protective_exits(account: Account, t: int, row: list[Bar], budgets: list[Budget], costs: Costs) -> None:
+    for s in account.held():
+        bar = row[s]
+        if not bar.has_volume:
+            account.branches["held through no volume"] += 1
+            continue
+        stopped, taken = touches_stop(account, s, bar), touches_take_profit(account, s, bar)
+        if stopped:
+            if taken:
+                account.branches["both levels in one bar"] += 1
+            _stop(account, t, s, bar, budgets[s], costs)
+        elif taken:
+            _take_profit(account, t, s, bar, budgets[s])
+        if account.positions[s].units != 0.0:
+            _trail(account, s, bar)
+            _break_even(account, s, bar)
+
+
+def touches_stop(account: Account, s: int, bar: Bar) -> bool:
+    """A touch is a fill; a level <= 0 is never touched."""
+    position = account.positions[s]
+    if not position.stop > 0.0:
+        return False
+    return bar.low <= position.stop if position.units > 0.0 else bar.high >= position.stop
+
+
+def touches_take_profit(account: Account, s: int, bar: Bar) -> bool:
+    """A touch is not a fill: the price has to trade through the level."""
+    position = account.positions[s]
+    if not position.take > 0.0:
+        return False
+    return bar.high > position.take if position.units > 0.0 else bar.low < position.take
+
+
+def _stop(account: Account, t: int, s: int, bar: Bar, budget: Budget, costs: Costs) -> None:
+    position, instrument = account.positions[s], account.bars.instruments[s]
+    long, slippage = position.units > 0.0, costs.slippage_bps / BASIS_POINTS
+    touched = min(bar.open, position.stop) if long else max(bar.open, position.stop)
+    slipped = touched * (1.0 - slippage) if long else touched * (1.0 + slippage)
+    over = abs(position.units) > budget.left()
+    _note_stop(account, s, bar, over)
+    price = against_us(slipped, instrument.tick, buy=not long)
+    account.fill(t, s, -position.units, price, instrument.taker_fee_bps, OrderReason.STOP)
+    account.fills[-1] = dataclasses.replace(account.fills[-1], over_participation=over)
+    account.stopped[s] = True
+
+
+def _note_stop(account: Account, s: int, bar: Bar, over: bool) -> None:
+    position = account.positions[s]
+    long = position.units > 0.0
+    beyond = bar.open > position.take if long else bar.open < position.take
+    account.branches["stop"] += 1
+    account.branches["stop over participation"] += over
+    account.branches["gap through stop"] += bar.open < position.stop if long else bar.open > position.stop
+    account.branches["gap beyond take-profit that touches the stop"] += beyond and position.take > 0.0
+    account.branches["stop on the entry bar"] += position.bars_held == 0
+    account.branches["stop in profit"] += position.stop > position.entry if long else position.stop < position.entry
+    account.branches["stop at break-even"] += position.stop == position.entry
+
+
+def _take_profit(account: Account, t: int, s: int, bar: Bar, budget: Budget) -> None:
+    position, instrument = account.positions[s], account.bars.instruments[s]
+    long = position.units > 0.0
+    filled = budget.take(abs(position.units))
+    account.branches["take-profit"] += 1
+    if filled < abs(position.units):
+        account.cuts["participation"] += 1
+        account.branches["capped take-profit"] += 1
+    if filled > 0.0:
+        touched = max(bar.open, position.take) if long else min(bar.open, position.take)
+        price = against_us(touched, instrument.tick, buy=not long)
+        account.fill(t, s, -position.sign * filled, price, instrument.maker_fee_bps, OrderReason.TAKE_PROFIT)
+
+
+def _trail(account: Account, s: int, bar: Bar) -> None:
+    """By this bar's extreme, binding from the next bar, and never looser than before."""
+    position, tick = account.positions[s], account.bars.instruments[s].tick
+    long = position.units > 0.0
+    before = position.stop
+    if long:
+        position.stop = max(before, on_grid(bar.high - position.trail, tick, up=False))
+    else:
+        position.stop = min(before, on_grid(bar.low + position.trail, tick, up=True))
+    account.branches["trailing stop moved"] += position.stop != before
+
+
+def _break_even(account: Account, s: int, bar: Bar) -> None:
+    """The stop goes to the entry when an extreme first reaches the trigger; later adds leave it there."""
+    position, tick = account.positions[s], account.bars.instruments[s].tick
+    long = position.units > 0.0
+    if not position.break_even > 0.0:
+        return
+    reached = bar.high >= position.break_even if long else bar.low <= position.break_even
+    if not reached:
+        return
+    before, entry = position.stop, on_grid(position.entry, tick, up=not long)
+    position.stop = max(before, entry) if long else min(before, entry)
+    position.break_even = math.nan
+    account.branches["break-even moved the stop"] += position.stop != before

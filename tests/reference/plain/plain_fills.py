@@ -1,0 +1,113 @@
+"""Step 2: the orders decided at the last close fill at this open."""
+
+from __future__ import annotations
+
+import math
+
+from plain_account import BASIS_POINTS, Account, Bar, Order, Position
+from plain_rounding import against_us, floor_to_lot, on_grid
+
+from quantlab.trading.strategy import Costs
+
+
+class Budget:
+    """What capped fills may still take of one symbol's bar."""
+
+    def __init__(self, bar: Bar, lot: float, costs: Costs) -> None:
+        self.bar, self.lot, self.participation = bar, lot, costs.participation
+        self.filled = 0.0
+
+    def left(self) -> float:
+        if not self.bar.has_volume:
+            return 0.0
+        if self.participation is None:
+            return math.inf
+        return floor_to_lot(self.participation * self.bar.volume - self.filled, self.lot)
+
+    def take(self, units: float) -> float:
+        """The part of `units` (> 0) that fills."""
+        filled = min(units, self.left())
+        self.filled += filled
+        return filled
+
+
+def fill_orders(account: Account, t: int, row: list[Bar], budgets: list[Budget], costs: Costs) -> None:
+    """Closing and reducing legs of all symbols first, then increasing legs, each in symbol order."""
+    closed = [True] * len(row)
+    for s, order in enumerate(account.orders):
+        if order is not None and order.reducing != 0.0:
+            closed[s] = _fill_leg(account, t, s, row[s], budgets[s], costs, order, order.reducing)
+            if not closed[s] and order.closes:
+                account.wanted[s] = order.reason
+                account.branches["cut close stays wanted"] += 1
+    for s, order in enumerate(account.orders):
+        if order is not None and order.increasing != 0.0:
+            _fill_increase(account, t, s, row[s], budgets[s], costs, order, closed[s])
+    account.orders = [None] * len(row)
+
+
+def _fill_increase(
+    account: Account, t: int, s: int, bar: Bar, budget: Budget, costs: Costs, order: Order, closed: bool
+) -> None:
+    was_flat = account.positions[s].units == 0.0
+    if not closed:
+        _count_cut(account, order, bar)
+        account.branches["flip dropped its opening leg"] += 1
+        return
+    whole = _fill_leg(account, t, s, bar, budget, costs, order, order.increasing)
+    if not whole:
+        account.branches["cut entry"] += 1
+    if account.positions[s].units == 0.0:
+        return
+    if was_flat:
+        _protect(account.positions[s], order, account.bars.instruments[s].tick)
+        account.branches["flip" if order.is_flip else "open"] += 1
+        account.branches["short opened" if account.positions[s].units < 0 else "long opened"] += 1
+    elif budget.filled > 0.0:
+        account.branches["add"] += 1
+
+
+def _fill_leg(
+    account: Account, t: int, s: int, bar: Bar, budget: Budget, costs: Costs, order: Order, units: float
+) -> bool:
+    """Fill what the budget allows; True if the whole leg filled."""
+    instrument = account.bars.instruments[s]
+    filled = budget.take(abs(units))
+    if filled < abs(units):
+        _count_cut(account, order, bar)
+    if filled > 0.0:
+        buy = units > 0.0
+        slippage = costs.slippage_bps / BASIS_POINTS
+        price = against_us(bar.open * (1.0 + slippage if buy else 1.0 - slippage), instrument.tick, buy=buy)
+        before = account.positions[s].units
+        account.fill(t, s, math.copysign(filled, units), price, instrument.taker_fee_bps, order.reason)
+        _note(account, s, order, before)
+    return filled == abs(units)
+
+
+def _count_cut(account: Account, order: Order, bar: Bar) -> None:
+    rule = "participation" if bar.has_volume else "no_volume"
+    account.branches[f"{rule} met"] += 1
+    if order.counted:
+        account.cuts[rule] += 1
+
+
+def _note(account: Account, s: int, order: Order, before: float) -> None:
+    after = account.positions[s].units
+    if abs(after) < abs(before) and not order.closes and not order.is_flip:
+        account.branches["partial reduce"] += 1
+    if after == 0.0:
+        account.branches[f"closed by {order.reason.name}"] += 1
+
+
+def _protect(position: Position, order: Order, tick: float) -> None:
+    """Levels from the fill that opened the position, rounded to the tick away from the entry.
+
+    A trailing stop is a stop from the fill on: the nearer of the two distances sets where it starts.
+    """
+    long = position.units > 0.0
+    sign, distances = position.sign, order.distances
+    position.stop = on_grid(position.entry - sign * min(distances.stop, distances.trail), tick, up=not long)
+    position.take = on_grid(position.entry + sign * distances.take, tick, up=long)
+    position.break_even = on_grid(position.entry + sign * distances.break_even, tick, up=long)
+    position.trail = distances.trail

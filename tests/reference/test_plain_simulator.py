@@ -1,0 +1,187 @@
+"""The product against a slow simulator written from the page of simulation semantics alone: bit for bit."""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import plain_exits
+import plain_fills
+import plain_guard
+import plain_markets
+import plain_risk
+import plain_simulator
+import pytest
+from plain_account import Account, Bar
+from plain_comparison import differences
+from plain_markets import CASH, Case, case_on, random_case
+
+from quantlab.core.results import CUT_RULES, OrderReason
+from quantlab.core.types import OPEN, VOLUME, Bars, BarState, Signal
+from quantlab.trading.policies import FromSignals
+
+BRANCHES = (
+    "add",
+    "both levels in one bar",
+    "break-even moved the stop",
+    "breaker",
+    "capped take-profit",
+    "close issued again",
+    "closed by FLATTEN",
+    "closed by TIME_EXIT",
+    "cut close stays wanted",
+    "cut entry",
+    "daily_limit",
+    "equity at or below zero",
+    "flip",
+    "flip dropped its opening leg",
+    "flip refused",
+    "funding",
+    "gap beyond take-profit that touches the stop",
+    "gap through stop",
+    "halt cut",
+    "held through no volume",
+    "liquidation",
+    "long opened",
+    "no entry after a stop",
+    "no_volume met",
+    "partial reduce",
+    "short opened",
+    "stop",
+    "stop at break-even",
+    "stop in profit",
+    "stop on the entry bar",
+    "stop over participation",
+    "take-profit",
+    "time exit",
+    "trailing stop moved",
+)
+
+
+def test_both_simulators_agree_on_random_markets(random_agreement: Any) -> None:
+    assert random_agreement.different == []
+
+
+def test_both_simulators_count_the_same_cuts_at_the_fill(random_agreement: Any) -> None:
+    assert random_agreement.different_fill_cuts == []
+
+
+def test_a_close_that_is_issued_again_counts_nothing(
+    random_bars: Callable[..., Bars], run_product: Callable[..., Any]
+) -> None:
+    """Opened in bar 1, closed at the close of bar 1; bars 2 and 3 trade nothing, so it is issued again and again."""
+    case = random_case(0)
+    bars = random_bars(0, 6, 1)
+    ohlcv, state = bars.ohlcv.copy(), bars.state.copy()
+    ohlcv[2:4, 0, VOLUME], state[2:4] = 0.0, BarState.ZERO_VOLUME
+    target = np.array([[0.1], [0.0], *[[np.nan]] * 4])
+    unknown = np.full((6, 1), np.nan)
+    signal = Signal(
+        side=np.zeros((6, 1), dtype=np.int8),
+        proba=np.full((6, 1, 3), np.nan),
+        confidence=unknown,
+        consensus=unknown,
+        live_members=np.zeros((6, 1), dtype=np.int8),
+        atr=unknown,
+        target=target,
+    )
+    open_ended = dataclasses.replace(
+        case.strategy,
+        policy=FromSignals(rebalance=False),
+        limits=plain_markets.NO_LIMITS,
+        costs=plain_markets.UNCAPPED,
+    )
+    quiet = Case(0, dataclasses.replace(bars, ohlcv=ohlcv, state=state), signal, open_ended)
+    result = run_product(quiet)
+    assert result.orders["idx"].tolist() == [1, 4]
+    assert result.cuts["no_volume"] == 1
+
+
+@pytest.mark.parametrize("branch", BRANCHES)
+def test_random_markets_take_every_branch_a_hundred_times(random_agreement: Any, branch: str) -> None:
+    assert random_agreement.branches[branch] >= 100
+
+
+@pytest.mark.parametrize("rule", CUT_RULES)
+def test_random_markets_meet_every_rule_a_hundred_times(random_agreement: Any, rule: str) -> None:
+    assert random_agreement.cuts[rule] >= 100
+
+
+def test_both_simulators_agree_on_real_markets(april_bars: Bars, compare: Callable[..., Any]) -> None:
+    agreement = compare(case_on(april_bars, seed) for seed in range(4))
+    assert agreement.different == []
+    for branch in ("stop", "take-profit", "cut entry", "flip", "held through no volume", "funding"):
+        assert agreement.branches[branch] >= 20, branch
+
+
+@pytest.mark.slow
+def test_both_simulators_agree_on_many_markets(april_bars: Bars, compare: Callable[..., Any]) -> None:
+    many = (random_case(seed) for seed in range(10_000, 30_000))
+    assert compare(itertools.chain(many, (case_on(april_bars, seed) for seed in range(4, 40)))).different == []
+
+
+def test_one_price_moved_by_one_ulp_is_noticed(run_product: Callable[..., Any]) -> None:
+    case = next(case for case in map(random_case, range(100)) if _continuous_fill(case) is not None)
+    t, s = _continuous_fill(case) or (0, 0)
+    before = plain_simulator.simulate(case.bars, case.signal, case.strategy, CASH, limits_on=case.limits_on)
+    ohlcv = case.bars.ohlcv.copy()
+    ohlcv[t, s, OPEN] = np.nextafter(ohlcv[t, s, OPEN], np.inf)
+    moved = dataclasses.replace(case, bars=dataclasses.replace(case.bars, ohlcv=ohlcv))
+    assert differences(run_product(case), before) == []
+    assert differences(run_product(moved), before) != []
+
+
+def _continuous_fill(case: Case) -> tuple[int, int] | None:
+    """Bar and symbol of the first fill at an open that no tick rounds."""
+    result = plain_simulator.simulate(case.bars, case.signal, case.strategy, CASH, limits_on=case.limits_on)
+    fills = [fill for fill in result.fills if fill.reason == OrderReason.SIGNAL]
+    return next(((f.bar, f.symbol) for f in fills if case.bars.instruments[f.symbol].tick == 0.0), None)
+
+
+def _touch_fills(account: Account, s: int, bar: Bar) -> bool:
+    position = account.positions[s]
+    return position.take > 0.0 and (bar.high >= position.take if position.units > 0.0 else bar.low <= position.take)
+
+
+def _strict_stop(account: Account, s: int, bar: Bar) -> bool:
+    position = account.positions[s]
+    return position.stop > 0.0 and (bar.low < position.stop if position.units > 0.0 else bar.high > position.stop)
+
+
+def _last_symbol_first(account: Account, wants: plain_guard.Wants, limit: int) -> None:
+    entries = [s for s, want in plain_guard.increases(wants) if want.is_opening]
+    for s in entries[::-1][max(limit - len(account.held()), 0) :]:
+        plain_guard.cut(account, wants, s, "max_positions", 0.0)
+
+
+MUTANTS: dict[str, tuple[Any, str, Any]] = {
+    "a touch fills a take-profit": (plain_exits, "touches_take_profit", _touch_fills),
+    "a touch does not fill a stop": (plain_exits, "touches_stop", _strict_stop),
+    "nothing trails": (plain_exits, "_trail", lambda *_: None),
+    "no break-even": (plain_exits, "_break_even", lambda *_: None),
+    "sizes ignore the lot": (plain_fills, "floor_to_lot", lambda units, _: units),
+    "prices ignore the tick": (plain_fills, "against_us", lambda price, tick, buy: price),
+    "unknown distances pass": (plain_guard, "_not_finite", lambda *_: None),
+    "the last symbol gets the slot": (plain_guard, "_max_positions", _last_symbol_first),
+    "no flattening": (plain_guard, "_flatten", lambda *_: None),
+    "a day has two days": (plain_risk, "DAY_MS", 2 * plain_risk.DAY_MS),
+    "no liquidation": (plain_simulator, "liquidate", lambda *_: 0.0),
+    "a cut close is forgotten": (plain_simulator, "_issue_again", lambda *_: None),
+    "funding is free": (plain_simulator, "_pay_funding", lambda *_: (0.0, 0)),
+}
+
+
+@pytest.mark.parametrize("name", MUTANTS)
+def test_every_broken_rule_is_noticed(
+    name: str, monkeypatch: pytest.MonkeyPatch, run_product: Callable[..., Any]
+) -> None:
+    monkeypatch.setattr(*MUTANTS[name])
+
+    def noticed(case: Case) -> bool:
+        broken = plain_simulator.simulate(case.bars, case.signal, case.strategy, CASH, limits_on=case.limits_on)
+        return differences(run_product(case), broken) != []
+
+    assert any(noticed(random_case(seed)) for seed in range(300))
