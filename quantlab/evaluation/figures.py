@@ -18,7 +18,7 @@ from quantlab.core.results import OrderReason, SignalReport
 from quantlab.core.types import Bars, Float64Array, Int64Array, Records
 from quantlab.evaluation.metrics import drawdowns
 from quantlab.evaluation.reduce import extreme_rows
-from quantlab.evaluation.report import Report
+from quantlab.evaluation.report import Report, Run
 
 #: Symbols with a price chart: those with the most trades.
 MAX_PRICE_CHARTS = 12
@@ -44,8 +44,8 @@ def specification(figure: go.Figure) -> dict[str, Any]:
 
 
 def equity_figure(report: Report) -> go.Figure:
-    """Equity of both runs and the benchmarks above the drawdowns of both runs."""
-    figure = make_subplots(rows=2, cols=1, shared_xaxes=True, row_heights=[0.7, 0.3], vertical_spacing=0.05)
+    """Equity of both runs and the benchmarks above the drawdowns and the exposure of both runs."""
+    figure = make_subplots(rows=3, cols=1, shared_xaxes=True, row_heights=[0.6, 0.22, 0.18], vertical_spacing=0.035)
     times = report.bars.close_time_ms
     runs = {"Lived": report.lived, "Evidence": report.evidence}  # evidence on top where they coincide
     for i, (name, equity) in enumerate(report.benchmarks.items()):
@@ -55,13 +55,22 @@ def equity_figure(report: Report) -> go.Figure:
         figure.add_trace(_line(name, times, run.simulation.equity, name.lower(), {"width": 2}), row=1, col=1)
     for name, run in runs.items():
         fall = -100.0 * drawdowns(run.simulation.equity, run.simulation.initial_cash)
-        line = _line(f"{name} drawdown", times, fall, name.lower(), {"width": 1.2}, form="%{y:.2f} %")
-        figure.add_trace(line.update(showlegend=False, fill="tozeroy"), row=2, col=1)
-    figure.update_layout(hovermode="x unified", height=520, legend={"orientation": "h", "y": 1.02, "yanchor": "bottom"})
+        below = {"drawdown": (fall, 2), "exposure": (_exposure(run), 3)}
+        for what, (values, row) in below.items():
+            line = _line(f"{name} {what}", times, values, name.lower(), {"width": 1.2}, form="%{y:.2f} %")
+            figure.add_trace(line.update(showlegend=False, fill="tozeroy" if row == 2 else None), row=row, col=1)
+    figure.update_layout(hovermode="x unified", height=620, legend={"orientation": "h", "y": 1.02, "yanchor": "bottom"})
     figure.update_xaxes(type="date")
-    figure.update_yaxes(title_text="Equity, USD", row=1, col=1)
-    figure.update_yaxes(title_text="Drawdown, %", row=2, col=1)
+    for row, title in enumerate(("Equity, USD", "Drawdown, %", "Exposure, %"), start=1):
+        figure.update_yaxes(title_text=title, row=row, col=1)
     return figure
+
+
+def _exposure(run: Run) -> Float64Array:
+    """Gross position value in % of equity; NaN where nothing is left."""
+    gross, equity = run.simulation.gross, run.simulation.equity
+    share: Float64Array = np.divide(gross, equity, out=np.full(len(equity), np.nan), where=equity > 0.0)
+    return 100.0 * share
 
 
 def charted_symbols(report: Report, trades: Records) -> list[int]:
@@ -87,7 +96,7 @@ def price_figure(bars: Bars, column: int, trades: Records) -> go.Figure:
 
 
 def reliability_figure(signal: SignalReport) -> go.Figure:
-    """Observed share of correct decisions against their stated probability; the marker's size is the count."""
+    """Observed share of correct decisions, ± two binomial errors, against their stated probability; markers grow with the count."""
     stated, observed, counts = (np.array(column, dtype=np.float64) for column in zip(*signal.reliability, strict=True))
     edges = [min(stated.min(), observed.min()), max(stated.max(), observed.max())]
     figure = go.Figure(go.Scatter(x=edges, y=edges, mode="lines", name="Perfect", hoverinfo="skip"))
@@ -102,6 +111,7 @@ def reliability_figure(signal: SignalReport) -> go.Figure:
             meta={"tone": "evidence"},
             marker={"size": 6 + 14 * np.sqrt(counts / max(counts.max(), 1.0)), "opacity": 0.75},
             line={"width": 1.5},
+            error_y={"array": 2.0 * np.sqrt(observed * (1.0 - observed) / np.maximum(counts, 1.0)), "thickness": 1.2},
             hovertemplate="stated %{x:.3f}, observed %{y:.3f} (%{customdata:,.0f} rows)<extra></extra>",
         )
     )

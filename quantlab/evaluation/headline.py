@@ -7,10 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from quantlab.evaluation.markup import Html, join, minute, number, percent, section, tag
+from quantlab.evaluation.markup import Html, join, minute, number, percent, section, table, tag, typeset
 from quantlab.evaluation.report import Report
 from quantlab.evaluation.verdict import EDGE, NOT_ENOUGH
 
+_CHECK_KIND = {"passed": "yes", "not passed": "no", "not asked": "moot"}
 _VERDICT_KIND = {EDGE: "edge", NOT_ENOUGH: "unknown"}
 
 
@@ -27,40 +28,55 @@ def header(report: Report) -> Html:
 
 
 def verdict(report: Report) -> Html:
-    """The verdict in words, then its numbers."""
+    """The verdict in words, the checks that it rests on, then its other numbers."""
     v = report.verdict
-    n = v.numbers
-    low, high = _float(n["mean_daily_return_lower"]), _float(n["mean_daily_return_upper"])
+    n: dict[str, Any] = v.numbers
     facts = (
-        ("Deflated Sharpe ratio", number(_float(n["dsr"]), ".3f"), "dsr"),
-        ("Probabilistic Sharpe ratio", number(_float(n["psr"]), ".3f"), "psr"),
-        ("Backtest overfitting (PBO)", number(_float(n["pbo"]), ".2f"), "pbo"),
-        ("Trials", number(_float(n["trials"]), ",.0f"), ""),
-        (
-            f"Mean daily return, {percent(_float(n['confidence']), 'g')}",
-            f"{number(low, '+.3f', scale=100.0)} … {percent(high, '+.3f')}",
-            "mean_daily_return_lower",
-        ),
-        ("Sharpe ratio of luck alone", number(_float(n["luck_sharpe"])), "luck_sharpe"),
-        (
-            "Minimum track record",
-            number(_float(n["min_track_record_days"]), ",.0f", suffix=" days"),
-            "min_track_record_days",
-        ),
+        ("Probabilistic Sharpe ratio", number(n["psr"], ".3f"), "psr"),
+        ("Trials", number(n["trials"], ",.0f"), ""),
+        ("Sharpe ratio of luck alone", number(n["luck_sharpe"]), "luck_sharpe"),
+        ("Minimum track record", number(n["min_track_record_days"], ",.0f", suffix=" days"), "min_track_record_days"),
     )
     items = [
         tag("div", join((tag("dt", name), tag("dd", value))), title=v.undefined.get(key, ""))
         for name, value, key in facts
     ]
-    top = join((tag("p", v.verdict, class_="word"), tag("p", v.words)))
+    top = join((tag("p", v.verdict, class_="word"), tag("p", typeset(v.words))))
+    rows = [(tag("span", said, class_=f"check {_CHECK_KIND[said]}"), *cells) for said, *cells in _checks(n)]
+    checks = table(("Check", "", "Found", "Needed"), rows, words=2, empty="")
+    beside = tag("div", join((checks, tag("dl", join(items)))), class_="evidence")
     kind = _VERDICT_KIND.get(v.verdict, "none")
-    return tag("section", join((top, tag("dl", join(items)))), class_=f"verdict {kind}")
+    return tag("section", join((top, beside)), class_=f"verdict {kind}", id="verdict")
+
+
+def _checks(n: dict[str, Any]) -> Iterator[tuple[str, str, str, str]]:
+    """Outcome, name, value, what is needed; in the rule's order."""
+    trades, days = n["trades"], n["days"]
+    yield _outcome(trades >= n["min_trades"]), "Closed trades", f"{trades:,}", f"at least {n['min_trades']:,}"
+    yield _outcome(days >= n["min_days"]), "Days", number(days, ",.1f"), f"at least {n['min_days']:g}"
+    dsr, low, pbo = n["dsr"], n["mean_daily_return_lower"], n["pbo"]
+    lucky = _outcome(dsr is not None and dsr >= n["min_dsr"])
+    yield lucky, "Deflated Sharpe ratio", number(dsr, ".3f"), f"at least {n['min_dsr']:g}"
+    high = percent(n["mean_daily_return_upper"], "+.3f")
+    interval = number(None) if low is None else f"{number(low, '+.3f', scale=100.0)} … {high}"
+    name = f"Mean daily net return, {percent(n['confidence'], 'g')} interval"
+    yield _outcome(low is not None and low > 0.0), name, interval, "all above 0"
+    name = "Probability of backtest overfitting"
+    if n["trials"] == 1:
+        yield "not asked", name, number(pbo, ".2f"), "only with several trials"
+    else:
+        chosen_well = _outcome(pbo is not None and pbo < n["max_pbo"])
+        yield chosen_well, name, number(pbo, ".2f"), f"below {n['max_pbo']:g}"
+
+
+def _outcome(passed: bool) -> str:
+    return "passed" if passed else "not passed"
 
 
 def statements(report: Report) -> Html:
     """What a reader must know before believing a number."""
     said = [*_facts(report), *report.notes]
-    return tag("ul", join(tag("li", line) for line in said), class_="statements") if said else Html("")
+    return tag("ul", join(tag("li", typeset(line)) for line in said), class_="statements") if said else Html("")
 
 
 def _facts(report: Report) -> Iterator[str]:
@@ -115,7 +131,3 @@ def _sharpe(summary: dict[str, Any]) -> str:
     if summary["sharpe"] is None:
         return number(None)
     return f"{number(summary['sharpe'])} ± {number(summary['sharpe_se'])}"
-
-
-def _float(value: float | int | str | None) -> float | None:
-    return None if value is None else float(value)

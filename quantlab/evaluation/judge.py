@@ -70,6 +70,10 @@ def judge(
         "days": summary["days"],
         "trials": tried.count,
         "confidence": rule.confidence,
+        "min_trades": rule.min_trades,
+        "min_days": rule.min_days,
+        "min_dsr": rule.min_dsr,
+        "max_pbo": rule.max_pbo,
     }
     verdict = decide(rule, numbers)
     return Verdict(verdict, _words(rule, verdict, numbers, undefined), numbers, undefined)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from typing import Any
@@ -11,6 +12,8 @@ from quantlab.core.clock import iso_utc
 
 _MINUS = "\N{MINUS SIGN}"
 _NONE = "\N{EN DASH}"
+#: A hyphen that begins a number; those inside dates and names follow a character.
+_HYPHEN = re.compile(r"(?<![\w-])-(?=\d)")
 
 
 class Html(str):
@@ -29,6 +32,11 @@ def number(value: float | None, form: str = ",.2f", *, suffix: str = "", scale: 
     if value is None:
         return _NONE
     return (format(value * scale, form) + suffix).replace("-", _MINUS)
+
+
+def typeset(words: str) -> str:
+    """`words` with a true minus sign before every negative number."""
+    return _HYPHEN.sub(_MINUS, words)
 
 
 def percent(value: float | None, form: str = ",.2f") -> str:
@@ -66,10 +74,11 @@ def table(head: Sequence[str], rows: Iterable[Sequence[object]], *, words: int =
     return tag("div", tag("table", Html(inner)), class_="scroll")
 
 
-def section(title: str, *content: object, note: str = "") -> Html:
-    """A titled part of the page."""
+def section(title: str, *content: object, note: str = "", anchor: str = "") -> Html:
+    """A titled part of the page, which ``#anchor`` points to."""
     lead = tag("p", note, class_="note") if note else ""
-    return tag("section", join((tag("h2", title), lead, *content)))
+    named = {"id": anchor} if anchor else {}
+    return tag("section", join((tag("h2", title), lead, *content)), **named)
 
 
 def reasons(undefined: Mapping[str, str]) -> Html:

@@ -8,6 +8,7 @@ from typing import Any
 from quantlab.core.errors import ContractError
 from quantlab.core.results import SignalReport, Simulation, TuningStage
 from quantlab.core.types import Bars, Float64Array
+from quantlab.evaluation.stress import Stress
 from quantlab.evaluation.summary import check_same_bars
 from quantlab.evaluation.verdict import Verdict
 
@@ -59,6 +60,8 @@ class Report:
         The resolved configuration.
     tuning : tuple of TuningStage
         Choices that were made on the way, every trial of them.
+    stress : Stress or None
+        The evidence run replayed at other costs and with other accounts; None = not asked for.
 
     Raises
     ------
@@ -81,6 +84,7 @@ class Report:
     findings: tuple[str, ...] = field(default=())
     config_text: str = ""
     tuning: tuple[TuningStage, ...] = ()
+    stress: Stress | None = None
 
     def __post_init__(self) -> None:
         for run in (self.evidence, self.lived):

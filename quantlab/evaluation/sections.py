@@ -6,15 +6,17 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from quantlab.core.results import CUT_RULES, OrderReason, RiskEvent
-from quantlab.core.types import Records
-from quantlab.evaluation import metrics
+from quantlab.core.results import CUT_RULES, RiskEvent
 from quantlab.evaluation.benchmarks import curve_numbers
 from quantlab.evaluation.markup import Html, join, minute, number, percent, reasons, section, table, tag, usd
 from quantlab.evaluation.report import Report, Run
 from quantlab.evaluation.trades import last_marks
 
 _MAX_EVENTS = 200
+_RELIABILITY = (
+    "On the dotted line a stated probability comes true as often as it says; below it the ensemble is too confident. "
+    "Whiskers are two standard errors of independent rows; neighbouring rows overlap, so the truth is wider."
+)
 
 
 def numbers(report: Report) -> Html:
@@ -44,10 +46,11 @@ def numbers(report: Report) -> Html:
     ]
     body = table(("", "Evidence", "Lived"), rows, empty="No numbers.")
     missing = reasons(report.lived.summary["undefined"] | report.evidence.summary["undefined"])
-    return section("Numbers", body, missing, _compared(report))
+    return section("Numbers", body, missing, anchor="numbers")
 
 
-def _compared(report: Report) -> Html:
+def compared(report: Report) -> Html:
+    """Both runs beside the benchmarks."""
     runs = {"Evidence": report.evidence.simulation.equity, "Lived": report.lived.simulation.equity}
     cash = report.evidence.simulation.initial_cash
     rows = []
@@ -56,28 +59,17 @@ def _compared(report: Report) -> Html:
         rows.append(
             (name, percent(curve["total_return"], "+,.2f"), number(curve["sharpe"]), percent(curve["max_drawdown"]))
         )
-    return join((tag("h3", "Beside the benchmarks"), table(("", "Return", "Sharpe", "Max drawdown"), rows, empty="")))
-
-
-def costs(report: Report) -> Html:
-    """What was paid, in USD and per traded notional."""
-    forms = (
-        ("Fees", "fees"),
-        ("Slippage", "slippage"),
-        ("Funding paid", "funding"),
-        ("Liquidation fees", "liquidation_fees"),
-        ("All costs", "costs"),
+    note = (
+        "Holdings pay no costs, which makes them hard to beat. The random signal is the strategy's own, moved in time: "
+        "it trades as much, pays as much, and knows nothing."
     )
-    rows: list[tuple[object, ...]] = []
-    for label, key in forms:
-        cells = [(run.summary[key], run.summary["traded_notional"]) for run in (report.evidence, report.lived)]
-        bps = [number(None if v is None or not traded else v / traded * 1e4) for v, traded in cells]
-        rows.append((label, usd(cells[0][0]), bps[0], usd(cells[1][0]), bps[1]))
-    traded = [run.summary["traded_notional"] for run in (report.evidence, report.lived)]
-    rows.append(("Traded notional", usd(traded[0], ",.0f"), "", usd(traded[1], ",.0f"), ""))
-    head = ("", "Evidence, USD", "bps", "Lived, USD", "bps")
-    note = "bps of traded notional. Slippage of stops is valued at the average rate of the fills at opens."
-    return section("Costs", table(head, rows, empty="Nothing was traded."), note=note)
+    return join(
+        (
+            tag("h3", "Beside the benchmarks"),
+            table(("", "Return", "Sharpe", "Max drawdown"), rows, empty=""),
+            tag("p", note, class_="note"),
+        )
+    )
 
 
 def members(report: Report) -> Html:
@@ -105,8 +97,11 @@ def members(report: Report) -> Html:
     )
     missing = {f"{name} {key}": why for name, m in signal.members.items() for key, why in m.undefined.items()}
     chart = tag("div", "", id="reliability", class_="chart") if signal.reliability else ""
+    read = tag("p", _RELIABILITY, class_="note") if signal.reliability else ""
     title = tag("h3", "Reliability: does 0.4 mean 40 %?") if signal.reliability else ""
-    return section("Members", body, reasons(signal.undefined | missing), title, chart, note=said)
+    return section(
+        "Members", body, reasons(signal.undefined | missing), title, read, chart, note=said, anchor="members"
+    )
 
 
 def risk(report: Report) -> Html:
@@ -133,35 +128,14 @@ def risk(report: Report) -> Html:
     total = len(report.lived.simulation.events)
     note = f"The latest {_MAX_EVENTS} of {total:,} events." if total > _MAX_EVENTS else ""
     return section(
-        "Risk", tag("h3", "Events, lived run"), happened, tag("h3", "Requests that a rule changed"), cuts, note=note
+        "Risk",
+        tag("h3", "Events, lived run"),
+        happened,
+        tag("h3", "Requests that a rule changed"),
+        cuts,
+        note=note,
+        anchor="risk",
     )
-
-
-def per_symbol(report: Report, trades: Records) -> Html:
-    """Every symbol that traded, the best first (evidence run, closed trades)."""
-    closed = trades[trades["closed"]]
-    rows = []
-    for column in np.unique(closed["symbol"]):
-        mine = closed[closed["symbol"] == column]
-        factor = metrics.profit_factor(mine["pnl"])
-        rows.append(
-            (
-                float(np.sum(mine["pnl"])),
-                report.bars.symbols[column],
-                number(len(mine), ",.0f"),
-                percent(float(np.mean(mine["side"] == 1)), ".0f"),
-                percent(float(np.mean(mine["pnl"] > 0)), ".1f"),
-                number(None if isinstance(factor, metrics.Undefined) else factor),
-                percent(float(np.mean(mine["exit_reason"] == OrderReason.STOP)), ".1f"),
-                number(float(np.mean(mine["exit_idx"] - mine["entry_idx"])), ",.1f"),
-                usd(float(np.sum(mine["fees"]))),
-            )
-        )
-    rows.sort(key=lambda row: (-row[0], row[1]))
-    shown = [(*row[1:], number(row[0], "+,.2f")) for row in rows]
-    head = ("Symbol", "Trades", "Long", "Hit rate", "Profit factor", "Stopped", "Bars held", "Fees, USD", "P&L, USD")
-    note = "Closed trades of the evidence run, after fees; funding is paid by the account as a whole."
-    return section("Symbols", table(head, shown, empty="No closed trades."), note=note)
 
 
 def open_positions(report: Report) -> Html:

@@ -11,10 +11,8 @@ from quantlab.core.results import OrderReason, RiskEvent, Simulation
 from quantlab.core.types import OPEN, VOLUME, Bars, check_range
 from quantlab.evaluation import metrics
 from quantlab.evaluation.metrics import DAY_MS, Statistic, Undefined
+from quantlab.evaluation.slippage import slippage_usd
 from quantlab.evaluation.trades import Trades, exit_share, round_trips
-
-#: Orders that were decided at a close and filled at the next open.
-_AT_OPEN = (OrderReason.SIGNAL, OrderReason.TIME_EXIT, OrderReason.FLATTEN)
 
 
 def summarise(
@@ -164,23 +162,6 @@ def _fill_statistics(simulation: Simulation, bars: Bars) -> dict[str, Statistic]
         "symbols_traded": len(np.unique(orders["col"])),
         "dust_share": float(np.mean(notional < smallest[orders["col"]])) if len(orders) else Undefined("no fills"),
     }
-
-
-def slippage_usd(simulation: Simulation, bars: Bars) -> float:
-    """USD lost to slippage and price rounding against the open, positive = paid.
-
-    Exact for orders that fill at an open. A stop's record does not hold its level, so stops are valued
-    at the notional-weighted average rate of the fills at opens; take-profits and liquidations have none.
-    """
-    orders, reasons = simulation.orders, simulation.reasons
-    at_open = np.isin(reasons, _AT_OPEN)
-    fills = orders[at_open]
-    reference = bars.ohlcv[fills["idx"], fills["col"], OPEN]
-    direction = np.where(fills["side"] == 0, 1.0, -1.0)
-    paid = float(np.sum(direction * (fills["price"] - reference) * fills["size"]))
-    base = float(np.sum(reference * fills["size"]))
-    stops = orders[reasons == OrderReason.STOP]
-    return paid + (paid / base * float(np.sum(stops["price"] * stops["size"])) if base > 0.0 else 0.0)
 
 
 def _capacity(simulation: Simulation, bars: Bars, participation: float | None, weight: float | None) -> Statistic:

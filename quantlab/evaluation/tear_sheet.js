@@ -15,6 +15,8 @@
   const framed = (layout) => {
     const axis = { gridcolor: colour("grid"), zerolinecolor: colour("line"), linecolor: colour("line"), automargin: true };
     const frame = {
+      xaxis: {},
+      yaxis: {},
       ...layout,
       paper_bgcolor: "rgba(0,0,0,0)",
       plot_bgcolor: "rgba(0,0,0,0)",

@@ -14,11 +14,13 @@ from quantlab.core.errors import HistoryError
 from quantlab.core.ports import DataSource, Learner, Progress, SignalSource
 from quantlab.core.results import Simulation, Study, TuningStage
 from quantlab.core.types import Bars, Signal
+from quantlab.evaluation.stress import NO_STRESS, StressPlan
 from quantlab.evaluation.verdict import VerdictRule
 from quantlab.jobs.barriers import Barriers, barriers_of
 from quantlab.jobs.choosing import Chooser, Regatable, choose
 from quantlab.jobs.composition import build
 from quantlab.jobs.history import HistoryCut, history_cut
+from quantlab.jobs.stress import check_stress
 from quantlab.jobs.tuned import STRATEGY
 
 
@@ -47,6 +49,8 @@ class Setup:
     feature_fingerprint : str
     chooser : Chooser or None
         Stage 2 of tuning; None where it is off or the signal is not learned.
+    stress : StressPlan
+        Which replays at other costs and with other accounts are made.
     """
 
     source: DataSource
@@ -58,6 +62,7 @@ class Setup:
     rule: VerdictRule
     feature_fingerprint: str
     chooser: Chooser | None = None
+    stress: StressPlan = NO_STRESS
 
 
 def setup(cfg: DictConfig) -> Setup:
@@ -71,17 +76,20 @@ def setup(cfg: DictConfig) -> Setup:
     barriers = barriers_of(cfg)
     signal: Learner | SignalSource = build(cfg.signal)
     make_strategy = build(cfg.strategy)
-    make_strategy(signal=signal)  # refuses what does not fit now, not after the learning
+    strategy = make_strategy(signal=signal)  # refuses what does not fit now, not after the learning
+    engine, plan = build(cfg.backtest), build(cfg.stress)
+    check_stress(plan, strategy, engine)
     return Setup(
         source=build(cfg.data),
         cut=history_cut(cfg),
         barriers=barriers,
         signal=signal,
         make_strategy=make_strategy,
-        engine=build(cfg.backtest),
+        engine=engine,
         rule=build(cfg.evaluation),
         feature_fingerprint=build(cfg.features).fingerprint,
         chooser=_chooser(cfg, signal, make_strategy),
+        stress=plan,
     )
 
 

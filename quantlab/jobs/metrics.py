@@ -16,12 +16,16 @@ from omegaconf import DictConfig
 from quantlab.core.clock import iso_utc
 from quantlab.core.results import SignalReport
 from quantlab.evaluation.baseline import blind_stop_share
+from quantlab.evaluation.by_symbol import by_symbol, symbol_numbers
+from quantlab.evaluation.regimes import regime_numbers, regimes
+from quantlab.evaluation.stress import Stress, stress_numbers
 from quantlab.evaluation.summary import summarise
 from quantlab.evaluation.verdict import Verdict
 from quantlab.jobs.backtesting import Backtest, Setup
 from quantlab.jobs.barriers import Barriers
 from quantlab.jobs.benchmarks import Benchmarks, benchmark_numbers, benchmarks
 from quantlab.jobs.composition import build
+from quantlab.jobs.stress import stress
 from quantlab.jobs.truth import oracle_numbers
 from quantlab.jobs.tuning_record import trials_of, tuning_numbers
 from quantlab.trading.sizer import Entry
@@ -45,6 +49,8 @@ class Judgement:
         What a synthetic market's truth is worth on the same bars.
     suspicions : tuple of str
         Sentences on results that are too good to be true.
+    stress : Stress or None
+        The evidence run replayed at other costs and with other accounts; None = not asked for.
     """
 
     evidence: dict[str, Any]
@@ -53,6 +59,7 @@ class Judgement:
     beside: Benchmarks
     oracle: dict[str, Any] | None
     suspicions: tuple[str, ...]
+    stress: Stress | None = None
 
 
 def judge(cfg: DictConfig, parts: Setup, result: Backtest) -> Judgement:
@@ -73,7 +80,8 @@ def judge(cfg: DictConfig, parts: Setup, result: Backtest) -> Judgement:
     lived["halted_at"] = None if halted is None else iso_utc(halted)
     oracle = known_truth(cfg, parts, result)
     verdict: Verdict = get_method(cfg.judge)(parts.rule, result.evidence, evidence, trials_of(result))
-    return Judgement(evidence, lived, verdict, beside, oracle, suspicions(result.study.report, oracle))
+    replays = stress(parts.stress, parts.engine, result.bars, result.signal, result.strategy, result.evidence)
+    return Judgement(evidence, lived, verdict, beside, oracle, suspicions(result.study.report, oracle), replays)
 
 
 def entry_weight(result: Backtest) -> float | None:
@@ -173,6 +181,9 @@ def metrics_document(
         "oracle": judgement.oracle,
         "suspicions": list(judgement.suspicions),
         "tuning": tuning_numbers(result),
+        "stress": stress_numbers(judgement.stress),
+        "regimes": regime_numbers(regimes(result.evidence, result.bars)),
+        "per_symbol": symbol_numbers(by_symbol(result.evidence, result.bars)),
         **_signal_numbers(result),
     }
 

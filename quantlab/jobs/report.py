@@ -16,6 +16,7 @@ from quantlab.jobs.metrics import Judgement
 from quantlab.jobs.outcome import sweep_notes
 from quantlab.jobs.run_folder import RunFolder, resolved_yaml
 from quantlab.jobs.tuning_record import tuning_notes
+from quantlab.jobs.universe_notes import universe_notes
 
 
 def tear_sheet(
@@ -46,10 +47,12 @@ def tear_sheet(
             *sweep_notes(),
             *oracle_notes(judgement),
             *account_notes(result.evidence),
+            *universe_notes(parts.source, history),
         ),
         findings=coverage(history).findings(),
         config_text=resolved_yaml(cfg),
         tuning=result.study.tuning,
+        stress=judgement.stress,
     )
     html: str = get_method(cfg.report)(report)
     return html
@@ -60,9 +63,10 @@ def oracle_notes(judgement: Judgement) -> tuple[str, ...]:
     oracle = judgement.oracle
     if oracle is None:
         return ()
+    known = "undefined" if oracle["label_auc"] is None else f"{oracle['label_auc']:.3f}"
     return (
-        f"An oracle that sees the planted edge has a directional AUC of {oracle['label_auc'] or float('nan'):.3f} and an "
-        f"after-cost Sharpe ratio of {oracle['sharpe']:.1f} on these bars, trading equal weights without limits",
+        f"An oracle that sees the planted edge has a directional AUC of {known} and an after-cost Sharpe ratio of "
+        f"{oracle['sharpe']:.1f} on these bars, trading equal weights without limits",
     )
 
 

@@ -13,7 +13,10 @@ from __future__ import annotations
 from omegaconf import DictConfig
 from rich.console import Console
 
-from quantlab.jobs.backtesting import setup, study_signal
+from quantlab.backtest.sweep_space import Values
+from quantlab.core.ports import Progress
+from quantlab.core.types import Bars
+from quantlab.jobs.backtesting import Setup, setup, study_signal
 from quantlab.jobs.composition import build
 from quantlab.jobs.outcome import load
 from quantlab.jobs.run_folder import run_folder
@@ -37,20 +40,30 @@ def run(cfg: DictConfig) -> float | None:
     combinations = build(cfg.sweep).combinations()
     parts = setup(cfg)
     with run_folder(cfg) as folder:
-        history = load(parts, progress)
-        source = remembering(parts.signal)
-        study = study_signal(source, history, progress)
-        maker = SignalMaker(source, study, history)
-        what = Sweep(
-            history=history,
-            bars=history.rows(study.first_row, study.last_row),
-            maker=maker,
-            plan=plan(parts.make_strategy(signal=study.source), maker, combinations),
-            initial_cash=float(cfg.cash),
-        )
+        what = prepare(cfg, parts, load(parts, progress), combinations, progress)
         result = simulate(cfg, what, progress)
         best = best_of(cfg, parts, what, result)
         write_sweep(cfg, folder, parts, what, best)
     print_sweep(console, cfg, parts, folder, what, best)
     objective: float | None = best.evidence["sharpe"]
     return objective
+
+
+def prepare(cfg: DictConfig, parts: Setup, history: Bars, combinations: list[Values], progress: Progress) -> Sweep:
+    """Learn or compute the signal once and make a strategy of every parameter set; nothing is simulated yet.
+
+    Raises
+    ------
+    QuantlabError
+        If the space, the history or a model is refused.
+    """
+    source = remembering(parts.signal)
+    study = study_signal(source, history, progress)
+    maker = SignalMaker(source, study, history)
+    return Sweep(
+        history=history,
+        bars=history.rows(study.first_row, study.last_row),
+        maker=maker,
+        plan=plan(parts.make_strategy(signal=study.source), maker, combinations),
+        initial_cash=float(cfg.cash),
+    )

@@ -11,7 +11,8 @@ import pytest
 from quantlab.core.errors import ConfigError, ContractError
 from quantlab.core.files import to_json
 from quantlab.core.results import EVENT_DTYPE, OrderReason, RiskEvent
-from quantlab.evaluation.summary import slippage_usd, summarise
+from quantlab.evaluation.slippage import slippage_usd
+from quantlab.evaluation.summary import summarise
 
 PROMISED = {
     "sharpe", "sharpe_se", "max_drawdown", "trades", "turnover", "cost_share", "stop_hit_share", "cagr", "volatility", "sortino",

@@ -14,10 +14,11 @@ import pytest
 
 from quantlab.core.errors import ContractError
 from quantlab.core.results import MemberReport, SignalReport
-from quantlab.evaluation import figures, heatmap
+from quantlab.evaluation import figures, headline, heatmap, tear_sheet
 from quantlab.evaluation.judge import judge
-from quantlab.evaluation.markup import Html, number, script_json, table, tag
+from quantlab.evaluation.markup import Html, number, script_json, table, tag, typeset
 from quantlab.evaluation.reduce import MAX_POINTS
+from quantlab.evaluation.stress import Replay, Stress
 from quantlab.evaluation.summary import summarise
 from quantlab.evaluation.tear_sheet import render
 from quantlab.evaluation.trades import round_trips
@@ -34,6 +35,21 @@ SIGNAL = SignalReport(
     reliability=((0.35, 0.34, 900), (0.4, 0.37, 120)),
     evaluated_rows=1_234,
     undefined={"buy_share": "no decisions"},
+)
+
+
+def replayed(at: float, result: float) -> Replay:
+    """A replay with a given return."""
+    numbers = {"net_pnl": 1e4 * result, "total_return": result, "sharpe": 9.0 * result, "sharpe_se": 2.0} | {
+        "max_drawdown": 0.1, "exposure": 0.5, "trades": 20, "orders": 40, "cost_bps": 6.5 * at, "cut_fills": 3,
+    }  # fmt: skip
+    return Replay(at, numbers, {})
+
+
+STRESS = Stress(
+    tuple(replayed(at, 0.05 - 0.03 * at) for at in (0.0, 1.0, 2.0)),
+    tuple(replayed(at, 0.1 / at**0.2) for at in (1e3, 1e5, 1e7)),
+    0.05,
 )
 
 
@@ -81,7 +97,7 @@ def bars(random_bars):
 
 @pytest.fixture(scope="module")
 def page(report_of, bars) -> Page:
-    return Page(render(report_of(bars, signal=SIGNAL)))
+    return Page(render(report_of(bars, signal=SIGNAL, stress=STRESS)))
 
 
 def test_every_part_is_there(page):
@@ -90,7 +106,16 @@ def test_every_part_is_there(page):
         "Synthetic data",
         "not enough data",
         "Deflated Sharpe ratio",
-        "Equity and drawdown",
+        "Equity, drawdown, exposure",
+        "In short",
+        "How sure?",
+        "not passed",
+        "Regimes",
+        "hindsight",
+        "Capacity",
+        "At other costs",
+        "Closed trades",
+        "take-profit",
         "Trades on the price",
         "Beside the benchmarks",
         "Buy and hold",
@@ -109,6 +134,23 @@ def test_every_part_is_there(page):
         assert words in page.text
     identifiers = {value for _, name, value in page.attributes if name == "id"}
     assert {"equity", "price", "symbol", "reliability", "theme", "figures"} <= identifiers
+    assert set(page.figures["fixed"]) == {
+        "equity", "cost_stress", "capacity_chart", "distribution", "regimes_chart", "symbols_chart", "reliability",
+    }  # fmt: skip
+    assert set(page.figures["fixed"]) <= identifiers
+    named = [value for _, name, value in page.attributes if name == "id"]
+    assert len(named) == len(identifiers)  # a chart drawn into another element's place would displace it
+
+
+def test_every_figure_has_its_place_and_every_trace_a_tone(page, report_of, random_bars):
+    css = tear_sheet._asset("tear_sheet.css")
+    for chart in (*page.figures["fixed"].values(), *page.figures["price"]):
+        assert all(f"--{trace['meta']['tone']}:" in css for trace in chart["data"])
+    long = Page(render(report_of(random_bars(2, n_bars=24 * 60, n_symbols=2, interval_ms=3_600_000))))
+    assert "rolling" in long.figures["fixed"]
+    assert "rolling" in {value for _, name, value in long.attributes if name == "id"}
+    assert "capacity_chart" not in long.figures["fixed"]  # nothing was replayed: no figure, no link to one
+    assert "#capacity" not in {value for _, name, value in long.attributes if name == "href"}
 
 
 def test_nothing_is_loaded_from_elsewhere(page):
@@ -116,7 +158,8 @@ def test_nothing_is_loaded_from_elsewhere(page):
     loads = [
         value for _, name, value in page.attributes if name in {"src", "href", "srcset", "action", "data", "poster"}
     ]
-    assert loads == []
+    identifiers = {value for _, name, value in page.attributes if name == "id"}
+    assert all(value.startswith("#") and value[1:] in identifiers for value in loads)  # within the page
     policy = next(value for _, name, value in page.attributes if name == "content" and "default-src" in value)
     assert "default-src 'none'" in policy
     assert "http" not in policy
@@ -164,6 +207,24 @@ def test_price_charts_show_the_trades(report_of, bars):
     assert len(drawn[3][0]) + len(drawn[4][0]) == len(mine)
     assert sorted(drawn[5][1]) == sorted(mine["exit_price"][mine["closed"]])
     assert len(drawn[5][1]) == len(mine) - 1
+
+
+def test_the_checks_say_what_the_rule_says(report_of, random_bars):
+    report = report_of(random_bars(1, n_bars=300, n_symbols=2))
+    good = {"trades": 200, "days": 60.0, "dsr": 0.97, "mean_daily_return_lower": 0.001, "pbo": 0.2, "trials": 9}
+    bad = {"trades": 99, "days": 29.0, "dsr": 0.94, "mean_daily_return_lower": 0.0, "pbo": 0.5}
+
+    def outcomes(numbers):
+        verdict = dataclasses.replace(report.verdict, numbers=report.verdict.numbers | numbers)
+        words = Page(headline.verdict(dataclasses.replace(report, verdict=verdict))).words
+        return [word for word in words if word in {"passed", "not passed", "not asked"}]
+
+    assert outcomes(good) == ["passed"] * 5
+    for i, name in enumerate(bad):
+        expected = ["passed"] * 5
+        expected[i] = "not passed"
+        assert outcomes(good | {name: bad[name]}) == expected
+    assert outcomes(good | {"trials": 1, "pbo": None}) == ["passed"] * 4 + ["not asked"]
 
 
 EVIL = "</script><script>alert(1)</script><img src=x onerror=alert(2)>\"'&"
@@ -214,7 +275,7 @@ def test_quiet_runs_render(report_of, booked, random_bars, rule_of):
     assert "Synthetic data" not in page.text
     assert "No position was open at the end." in page.text
     assert "not learned" in page.text
-    assert not re.search(r"\bnan\b", page.text, re.IGNORECASE)
+    assert not re.search(r"\b(nan|None|inf)\b", page.text)
 
 
 def test_open_positions_are_listed_with_stale_marks(report_of, booked, bars_of):
@@ -264,6 +325,7 @@ def test_markup():
     assert tag("td", Html("<b>")) == "<td><b></td>"
     assert number(-1_234.5) == "−1,234.50"
     assert number(None) == "–"
+    assert typeset("-0.2 % to +0.1 % on 2025-05-18, x-1 (-3)") == "−0.2 % to +0.1 % on 2025-05-18, x-1 (−3)"
     assert "</" not in script_json({"a": "</script>"})
     assert json.loads(script_json({"a": "</script>&"})) == {"a": "</script>&"}
     with pytest.raises(ValueError, match="not JSON compliant"):

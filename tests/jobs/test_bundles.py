@@ -103,9 +103,9 @@ def reseal(folder: Path, change: Callable[[dict[str, Any]], None]) -> None:
     seal(folder, facts)
 
 
-def test_a_loaded_bundle_says_what_the_run_said(stored: Path, workshop: Path) -> None:
+def says_what_the_run_said(stored: Path, *overrides: str) -> Bundle:
     """Features bit for bit, probabilities to 1e-6, over the last test window; and the same strategy."""
-    cfg = compose("job=backtest", *TREES, *at(workshop))
+    cfg = compose("job=backtest", *overrides)
     parts = setup(cfg)
     result: Backtest = backtest(parts, load(parts, SilentProgress()), SilentProgress())
     bundle = load_bundle(stored)
@@ -122,6 +122,25 @@ def test_a_loaded_bundle_says_what_the_run_said(stored: Path, workshop: Path) ->
     assert np.isfinite(said.proba[last]).any()
     lived = parts.engine.run(result.bars, result.signal, bundle.strategy)
     np.testing.assert_array_equal(lived.equity, result.lived.equity)
+    return bundle
+
+
+def test_a_loaded_bundle_says_what_the_run_said(stored: Path, workshop: Path) -> None:
+    says_what_the_run_said(stored, *TREES, *at(workshop))
+
+
+@pytest.mark.slow
+def test_all_four_members_as_tuning_chose_them_are_promoted(tmp_path: Path) -> None:
+    four = ("experiment=ensemble_v2", "debug=tiny", "learning.net_steps=30", "workers=1")
+    run = read_run(finished(tmp_path, *four), "run")
+    made = write_bundle(run, tmp_path / "models" / "bundles" / "four", CLOCK, 300.0)
+    bundle = says_what_the_run_said(made.folder, *four, *at(tmp_path))
+    assert [member.name for member in bundle.strategy.signal.members] == ["lightgbm", "nhits", "patchtst", "xgboost"]
+    assert set(run.manifest["tuned"]) == {"lightgbm", "nhits", "patchtst", "strategy", "xgboost"}
+    for name, value in run.manifest["tuned"]["strategy"].items():
+        part, _, field = name.partition(".")
+        rules = bundle.strategy.signal.ensemble.rules
+        assert getattr(rules if part == "ensemble" else getattr(bundle.strategy, part), field) == value
 
 
 def test_a_bundle_needs_neither_run_nor_cache_nor_registry(
@@ -333,6 +352,26 @@ def test_promoting_refuses_what_is_not_the_run(
     with pytest.raises(ArtifactError, match="other sources"):
         write_bundle(read_run(learned, "run"), tmp_path / "new", CLOCK, 120.0)
     assert not (tmp_path / "new").exists()
+
+
+def test_only_members_that_the_run_names_are_taken(learned: Path, tmp_path: Path) -> None:
+    """By the bundle and by the registry, whatever the hashes of single files say."""
+    copy = tmp_path / learned.name
+    shutil.copytree(learned, copy)
+    run = read_run(copy, "run")
+    manifest = json.loads((copy / "manifest.json").read_text())
+    manifest["models"]["members"]["xgboost"]["sha256"] = "0" * 64
+    (copy / "manifest.json").write_text(json.dumps(manifest))
+    with pytest.raises(ArtifactError, match="xgboost with sha256 0000"):
+        write_bundle(read_run(copy, "run"), tmp_path / "bundle", CLOCK, 120.0)
+    registry = build(compose(f"registry_root={tmp_path / 'models'}").learning.registry)
+    with pytest.raises(ArtifactError, match="xgboost with sha256 0000"):
+        register_run(registry, copy)
+    path = copy / "members" / "xgboost" / "drift.json"  # altered after the run was read
+    path.write_bytes(path.read_bytes() + b" ")
+    with pytest.raises(ArtifactError, match=r"drift\.json of .* as it was written"):
+        write_bundle(run, tmp_path / "bundle", CLOCK, 120.0)
+    assert not (tmp_path / "bundle").exists()
 
 
 @pytest.mark.parametrize("owner", ["os.fsync", "pathlib.Path.rename", "shutil.copytree", "pathlib.Path.mkdir"])

@@ -40,6 +40,8 @@ def test_every_option_constructs(option: str) -> None:
     if group == "learning/models":
         cfg = compose(f"+learning/models@learning.members.{name}={name}")
         node = cfg.learning.members[name]
+    elif group == "evaluation/stress":
+        node = compose(f"{group}@stress={name}").stress
     elif group == "features/drift":  # nothing in the main configuration reads it yet
         node = OmegaConf.load(CONF / f"{option}.yaml")
     else:

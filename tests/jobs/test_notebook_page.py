@@ -15,11 +15,15 @@ import pytest
 def test_the_page_runs(repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     blocks = re.findall(r"```python\n(.*?)```", (repository / "notebooks" / "README.md").read_text(), re.DOTALL)
-    assert len(blocks) == 3
+    assert len(blocks) == 4
     space: dict[str, Any] = {}
     for block in blocks:
         exec(compile(block, "notebooks/README.md", "exec"), space)  # noqa: S102 - our own page
-    assert len(space["result"].evidence.orders) > 0
-    assert len(space["trades"]) > 0
-    assert space["rsi"].shape == space["bars"].state.shape
-    assert np.isfinite(space["rsi"][space["features"].ready]).all()
+    bars, result, swept = space["bars"], space["result"], space["swept"]
+    assert len(space["table"]) == bars.n_bars * bars.n_symbols
+    assert np.isfinite(space["table"]["rsi_14"].to_numpy().reshape(bars.state.shape)[space["features"].ready]).all()
+    assert len(result.orders) == len(result.run.evidence.orders) > 0
+    assert len(space["records"]) >= len(result.trades) > 0
+    assert len(swept.table) == 4
+    assert swept.unseen is not None
+    assert set(swept.chosen) == {"signal.fast", "signal.slow"}

@@ -1,0 +1,141 @@
+"""Histories, opinions and trades as DataFrames, for a notebook.
+
+Whatever has a value per bar and symbol has the same index, (``time``, ``symbol``), so that prices, features
+and forecasts join without a word. ``time`` is the bar's *open*, UTC; what the row says is known at its close.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from quantlab.core.errors import ContractError
+from quantlab.core.results import OrderReason, SignalReport, Simulation
+from quantlab.core.types import Bars, BarState, Features, Int64Array, Signal
+from quantlab.evaluation.trades import round_trips
+
+_REASONS = {int(reason): reason.name.lower() for reason in OrderReason}
+
+
+def utc(time_ms: Int64Array) -> pd.DatetimeIndex:
+    """Epoch milliseconds as a UTC index named ``time``."""
+    return pd.DatetimeIndex(pd.to_datetime(time_ms, unit="ms", utc=True), name="time")
+
+
+def bars_frame(bars: Bars) -> pd.DataFrame:
+    """Open, high, low, close (USD), volume (base units) and state of every bar and symbol.
+
+    Returns
+    -------
+    DataFrame, (T * S) rows
+        ``state`` is a category: traded, zero_volume, filled or absent; prices of absent bars are NaN.
+    """
+    frame = pd.DataFrame(
+        bars.ohlcv.reshape(-1, 5), index=_cells(bars), columns=["open", "high", "low", "close", "volume"]
+    )
+    codes = bars.state.astype(np.int8).ravel()
+    return frame.assign(state=pd.Categorical.from_codes(codes, pd.Index([state.name.lower() for state in BarState])))
+
+
+def features_frame(bars: Bars, features: Features) -> pd.DataFrame:
+    """One column per feature; NaN in the warm-up.
+
+    Raises
+    ------
+    ContractError
+        If the features are those of other bars.
+    """
+    _same_cells(bars, features.ready.shape)
+    values = features.values.reshape(-1, len(features.names))
+    return pd.DataFrame(values, index=_cells(bars), columns=list(features.names))
+
+
+def forecasts_frame(bars: Bars, signal: Signal) -> pd.DataFrame:
+    """What a signal said: its side and the opinion that the side rests on.
+
+    Returns
+    -------
+    DataFrame, (T * S) rows
+        ``sell``, ``hold``, ``buy`` are probabilities, NaN where nobody spoke; ``side`` is -1, 0 or +1 after
+        every threshold; ``atr`` is in USD.
+
+    Raises
+    ------
+    ContractError
+        If the signal is one of other bars.
+    """
+    _same_cells(bars, signal.side.shape)
+    columns: dict[str, Any] = dict(zip(("sell", "hold", "buy"), signal.proba.reshape(-1, 3).T, strict=True))
+    for name in ("confidence", "consensus", "live_members", "side", "atr"):
+        columns[name] = getattr(signal, name).ravel()
+    return pd.DataFrame(columns, index=_cells(bars))
+
+
+def orders_frame(simulation: Simulation) -> pd.DataFrame:
+    """One row per fill, oldest first; ``time`` is the open of the bar in which it filled."""
+    orders = simulation.orders
+    return pd.DataFrame(
+        {
+            "symbol": np.array(simulation.symbols, dtype=object)[orders["col"]],
+            "side": np.where(orders["side"] == 0, "buy", "sell"),
+            "units": orders["size"],
+            "price": orders["price"],
+            "fee": orders["fees"],
+            "reason": [_REASONS[int(reason)] for reason in simulation.reasons],
+        },
+        index=utc(simulation.open_time_ms[orders["idx"]]),
+    )
+
+
+def trades_frame(simulation: Simulation, bars: Bars) -> pd.DataFrame:
+    """One row per round trip, those still open last marked; ``pnl`` in USD after fees, before funding."""
+    records = round_trips(simulation, bars).records
+    times = utc(bars.open_time_ms)
+    return pd.DataFrame(
+        {
+            "symbol": np.array(bars.symbols, dtype=object)[records["symbol"]],
+            "side": np.where(records["side"] > 0, "long", "short"),
+            "entry_time": times[records["entry_idx"]],
+            "exit_time": times[records["exit_idx"]],
+            **{name: records[name] for name in ("entry_price", "exit_price", "size", "fees", "pnl")},
+            "exit_reason": [_REASONS.get(int(reason), "open") for reason in records["exit_reason"]],
+            "closed": records["closed"],
+        }
+    )
+
+
+def members_frame(report: SignalReport) -> pd.DataFrame:
+    """One row per ensemble member: out-of-sample AUC with its error, log loss, weight, influence."""
+    names = ("auc", "auc_se", "log_loss", "weight", "influence")
+    rows = {who: [getattr(member, name) for name in names] for who, member in report.members.items()}
+    return pd.DataFrame.from_dict(rows, orient="index", columns=list(names), dtype=np.float64).rename_axis("member")
+
+
+def numbers_frame(summaries: dict[str, dict[str, Any]]) -> pd.DataFrame:
+    """Summaries side by side, one row per number; NaN where it is undefined.
+
+    Parameters
+    ----------
+    summaries : dict of run name to dict
+        From :func:`quantlab.evaluation.summary.summarise`; counts of events and cuts are left out.
+    """
+    plain = {
+        run: {name: value for name, value in numbers.items() if not isinstance(value, dict | str)}
+        for run, numbers in summaries.items()
+    }
+    return pd.DataFrame(plain, dtype=np.float64).rename_axis("number")
+
+
+def _cells(bars: Bars) -> pd.MultiIndex:
+    return pd.MultiIndex.from_product([utc(bars.open_time_ms), pd.Index(bars.symbols, name="symbol")])
+
+
+def _same_cells(bars: Bars, shape: tuple[int, ...]) -> None:
+    if shape != bars.state.shape:
+        raise ContractError(
+            f"values of these {bars.n_bars} bars and {bars.n_symbols} symbols",
+            found=f"{shape[0]} bars and {shape[1]} symbols",
+            mend="pass the bars that they were made of",
+        )

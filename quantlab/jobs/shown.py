@@ -1,0 +1,22 @@
+"""A verdict as a notebook shows it: in words, and as a small card."""
+
+from __future__ import annotations
+
+from quantlab.evaluation.markup import Html, join, tag
+from quantlab.evaluation.verdict import Verdict
+
+
+def titled(text: str, synthetic: bool) -> str:
+    return f"{text} (synthetic market)" if synthetic else text
+
+
+def words(verdict: Verdict, synthetic: bool) -> str:
+    return titled(f"{verdict.verdict}. {verdict.words}", synthetic)
+
+
+def card(verdict: Verdict, synthetic: bool, *lines: str) -> Html:
+    """The verdict as a notebook shows it."""
+    badge = [tag("p", "Synthetic market", style="opacity:.7;margin:0")] if synthetic else []
+    word = tag("p", verdict.verdict, style="font-size:1.4em;font-weight:650;margin:0")
+    said = [tag("p", line, style="margin:.3em 0 0;max-width:80ch") for line in (verdict.words, *lines)]
+    return tag("div", join([*badge, word, *said]), style="border-left:5px solid;padding:.2em 0 .2em 1em")

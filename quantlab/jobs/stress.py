@@ -1,0 +1,102 @@
+"""The evidence run, replayed at other costs and with other accounts, through the same engine."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+from quantlab.core.errors import ConfigError
+from quantlab.core.results import Simulation
+from quantlab.core.types import Bars, Instrument, Signal
+from quantlab.evaluation.stress import Replay, Stress, StressPlan, replay
+
+
+def check_stress(plan: StressPlan, strategy: Any, engine: Any) -> None:
+    """Refuse before any work what could not be replayed after it.
+
+    Raises
+    ------
+    ConfigError
+        If the costs at the largest multiple are impossible, or the engine's cash cannot be changed.
+    """
+    for multiple in plan.cost_multiples:
+        try:
+            costlier(strategy, multiple)
+        except ConfigError as error:
+            raise ConfigError(
+                "costs that stress.cost_multiples can multiply",
+                found=f"at {multiple:g} x: {error}",
+                mend="leave out the large multiples, or set evaluation/stress@stress=none",
+            ) from error
+    if plan.accounts and not (dataclasses.is_dataclass(engine) and hasattr(engine, "initial_cash")):
+        raise ConfigError(
+            "a backtest engine that is a dataclass with initial_cash, for the capacity curve",
+            found=type(engine).__name__,
+            mend="set stress.accounts=0",
+        )
+
+
+def stress(
+    plan: StressPlan, engine: Any, bars: Bars, signal: Signal, strategy: Any, evidence: Simulation
+) -> Stress | None:
+    """All replays of `plan`, daily limit and breaker off as in the evidence; None if it asks for none.
+
+    A replay that *is* the evidence run is not made a second time. Without a participation cap the size of an
+    account changes nothing, and none is replayed.
+
+    Parameters
+    ----------
+    plan : StressPlan
+    engine : Engine
+    bars : Bars, (T, S)
+    signal : Signal, (T, S)
+    strategy : Strategy
+    evidence : Simulation
+        Of these bars, this signal and this strategy.
+    """
+    participation: float | None = strategy.costs.participation
+    sizes = plan.sizes if participation is not None else ()
+    if not plan.cost_multiples and not sizes:
+        return None
+    return Stress(
+        tuple(_at_costs(multiple, engine, bars, signal, strategy, evidence) for multiple in plan.cost_multiples),
+        tuple(_with_cash(cash, engine, bars, signal, strategy, evidence) for cash in sizes),
+        participation,
+    )
+
+
+def _at_costs(multiple: float, engine: Any, bars: Bars, signal: Signal, strategy: Any, evidence: Simulation) -> Replay:
+    if multiple == 1.0:
+        return replay(multiple, evidence, bars)
+    dearer = dataclasses.replace(bars, instruments=tuple(scaled(one, multiple) for one in bars.instruments))
+    run = engine.run(dearer, signal, costlier(strategy, multiple), limits_on=False)
+    return replay(multiple, run, bars)
+
+
+def _with_cash(cash: float, engine: Any, bars: Bars, signal: Signal, strategy: Any, evidence: Simulation) -> Replay:
+    if cash == evidence.initial_cash:
+        return replay(cash, evidence, bars)
+    return replay(
+        cash, dataclasses.replace(engine, initial_cash=cash).run(bars, signal, strategy, limits_on=False), bars
+    )
+
+
+def costlier(strategy: Any, multiple: float) -> Any:
+    """The strategy with its slippage times `multiple`.
+
+    Raises
+    ------
+    ConfigError
+        If that is more than is possible.
+    """
+    costs = strategy.costs
+    return dataclasses.replace(strategy, costs=dataclasses.replace(costs, slippage_bps=multiple * costs.slippage_bps))
+
+
+def scaled(instrument: Instrument, multiple: float) -> Instrument:
+    """The instrument with its fees times `multiple`."""
+    return dataclasses.replace(
+        instrument,
+        maker_fee_bps=multiple * instrument.maker_fee_bps,
+        taker_fee_bps=multiple * instrument.taker_fee_bps,
+    )
