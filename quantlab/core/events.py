@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from quantlab.core.types import Float64Array, Funding, read_only
+from quantlab.core.types import BoolArray, Float64Array, Funding, read_only
 
 
 @dataclass(frozen=True)
@@ -21,14 +21,20 @@ class RawBar:
         Five NaN where a symbol has no bar.
     funding : Funding or None
         The stamps that fall due on it; None = no funding data.
+    outside : bool (S,) or None
+        Symbols that were no members of the universe, as far as is known; None = all are.
     """
 
     open_time_ms: int
     ohlcv: Float64Array
     funding: Funding | None = None
+    outside: BoolArray | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "ohlcv", read_only(self.ohlcv, np.float64, (None, 5), "raw.ohlcv"))
+        if self.outside is not None:
+            outside = read_only(self.outside, np.bool_, (len(self.ohlcv),), "raw.outside")
+            object.__setattr__(self, "outside", outside)
 
 
 @dataclass(frozen=True)

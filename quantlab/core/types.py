@@ -45,6 +45,7 @@ class BarState(IntEnum):
     ZERO_VOLUME = 1  # printed by the venue, nothing changed hands
     FILLED = 2  # missing at the venue, made flat by the quality gate
     ABSENT = 3  # not there: NaN
+    OUTSIDE = 4  # traded, but the symbol was no member of the universe then: nothing is opened in it
 
 
 def read_only(array: Any, dtype: Any, shape: tuple[int | None, ...], name: str) -> NDArray[Any]:
@@ -277,9 +278,15 @@ class Bars:
 
     @property
     def tradable(self) -> BoolArray:
-        """bool (T, S): the venue traded in that bar."""
+        """bool (T, S): the venue traded in that bar, and the symbol belonged to the universe."""
         traded: BoolArray = self.state == BarState.TRADED
         return traded
+
+    @property
+    def printed(self) -> BoolArray:
+        """bool (T, S): the venue had a bar, traded or not."""
+        there: BoolArray = (self.state != BarState.FILLED) & (self.state != BarState.ABSENT)
+        return there
 
     def rows(self, start: int, stop: int) -> Bars:
         """Bars of rows ``start:stop``, as views; funding stamps are kept whole."""

@@ -55,6 +55,8 @@ class SymbolQuality:
         In time order; what lies before the listing is not a gap.
     funding_stamps : int or None
         Known funding rates; None if the bars carry no funding data.
+    outside : int
+        Bars that traded while the symbol was no member of the universe; part of the sum above.
     """
 
     traded: int
@@ -65,6 +67,7 @@ class SymbolQuality:
     longest_zero_volume: Run | None
     gaps: tuple[Gap, ...]
     funding_stamps: int | None
+    outside: int = 0
 
 
 @dataclass(frozen=True)
@@ -108,6 +111,9 @@ def _sentences(quality: SymbolQuality, report: QualityReport) -> Iterator[str]:
         return
     if quality.listed_ms > report.first_ms:
         yield f"listed late, at {iso_utc(quality.listed_ms)}"
+    if quality.outside:
+        there = quality.traded + quality.zero_volume + quality.outside
+        yield f"outside the universe in {quality.outside / there:.2%} of its bars"
     if quality.funding_stamps == 0:
         yield "has no funding rates"
     for gap in quality.gaps:
@@ -115,14 +121,15 @@ def _sentences(quality: SymbolQuality, report: QualityReport) -> Iterator[str]:
         yield f"{gap.missing_bars} missing bars after {iso_utc(gap.last_before_ms)}, {until}"
     run = quality.longest_zero_volume
     if run is not None and run.bars > 1:
-        share = quality.zero_volume / (quality.traded + quality.zero_volume)
+        share = quality.zero_volume / (quality.traded + quality.zero_volume + quality.outside)
         yield f"{share:.2%} of its bars have no volume, the longest run {run.bars} bars from {iso_utc(run.first_ms)}"
 
 
 def coverage(bars: Bars) -> QualityReport:
     """Count and locate everything that the gate marked in `bars`, and what looks wrong besides."""
-    printed = bars.state <= BarState.ZERO_VOLUME
-    silent = printed.any(axis=1) & ~bars.tradable.any(axis=1) & (printed.sum(axis=1) > 1)
+    printed = bars.printed
+    moved = bars.tradable | (bars.state == BarState.OUTSIDE)
+    silent = printed.any(axis=1) & ~moved.any(axis=1) & (printed.sum(axis=1) > 1)
     return QualityReport(
         first_ms=int(bars.open_time_ms[0]),
         last_ms=int(bars.open_time_ms[-1]),
@@ -137,8 +144,8 @@ def coverage(bars: Bars) -> QualityReport:
 
 def _symbol(bars: Bars, s: int) -> SymbolQuality:
     state: UInt8Array = bars.state[:, s]
-    traded, zero_volume, filled, absent = (int(n) for n in np.bincount(state, minlength=4))
-    missing = state >= BarState.FILLED
+    traded, zero_volume, filled, absent, outside = (int(n) for n in np.bincount(state, minlength=5))
+    missing = ~bars.printed[:, s]
     listed = None if missing.all() else int(np.argmin(missing))
     quiet = [Run(int(bars.open_time_ms[a]), b - a) for a, b in _runs(state == BarState.ZERO_VOLUME)]
     return SymbolQuality(
@@ -150,6 +157,7 @@ def _symbol(bars: Bars, s: int) -> SymbolQuality:
         longest_zero_volume=max(quiet, key=lambda run: run.bars, default=None),
         gaps=() if listed is None else tuple(_gaps(bars, missing, listed)),
         funding_stamps=None if bars.funding is None else int(np.isfinite(bars.funding.rate[:, s]).sum()),
+        outside=outside,
     )
 
 

@@ -69,8 +69,18 @@ class ExchangeClient:
 
     async def volumes(self) -> dict[str, float]:
         """Traded in the last 24 hours, in the quote currency, by unified name."""
-        tickers = await self._ask("its tickers", self.api.fetch_tickers, dict)
+        tickers = await self.tickers()
         return {name: float(ticker.get("quoteVolume") or 0.0) for name, ticker in tickers.items()}
+
+    async def tickers(self) -> dict[str, dict[str, Any]]:
+        """ccxt's tickers by unified name."""
+        return await self._ask("its tickers", self.api.fetch_tickers, dict)
+
+    async def books(self) -> dict[str, dict[str, Any]]:
+        """The best bid and ask by unified name; empty where the exchange has no such list."""
+        if not self.api.has.get("fetchBidsAsks"):
+            return {}
+        return await self._ask("its bids and asks", self.api.fetch_bids_asks, dict)
 
     async def bars(self, market: str, timeframe: str, since_ms: int, limit: int) -> tuple[Int64Array, Float64Array]:
         """One page: stamps int64 (N,) and ohlcv float64 (N, 5), NaN for what the exchange left out."""

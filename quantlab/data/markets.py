@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from quantlab.core.errors import ConfigError
 from quantlab.core.types import check_whole
 from quantlab.data.manifest import SymbolFacts
+from quantlab.data.universe_snapshot import ever_members, read_snapshots
 
 
 @dataclass(frozen=True)
@@ -24,6 +26,9 @@ class MarketChoice:
     largest : int or None
         With ``all``: only so many, by the quote volume of the last 24 hours; None = every one. This ranks by
         *today's* volume, which a backtest of the past could not have known.
+    universe : str or None
+        Instead of both: a folder of universe snapshots. Whoever was a member once is collected, also after
+        it left, as long as the exchange still lists it.
 
     Raises
     ------
@@ -34,6 +39,7 @@ class MarketChoice:
     symbols: str | Sequence[str]
     quotes: Sequence[str]
     largest: int | None
+    universe: str | None = None
 
     def __post_init__(self) -> None:
         is_list = not isinstance(self.symbols, str) and len(self.symbols) > 0
@@ -47,7 +53,7 @@ class MarketChoice:
     @property
     def ranks(self) -> bool:
         """Are traded volumes needed to choose?"""
-        return self.symbols == "all" and self.largest is not None
+        return self.universe is None and self.symbols == "all" and self.largest is not None
 
     def choose(self, markets: Mapping[str, Mapping[str, Any]], volumes: Mapping[str, float]) -> dict[str, str]:
         """Symbol (the exchange's id) -> unified name, in the symbols' order.
@@ -63,8 +69,13 @@ class MarketChoice:
         ------
         ConfigError
             If a name is not a linear perpetual of this exchange, or none is left.
+        DataError, ArtifactError
+            If there are no snapshots of the universe, or one is damaged.
         """
         perpetuals = {name: market for name, market in markets.items() if market.get("swap") and market.get("linear")}
+        if self.universe is not None:
+            wanted = ever_members(read_snapshots(Path(self.universe)))
+            return dict(sorted((str(m["id"]), name) for name, m in perpetuals.items() if str(m["id"]) in wanted))
         if self.symbols != "all":
             return dict(sorted(self._named(str(symbol), perpetuals) for symbol in self.symbols))
         open_ones = [

@@ -21,13 +21,15 @@ Sleep = Callable[[float], object]
 def raw_bar(bars: Bars, t: int) -> RawBar:
     """Row `t` as it arrived, before the gate filled it, in arrays of its own."""
     ohlcv = bars.ohlcv[t].copy()
-    ohlcv[bars.state[t] >= BarState.FILLED] = np.nan
+    ohlcv[~bars.rows(t, t + 1).printed[0]] = np.nan
     open_ms = int(bars.open_time_ms[t])
+    outside = bars.state[t] == BarState.OUTSIDE
+    left_out = outside if outside.any() else None
     if bars.funding is None:
-        return RawBar(open_ms, ohlcv)
+        return RawBar(open_ms, ohlcv, outside=left_out)
     stamps = bars.funding.time_ms
     due = slice(*(int(stamps.searchsorted(x, "right")) for x in (open_ms - bars.interval_ms, open_ms)))
-    return RawBar(open_ms, ohlcv, Funding(stamps[due].copy(), bars.funding.rate[due].copy()))
+    return RawBar(open_ms, ohlcv, Funding(stamps[due].copy(), bars.funding.rate[due].copy()), left_out)
 
 
 class ReplayFeed:

@@ -8,6 +8,7 @@ from its bar, and the gate fills that hole as it fills every other.
 
 from __future__ import annotations
 
+import dataclasses
 from collections import OrderedDict
 from dataclasses import dataclass, field
 
@@ -40,13 +41,14 @@ def gate_state_after(history: Bars) -> GateState:
     """
     last_close = np.full(history.n_symbols, np.nan)
     missing = np.zeros(history.n_symbols, dtype=np.int64)
+    there = history.printed
     for s in range(history.n_symbols):
         states = history.state[:, s]
         printed = np.flatnonzero(np.isfinite(history.ohlcv[:, s, 3]))
         if len(printed) == 0:
             continue
         last_close[s] = history.ohlcv[printed[-1], s, 3]
-        real = np.flatnonzero(states < BarState.FILLED)
+        real = np.flatnonzero(there[:, s])
         hole = history.n_bars - 1 - (int(real[-1]) if len(real) else -1)
         missing[s] = max(hole, MAX_FILLED + 1) if states[-1] == BarState.ABSENT else hole
     return GateState(last_close, missing, int(history.open_time_ms[-1]))
@@ -93,7 +95,7 @@ class Intake:
         none_due = None if raw.funding is None else Funding(np.empty(0, np.int64), np.empty((0, len(nothing))))
         gaps = [RawBar(t, nothing, none_due) for t in range(first, raw.open_time_ms, interval)]
         self.counts["missing"] += len(gaps)
-        return [*gaps, RawBar(raw.open_time_ms, self._sound(raw.ohlcv), raw.funding)]
+        return [*gaps, RawBar(raw.open_time_ms, self._sound(raw.ohlcv), raw.funding, raw.outside)]
 
     def take(self, raw: RawBar) -> Bars:
         """Pass one bar that continues the grid.
@@ -104,6 +106,10 @@ class Intake:
             If it does not.
         """
         self.state, bar = self.gate.update(self.state, raw.ohlcv, raw.open_time_ms, raw.funding)
+        if raw.outside is not None:
+            bar = dataclasses.replace(
+                bar, state=np.where(bar.tradable & raw.outside, np.uint8(BarState.OUTSIDE), bar.state)
+            )
         self._seen[raw.open_time_ms] = None if np.isnan(raw.ohlcv).all() else raw.ohlcv.tobytes()
         if len(self._seen) > _REMEMBERED:
             self._seen.popitem(last=False)

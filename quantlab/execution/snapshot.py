@@ -68,6 +68,8 @@ def pack_raw(raw: RawBar) -> bytes:
     arrays: dict[str, Any] = {"ohlcv": raw.ohlcv}
     if raw.funding is not None:
         arrays |= {"time_ms": raw.funding.time_ms, "rate": raw.funding.rate}
+    if raw.outside is not None:
+        arrays["outside"] = raw.outside
     return pack_arrays(_RAW_MARK, {"open_ms": raw.open_time_ms}, arrays)
 
 
@@ -75,4 +77,4 @@ def unpack_raw(payload: bytes) -> RawBar:
     """What :func:`pack_raw` was given; ArtifactError if it is damaged."""
     header, arrays = unpack_arrays(_RAW_MARK, payload, "raw bar")
     funding = Funding(arrays["time_ms"], arrays["rate"]) if "time_ms" in arrays else None
-    return RawBar(header["open_ms"], arrays["ohlcv"], funding)
+    return RawBar(header["open_ms"], arrays["ohlcv"], funding, arrays.get("outside"))

@@ -6,7 +6,7 @@ import numpy as np
 
 from quantlab.core.clock import iso_utc
 from quantlab.core.errors import DataError
-from quantlab.core.types import Bars, BarState, BoolArray, Float64Array, Int64Array
+from quantlab.core.types import Bars, BoolArray, Float64Array, Int64Array
 from quantlab.data.coverage import QualityReport
 from quantlab.evaluation.markup import Html, join, tag
 
@@ -25,7 +25,7 @@ h1{font-size:1.3rem}li.refused{color:#b00020}
 def coverage_page(bars: Bars, report: QualityReport, refused: tuple[DataError, ...]) -> str:
     """HTML without scripts: the share of each day's bars that are there, what was found, what was refused."""
     days, first_rows = np.unique(bars.open_time_ms // _DAY_MS, return_index=True)
-    printed = bars.state <= BarState.ZERO_VOLUME
+    printed = bars.printed
     there = np.add.reduceat(printed.astype(np.float64), first_rows, axis=0)
     there /= np.diff(np.append(first_rows, bars.n_bars))[:, None]
     listed = np.maximum.accumulate(printed, axis=0)[np.append(first_rows[1:], bars.n_bars) - 1]

@@ -21,7 +21,7 @@ from quantlab.core.types import Bars
 from quantlab.data.coverage import QualityReport, SymbolQuality, coverage
 from quantlab.jobs.composition import build
 from quantlab.jobs.coverage_page import coverage_page
-from quantlab.jobs.doctor import ChecksFiles
+from quantlab.jobs.doctor_check import ChecksFiles
 from quantlab.jobs.history import history_cut
 from quantlab.jobs.run_folder import run_folder
 from quantlab.jobs.terminal import TerminalProgress
@@ -75,7 +75,7 @@ def _all_refused(source: object, refused: tuple[DataError, ...]) -> bool:
 
 
 def _share(bars: Bars) -> float:
-    return float((bars.state <= 1).mean())
+    return float(bars.printed.mean())
 
 
 def _document(report: QualityReport | None, refused: tuple[DataError, ...]) -> dict[str, Any]:

@@ -15,9 +15,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
-from enum import Enum
 from pathlib import Path
-from typing import NamedTuple, Protocol, runtime_checkable
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -27,41 +25,19 @@ from rich.table import Table
 
 from quantlab.core.clock import iso_utc
 from quantlab.core.compiled import cache_root, compiled_cache
-from quantlab.core.errors import DataError, InstallationError, QuantlabError
+from quantlab.core.errors import InstallationError, QuantlabError
 from quantlab.core.files import require_writable
 from quantlab.data.coverage import coverage
 from quantlab.jobs.composition import build, config_folder
+from quantlab.jobs.doctor_check import Check, ChecksFiles, Status, shortened
+from quantlab.jobs.doctor_collected import check_collected, collected_manifest
+from quantlab.jobs.doctor_exchange import check_exchange_clock
+from quantlab.jobs.doctor_models import check_models
+from quantlab.jobs.doctor_secrets import check_secrets
 from quantlab.jobs.history import history_cut
 
 _MIN_FREE_BYTES = 2 * 1024**3
 _MAX_CLOCK_SKEW_S = 5.0
-_SHOWN_FINDINGS = 4
-
-
-class Status(Enum):
-    """How a check ended."""
-
-    OK = "OK"
-    NOT_SET_UP = "not set up"
-    BROKEN = "broken"
-
-
-class Check(NamedTuple):
-    """One line of the doctor's table."""
-
-    name: str
-    status: Status
-    detail: str
-    mend: str = ""
-
-
-@runtime_checkable
-class ChecksFiles(Protocol):
-    """A source that can name everything wrong with its files at once."""
-
-    def problems(self) -> tuple[DataError, ...]:
-        """Every refusal that reading would meet."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -98,7 +74,22 @@ def examine(cfg: DictConfig) -> Iterator[Check]:
     yield check_writable("cache_dir", Path(cfg.cache_dir), "")
     yield check_disk(Path(cfg.runs_dir))
     yield check_clock()
+    yield check_exchange_clock(cfg, _exchange(cfg))
+    yield check_secrets([config_folder()], [config_folder().parent, Path.cwd()])
+    yield check_models(cfg)
+    yield check_collected(cfg)
     yield check_data(cfg)
+
+
+def _exchange(cfg: DictConfig) -> str | None:
+    """The one that is named, or the one that was collected from; a damaged dataset is another check's finding."""
+    if cfg.job.exchange is not None:
+        return str(cfg.job.exchange)
+    try:
+        manifest = collected_manifest(cfg)
+    except QuantlabError:
+        return None
+    return None if manifest is None else manifest.exchange
 
 
 def check_python() -> Check:
@@ -214,7 +205,7 @@ def check_data(cfg: DictConfig) -> Check:
         source = build(cfg.data)
         refused = source.problems() if isinstance(source, ChecksFiles) else ()
         if refused:
-            found = _shortened([f"{error.expected}; found {error.found}" for error in refused])
+            found = shortened([f"{error.expected}; found {error.found}" for error in refused])
             return Check("data", Status.BROKEN, f"{len(refused)} refused: {found}", refused[0].mend)
         bars = history_cut(cfg).load(source)
     except QuantlabError as error:
@@ -222,12 +213,7 @@ def check_data(cfg: DictConfig) -> Check:
     report = coverage(bars)
     first, last = iso_utc(report.first_ms), iso_utc(report.last_ms)
     lines = [f"{len(report.symbols)} symbols x {report.n_bars} bars, {first} to {last}", *report.findings()]
-    return Check("data", Status.OK, _shortened(lines))
-
-
-def _shortened(lines: list[str]) -> str:
-    rest = len(lines) - _SHOWN_FINDINGS
-    return "\n".join(lines[:_SHOWN_FINDINGS] + [f"and {rest} more"] * (rest > 0))
+    return Check("data", Status.OK, shortened(lines))
 
 
 def _table(checks: list[Check]) -> Table:

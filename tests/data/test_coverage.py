@@ -9,7 +9,7 @@ from quantlab.core.types import Bars, BarState, Funding, Instrument
 from quantlab.data import Gap, QualityReport, Run, coverage
 
 START_MS, STEP_MS = 1_746_057_600_000, 300_000
-T, Z, F, A = BarState
+T, Z, F, A, _ = BarState
 STATES = np.array(
     [
         # alone, late, never

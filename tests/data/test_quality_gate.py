@@ -14,7 +14,7 @@ from quantlab.core.types import Bars, BarState, Float64Array, Instrument
 from quantlab.data import MAX_FILLED, QualityGate
 
 START_MS, STEP_MS = 1_746_057_600_000, 300_000
-TRADED, ZERO_VOLUME, FILLED, ABSENT = BarState
+TRADED, ZERO_VOLUME, FILLED, ABSENT, _ = BarState
 RULES = Instrument(0.0, 0.0, 10.0, 0.03, 1.5, 4.5)
 
 

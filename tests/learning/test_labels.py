@@ -218,6 +218,7 @@ def test_what_a_hole_takes_away(random_bars: MakeBars, state: BarState) -> None:
         BarState.ZERO_VOLUME: [29],  # no entry there
         BarState.FILLED: [29, 30],  # nor is the row itself real
         BarState.ABSENT: [26, 27, 28, 29, 30],  # nor can a race be followed through it
+        BarState.OUTSIDE: [29],  # nothing is entered outside the universe; what runs goes on
     }[state]
     assert np.flatnonzero(label[:56, 0] == NO_LABEL).tolist() == gone
     assert np.all(label[:56, 1] == HOLD)
