@@ -1,0 +1,115 @@
+"""Chance and suspicion: what must be worth nothing, and what is worth too much."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from quantlab.core.results import SignalReport, Simulation, Study
+from quantlab.core.types import NO_LABEL, Bars, Float64Array, Signal
+from quantlab.jobs.leaks.fills import Account
+from quantlab.jobs.leaks.findings import Finding, Log
+from quantlab.jobs.leaks.labels import Labeler
+from quantlab.jobs.metrics import SUSPICIOUS_AUC
+from quantlab.learning.labels import Labels
+
+
+@dataclass(frozen=True)
+class ShuffledLabels:
+    """The labels of another labeler, dealt out again among each symbol's labelled rows: nothing can be learned.
+
+    Weights and the times at which labels became known stay with their rows, and so do folds and purging.
+
+    Parameters
+    ----------
+    labels : Labeler
+    seed : int
+    """
+
+    labels: Labeler
+    seed: int
+
+    @property
+    def horizon(self) -> int:
+        return self.labels.horizon
+
+    def label(self, bars: Bars, atr: Float64Array) -> Labels:
+        """See :class:`quantlab.learning.walk_forward.Labeler`."""
+        real = self.labels.label(bars, atr)
+        rng, label = np.random.default_rng(self.seed), real.label.copy()
+        for s in range(label.shape[1]):
+            rows = np.flatnonzero(label[:, s] != NO_LABEL)
+            label[rows, s] = rng.permutation(label[rows, s])
+        return dataclasses.replace(real, label=label)
+
+
+def judge_shuffled(log: Log, study: Study, errors: float) -> None:
+    """Members that were fitted on shuffled labels must have an AUC of one half, within its error.
+
+    Shuffled labels are independent of everything, so the error is that of independent rows (Mann and Whitney 1947):
+    ``sqrt((n_buy + n_sell + 1) / (12 n_buy n_sell))``.
+
+    Parameters
+    ----------
+    errors : float
+        How many errors off are a leak.
+    """
+    report = study.report
+    if report is None:
+        return
+    found, n = [], max(report.evaluated_rows // 3, 1)
+    error = math.sqrt((2 * n + 1) / (12 * n * n))
+    for name, member in report.members.items():
+        log.diagnostics[f"shuffled_auc.{name}"] = member.auc
+        if member.auc is not None and abs(member.auc - 0.5) > errors * error:
+            said = f"AUC {member.auc:.4f} on shuffled labels, {abs(member.auc - 0.5) / error:.1f} errors from 0.5"
+            found.append(
+                Finding("split", "label", f"member {name}", f"{said}: it has seen the labels that it is tested on")
+            )
+    log.check("split", "nothing is learned from shuffled labels", 3 * n, found)
+
+
+def judge_auc(log: Log, report: SignalReport | None, oracle_auc: float | None) -> None:
+    """A directional AUC that cannot honestly be: two errors above what is possible is a leak somewhere.
+
+    Parameters
+    ----------
+    report : SignalReport or None
+    oracle_auc : float or None
+        Of a synthetic market's own truth, whose error is taken to be the member's; None on a real market.
+    """
+    if report is None:
+        return
+    found = []
+    for name, member in report.members.items():
+        if member.auc is None or member.auc_se is None:
+            continue
+        bound = SUSPICIOUS_AUC if oracle_auc is None else oracle_auc + 2.0 * member.auc_se
+        log.diagnostics[f"auc.{name}"] = member.auc
+        if member.auc - 2.0 * member.auc_se > bound:
+            said = f"directional AUC {member.auc:.3f} - 2 x {member.auc_se:.3f} is above {bound:.3f}"
+            found.append(Finding("signal", "proba", f"member {name}", said))
+    log.check("signal", "no member knows more than can be known", len(report.members), found)
+
+
+def measure_delay(log: Log, account: Account, simulation: Simulation) -> None:
+    """What is left of the result when every opinion comes one bar late; a diagnostic, no proof."""
+    late = account.run(account.bars, delayed(account.signal))
+    for name, one in (("return", simulation), ("return_delayed_by_one_bar", late)):
+        log.diagnostics[name] = float(one.equity[-1]) / one.initial_cash - 1.0
+
+
+def delayed(signal: Signal) -> Signal:
+    """Every row one bar later; the first says nothing."""
+    changed: dict[str, Any] = {}
+    for field in dataclasses.fields(signal):
+        array = getattr(signal, field.name)
+        if array is not None:
+            later = np.roll(array, 1, axis=0)
+            later[0] = np.nan if later.dtype.kind == "f" else 0
+            changed[field.name] = later
+    return dataclasses.replace(signal, **changed)

@@ -1,0 +1,62 @@
+"""Features: nothing at or before a bar may change when what comes after it does."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from quantlab.core.ports import FeatureSource
+from quantlab.core.types import Bars, BarState, Features
+from quantlab.jobs.leaks.comparing import differs, first_place
+from quantlab.jobs.leaks.findings import Finding, Log
+from quantlab.jobs.leaks.futures import another_future, cuts
+
+
+def hunt_features(log: Log, source: FeatureSource, bars: Bars, features: Features, count: int, seed: int) -> None:
+    """Replace, and then cut off, the future at several rows, also in the warm-up and inside holes.
+
+    Parameters
+    ----------
+    log : Log
+    source : FeatureSource
+    bars : Bars, (T, S)
+    features : Features, (T, S, F)
+        Of `bars`.
+    count : int
+        Rows at which another future begins, beside those at the borders.
+    seed : int
+    """
+    found: dict[str, Finding] = {}
+    compared = 0
+    for row in sorted({*cuts(bars, 1, bars.n_bars, count), *_borders(bars, features)}):
+        worlds = {"replaced": another_future(bars, row, seed)}
+        if row > source.warmup:  # a shorter history may rightly be refused
+            worlds["cut off"] = bars.rows(0, row)
+        for how, world in worlds.items():
+            for finding in _changes(bars, features, source.transform(world), row, how):
+                found.setdefault(finding.column, finding)
+            compared += features.values[:row].size
+    log.check("feature", "past features under another future", compared, list(found.values()))
+
+
+def _borders(bars: Bars, features: Features) -> set[int]:
+    """Just before the first ready row, and inside holes of the grid."""
+    ready = np.flatnonzero(features.ready.any(axis=1))
+    rows = {int(ready[0]) - 2, int(ready[0]) + 3} if len(ready) else set()
+    holes = np.isin(bars.state, (BarState.FILLED, BarState.ABSENT))
+    begins = np.flatnonzero((holes[1:] & ~holes[:-1]).any(axis=1)) + 2
+    rows.update(int(row) for row in begins[:: max(1, len(begins) // 3)][:3])
+    return {row for row in rows if 0 < row < bars.n_bars}
+
+
+def _changes(bars: Bars, before: Features, after: Features, row: int, how: str) -> list[Finding]:
+    if before.names != after.names:
+        return [Finding("feature", "names", "all rows", f"the names changed when the future was {how}")]
+    done = f"it changed when the bars from row {row} on were {how}"
+    found = []
+    if (different := differs(before.ready[:row], after.ready[:row])).any():
+        found.append(Finding("feature", "ready", first_place(bars, different), done))
+    different = differs(before.values[:row], after.values[:row])
+    for column in np.flatnonzero(different.any(axis=(0, 1))):
+        name = before.names[int(column)]
+        found.append(Finding("feature", name, first_place(bars, different[:, :, column]), done))
+    return found

@@ -1,0 +1,172 @@
+"""Decisions and fills: an order is decided on the bar before, and fills at what its bar's open allows.
+
+1. Under another future (bars and opinions) from row t on, every fill and every mark of equity before t is the same.
+2. What fills at the open of t stays the same, too, where only the opinion of t and the rest of its bar are others:
+   high, low and close; its volume may cut a fill, and stops and take-profits live inside the bar.
+3. No fill is better than its bar allows, recomputed from the bars alone: market orders and stops not better than
+   the open less slippage, a take-profit inside the bar.
+
+Where price and symbol of a fill are the same and only its size is not, the stage is **sizing**, else **fill**.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from quantlab.core.results import OrderReason, Simulation
+from quantlab.core.types import HIGH, LOW, OPEN, Bars, BoolArray, Float64Array, Records, Signal
+from quantlab.jobs.backtesting import Engine
+from quantlab.jobs.leaks.comparing import differs, place
+from quantlab.jobs.leaks.findings import Finding, Log
+from quantlab.jobs.leaks.futures import another_future, another_inside, other_opinions
+
+#: Legs that fill at the open, before anything inside the bar is looked at.
+_AT_OPEN = (OrderReason.SIGNAL, OrderReason.TIME_EXIT, OrderReason.FLATTEN)
+_ROUNDING = 1e-9
+_BPS = 10_000.0
+
+
+@dataclass(frozen=True)
+class Account:
+    """What is simulated, and how.
+
+    Parameters
+    ----------
+    engine : Engine
+    bars : Bars, (T, S)
+    signal : Signal, (T, S)
+    strategy : Strategy
+    limits_on : bool
+        As the evidence (false: no halt hides what comes after it), or as an account would have lived.
+    """
+
+    engine: Engine
+    bars: Bars
+    signal: Signal
+    strategy: Any
+    limits_on: bool = False
+
+    def run(self, bars: Bars, signal: Signal) -> Simulation:
+        """One simulated account."""
+        return self.engine.run(bars, signal, self.strategy, limits_on=self.limits_on)
+
+
+def hunt_fills(log: Log, account: Account, count: int, seed: int) -> Simulation:
+    """Make every check of the module's docstring; the account as it is comes back.
+
+    Parameters
+    ----------
+    log : Log
+    account : Account
+    count : int
+        Bars with fills that are looked at.
+    """
+    simulation = account.run(account.bars, account.signal)
+    orders, limits = simulation.orders, "limits on" if account.limits_on else "limits off"
+    if not len(orders):
+        log.note(f"fill: there is no fill with {limits}, so fills and sizing were not looked at")
+        return simulation
+    log.check(
+        "fill",
+        f"no fill is better than its bar allows, {limits}",
+        len(orders),
+        list(better_fills(account, simulation))[:1],
+    )
+    at_open = np.unique(orders["idx"][np.isin(simulation.reasons, _AT_OPEN)])
+    rows = at_open[at_open > 0]
+    rows = rows[:: max(1, len(rows) // count)][:count]
+    found: list[Finding] = []
+    compared = 0
+    for row in (int(row) for row in rows):
+        found += _under_another_future(account, simulation, row, seed)
+        found += _inside_its_bar(account, simulation, row, seed)
+        compared += int((orders["idx"] <= row).sum())
+    log.check("fill", f"fills and sizes under another future, {limits}", compared, _worst(found))
+    return simulation
+
+
+def _worst(found: list[Finding]) -> list[Finding]:
+    """A price or a fill that moved explains sizes that did; only sizes is sizing."""
+    return sorted(found, key=lambda finding: finding.stage != "fill")[:1]
+
+
+def _under_another_future(account: Account, simulation: Simulation, row: int, seed: int) -> Iterator[Finding]:
+    other = account.run(another_future(account.bars, row, seed), other_opinions(account.signal, row))
+    said = f"it changed when bars and opinions from row {row} on were replaced"
+    yield from _differing(account.bars, _before(simulation, row), _before(other, row), said)
+    if (different := differs(simulation.equity[:row], other.equity[:row])).any():
+        yield Finding("fill", "equity", place(account.bars, int(np.argmax(different))), said)
+
+
+def _inside_its_bar(account: Account, simulation: Simulation, row: int, seed: int) -> Iterator[Finding]:
+    other = account.run(another_inside(account.bars, row, seed), other_opinions(account.signal, row))
+    said = f"it fills at the open of row {row}, but changed with that bar's high, low and close or that row's opinion"
+    yield from _differing(account.bars, _at_open(simulation, row), _at_open(other, row), said)
+
+
+def _before(simulation: Simulation, row: int) -> Records:
+    orders: Records = simulation.orders[simulation.orders["idx"] < row]
+    return orders
+
+
+def _at_open(simulation: Simulation, row: int) -> Records:
+    mine = (simulation.orders["idx"] == row) & np.isin(simulation.reasons, _AT_OPEN)
+    orders: Records = simulation.orders[mine]
+    return orders
+
+
+def _differing(bars: Bars, before: Records, after: Records, said: str) -> Iterator[Finding]:
+    """The first order that differs; an engine that another order makes longer or shorter differs in `count`."""
+    for a, b in zip(before, after, strict=False):
+        names = [name for name in ("idx", "col", "side", "price", "size", "fees") if a[name] != b[name]]
+        if names:
+            only_size = set(names) <= {"size", "fees"}
+            column = "size" if only_size else names[0]
+            where = place(bars, int(a["idx"]), int(a["col"]))
+            yield Finding(
+                "sizing" if only_size else "fill", f"order.{column}", where, f"{said}: {a[column]} became {b[column]}"
+            )
+            return
+    if len(before) != len(after):
+        longer = before if len(before) > len(after) else after
+        first = longer[min(len(before), len(after))]
+        where = place(bars, int(first["idx"]), int(first["col"]))
+        yield Finding("fill", "order.count", where, f"{said}: {len(before)} fills became {len(after)}")
+
+
+def better_fills(account: Account, simulation: Simulation) -> Iterator[Finding]:
+    """Fills that the bar they are booked in cannot have given."""
+    orders, reasons = simulation.orders, simulation.reasons
+    bar = account.bars.ohlcv[orders["idx"], orders["col"]]
+    slippage = account.strategy.costs.slippage_bps / _BPS
+    ticks = np.array([instrument.tick for instrument in account.bars.instruments])[orders["col"]]
+    buys = orders["side"] == 0
+    market = np.isin(reasons, (*_AT_OPEN, OrderReason.STOP))
+    best = np.where(buys, bar[:, OPEN] * (1.0 + slippage), np.maximum(bar[:, OPEN] * (1.0 - slippage), ticks))
+    yield from _better(account.bars, orders, market & _beats(orders, best), best, "the open less slippage")
+    take = reasons == OrderReason.TAKE_PROFIT
+    # A buy that takes profit is rounded up, a sell down: never beyond the extreme that passed the level.
+    best = np.where(buys, bar[:, LOW], np.maximum(bar[:, HIGH], ticks))
+    yield from _better(account.bars, orders, take & _beats(orders, best), best, "the bar's extreme")
+
+
+def _beats(orders: Records, best: Float64Array) -> BoolArray:
+    buys = orders["side"] == 0
+    beaten: BoolArray = np.where(
+        buys, orders["price"] < best * (1.0 - _ROUNDING), orders["price"] > best * (1.0 + _ROUNDING)
+    )
+    return beaten
+
+
+def _better(bars: Bars, orders: Records, wrong: BoolArray, best: Float64Array, bound: str) -> Iterator[Finding]:
+    if wrong.any():
+        i = int(np.argmax(wrong))
+        side = "buy" if orders["side"][i] == 0 else "sell"
+        said = (
+            f"{int(wrong.sum())} fills beat {bound}; the first, a {side} at {orders['price'][i]:.10g}, {best[i]:.10g}"
+        )
+        yield Finding("fill", "order.price", place(bars, int(orders["idx"][i]), int(orders["col"][i])), said)

@@ -1,0 +1,118 @@
+"""What a hunt for leaks leaves behind: findings, checks that passed, and what could not be looked at."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass, field
+from typing import Any
+
+#: Stages of a pipeline, in the order in which one feeds the next; ``signal`` = only the outcome is suspicious.
+STAGES = (
+    "universe",
+    "feature",
+    "label",
+    "weights",
+    "split",
+    "scaler",
+    "calibrator",
+    "tuning",
+    "sizing",
+    "fill",
+    "signal",
+)
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One place where the future reaches the past.
+
+    Parameters
+    ----------
+    stage : str
+        One of :data:`STAGES`.
+    column : str
+        The feature, field, parameter or part that changed.
+    where : str
+        Row, time, symbol, fold or member.
+    evidence : str
+        What was done, and what happened then, in one sentence.
+    """
+
+    stage: str
+    column: str
+    where: str
+    evidence: str
+
+
+@dataclass(frozen=True)
+class Check:
+    """A check that was made, with the number of values or rows that were compared."""
+
+    stage: str
+    name: str
+    compared: int
+    passed: bool
+
+
+@dataclass(frozen=True)
+class AuditReport:
+    """The outcome of a hunt.
+
+    Parameters
+    ----------
+    findings : tuple of Finding
+        In the order of the stages: the first is the culprit, later ones may be its consequences.
+    checks : tuple of Check
+    notes : tuple of str
+        What was not looked at, and why.
+    diagnostics : dict of name to number or None
+        Numbers that prove nothing by themselves.
+    """
+
+    findings: tuple[Finding, ...]
+    checks: tuple[Check, ...]
+    notes: tuple[str, ...] = ()
+    diagnostics: dict[str, float | None] = field(default_factory=dict)
+
+    @property
+    def leaks(self) -> bool:
+        """Was anything found?"""
+        return bool(self.findings)
+
+    @property
+    def culprit(self) -> Finding | None:
+        """The earliest stage's first finding."""
+        return self.findings[0] if self.findings else None
+
+    def as_dict(self) -> dict[str, Any]:
+        """Strict JSON."""
+        return {"leaks": self.leaks, **dataclasses.asdict(self)}
+
+
+@dataclass
+class Log:
+    """Collects while the hunt goes on; the only thing in it that changes."""
+
+    findings: list[Finding] = field(default_factory=list)
+    checks: list[Check] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    diagnostics: dict[str, float | None] = field(default_factory=dict)
+
+    def check(self, stage: str, name: str, compared: int, findings: list[Finding]) -> None:
+        """Note a check, and what it found."""
+        self.checks.append(Check(stage, name, int(compared), not findings))
+        self.findings.extend(findings)
+
+    def note(self, text: str) -> None:
+        """Say once what was not looked at."""
+        if text not in self.notes:
+            self.notes.append(text)
+
+    def found(self) -> bool:
+        """Has anything been found so far?"""
+        return bool(self.findings)
+
+    def report(self) -> AuditReport:
+        """Everything, findings by stage."""
+        ordered = sorted(self.findings, key=lambda finding: STAGES.index(finding.stage))
+        return AuditReport(tuple(ordered), tuple(self.checks), tuple(self.notes), dict(self.diagnostics))

@@ -1,0 +1,134 @@
+"""Other futures: the same past, and from some row on another market.
+
+What comes after is mirrored in logarithms around the last close, ``x -> -k x`` with a ``k`` per symbol, and volumes
+are drawn anew: falling turns into rising, calm into wild, thin into thick. Bars stay possible bars (low <= open,
+close <= high), states stay what they are, so that a stage which reads the past only cannot notice.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import numpy as np
+
+from quantlab.core.types import CLOSE, HIGH, LOW, OPEN, VOLUME, Bars, BarState, Float64Array, Funding, Signal
+
+_STRENGTHS = (0.5, 1.0, 2.0)
+#: By what a signal's numbers are multiplied in another future.
+_OTHERWISE = {
+    "confidence": 0.7,
+    "atr": 1.7,
+    "target": -0.5,
+    "stop_distance": 1.7,
+    "take_distance": 1.7,
+    "trail_distance": 1.7,
+    "break_even_distance": 1.7,
+}
+#: Spread of the symbols' volume factors and of every bar's, in logarithms.
+_VOLUME_SPREAD, _BAR_SPREAD = 2.0, 0.5
+
+
+def another_future(bars: Bars, row: int, seed: int) -> Bars:
+    """The same bars before `row`, and another market from it on.
+
+    Parameters
+    ----------
+    bars : Bars, (T, S)
+    row : int
+        First replaced row, 1 .. T; the close of the row before it is the last thing that both markets know.
+    seed : int
+    """
+    rng = np.random.default_rng([seed, row])
+    ohlcv = bars.ohlcv.copy()
+    if row < bars.n_bars:
+        ohlcv[row:, :, :VOLUME] = _mirrored(bars, row, rng.choice(_STRENGTHS, bars.n_symbols))
+        spread = rng.normal(0.0, _VOLUME_SPREAD, bars.n_symbols)
+        ohlcv[row:, :, VOLUME] *= np.exp(spread + rng.normal(0.0, _BAR_SPREAD, ohlcv[row:, :, VOLUME].shape))
+    return dataclasses.replace(bars, ohlcv=ohlcv, funding=_other_funding(bars, row))
+
+
+def delisted(bars: Bars, row: int, seed: int) -> Bars:
+    """Every second symbol, drawn by `seed`, stops printing at `row`."""
+    gone = np.random.default_rng([seed, row]).permutation(bars.n_symbols)[::2]
+    ohlcv, state = bars.ohlcv.copy(), bars.state.copy()
+    ohlcv[row:, gone] = np.nan
+    state[row:, gone] = BarState.ABSENT
+    return dataclasses.replace(bars, ohlcv=ohlcv, state=state)
+
+
+def another_inside(bars: Bars, row: int, seed: int) -> Bars:
+    """Another future after `row`, and in `row` itself all that its open does not tell: high, low and close.
+
+    The volume of `row` stays: SIMULATION.md lets a fill read it.
+    """
+    changed = another_future(bars, row + 1, seed)
+    ohlcv = changed.ohlcv.copy()
+    bar = ohlcv[row]
+    mirrored = bar[:, OPEN] ** 2 / bars.ohlcv[row, :, CLOSE]
+    close = np.where(mirrored == bar[:, OPEN], bar[:, OPEN] * 1.01, mirrored)
+    bar[:, CLOSE] = close
+    bar[:, HIGH] = np.maximum(bar[:, OPEN], close) * 1.002
+    bar[:, LOW] = np.minimum(bar[:, OPEN], close) * 0.998
+    return dataclasses.replace(changed, ohlcv=ohlcv)
+
+
+def other_opinions(signal: Signal, row: int) -> Signal:
+    """The same signal before `row`; from it on the opposite side, with another confidence, at other distances."""
+    side, proba = signal.side.copy(), signal.proba.copy()
+    side[row:] = -side[row:]
+    proba[row:] = proba[row:, :, ::-1]
+    changed: dict[str, Any] = {"side": side, "proba": proba}
+    for name, factor in _OTHERWISE.items():
+        if (array := getattr(signal, name)) is not None:
+            changed[name] = array.copy()
+            changed[name][row:] *= factor
+    return dataclasses.replace(signal, **changed)
+
+
+def _mirrored(bars: Bars, row: int, strength: Float64Array) -> Float64Array:
+    """float64 (T - row, S, 4): prices from `row` on, mirrored around each symbol's last close before it."""
+    prices = bars.ohlcv[row:, :, :VOLUME]
+    anchor = _last_close(bars, row)
+    powered = anchor[None, :, None] * (anchor[None, :, None] / prices) ** strength[None, :, None]
+    # A mirror turns the highest into the lowest.
+    mirrored = powered.copy()
+    mirrored[:, :, HIGH], mirrored[:, :, LOW] = powered[:, :, LOW], powered[:, :, HIGH]
+    return mirrored
+
+
+def _last_close(bars: Bars, row: int) -> Float64Array:
+    """float64 (S,): the last finite close before `row`; the first open from it on where there is none."""
+    before, after = bars.close[:row], bars.ohlcv[row:, :, OPEN]
+    anchor = np.full(bars.n_symbols, np.nan)
+    for s in range(bars.n_symbols):
+        known, coming = np.flatnonzero(np.isfinite(before[:, s])), np.flatnonzero(np.isfinite(after[:, s]))
+        if len(known):
+            anchor[s] = before[known[-1], s]
+        elif len(coming):
+            anchor[s] = after[coming[0], s]
+    return anchor
+
+
+def _other_funding(bars: Bars, row: int) -> Funding | None:
+    if bars.funding is None:
+        return None
+    # A stamp after the last known bar's open is charged on a bar that is still to come.
+    rate = bars.funding.rate.copy()
+    rate[bars.funding.time_ms > bars.open_time_ms[row - 1]] *= -2.0
+    return Funding(bars.funding.time_ms, rate)
+
+
+def cuts(bars: Bars, start: int, stop: int, count: int) -> list[int]:
+    """At most `count` rows in ``start:stop`` at which a future may begin: spread out, and inside hours and days.
+
+    A stage that peeks to the end of an hour or a day is seen only from inside one.
+    """
+    if stop <= start:
+        return []
+    wanted = (start + int((stop - start) * (i + 0.5) / count) for i in range(count))
+    rows = []
+    for row in wanted:
+        at_border = bars.open_time_ms[row] % 3_600_000 == 0
+        rows.append(min(row + 5, stop - 1) if at_border else row)
+    return sorted({row for row in rows if 0 < row < bars.n_bars})

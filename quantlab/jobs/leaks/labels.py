@@ -1,0 +1,98 @@
+"""Labels: what is said to be known must be known, and a race must begin after its decision.
+
+1. A label, its ``known_at_ms`` and its weight may not change when bars after ``known_at_ms`` do.
+2. No label is known at the close that it belongs to.
+3. A decision at the close of t is too late for anything within t: a high of t that is raised may not turn a label
+   into BUY, a low that is lowered may not turn one into SELL. (A labeler that measures its own volatility widens
+   its barriers then, and says HOLD more often: that is no leak.)
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Protocol
+
+import numpy as np
+
+from quantlab.core.types import BUY, HIGH, LOW, NO_LABEL, SELL, Bars, BoolArray, Float64Array
+from quantlab.jobs.leaks.comparing import differs, first_place
+from quantlab.jobs.leaks.findings import Finding, Log
+from quantlab.jobs.leaks.futures import another_future, cuts
+from quantlab.learning.labels import Labels
+
+#: By how much a high is raised or a low lowered: beyond every barrier.
+_BEYOND = 2.0
+
+
+class Labeler(Protocol):
+    """See :class:`quantlab.learning.walk_forward.Labeler`."""
+
+    @property
+    def horizon(self) -> int: ...
+
+    def label(self, bars: Bars, atr: Float64Array) -> Labels: ...
+
+
+def hunt_labels(log: Log, labeler: Labeler, bars: Bars, atr: Float64Array, count: int, seed: int) -> Labels:
+    """Make every check of the module's docstring; the labels of `bars` come back."""
+    labels = labeler.label(bars, atr)
+    found: dict[tuple[str, str], Finding] = {}
+    compared = 0
+    for row in cuts(bars, 1, bars.n_bars, count):
+        other = labeler.label(another_future(bars, row, seed), atr)
+        for finding in _changes(bars, labels, other, row, labeler.horizon):
+            found.setdefault((finding.stage, finding.column), finding)
+        compared += int(_known(bars, labels, row).sum())
+    if any(stage == "label" for stage, _ in found):
+        # Weights count the races that are open: they follow the labels, and are no culprit of their own.
+        found = {key: finding for key, finding in found.items() if key[0] == "label"}
+    log.check("label", "known labels and their weights under another future", compared, list(found.values()))
+    log.check(
+        "label", "no label is known at its own close", int((labels.label != NO_LABEL).sum()), _early(bars, labels)
+    )
+    n_rows, own = _own_bar(labeler, bars, atr, labels)
+    log.check("label", "no race begins before its decision", n_rows, own)
+    return labels
+
+
+def _known(bars: Bars, labels: Labels, row: int) -> BoolArray:
+    """bool (row, S): labels that were known when `row` opened."""
+    known: BoolArray = labels.known_at_ms[:row] <= bars.open_time_ms[row]
+    return known
+
+
+def _changes(bars: Bars, before: Labels, after: Labels, row: int, horizon: int) -> list[Finding]:
+    known = _known(bars, before, row) | _known(bars, after, row)
+    said = f"known before row {row}, but it changed when the bars from there on were replaced"
+    outcome = known & (differs(before.label[:row], after.label[:row]))
+    time = known & differs(before.known_at_ms[:row], after.known_at_ms[:row])
+    if (outcome | time).any():
+        # Within the horizon the label itself may still be open: then the time is what is wrong.
+        young = np.arange(row)[:, None] >= row - horizon
+        column = "known_at_ms" if not (outcome & ~young).any() else "label"
+        return [Finding("label", column, first_place(bars, outcome | time), said)]
+    weight = known & differs(before.weight[:row], after.weight[:row])
+    return [Finding("weights", "weight", first_place(bars, weight), f"its label was {said}")] if weight.any() else []
+
+
+def _early(bars: Bars, labels: Labels) -> list[Finding]:
+    early = (labels.label != NO_LABEL) & (labels.known_at_ms <= bars.close_time_ms[:, None])
+    if not early.any():
+        return []
+    where = first_place(bars, early)
+    return [Finding("label", "known_at_ms", where, f"{int(early.sum())} labels are known at or before their own close")]
+
+
+def _own_bar(labeler: Labeler, bars: Bars, atr: Float64Array, before: Labels) -> tuple[int, list[Finding]]:
+    # So far apart that no chosen bar lies in another chosen row's race.
+    rows = np.arange(labeler.horizon + 1, bars.n_bars, labeler.horizon + 2)
+    for price, factor, turned, word in ((HIGH, _BEYOND, BUY, "raised"), (LOW, 1.0 / _BEYOND, SELL, "lowered")):
+        ohlcv = bars.ohlcv.copy()
+        ohlcv[rows, :, price] *= factor
+        after = labeler.label(dataclasses.replace(bars, ohlcv=ohlcv), atr)
+        moved = np.zeros(before.label.shape, dtype=np.bool_)
+        moved[rows] = (after.label[rows] == turned) & (before.label[rows] != turned)
+        if moved.any():
+            said = f"{int(moved.sum())} labels followed when the {'high' if price == HIGH else 'low'} of their own bar was {word}"
+            return int(moved[rows].size), [Finding("label", "label", first_place(bars, moved), said)]
+    return 2 * len(rows) * bars.n_symbols, []

@@ -1,0 +1,245 @@
+"""Members: what one is fitted on ends where its fold's test begins, and a forecast reads no later row.
+
+Every member is fitted on the first fold, whose future is the longest, once as it is and once with another market
+from the first test row on. The masks are the same in both, and so must be the forecasts of the rows before.
+Where they are not, parts of the dataset are exchanged one at a time, and the fitted objects are compared:
+
+- the features matter, and numbers that the fitted member carries differ: a **scaler**;
+- labels or their weights matter, and such numbers differ, but not the model that was trained: a **calibrator**;
+- the trained model itself differs: **weights** of the training rows, if features, weights or mere class counts
+  matter; **split**, if it matters which row has which label.
+
+A third fit has other labels on the calibration rows alone: no row may serve two purposes (**split**).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from quantlab.core.ports import FittedModel, Model
+from quantlab.core.types import NO_LABEL, BoolArray, Dataset, Features, Float32Array
+from quantlab.jobs.leaks.comparing import differs
+from quantlab.jobs.leaks.findings import Finding, Log
+from quantlab.learning.members import predict_rows
+from quantlab.learning.splits import Fold, part
+from quantlab.learning.watching import fit_member, nobody
+
+#: Modules whose objects are trained models or parts of them: not looked into.
+_LIBRARIES = ("quantlab.", "lightgbm", "xgboost", "torch")
+
+
+@dataclass(frozen=True)
+class Trial:
+    """A member on a fold, and two datasets that differ from the fold's first test row on.
+
+    Parameters
+    ----------
+    name : str
+    model : Model
+    fold : Fold
+    dataset, other : Dataset, (T, S)
+    """
+
+    name: str
+    model: Model
+    fold: Fold
+    dataset: Dataset
+    other: Dataset
+
+    def fitted(self, dataset: Dataset) -> FittedModel:
+        """Fitted on the fold's parts of `dataset`."""
+        fit_on, stop_on = part(dataset, self.fold, "fit"), part(dataset, self.fold, "early_stopping")
+        return fit_member(self.model, fit_on, stop_on, nobody)
+
+    def says(self, model: FittedModel, features: Features | None = None) -> Float32Array:
+        """Forecasts of the calibration and test rows."""
+        rows = self.fold.calibration[0], self.fold.test[1]
+        return predict_rows(self.name, model, features or self.dataset.features, *rows)
+
+
+def hunt_members(log: Log, members: Mapping[str, Model], fold: Fold, dataset: Dataset, other: Dataset) -> None:
+    """Compare every member's fit and forecasts under two futures.
+
+    Parameters
+    ----------
+    members : dict of name to Model
+    fold : Fold
+        The first.
+    dataset, other : Dataset, (T, S)
+        The same before ``fold.test[0]``.
+    """
+    for name, model in members.items():
+        trial = Trial(name, model, fold, dataset, other)
+        first = trial.fitted(dataset)
+        said = trial.says(first)
+        changed = differs(said, trial.says(trial.fitted(other))).any()
+        log.check(
+            "scaler", f"fit of {name} under another future", said.size, _explained(trial, first) if changed else []
+        )
+        log.check("scaler", f"forecasts of {name} before other rows", said.size, _looks_ahead(trial, first, said))
+        if not changed:
+            log.check("split", f"fit of {name} beside the calibration rows", said.size, _reads_calibration(trial, said))
+
+
+def _reads_calibration(trial: Trial, said: Float32Array) -> list[Finding]:
+    """Weights and temperature are fitted on these rows: what a member has seen of them flatters it there."""
+    rows = part(trial.dataset, trial.fold, "calibration").mask
+    label = trial.dataset.label.copy()
+    label[rows] = (label[rows] + 1) % 3
+    again = trial.says(trial.fitted(dataclasses.replace(trial.dataset, label=label)))
+    if not differs(said, again).any():
+        return []
+    return [Finding("split", "calibration", _where(trial), "its fit changed when labels of the calibration rows did")]
+
+
+def _looks_ahead(trial: Trial, model: FittedModel, said: Float32Array) -> list[Finding]:
+    """A member that was fitted once speaks about rows whose successors are others."""
+    known = trial.fold.test[0] - trial.fold.calibration[0]
+    if not differs(said[:known], trial.says(model, trial.other.features)[:known]).any():
+        return []
+    evidence = "forecasts before the first test row changed when features after it did, without another fit"
+    return [Finding("scaler", ", ".join(_columns(trial, model, said[:known])), _where(trial), evidence)]
+
+
+def _columns(trial: Trial, model: FittedModel, said: Float32Array) -> list[str]:
+    values, names = trial.dataset.features.values, trial.dataset.features.names
+    for column, name in enumerate(names):
+        mixed = values.copy()
+        mixed[:, :, column] = trial.other.features.values[:, :, column]
+        if differs(
+            said, trial.says(model, dataclasses.replace(trial.dataset.features, values=mixed))[: len(said)]
+        ).any():
+            return [name]
+    return ["several features"]
+
+
+def _where(trial: Trial) -> str:
+    return f"member {trial.name}, fold {trial.fold.index}, test from row {trial.fold.test[0]} on"
+
+
+def _explained(trial: Trial, first: FittedModel) -> list[Finding]:
+    """Which part of the future did it read, and for what?"""
+    said = trial.says(first)
+    for kind, mix in _MIXES.items():
+        second = trial.fitted(mix(trial.dataset, trial.other))
+        if differs(said, trial.says(second)).any():
+            carried = carried_differences(first, second)
+            stage = _stage(trial, kind, said, first, second)
+            column = _feature_names(trial, carried) if stage == "scaler" else ""
+            evidence = f"its fit changed when {kind} after the first test row were another market's"
+            also = f"; it carries other {', '.join(sorted(carried)[:4])}" if carried else ""
+            return [Finding(stage, column or ", ".join(sorted(carried)[:4]) or kind, _where(trial), evidence + also)]
+    evidence = "its fit changed with the market after the first test row, but with no part of it alone"
+    return [Finding("scaler", "several", _where(trial), evidence)]
+
+
+def _stage(trial: Trial, kind: str, said: Float32Array, first: FittedModel, second: FittedModel) -> str:
+    carried = bool(carried_differences(first, second))
+    if kind == "features":
+        return "scaler" if carried else "weights"
+    if carried and not _trained_otherwise(trial, first, second):
+        return "calibrator"
+    if kind == "weights":
+        return "weights"
+    shuffled = trial.fitted(_shuffled_future(trial))
+    return "split" if differs(said, trial.says(shuffled)).any() else "weights"
+
+
+def _trained_otherwise(trial: Trial, first: FittedModel, second: FittedModel) -> bool:
+    """Do the house's own models inside speak otherwise?"""
+    pairs = zip(_models(first), _models(second), strict=False)
+    return any(differs(trial.says(a), trial.says(b)).any() for a, b in pairs)
+
+
+def _models(value: Any) -> Iterator[FittedModel]:
+    if _is_ours(value):
+        if hasattr(value, "predict_proba"):
+            yield value
+    elif hasattr(value, "__dict__"):
+        for inner in vars(value).values():
+            yield from _models(inner)
+    elif isinstance(value, tuple | list):
+        for inner in value:
+            yield from _models(inner)
+
+
+def _is_ours(value: Any) -> bool:
+    return type(value).__module__.startswith(_LIBRARIES)
+
+
+def _shuffled_future(trial: Trial) -> Dataset:
+    """The labels that lie in the future, in another order: nothing changes for who only counts them."""
+    label = trial.dataset.label.copy()
+    coming = _coming(trial)
+    label[coming] = np.random.default_rng(0).permutation(label[coming])
+    return dataclasses.replace(trial.dataset, label=label)
+
+
+def _coming(trial: Trial) -> BoolArray:
+    dataset = trial.dataset
+    opens = dataset.open_time_ms[trial.fold.test[0]]
+    coming: BoolArray = dataset.mask & (dataset.label != NO_LABEL) & (dataset.known_at_ms > opens)
+    return coming
+
+
+def _with_features(dataset: Dataset, other: Dataset) -> Dataset:
+    return dataclasses.replace(dataset, features=other.features, mask=dataset.mask & other.features.ready)
+
+
+def _with_labels(dataset: Dataset, other: Dataset) -> Dataset:
+    mask = dataset.features.ready & (other.label != NO_LABEL)
+    return dataclasses.replace(
+        dataset, label=other.label, known_at_ms=other.known_at_ms, forward_returns=other.forward_returns, mask=mask
+    )
+
+
+def _with_weights(dataset: Dataset, other: Dataset) -> Dataset:
+    return dataclasses.replace(dataset, weight=other.weight)
+
+
+_MIXES: dict[str, Callable[[Dataset, Dataset], Dataset]] = {
+    "weights": _with_weights,
+    "features": _with_features,
+    "labels": _with_labels,
+}
+
+
+def carried_differences(first: Any, second: Any) -> dict[str, BoolArray]:
+    """Numbers that two fitted members carry beside the house's own models, where they differ.
+
+    Scalers, calibrators and priors are such numbers; a booster or a net is not: it is not looked into.
+    """
+    theirs = dict(_numbers(second, ""))
+    found = {}
+    for path, value in _numbers(first, ""):
+        if path in theirs and (different := differs(value, theirs[path])).any():
+            found[path] = different
+    return found
+
+
+def _numbers(value: Any, path: str) -> Iterator[tuple[str, Any]]:
+    if isinstance(value, np.ndarray | np.number | float | int) and not isinstance(value, bool):
+        yield path, np.asarray(value)
+    elif isinstance(value, dict):
+        for key, inner in value.items():
+            yield from _numbers(inner, f"{path}.{key}".lstrip("."))
+    elif isinstance(value, tuple | list):
+        for i, inner in enumerate(value):
+            yield from _numbers(inner, f"{path}[{i}]")
+    elif hasattr(value, "__dict__") and not _is_ours(value):
+        yield from _numbers(vars(value), path)
+
+
+def _feature_names(trial: Trial, carried: Mapping[str, BoolArray]) -> str:
+    names = trial.dataset.features.names
+    for different in carried.values():
+        if different.ndim and different.shape[-1] == len(names):
+            changed = np.flatnonzero(different.reshape(-1, len(names)).any(axis=0))
+            shown = ", ".join(names[int(i)] for i in changed[:3])
+            return shown + (f" and {len(changed) - 3} more" if len(changed) > 3 else "")
+    return ""

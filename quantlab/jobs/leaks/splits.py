@@ -1,0 +1,89 @@
+"""Splits: parts in time order, disjoint, purged by the time at which labels became known; tests tile the future."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import Any, cast
+
+import numpy as np
+
+from quantlab.core.clock import iso_utc
+from quantlab.core.types import BoolArray, Dataset
+from quantlab.jobs.leaks.findings import Finding, Log
+from quantlab.learning.splits import Fold, Part, part
+
+#: Parts that something is fitted on, in time order.
+FITTED_ON: tuple[Part, ...] = ("fit", "early_stopping", "calibration")
+
+
+def hunt_splits(log: Log, splitter: Any, dataset: Dataset, others: Sequence[tuple[int, Dataset]]) -> tuple[Fold, ...]:
+    """Check every fold's borders, and that folds do not depend on what comes after them.
+
+    Parameters
+    ----------
+    log : Log
+    splitter : Splitter
+    dataset : Dataset, (T, S)
+    others : sequence of (row, Dataset)
+        The same before `row`, and another future from it on.
+    """
+    folds = tuple(cast("Sequence[Fold]", splitter.split(dataset)))
+    found, rows = [], 0
+    for fold in folds:
+        found += _borders(dataset, fold)
+        rows += sum(int(part(dataset, fold, name).mask.sum()) for name in FITTED_ON)
+    log.check("split", "fitted rows are disjoint, in order and known before the next part", rows, found)
+    gaps = [
+        Finding(
+            "split", "test", f"folds {a.index} and {b.index}", f"tests {a.test} and {b.test} do not tile the future"
+        )
+        for a, b in pairwise(folds)
+        if a.test[1] != b.test[0]
+    ]
+    log.check("split", "test windows tile the future", len(folds), gaps)
+    log.check("split", "folds under another future", len(others) * len(folds), _moved(splitter, folds, others))
+    return folds
+
+
+def _borders(dataset: Dataset, fold: Fold) -> list[Finding]:
+    """Every part's used rows against the first row of each part after it."""
+    used = {name: part(dataset, fold, name).mask for name in FITTED_ON}
+    begins = {name: _first(used[name], getattr(fold, name)) for name in FITTED_ON} | {"test": fold.test[0]}
+    order = (*FITTED_ON, "test")
+    for i, name in enumerate(FITTED_ON):
+        for later in order[:0:-1]:
+            if order.index(later) > i and (found := _crossing(dataset, fold, name, used[name], later, begins[later])):
+                return [found]
+    return []
+
+
+def _first(mask: BoolArray, rows: tuple[int, int]) -> int:
+    used = np.flatnonzero(mask.any(axis=1))
+    return int(used[0]) if len(used) else rows[0]
+
+
+def _crossing(dataset: Dataset, fold: Fold, name: str, used: BoolArray, later: str, begins: int) -> Finding | None:
+    where = f"fold {fold.index}, {name} against {later}"
+    after = used[begins:]
+    if after.any():
+        said = f"{int(after.sum())} rows of {name} lie at or after row {begins}, where {later} begins"
+        return Finding("split", name, where, said)
+    opens = int(dataset.open_time_ms[min(begins, len(used) - 1)])
+    unknown = used & (dataset.known_at_ms > opens)
+    if unknown.any():
+        said = f"{int(unknown.sum())} labels of {name} became known after {iso_utc(opens)}, when {later} begins"
+        return Finding("split", name, where, said)
+    return None
+
+
+def _moved(splitter: Any, folds: tuple[Fold, ...], others: Sequence[tuple[int, Dataset]]) -> list[Finding]:
+    for row, dataset in others:
+        for before, after in zip(folds, splitter.split(dataset), strict=False):
+            begun = before.test[0] <= row
+            trained = (before.fit, before.early_stopping, before.calibration, before.test[0], before.every_k)
+            again = (after.fit, after.early_stopping, after.calibration, after.test[0], after.every_k)
+            if begun and trained != again:
+                said = f"{trained} became {again} when the bars from row {row} on were replaced"
+                return [Finding("split", "fit", f"fold {before.index}", said)]
+    return []

@@ -1,0 +1,156 @@
+"""The learner as a whole: its opinions on tested rows may not change with the rows after them.
+
+Everything is learned anew in a folder of its own, so that no cached forecast can hide a leak. Parts of the learner
+have been cleared before (features, labels, splits, members); what still changes is traced in this order:
+
+1. its record of tuning, or an ensemble's rules and gates: **tuning**;
+2. a member's forecasts, although the same member fitted alone does not change: another one was chosen: **tuning**;
+3. weights of the members: **weights**; the temperature: **calibrator**;
+4. the signal, although every vote is the same: probabilities: **calibrator**; sides: **tuning** (a threshold);
+   confidence, targets and distances, which only say how much: **sizing**; ATR: **feature**.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from quantlab.core.results import Study
+from quantlab.core.types import Bars, BoolArray, Signal
+from quantlab.jobs.leaks.comparing import differs, first_place, place
+from quantlab.jobs.leaks.findings import Finding, Log
+from quantlab.jobs.leaks.futures import another_future
+
+#: Field of a signal -> the stage that it belongs to, in the order in which one causes the next.
+FIELDS = {
+    "proba": "calibrator",
+    "live_members": "calibrator",
+    "atr": "feature",
+    "side": "tuning",
+    "confidence": "sizing",
+    "consensus": "sizing",
+    "target": "sizing",
+    "stop_distance": "sizing",
+    "take_distance": "sizing",
+    "trail_distance": "sizing",
+    "break_even_distance": "sizing",
+}
+
+
+@dataclass(frozen=True)
+class Lived:
+    """A study under another future.
+
+    Parameters
+    ----------
+    row : int
+        First replaced row.
+    study : Study
+    """
+
+    row: int
+    study: Study
+
+
+def hunt_studies(
+    log: Log, learn: Callable[[Bars], Study], bars: Bars, study: Study, rows: list[int], seed: int, *, learned: bool
+) -> None:
+    """Learn again under another future from each of `rows` on, and compare what was said before it.
+
+    Parameters
+    ----------
+    learn : callable
+        Bars to a study, with nothing cached from elsewhere.
+    bars : Bars, (T, S)
+    study : Study
+        Of `bars`.
+    rows : list of int
+        Tested rows at which another future begins.
+    learned : bool
+        False for a plain source: all that it says is one computed column.
+    """
+    for row in rows:
+        lived = Lived(row, learn(another_future(bars, row, seed)))
+        found = list(_differences(bars, study, lived, learned))[:1]
+        stage = found[0].stage if found else "calibrator"
+        log.check(stage, f"opinions before row {row} under another future", row - study.first_row, found)
+        if found:
+            return
+
+
+def hunt_plain(log: Log, source: Any, bars: Bars, said: Signal, rows: list[int], seed: int) -> None:
+    """A source that was not learned, asked about other futures."""
+    found: list[Finding] = []
+    moved = False
+    for row in rows:
+        other = source.signal(another_future(bars, row, seed))
+        moved = moved or bool(differs(said.side[row:], other.side[row:]).any())
+        found += list(_opinions(bars, said, other, 0, row, learned=False))[:1]
+    log.check("feature", "a plain signal's past under another future", sum(rows), found[:1])
+    if not moved:
+        log.note("signal: its sides do not depend on the bars, so where they come from could not be looked at")
+
+
+def _differences(bars: Bars, study: Study, lived: Lived, learned: bool) -> Iterator[Finding]:
+    done = f"the bars from row {lived.row} on were replaced"
+    yield from _tunings(study, lived, done)
+    yield from _votes(bars, study, lived, done)
+    yield from _opinions(bars, study.signal, lived.study.signal, study.first_row, lived.row, learned=learned)
+
+
+def _tunings(study: Study, lived: Lived, done: str) -> Iterator[Finding]:
+    for before, after in zip(study.tuning, lived.study.tuning, strict=False):
+        if before.chosen != after.chosen:
+            names = sorted(name for name in before.chosen if before.chosen[name] != after.chosen.get(name))
+            yield Finding("tuning", ", ".join(names), f"search {before.name}", f"other values were chosen when {done}")
+        elif repr(before.trials) != repr(after.trials):
+            yield Finding("tuning", "trials", f"search {before.name}", f"its trials had other losses when {done}")
+
+
+def _votes(bars: Bars, study: Study, lived: Lived, done: str) -> Iterator[Finding]:
+    """Fold by fold, where the learner kept its votes."""
+    pairs = [(a, b) for a, b in zip(study.votes, lived.study.votes, strict=False) if hasattr(a, "ensemble")]
+    for before, after in pairs:
+        fold = before.fold
+        if fold.test[0] > lived.row:
+            continue
+        where = f"fold {fold.index}"
+        if before.ensemble.rules != after.ensemble.rules:
+            yield Finding(
+                "tuning", _changed(before.ensemble.rules, after.ensemble.rules), where, f"other gates when {done}"
+            )
+        known = lived.row - fold.calibration[0]
+        for name, a, b in zip(before.ensemble.names, before.heard, after.heard, strict=True):
+            if (different := differs(a[:known], b[:known])).any():
+                at = first_place(bars, different, fold.calibration[0])
+                said = f"a member of this name said something else when {done}, though fitted alone it does not"
+                yield Finding("tuning", name, f"{where}, {at}", said)
+        if before.ensemble.weights != after.ensemble.weights:
+            yield Finding(
+                "weights",
+                "ensemble.weights",
+                where,
+                f"{before.ensemble.weights} became {after.ensemble.weights} when {done}",
+            )
+        if before.ensemble.temperature != after.ensemble.temperature:
+            yield Finding("calibrator", "ensemble.temperature", where, f"it changed when {done}")
+
+
+def _changed(before: Any, after: Any) -> str:
+    names = [field.name for field in dataclasses.fields(before)]
+    return ", ".join(name for name in names if getattr(before, name) != getattr(after, name, None))
+
+
+def _opinions(bars: Bars, before: Signal, after: Signal, start: int, row: int, *, learned: bool) -> Iterator[Finding]:
+    for name, stage in FIELDS.items():
+        a, b = getattr(before, name), getattr(after, name)
+        different: BoolArray = differs(None if a is None else a[start:row], None if b is None else b[start:row])
+        if different.any():
+            where = first_place(bars, different, start) if different.ndim > 1 else place(bars, row - 1)
+            of = "feature" if not learned and stage in ("calibrator", "tuning") else stage
+            said = f"{int(np.count_nonzero(different))} values before row {row} changed when the bars from there on were replaced"
+            yield Finding(of, f"signal.{name}", where, said)

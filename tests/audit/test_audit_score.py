@@ -1,0 +1,75 @@
+"""The score: leaks that others planted, and clean pipelines that others made to look suspicious."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from quantlab.core.progress import SilentProgress
+from quantlab.jobs.audit import audit
+from quantlab.jobs.composition import compose
+from quantlab.jobs.leaks.findings import STAGES, AuditReport
+
+sys.path.insert(0, str(Path(__file__).parent))  # the planted parts are named in configurations
+PLANTED: tuple[Any, ...] = importlib.import_module("planted").PLANTED
+CLEAN: tuple[Any, ...] = importlib.import_module("clean").CLEAN
+
+#: The first planted leak of every stage, and two clean pipelines that cost little.
+SAMPLE = tuple({one.stage: one for one in reversed(PLANTED)}.values())
+CLEAN_SAMPLE = CLEAN[:1]
+
+
+def hunted(pipeline: Any, tmp_path: Path, market_data: Path | None) -> AuditReport:
+    """The pipeline's audit, with folders of its own."""
+    where = [f"cache_dir={tmp_path / 'cache'}", f"runs_dir={tmp_path / 'runs'}"]
+    return audit(compose(*pipeline.composed_of(market_data), "job=audit", *where), SilentProgress())
+
+
+def folder_of(pipeline: Any, request: pytest.FixtureRequest) -> Path | None:
+    """The market data where the pipeline needs them, or a skip."""
+    return request.getfixturevalue("market_data") if pipeline.needs_market_data else None
+
+
+def test_the_planted_set_covers_every_stage_twice() -> None:
+    assert Counter(one.stage for one in PLANTED) == dict.fromkeys(STAGES[:-1], 2)
+    assert len(CLEAN) == 20
+
+
+@pytest.mark.parametrize("pipeline", SAMPLE, ids=lambda one: one.stage)
+def test_one_leak_of_every_stage_is_found_and_named(
+    pipeline: Any, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    report = hunted(pipeline, tmp_path, folder_of(pipeline, request))
+    assert report.culprit is not None
+    assert report.culprit.stage == pipeline.stage
+    assert report.culprit.column
+    assert report.culprit.where
+
+
+@pytest.mark.parametrize("pipeline", CLEAN_SAMPLE, ids=lambda one: one.name)
+def test_a_clean_pipeline_is_not_accused(pipeline: Any, tmp_path: Path, request: pytest.FixtureRequest) -> None:
+    assert hunted(pipeline, tmp_path, folder_of(pipeline, request)).findings == ()
+
+
+@pytest.mark.slow
+def test_nineteen_of_twenty_leaks_are_found_and_named(tmp_path: Path, request: pytest.FixtureRequest) -> None:
+    missed, misnamed = [], []
+    for pipeline in PLANTED:
+        culprit = hunted(pipeline, tmp_path, folder_of(pipeline, request)).culprit
+        if culprit is None:
+            missed.append(pipeline.name)
+        elif culprit.stage != pipeline.stage:
+            misnamed.append((pipeline.name, culprit.stage))
+    assert len(missed) <= 1, missed
+    assert len(missed) + len(misnamed) <= 1, misnamed
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("pipeline", CLEAN, ids=lambda one: one.name)
+def test_no_clean_pipeline_is_accused(pipeline: Any, tmp_path: Path, request: pytest.FixtureRequest) -> None:
+    assert hunted(pipeline, tmp_path, folder_of(pipeline, request)).findings == ()
