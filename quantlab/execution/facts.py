@@ -115,6 +115,7 @@ def bar_facts(
         "day": {name: v if name == "utc" else _number(v) for name, v in dataclasses.asdict(day).items()},
         "signal": spoken,
         "tradable": int(bar.tradable.sum()),
+        "atr": [_number(value) for value in signal.atr[0]],  # what blind entries are measured with
         "fills": fills,
         "events": events,
         "positions": sorted(

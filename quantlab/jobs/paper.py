@@ -3,7 +3,8 @@
 The strategy comes from a bundle (``bundle=FOLDER``), from a finished run (``run=runs/EXPERIMENT/RUN``, which is
 made a bundle in the session's folder first), or from the experiment's configuration where nothing is learned.
 Ctrl-C and a termination end it cleanly between two bars, with exit code 0; a second Ctrl-C at once, and nothing
-is lost either. Start the same command again and it goes on.
+is lost either. Start the same command again and it goes on. A session ends in a report: whether it has passed the
+stage ``job.gates``, and on which evidence.
 """
 
 from __future__ import annotations
@@ -15,9 +16,10 @@ from rich.console import Console
 
 from quantlab.core.errors import ArtifactError, ContractError
 from quantlab.core.events import Event
-from quantlab.core.files import require_writable
+from quantlab.core.files import require_writable, write_json
 from quantlab.core.types import Bars
 from quantlab.execution.engine import Market
+from quantlab.execution.gates import Gates
 from quantlab.execution.journal import SqliteJournal
 from quantlab.execution.logs import json_log
 from quantlab.execution.reading import read_session
@@ -26,10 +28,11 @@ from quantlab.jobs.composition import build
 from quantlab.jobs.history import history_cut
 from quantlab.jobs.paper_stop import Stop, stop_when_asked
 from quantlab.jobs.paper_strategy import PaperStrategy, paper_strategy
+from quantlab.jobs.readiness import gate_document, show
 from quantlab.jobs.status import status_tables
 from quantlab.jobs.terminal import TerminalProgress
 
-JOURNAL, LOG = "journal.db", "log.jsonl"
+JOURNAL, LOG, GATES = "journal.db", "log.jsonl", "gates.json"
 
 
 def run(cfg: DictConfig) -> float | None:
@@ -41,6 +44,7 @@ def run(cfg: DictConfig) -> float | None:
         If strategy, data, journal or configuration is refused.
     """
     console, progress = Console(), TerminalProgress()
+    gates: Gates = build(cfg.execution.gates)
     folder = Path(cfg.job.folder).resolve()
     require_writable("job.folder", folder)
     with json_log(folder / LOG), stop_when_asked() as stop:
@@ -55,13 +59,23 @@ def run(cfg: DictConfig) -> float | None:
                 repeated = session.start()
                 stage.advance()
             _begin(cfg, console, session, journal, repeated)
+            journal.append([Event("terms", {"barriers": chosen.barriers})])
             taken = session.run(stop.event, most_bars=cfg.job.bars)
             session.finish(stop.reason or ("bars" if taken == cfg.job.bars else "the feed ended"))
         view = read_session(folder / JOURNAL)
     for table in status_tables(view, now_ms=None):
         console.print(table)
+    if cfg.job.gates is not None:
+        _report(console, gates, folder, str(cfg.job.gates))
     console.print(f"{taken:,} bars, stopped: {view.ended}; session: {folder}", highlight=False, soft_wrap=True)
     return None if view.last_bar is None else view.last_bar["account"]["equity"]
+
+
+def _report(console: Console, gates: Gates, folder: Path, stage: str) -> None:
+    """What the session has shown so far; every stage is in ``job=readiness``."""
+    stages = gates.judge(folder / JOURNAL, [stage])
+    write_json(folder / GATES, gate_document(stages))
+    show(console, stages)
 
 
 def _strategy(cfg: DictConfig, folder: Path, journal: SqliteJournal) -> PaperStrategy:

@@ -27,10 +27,13 @@ class PaperStrategy:
     strategy : Strategy
     market : dict or None
         ``symbols`` and ``interval_ms`` of a bundle; None where the configuration itself was asked for.
+    barriers : dict
+        ``take_profit_atr``, ``stop_atr`` and ``horizon``: how blind entries beside it are measured.
     """
 
     strategy: Any
     market: dict[str, Any] | None
+    barriers: dict[str, Any]
 
     def require_market(self, history: Bars) -> None:
         """Return if `history` is of the market that the strategy was tested on.
@@ -74,7 +77,7 @@ def paper_strategy(cfg: DictConfig, folder: Path) -> PaperStrategy:
             found="none",
             mend="promote a run (job=promote run=...), then add bundle=FOLDER",
         )
-    return PaperStrategy(build(cfg.strategy)(signal=signal), None)
+    return PaperStrategy(build(cfg.strategy)(signal=signal), None, build(cfg.barriers))
 
 
 def _bundle_of_run(cfg: DictConfig, folder: Path) -> Bundle:
@@ -85,4 +88,4 @@ def _bundle_of_run(cfg: DictConfig, folder: Path) -> Bundle:
 
 
 def _of(bundle: Bundle) -> PaperStrategy:
-    return PaperStrategy(bundle.strategy, bundle.manifest["market"])
+    return PaperStrategy(bundle.strategy, bundle.manifest["market"], build(bundle.config.barriers))

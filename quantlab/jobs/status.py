@@ -30,7 +30,8 @@ def run(cfg: DictConfig) -> float | None:
     view = read_session(Path(cfg.job.folder).resolve() / JOURNAL, check=cfg.job.verify)
     now_ms = SystemClock().now_ms()
     if cfg.job.json:
-        console.print(json.dumps(status_facts(view, now_ms), sort_keys=True), highlight=False, soft_wrap=True)
+        text = json.dumps(status_facts(view, now_ms), sort_keys=True)
+        console.print(text, highlight=False, markup=False, soft_wrap=True)  # a list of names is no markup
     else:
         for table in status_tables(view, now_ms):
             console.print(table)

@@ -1,0 +1,193 @@
+"""What an account leaves behind, in one form whoever kept it: the journal of a session, or the backtest.
+
+The backtest's side is the scan itself. Fills and events are its own records; orders and positions, which
+it does not record, are read from its state by stopping the same compiled loop after every bar.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, fields
+from typing import Any
+
+import numpy as np
+
+from quantlab.backtest.scan import scan_loop
+from quantlab.core.errors import ContractError
+from quantlab.core.events import Event
+from quantlab.core.results import OrderReason, RiskEvent, Simulation
+from quantlab.core.types import Bars, Float64Array, Signal
+from quantlab.trading import layout
+from quantlab.trading.account import begin_account, record_buffers
+from quantlab.trading.rows import history_of
+from quantlab.trading.strategy import Strategy, rules_of
+
+Line = tuple[Any, ...]
+
+_ACCOUNT = ("equity", "cash", "gross", "funding", "liquidation_fee", "high_water_mark")
+_SLOTS = [getattr(layout, name.upper()) for name in _ACCOUNT]
+
+
+@dataclass(frozen=True)
+class Books:
+    """Everything that happened to one account; each line begins with the open of its bar, epoch ms.
+
+    Parameters
+    ----------
+    orders : list
+        Symbol, side, units, reduce only, reason, stop and take distance: what was decided at each close.
+    fills : list
+        Number, symbol, side, units, price, fee, reason.
+    risk_events : list
+        Kind, equity, level.
+    equity_marks : list
+        Equity, cash, gross, funding and liquidation fee paid, highest equity, and of every open position
+        symbol, units, entry and mark.
+    """
+
+    orders: list[Line]
+    fills: list[Line]
+    risk_events: list[Line]
+    equity_marks: list[Line]
+
+    def until(self, open_ms: int) -> Books:
+        """The lines of the bars that open at or before `open_ms`."""
+        return Books(*([line for line in getattr(self, f.name) if line[0] <= open_ms] for f in fields(self)))
+
+
+def compared(ours: Books, theirs: Books) -> dict[str, int]:
+    """Lines that were held against each other, by kind."""
+    return {f.name: max(len(getattr(ours, f.name)), len(getattr(theirs, f.name))) for f in fields(ours)}
+
+
+def differing(ours: Books, theirs: Books) -> dict[str, int]:
+    """Lines without an equal on the other side, by kind; numbers are equal if all their bits are."""
+    return {f.name: _unmatched(getattr(ours, f.name), getattr(theirs, f.name)) for f in fields(ours)}
+
+
+def _unmatched(ours: list[Line], theirs: list[Line]) -> int:
+    # repr of a float is exact, and tells 0.0 from -0.0.
+    here, there = Counter(map(repr, ours)), Counter(map(repr, theirs))
+    return max((here - there).total(), (there - here).total())
+
+
+def books_of_journal(events: Iterable[Event]) -> Books:
+    """What a session wrote down."""
+    books = Books([], [], [], [])
+    for event in events:
+        if event.kind == "bar":
+            _add_bar(books, event.facts["bar"])
+    return books
+
+
+def _add_bar(books: Books, bar: dict[str, Any]) -> None:
+    at = bar["open_ms"]
+    for leg in bar["orders"]:
+        names = ("symbol", "side", "units", "reduce_only", "reason", "stop_distance", "take_distance")
+        books.orders.append((at, *(leg[name] for name in names)))
+    for fill in bar["fills"]:
+        names = ("id", "symbol", "side", "units", "price", "fee", "reason")
+        books.fills.append((at, *(fill[name] for name in names)))
+    books.risk_events.extend((at, event["kind"], event["equity"], event["level"]) for event in bar["events"])
+    positions = tuple(tuple(position) for position in bar["positions"])
+    books.equity_marks.append((at, *(bar["account"][name] for name in _ACCOUNT), positions))
+
+
+def books_of_backtest(bars: Bars, signal: Signal, strategy: Strategy, simulation: Simulation) -> Books:
+    """What the backtest did.
+
+    Parameters
+    ----------
+    bars, signal, strategy
+        What `simulation` was made of, with every limit on.
+    simulation : Simulation
+
+    Raises
+    ------
+    ContractError
+        If the loop, stopped after every bar, does not give the simulation's equity.
+    """
+    orders, marks, equity = _stopped_at_every_bar(bars, signal, strategy, simulation.initial_cash)
+    if not np.array_equal(equity, simulation.equity, equal_nan=True):
+        raise ContractError(
+            "the same equity from the backtest's loop in one go and stopped after every bar",
+            found="another one",
+            mend="use backtest=scan; if it is, report this as a bug with the run's configuration",
+        )
+    return Books(orders, _fills(simulation), _risk_events(simulation), marks)
+
+
+def _stopped_at_every_bar(
+    bars: Bars, signal: Signal, strategy: Strategy, cash: float
+) -> tuple[list[Line], list[Line], Float64Array]:
+    history, loop = history_of(bars, signal), scan_loop()
+    state = begin_account(bars.n_symbols, cash, strategy.policy)
+    rules = rules_of(strategy, bars.instruments, limits_on=True)
+    records = record_buffers(layout.ORDERS_PER_SYMBOL * bars.n_symbols, layout.EVENTS_PER_BAR)
+    curves = np.zeros((4, bars.n_bars))
+    orders: list[Line] = []
+    marks: list[Line] = []
+    for t in range(bars.n_bars):
+        state.counters[layout.N_ORDERS] = state.counters[layout.N_EVENTS] = 0  # room for one bar is all there is
+        until_here = history._replace(ohlcv=history.ohlcv[: t + 1])
+        loop(state, records, rules, until_here, curves, t, strategy.policy.step, strategy.sizer.size)
+        at = int(bars.open_time_ms[t])
+        orders.extend((at, *leg) for leg in _legs(state, bars.symbols))
+        account = (_number(state.account[slot]) for slot in _SLOTS)
+        marks.append((at, *account, _positions(state, bars.symbols)))
+    return orders, marks, curves[0]
+
+
+def _legs(state: layout.State, symbols: tuple[str, ...]) -> list[Line]:
+    legs: list[Line] = []
+    wanted = state.orders[[layout.REDUCE, layout.INCREASE]]
+    active = state.active[: state.counters[layout.N_ACTIVE]]
+    for s in active[wanted[0, active] > 0.0]:
+        side = -1 if state.positions[layout.UNITS, s] > 0.0 else 1
+        reason = OrderReason(int(state.orders[layout.REASON, s])).name
+        legs.append((symbols[s], side, float(wanted[0, s]), True, reason, None, None))
+    for s in active[wanted[1, active] > 0.0]:
+        side = 1 if state.orders[layout.SIDE, s] > 0.0 else -1
+        stop, take = (_number(state.orders[row, s]) for row in (layout.STOP_DISTANCE, layout.TAKE_DISTANCE))
+        legs.append((symbols[s], side, float(wanted[1, s]), False, OrderReason.SIGNAL.name, stop, take))
+    return legs
+
+
+def _positions(state: layout.State, symbols: tuple[str, ...]) -> Line:
+    rows = state.positions[[layout.UNITS, layout.ENTRY, layout.MARK]]
+    return tuple(sorted((symbols[s], *rows[:, s].tolist()) for s in np.flatnonzero(rows[0])))
+
+
+def _fills(simulation: Simulation) -> list[Line]:
+    opens, symbols = simulation.open_time_ms, simulation.symbols
+    return [
+        (
+            int(opens[order["idx"]]),
+            int(order["id"]),
+            symbols[order["col"]],
+            -1 if order["side"] else 1,
+            float(order["size"]),
+            float(order["price"]),
+            float(order["fees"]),
+            OrderReason(int(reason)).name,
+        )
+        for order, reason in zip(simulation.orders, simulation.reasons, strict=True)
+    ]
+
+
+def _risk_events(simulation: Simulation) -> list[Line]:
+    return [
+        (
+            int(simulation.open_time_ms[event["idx"]]),
+            RiskEvent(int(event["kind"])).name.lower(),
+            _number(event["equity"]),
+            _number(event["level"]),
+        )
+        for event in simulation.events
+    ]
+
+
+def _number(value: Any) -> float | None:
+    """As a journal writes it: strict JSON has no NaN and no infinity."""
+    return float(value) if np.isfinite(value) else None

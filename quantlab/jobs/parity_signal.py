@@ -1,0 +1,47 @@
+"""Two signals over the same bars: equal decisions, and probabilities that are as close as promised."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from quantlab.core.types import Float64Array, Signal
+
+
+def differing_decisions(ours: Signal, theirs: Signal) -> int:
+    """Cells (bar, symbol) in which BUY, SELL or HOLD is another one."""
+    return int((ours.side != theirs.side).sum())
+
+
+def probabilities(ours: Signal, theirs: Signal, tolerance: float) -> dict[str, Any]:
+    """How far two signals are apart; strict JSON.
+
+    Parameters
+    ----------
+    ours, theirs : Signal, (T, S)
+    tolerance : float
+        Largest absolute difference of a probability.
+    """
+    spoken = np.isfinite(ours.proba).all(axis=2)
+    other = np.isfinite(theirs.proba).all(axis=2)
+    furthest = _furthest(ours.proba, theirs.proba)
+    return {
+        "tolerance": tolerance,
+        "compared": int((spoken | other).sum()) * 3,
+        "spoken_by_one_side_only": int((spoken ^ other).sum()),
+        "not_bit_equal": int((_bits(ours.proba) != _bits(theirs.proba))[spoken & other].sum()),
+        "largest_difference": furthest,
+        "largest_difference_of_confidence": _furthest(ours.confidence, theirs.confidence),
+        "atr_not_bit_equal": int((_bits(ours.atr) != _bits(theirs.atr))[np.isfinite(ours.atr)].sum()),
+        "within_tolerance": furthest <= tolerance and bool((spoken == other).all()),
+    }
+
+
+def _furthest(ours: Float64Array, theirs: Float64Array) -> float:
+    both = np.isfinite(ours) & np.isfinite(theirs)
+    return float(np.abs(ours[both] - theirs[both]).max(initial=0.0))
+
+
+def _bits(values: Float64Array) -> Any:
+    return np.ascontiguousarray(values).view(np.uint64)

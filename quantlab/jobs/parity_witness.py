@@ -1,0 +1,125 @@
+"""What a running signal said, bar by bar, and whether its features are those of history, bit for bit."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Protocol, runtime_checkable
+
+import numpy as np
+
+from quantlab.core.errors import ContractError
+from quantlab.core.ports import FeatureSource, FeatureStream, SignalSource, SignalStream
+from quantlab.core.types import Bars, Features, Int64Array, Signal
+
+
+@runtime_checkable
+class Windowed(Protocol):
+    """A stream that shows the rows of features that its members were given last."""
+
+    window: Features | None
+
+
+@dataclass
+class Witness:
+    """A record that grows with the session.
+
+    Parameters
+    ----------
+    features : Features, (T, S, F)
+        Of history, on the rows that are compared.
+    open_time_ms : int64 (T,)
+        Of these rows; what comes before the first is warm-up.
+    """
+
+    features: Features
+    open_time_ms: Int64Array
+    rows: list[Signal] = field(default_factory=list)
+    compared: int = 0
+    differing: int = 0
+
+    def note(self, open_ms: int, signal: Signal, row: Features) -> None:
+        """One bar: what was said, and the features (1, S, F) that it was made of.
+
+        Raises
+        ------
+        ContractError
+            If it is not the next bar of the comparison.
+        """
+        t = len(self.rows)
+        if open_ms < self.open_time_ms[0]:
+            return
+        if t == len(self.open_time_ms) or open_ms != self.open_time_ms[t]:
+            raise ContractError("the bars of the comparison, in order", found=f"{open_ms} ms", mend="report this bug")
+        self.rows.append(signal)
+        ours, theirs = row.ready[0], self.features.ready[t]
+        same_bits = row.values[0].view(np.uint32) == self.features.values[t].view(np.uint32)
+        either, both = ours | theirs, ours & theirs
+        self.compared += int(either.sum()) * same_bits.shape[1]
+        self.differing += int((~same_bits[both]).sum()) + int((ours ^ theirs).sum()) * same_bits.shape[1]
+
+    def signal(self) -> Signal:
+        """Everything that was said, as one signal."""
+        return joined(self.rows)
+
+
+def joined(parts: list[Signal]) -> Signal:
+    """Signals one after another."""
+    names = [name for name, value in vars(parts[0]).items() if value is not None]
+    return Signal(**{name: np.concatenate([getattr(part, name) for part in parts]) for name in names})
+
+
+@dataclass(frozen=True, eq=False)
+class WatchedSignal:
+    """A signal source whose streams are heard by a :class:`Witness`, and otherwise unchanged.
+
+    Parameters
+    ----------
+    source : SignalSource
+    features : FeatureSource
+        What to compute features with where the stream does not show its own.
+    witness : Witness
+    """
+
+    source: SignalSource
+    features: FeatureSource
+    witness: Witness
+
+    @property
+    def fingerprint(self) -> str:
+        """The source's own."""
+        return self.source.fingerprint
+
+    def signal(self, bars: Bars) -> Signal:
+        """The source's own."""
+        return self.source.signal(bars)
+
+    def stream(self, symbols: tuple[str, ...], interval_ms: int) -> _WatchedStream:
+        """The source's own stream, with a witness beside it."""
+        inner = self.source.stream(symbols, interval_ms)
+        beside = None if isinstance(inner, Windowed) else self.features.stream(symbols, interval_ms)
+        return _WatchedStream(inner, beside, self.witness)
+
+
+@dataclass
+class _WatchedStream:
+    inner: SignalStream
+    beside: FeatureStream | None
+    witness: Witness
+
+    def update(self, bar: Bars) -> Signal:
+        signal = self.inner.update(bar)
+        self.witness.note(int(bar.open_time_ms[0]), signal, self._features(bar))
+        return signal
+
+    def _features(self, bar: Bars) -> Features:
+        if self.beside is not None:
+            return self.beside.update(bar)
+        window: Any = self.inner.window  # type: ignore[attr-defined]
+        row: Features = window.rows(len(window.ready) - 1, len(window.ready))
+        return row
+
+    def state(self) -> bytes:
+        return self.inner.state()
+
+    def restore(self, state: bytes) -> None:
+        self.inner.restore(state)

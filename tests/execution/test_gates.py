@@ -1,0 +1,213 @@
+"""The gates: evidence from a journal alone, PASS, FAIL and UNKNOWN of each, and what blocks."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+
+import numpy as np
+import pytest
+
+from quantlab.core.errors import ArtifactError, ConfigError, ContractError
+from quantlab.core.events import Event
+from quantlab.core.results import OrderReason
+from quantlab.core.types import BarState
+from quantlab.evaluation.baseline import blind_stop_share
+from quantlab.execution.gates import Gates, Stage
+from quantlab.execution.gates_checks import GATES, GateLimits
+from quantlab.execution.gates_window import Window, read_window
+from quantlab.jobs import paper, readiness
+from quantlab.jobs.composition import build, compose
+
+BARRIERS = {"take_profit_atr": 2.0, "stop_atr": 1.2, "horizon": 12}
+LIMITS = GateLimits(
+    consensus_rate=0.7,
+    mean_confidence=0.6,
+    buy_share=(0.3, 0.7),
+    min_signals=10,
+    stop_standard_errors=2.0,
+    min_exits=5,
+    daily_drawdown=0.05,
+    pnl=0.0,
+)
+
+
+@pytest.fixture
+def recorded(desk):
+    """A journal of 400 bars with stops, halts and barriers, and the desk that made it."""
+    place = desk(1)
+    with place.journal() as journal:
+        session = place.session(journal)
+        session.start()
+        journal.append([Event("terms", {"barriers": BARRIERS})])
+        session.run()
+        session.finish("the feed ended")
+    return place
+
+
+def journal_of(place):
+    return place.folder / "journal.db"
+
+
+def said(**changes):
+    bar = {"predictions": 4, "decisions": 4, "agreed": 3, "confidence_sum": 2.5, "buy": 2, "sell": 2, **changes}
+    return {
+        "signal": bar,
+        "day": {"utc": "2025-01-01", "drawdown": 0.01},
+        "account": {"equity": 100.0},
+        "fills": [],
+        "positions": [],
+    }
+
+
+def window(*facts, random_bars, **changes):
+    bars = random_bars(n_bars=max(1, len(facts)), n_symbols=4)
+    parts = {
+        "wanted_bars": len(facts),
+        "began": True,
+        "counters": {"event.bar": len(facts)},
+        "barriers": BARRIERS,
+        "facts": facts,
+        "observed": tuple({"lag_ms": 0, "intake": {}} for _ in facts),
+        "bars": bars if facts else None,
+        "atr": np.ones(bars.state.shape),
+        **changes,
+    }
+    return Window(**parts)
+
+
+def test_the_window_is_what_was_traded(recorded):
+    found = read_window(journal_of(recorded), 60 * 24)
+    assert found.complete
+    assert len(found.facts) == found.wanted_bars == 288
+    bars = recorded.bars.rows(112, 400)
+    assert np.array_equal(found.bars.open_time_ms, bars.open_time_ms)
+    assert np.array_equal(found.bars.tradable, bars.tradable)
+    traded = bars.state < BarState.FILLED
+    assert np.array_equal(found.bars.ohlcv[traded], bars.ohlcv[traded])
+    assert np.array_equal(found.atr, recorded.signal.atr[112:], equal_nan=True)
+    blind = blind_stop_share(bars, np.ascontiguousarray(recorded.signal.atr[112:]), **BARRIERS)
+    evidence = GATES["stop_hits"](found, LIMITS).evidence
+    assert f"of blind entries {blind:.1%}" in evidence
+
+
+def test_exits_are_counted_as_the_fills_make_them(recorded):
+    found = read_window(journal_of(recorded), 60 * 24)
+    fills = [fill for bar in found.facts[1:] for fill in bar["fills"]]
+    stops = sum(fill["reason"] == OrderReason.STOP.name for fill in fills)
+    exits_for_sure = sum(fill["reason"] != OrderReason.SIGNAL.name for fill in fills)
+    evidence = GATES["stop_hits"](found, LIMITS).evidence.split()
+    assert int(evidence[0]) == stops > 5
+    assert int(evidence[2]) >= exits_for_sure
+
+
+def test_every_gate_passes_fails_and_does_not_know(random_bars):
+    lost = [said(), {**said(), "account": {"equity": 99.0}}]
+    fallen = {**said(), "day": {"utc": "2025-01-01", "drawdown": 0.05}}
+    cases = {
+        "feature_mismatches": (([said()], {}), ([said()], {"counters": {"event.feature_mismatch": 1}}), ([], {})),
+        "model_load_failures": (([said()], {}), ([], {"counters": {"event.model_load_failure": 1}}), ([], {})),
+        "predictions": (([said()], {}), ([said(), said(predictions=0)], {}), ([said(predictions=0)], {})),
+        "consensus_rate": (([said()], {}), ([said(agreed=2)], {}), ([said(decisions=0)], {})),
+        "mean_confidence": (([said()], {}), ([said(confidence_sum=1.5)], {}), ([said(decisions=0)], {})),
+        "balance": (([said(buy=5, sell=6)], {}), ([said(buy=9, sell=1)], {}), ([said()], {})),
+        "daily_drawdown": (([said()], {}), ([said(), fallen], {}), ([], {})),
+        "pnl": (([said(), said()], {}), (lost, {}), ([], {})),
+    }
+    for gate, given in cases.items():
+        for status, (facts, changes) in zip(("PASS", "FAIL", "UNKNOWN"), given, strict=True):
+            found = GATES[gate](window(*facts, random_bars=random_bars, **changes), LIMITS)
+            assert found.status == status, (gate, found)
+            assert found.evidence
+    assert set(cases) | {"stop_hits"} == set(GATES)
+
+
+def test_a_bar_that_did_not_arrive_is_a_gap(random_bars):
+    seen = {"lag_ms": 0, "intake": {"missing": 1}}
+    found = GATES["predictions"](window(said(), random_bars=random_bars, observed=(seen,)), LIMITS)
+    assert found.status == "FAIL"
+
+
+def test_stops_are_held_against_blind_entries(random_bars):
+    def traded(reason):
+        entry = {"symbol": "A", "side": 1, "units": 0.3, "reason": "SIGNAL"}
+        return {**said(), "fills": [entry, {**entry, "side": -1, "reason": reason}]}
+
+    def found(facts, **changes):
+        return GATES["stop_hits"](window(said(), *facts, random_bars=random_bars, **changes), LIMITS)
+
+    stopped, taken = [traded("STOP")] * 40, [traded("TAKE_PROFIT")] * 40
+    assert found(taken).status == "PASS"
+    assert found(taken).value == 0.0
+    assert found(stopped).status == "FAIL"
+    assert found(stopped).value == 1.0
+    assert found(stopped[:4]).status == "UNKNOWN"
+    assert found(stopped, barriers=None).status == "UNKNOWN"
+
+
+def gates(**stages):
+    return Gates(LIMITS, ("feature_mismatches",), stages or {"one": Stage("one", 60, ("feature_mismatches", "pnl"))})
+
+
+def test_unknown_blocks_and_a_failure_only_where_it_is_named(recorded):
+    (stage,) = gates().judge(journal_of(recorded))
+    status = {result.gate: (result.status, result.blocks) for result in stage.results}
+    assert status["feature_mismatches"] == ("PASS", False)
+    assert status["pnl"][1] is False
+    assert stage.passed
+    (longer,) = gates(one=Stage("one", 60 * 48, ("feature_mismatches",))).judge(journal_of(recorded))
+    assert [(result.status, result.blocks) for result in longer.results] == [("UNKNOWN", True)]
+    assert "2,000 of 2,880 minutes recorded" in longer.results[0].evidence
+    with recorded.journal() as journal:
+        journal.append([Event("feature_mismatch", {"error": "x", "at_ms": 0})])
+    (failed,) = gates().judge(journal_of(recorded))
+    assert {r.gate: r.blocks for r in failed.results}["feature_mismatches"]
+    assert not failed.passed
+    json.dumps(failed.document(), allow_nan=False)
+
+
+def test_a_stage_is_reached_only_behind_those_before_it(recorded):
+    short = Stage("one", 60, ("feature_mismatches",))
+    production = dataclasses.replace(short, since="rollout")
+    first, second = gates(production=production, after=short).judge(journal_of(recorded))
+    assert first.results[0].status == "UNKNOWN"
+    assert not first.passed
+    assert (second.reached, second.passed) == (False, False)
+    with recorded.journal() as journal:
+        journal.append([Event("rollout", {"fraction": 0.1})])
+    assert not gates(production=production).judge(journal_of(recorded))[0].passed  # no bar behind it yet
+
+
+def test_what_cannot_be_judged_is_refused(recorded, tmp_path):
+    with pytest.raises(ConfigError, match="a session's journal"):
+        gates().judge(tmp_path / "nothing.db")
+    with pytest.raises(ConfigError, match="a stage, one of one"):
+        gates().judge(journal_of(recorded), ["two"])
+    with pytest.raises(ConfigError, match="'bogus'"):
+        Stage("one", 60, ("bogus",))
+    with pytest.raises(ConfigError, match="blocking"):
+        Gates(LIMITS, ("bogus",), gates().stages)
+    data = bytearray(journal_of(recorded).read_bytes())
+    at = data.find(b'"drawdown"', len(data) // 2)
+    data[at + 3] ^= 1
+    journal_of(recorded).write_bytes(bytes(data))
+    with pytest.raises(ArtifactError):
+        gates().judge(journal_of(recorded))
+
+
+def test_a_paper_day_ends_in_its_report(tmp_path, capsys):
+    given = ("experiment=baseline", "trading/policy=ensemble_threshold", "data.days=7", "data.n_symbols=2")
+    folder = (*given, "data.late_listings=0", f"job.folder={tmp_path}/paper")
+    paper.run(compose("job=paper", *folder, "execution.feed.start=2025-01-06T08:00:00", "job.bars=288"))
+    assert "24-hour paper" in capsys.readouterr().out
+    (stage,) = json.loads((tmp_path / "paper" / "gates.json").read_text()).values()
+    assert stage["recorded_minutes"] == 1440.0
+    assert {result["gate"] for result in stage["results"]} == set(GATES)
+    assert {result["status"] for result in stage["results"]} <= {"PASS", "FAIL"}
+    cfg = compose("job=readiness", *folder)
+    readiness.run(cfg)
+    shown = json.loads((tmp_path / "paper" / "readiness.json").read_text())
+    assert list(shown) == ["monitoring_1h", "paper_24h", "production"] == list(build(cfg.execution.gates).stages)
+    assert shown["production"]["passed"] is False
+    with pytest.raises(ContractError, match="'production' passed"):
+        readiness.run(compose("job=readiness", *folder, "job.stage=production"))
