@@ -36,7 +36,7 @@ from quantlab.learning.sealed import files_digest, seal, verify
 from quantlab.learning.shared import map_dataset, write_dataset
 from quantlab.learning.splits import Fold, Part, part, part_facts
 from quantlab.learning.watching import Steps, Told, fit_member, within
-from quantlab.learning.workers import run_in_processes
+from quantlab.learning.workers import Workers
 
 #: Rows on which a stored member is compared with the one that was saved.
 _GOLDEN_ROWS = 64
@@ -125,15 +125,15 @@ def make_task(root: Path, context: str, member: str, model: Model, fold: Fold, s
     return Task(member=member, model=model, fold=fold, entry=root / key, stride=stride)
 
 
-def forecasts(tasks: Sequence[Task], dataset: Dataset, workers: int, stage: Stage) -> list[Forecast]:
+def forecasts(tasks: Sequence[Task], dataset: Dataset, workers: Workers, stage: Stage) -> list[Forecast]:
     """Every task's forecast, from the cache or computed, in task order.
 
     Parameters
     ----------
     tasks : sequence of Task
     dataset : Dataset, (T, S)
-    workers : int
-        Processes; 1 computes in this one.
+    workers : Workers
+        Results do not depend on how many they are.
     stage : Stage
         Advanced by one per task, in parts while it is fitted and speaks.
 
@@ -154,8 +154,8 @@ def forecasts(tasks: Sequence[Task], dataset: Dataset, workers: int, stage: Stag
     return [found[task.entry] if task.entry in found else read(task.entry) for task in tasks]
 
 
-def _compute(tasks: list[Task], dataset: Dataset, workers: int, seen: Callable[[int, float], None]) -> None:
-    if min(workers, len(tasks)) <= 1:
+def _compute(tasks: list[Task], dataset: Dataset, workers: Workers, seen: Callable[[int, float], None]) -> None:
+    if min(workers.count, len(tasks)) <= 1:
         for index, task in enumerate(tasks):
             compute(task, dataset, partial(seen, index))
             seen(index, 1.0)
@@ -164,7 +164,7 @@ def _compute(tasks: list[Task], dataset: Dataset, workers: int, seen: Callable[[
     root.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=root, prefix=partial_prefix("dataset")) as folder:
         write_dataset(dataset, Path(folder))
-        run_in_processes(_compute_from, [(task, Path(folder)) for task in tasks], workers, seen)
+        workers.run(_compute_from, [(task, Path(folder)) for task in tasks], seen)
 
 
 def _compute_from(task: Task, folder: Path, told: Told) -> None:

@@ -24,8 +24,8 @@ from quantlab.learning.registry_manifest import MODEL_FOLDER
 
 _MEND = "leave it out of service and register the member again"
 _GOOD = b"good"
-#: Seconds that a child has to end, after it has spoken and after it was not heard.
-_GRACE_S, _SILENT_GRACE_S = 10.0, 1.0
+#: Seconds that a child has to end after it was not heard in time.
+_SILENT_GRACE_S = 1.0
 
 
 class Stored(Protocol):
@@ -65,7 +65,8 @@ def prove(manifest: Stored, folder: Path, timeout_s: float) -> None:
     Raises
     ------
     ArtifactError
-        If the child refuses it, raises, dies, or is not done within `timeout_s`.
+        If the child refuses it, raises, dies, does not speak within `timeout_s`, or does not end within as much
+        again.
     InstallationError
         If no child can be started.
     """
@@ -81,7 +82,8 @@ def prove(manifest: Stored, folder: Path, timeout_s: float) -> None:
             ) from error
         theirs.close()
         verdict = _listen(ours, timeout_s)
-        ending = _end(child, _GRACE_S if verdict else _SILENT_GRACE_S)
+        # A child that has spoken may be long in unloading its libraries on a busy machine: no fault of the version.
+        ending = _end(child, timeout_s if verdict else _SILENT_GRACE_S)
         words = spoken.read().decode(errors="replace").strip().splitlines()
     if verdict and verdict != _GOOD:
         expected, found, mend = json.loads(verdict)

@@ -35,6 +35,7 @@ from quantlab.learning.tuning_members import OBJECTIVE, Past, before, inner_fold
 from quantlab.learning.tuning_rounds import Candidate, Outcome, Search, run_search
 from quantlab.learning.tuning_space import space
 from quantlab.learning.tuning_store import RoundStore
+from quantlab.learning.workers import Workers
 
 STRATEGY = "strategy"
 
@@ -169,7 +170,7 @@ class Tuning:
         *,
         context: str,
         cache_dir: Path,
-        workers: int,
+        workers: Workers,
         progress: Progress,
     ) -> tuple[dict[str, Model], tuple[TuningStage, ...]]:
         """Copies of the members with the values that stage 1 chose, and its record.

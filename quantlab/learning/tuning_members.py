@@ -34,9 +34,9 @@ from quantlab.learning.pooling import spoken
 from quantlab.learning.provenance import identity, package_code, versions
 from quantlab.learning.shared import map_dataset, write_dataset
 from quantlab.learning.splits import Fold, Rows, part, tile
-from quantlab.learning.tuning_pool import Map, pool_map
 from quantlab.learning.tuning_rounds import Candidate, Outcome, Search, run_search
 from quantlab.learning.tuning_store import RoundStore
+from quantlab.learning.workers import Workers
 
 OBJECTIVE = "log loss, nats: mean over the days of the inner folds"
 
@@ -130,7 +130,7 @@ def tune_members(
     members: Mapping[str, Model],
     past: Past,
     root: Path,
-    workers: int,
+    workers: Workers,
     progress: Progress,
 ) -> tuple[TuningStage, ...]:
     """Search every member's space, one member after the other.
@@ -141,8 +141,8 @@ def tune_members(
     past : Past
     root : Path
         Folder of all stored searches.
-    workers : int
-        Processes over the trials of a round; results do not depend on it.
+    workers : Workers
+        Over the trials of a round; results do not depend on how many they are.
 
     Raises
     ------
@@ -155,11 +155,11 @@ def tune_members(
     """
     root.mkdir(parents=True, exist_ok=True)
     stages = []
-    with tempfile.TemporaryDirectory(dir=root, prefix=partial_prefix("dataset")) as folder, pool_map(workers) as each:
+    with tempfile.TemporaryDirectory(dir=root, prefix=partial_prefix("dataset")) as folder:
         write_dataset(past.dataset, Path(folder))
         for name, search in searches.items():
             store = RoundStore(root / search_key(search, members[name], past))
-            evaluate = partial(_evaluate, each=each, member=members[name], past=past, folder=Path(folder))
+            evaluate = partial(_evaluate, workers=workers, member=members[name], past=past, folder=Path(folder))
             with progress.stage(f"tuning {name}", search.trials) as stage:
                 stages.append(run_search(search, evaluate, store, stage))
     return tuple(stages)
@@ -174,7 +174,7 @@ def search_key(search: Search, member: Model, past: Past) -> str:
 def _evaluate(
     candidates: Sequence[Candidate],
     *,
-    each: Map,
+    workers: Workers,
     member: Any,
     past: Past,
     folder: Path,
@@ -190,7 +190,7 @@ def _evaluate(
     for fold in past.folds:
         running = [one for one in candidates if one.number not in errors and not one.pruned]
         fits = [Fit(member.name, models[one.number], fold) for one in running]
-        for one, scored in zip(running, each(partial(score_from, folder), fits), strict=True):
+        for one, scored in zip(running, workers.map(partial(score_from, folder), fits), strict=True):
             if scored.error:
                 errors[one.number] = scored.error
             else:

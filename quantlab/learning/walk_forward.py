@@ -42,6 +42,7 @@ from quantlab.learning.signal import EnsembleSignal, Member, to_signal
 from quantlab.learning.signal_report import signal_report
 from quantlab.learning.splits import Fold
 from quantlab.learning.voting import Vote, gather, join, revote, vote
+from quantlab.learning.workers import Workers, worker_processes
 
 
 class Labeler(Protocol):
@@ -74,7 +75,7 @@ class MemberTuner(Protocol):
         *,
         context: str,
         cache_dir: Path,
-        workers: int,
+        workers: Workers,
         progress: Progress,
     ) -> tuple[dict[str, Model], tuple[TuningStage, ...]]:
         """Copies of the members to walk with, and how they were chosen: on rows before `first`'s test."""
@@ -169,8 +170,9 @@ class WalkForward:
             dataset = build_dataset(bars, features, labels, self.labels.horizon)
             folds = self._folds(dataset)
         context = fingerprint(bars.fingerprint(), self.features.fingerprint, identity(self.labels))
-        members, tuning = self._tuned(dataset, folds[0], context, progress)
-        said = self._forecasts(members, dataset, folds, context, progress)
+        with worker_processes(self.workers, len(folds) * len(self.members)) as workers:
+            members, tuning = self._tuned(dataset, folds[0], context, workers, progress)
+            said = self._forecasts(members, dataset, folds, context, workers, progress)
         with progress.stage("ensemble", len(folds)) as stage:
             votes = []
             for fold in folds:
@@ -221,13 +223,13 @@ class WalkForward:
         return signal_report(gather(votes, dataset), bootstrap_samples=self.bootstrap_samples, seed=self.seed)
 
     def _tuned(
-        self, dataset: Dataset, first: Fold, context: str, progress: Progress
+        self, dataset: Dataset, first: Fold, context: str, workers: Workers, progress: Progress
     ) -> tuple[dict[str, Model], tuple[TuningStage, ...]]:
         if self.tuning is None:
             return self.members, ()
         where = Path(self.cache_dir)
         return self.tuning.tune_members(
-            self.members, dataset, first, context=context, cache_dir=where, workers=self.workers, progress=progress
+            self.members, dataset, first, context=context, cache_dir=where, workers=workers, progress=progress
         )
 
     def _folds(self, dataset: Dataset) -> tuple[Fold, ...]:
@@ -250,12 +252,18 @@ class WalkForward:
         return folds
 
     def _forecasts(
-        self, members: dict[str, Model], dataset: Dataset, folds: tuple[Fold, ...], context: str, progress: Progress
+        self,
+        members: dict[str, Model],
+        dataset: Dataset,
+        folds: tuple[Fold, ...],
+        context: str,
+        workers: Workers,
+        progress: Progress,
     ) -> dict[Fold, dict[str, Forecast]]:
         root = Path(self.cache_dir) / "forecasts"
         tasks = [make_task(root, context, name, m, fold, self.stride) for fold in folds for name, m in members.items()]
         with progress.stage("members", len(tasks)) as stage:
-            found = forecasts(tasks, dataset, self.workers, stage)
+            found = forecasts(tasks, dataset, workers, stage)
         said: dict[Fold, dict[str, Forecast]] = {fold: {} for fold in folds}
         for task, forecast in zip(tasks, found, strict=True):
             said[task.fold][task.member] = forecast

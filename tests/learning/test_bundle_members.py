@@ -18,7 +18,7 @@ from quantlab.learning.ensemble import Ensemble, FittedEnsemble
 from quantlab.learning.forecasts import read
 from quantlab.learning.golden import Golden
 from quantlab.learning.members import class_path
-from quantlab.learning.sealed import files_digest, seal
+from quantlab.learning.sealed import MANIFEST, files_digest, seal, verify
 
 FEATURES = Contract(world().features.names, world().features.fingerprint)
 FLIPS = 200
@@ -131,6 +131,18 @@ def test_another_members_folder_and_a_way_out_are_refused(shelves: Path, tmp_pat
     (tmp_path / "members" / first).symlink_to(shelves / "members" / first)
     with pytest.raises(ArtifactError, match="a folder"):
         load(first)
+
+
+def test_other_native_files_are_refused_even_under_a_new_seal(shelves: Path, tmp_path: Path) -> None:
+    folder = tmp_path / RECIPES[0]
+    shutil.copytree(shelves / "members" / RECIPES[0], folder)
+    facts = verify(folder)
+    path = next(path for path in sorted((folder / "model").iterdir()))
+    path.write_bytes(path.read_bytes() + b" ")
+    (folder / MANIFEST).unlink()
+    seal(folder, facts)
+    with pytest.raises(ArtifactError, match="native files"):
+        StoredMember.read(folder)
 
 
 def test_only_the_member_that_was_tested_is_kept(shelves: Path, tmp_path: Path) -> None:

@@ -23,6 +23,7 @@ from quantlab.learning.provenance import identity
 from quantlab.learning.sealed import seal, verify
 from quantlab.learning.shared import map_dataset, write_dataset
 from quantlab.learning.splits import PurgedWalkForward
+from quantlab.learning.workers import worker_processes
 
 SPLITS = PurgedWalkForward(
     n_folds=2,
@@ -59,7 +60,12 @@ class Steps:
 
 def _run(tasks: list[Task], dataset: Dataset, workers: int = 1) -> list[Forecast]:
     with SilentProgress().stage("members", len(tasks)) as stage:
-        return forecasts(tasks, dataset, workers, stage)
+        return _ask(tasks, dataset, workers, stage)
+
+
+def _ask(tasks: list[Task], dataset: Dataset, workers: int, stage: Any) -> list[Forecast]:
+    with worker_processes(workers, len(tasks)) as processes:
+        return forecasts(tasks, dataset, processes, stage)
 
 
 def test_a_forecast_is_the_fitted_members_own(tmp_path: Path, dataset: Dataset) -> None:
@@ -74,8 +80,8 @@ def test_a_forecast_is_the_fitted_members_own(tmp_path: Path, dataset: Dataset) 
 def test_one_and_two_workers_say_the_same_bits(tmp_path: Path, dataset: Dataset) -> None:
     models = Centroids(), Centroids(name="sharp", scale=3.0, lookback=4)
     one, two = Steps(), Steps()
-    alone = forecasts(_tasks(tmp_path / "one", dataset, *models), dataset, 1, one)
-    together = forecasts(_tasks(tmp_path / "two", dataset, *models), dataset, 2, two)
+    alone = _ask(_tasks(tmp_path / "one", dataset, *models), dataset, 1, one)
+    together = _ask(_tasks(tmp_path / "two", dataset, *models), dataset, 2, two)
     for a, b in zip(alone, together, strict=True):
         np.testing.assert_array_equal(a.proba, b.proba)
         assert a.digest == b.digest
@@ -91,7 +97,7 @@ def test_a_hit_does_not_refit(tmp_path: Path, dataset: Dataset) -> None:
     tasks = _tasks(tmp_path / "cache", dataset, Recording(str(log)))
     first, steps = _run(tasks, dataset), Steps()
     assert len(list(log.iterdir())) == 2
-    again = forecasts(tasks, dataset, 1, steps)
+    again = _ask(tasks, dataset, 1, steps)
     assert len(list(log.iterdir())) == 2
     assert steps.done == 2
     np.testing.assert_array_equal(first[0].proba, again[0].proba)

@@ -43,6 +43,7 @@ def _configuration(repository: Path, cache_dir: Path, workers: int) -> DictConfi
                 "ensemble": load("learning/ensemble/default"),
                 "members": members,
                 "study": load("learning/study/walk_forward"),
+                "tuning": None,
             },
         }
     )
@@ -57,7 +58,6 @@ def build(repository: Path) -> Callable[[Path, int], WalkForward]:
     return make
 
 
-@pytest.mark.slow
 def test_trees_from_configuration_to_stream(
     build: Callable[[Path, int], WalkForward], random_bars: Callable[..., Bars], tmp_path: Path
 ) -> None:

@@ -24,6 +24,7 @@ from quantlab.learning.models.xgboost import XGBoost
 from quantlab.learning.splits import PurgedWalkForward
 from quantlab.learning.walk_forward import WalkForward
 from quantlab.learning.watching import Steps, Watched, fit_member, nobody, within
+from quantlab.learning.workers import worker_processes
 
 SPLITS = PurgedWalkForward(
     n_folds=2,
@@ -80,7 +81,8 @@ def run(root: Path, dataset: Dataset, workers: int, stride: int = 1, *models: An
     tasks = [
         make_task(root, "context", m.name, m, fold, stride) for fold in SPLITS.split(dataset) for m in models or [TREES]
     ]
-    return forecasts(tasks, dataset, workers, stage), stage
+    with worker_processes(workers, len(tasks)) as processes:
+        return forecasts(tasks, dataset, processes, stage), stage
 
 
 def test_a_piece_of_work_is_one_step_however_finely_it_tells() -> None:
