@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test slow torture lint format bench docs lock clean
+.PHONY: help install run test slow torture honesty lint format bench docs lock clean
 
 help: ## list the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -32,6 +32,9 @@ KILLS ?= 200
 BARS ?= 5000
 torture: $(INSTALLED) ## kill -9 a paper session KILLS times and compare with the uninterrupted one
 	$(BIN)/python tests/execution/torture.py --kills $(KILLS) --bars $(BARS)
+
+honesty: $(INSTALLED) ## the share of verdicts "edge" in synthetic worlds with and without one (hours; goes on where it stopped)
+	$(BIN)/python -m quantlab experiment=honesty job=honesty
 
 lint: $(INSTALLED) ## style, security rules, types, floors
 	$(BIN)/ruff check quantlab tests
