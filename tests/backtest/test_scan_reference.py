@@ -130,14 +130,14 @@ class Reference:
             return math.inf
         return max(0.0, to_grid(share * self.row[s, 4] - self.used[s], self.bars.instruments[s].lot, math.floor))
 
-    def market_leg(self, s: int, units: float, reason: int) -> bool:
+    def market_leg(self, s: int, units: float, reason: int, *, counted: bool = True) -> bool:
         if not self.alive(s):
-            self.cuts["no_volume"] += 1
+            self.cuts["no_volume"] += counted
             return False
         size = min(abs(units), self.budget(s))
         complete = size == abs(units)
         if not complete:
-            self.cuts["participation"] += 1
+            self.cuts["participation"] += counted
         if size > 0.0:
             price = self.price(s, units > 0, self.row[s, 0], self.slippage())
             self.fill(s, math.copysign(size, units), price, self.bars.instruments[s].taker_fee_bps / 10_000, reason)
@@ -147,7 +147,11 @@ class Reference:
     def fill_pending(self) -> None:
         unfinished = set()
         for s, q in sorted(self.pending.items()):
-            if q["off"] > 0 and not self.market_leg(s, -math.copysign(q["off"], self.positions[s].units), q["reason"]):
+            if q["off"] == 0:
+                continue
+            units = -math.copysign(q["off"], self.positions[s].units)
+            # The page: "flatten and re-issued closes count nothing".
+            if not self.market_leg(s, units, q["reason"], counted=not q["repeated"]):
                 unfinished.add(s)
         for s, q in sorted(self.pending.items()):
             if q["on"] == 0:
@@ -256,10 +260,18 @@ class Reference:
         asked: dict[int, dict[str, Any]] = {}
         for s, p in enumerate(self.positions):
             weight, stop, take, reason = self.opinion(s)
-            q = {"weight": weight, "stop": stop, "take": take, "reason": reason, "on": 0.0, "off": 0.0}
+            q = {
+                "weight": weight,
+                "stop": stop,
+                "take": take,
+                "reason": reason,
+                "on": 0.0,
+                "off": 0.0,
+                "repeated": False,
+            }
             if math.isnan(weight):
                 if s in self.wanted and p.units != 0.0:
-                    asked[s] = {**q, "reason": self.wanted[s], "off": abs(p.units)}
+                    asked[s] = {**q, "reason": self.wanted[s], "off": abs(p.units), "repeated": True}
                 continue
             self.wanted.pop(s, None)
             if weight == 0.0:
@@ -306,7 +318,8 @@ class Reference:
                 cut(s, "halt", 0.0)
         if self.breaker or (self.daily and limits.daily_flatten):
             for s in self.open_symbols():
-                asked[s] = {"weight": 0.0, "on": 0.0, "off": abs(self.positions[s].units), "reason": R.FLATTEN}
+                off = abs(self.positions[s].units)
+                asked[s] = {"weight": 0.0, "on": 0.0, "off": off, "reason": R.FLATTEN, "repeated": True}
         for s in increases():
             if self.bars.state[self.t, s] != 0:
                 cut(s, "tradable", 0.0)
