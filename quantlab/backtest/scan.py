@@ -2,8 +2,8 @@
 
 1. Views of bars and signal become one read-only history; nothing is copied.
 2. The loop advances the account bar by bar and notes equity, gross, funding and fees.
-3. When the record buffers could overflow in the next bar it stops, the buffers double, and it goes
-   on where it was: the whole state is in the account's arrays.
+3. When the record buffers could overflow in the next bar it stops, they are emptied, and it goes on
+   where it was: the whole state is in the account's arrays.
 """
 
 # mypy: disable-error-code="no-any-return"
@@ -41,6 +41,7 @@ from quantlab.trading.layout import (
     writable_array,
 )
 from quantlab.trading.policies import STEP
+from quantlab.trading.prefetch import fetch_next
 from quantlab.trading.rows import HISTORY_TYPE, History, history_of, row_of
 from quantlab.trading.sizing import SIZE
 from quantlab.trading.strategy import Strategy, rules_of
@@ -57,7 +58,8 @@ SCAN = types.int64(
     types.FunctionType(SIZE),
 )
 
-FIRST_CAPACITY = 4_096
+#: Records that the buffers hold beside one bar's: as many as stay in the processor's cache.
+CAPACITY = 16_384
 
 
 def _scan(
@@ -72,17 +74,20 @@ def _scan(
 ) -> int:
     """Advance from bar `start`; return the first bar not done, for want of room in the buffers."""
     most_orders = ORDERS_PER_SYMBOL * history.ohlcv.shape[1]
-    for t in range(start, history.ohlcv.shape[0]):
+    n_bars = history.ohlcv.shape[0]
+    for t in range(start, n_bars):
         if state.counters[N_ORDERS] + most_orders > len(records.orders):
             return t
         if state.counters[N_EVENTS] + EVENTS_PER_BAR > len(records.events):
             return t
         advance_bar(state, records, rules, row_of(history, t), step, size)
+        if t + 1 < n_bars:
+            fetch_next(state, history.ohlcv[t + 1])
         curves[0, t] = state.account[EQUITY]
         curves[1, t] = state.account[GROSS]
         curves[2, t] = state.account[FUNDING]
         curves[3, t] = state.account[LIQUIDATION_FEE]
-    return history.ohlcv.shape[0]
+    return n_bars
 
 
 @cache
@@ -91,13 +96,11 @@ def scan_loop() -> Any:
     return compiled(signature=SCAN, _nrt=False)(_scan)
 
 
-def _grown(records: Records, n_symbols: int) -> Records:
-    """Twice the room, and at least one bar's worth more."""
-    n_orders, n_events = len(records.orders), len(records.events)
-    larger = record_buffers(2 * n_orders + ORDERS_PER_SYMBOL * n_symbols, 2 * n_events + EVENTS_PER_BAR)
-    for new, old in zip(larger, records, strict=True):
-        new[: len(old)] = old
-    return larger
+def _empty(state: State, records: Records) -> Records:
+    """Copies of what was written; the buffers begin anew."""
+    taken = Records(*(part.copy() for part in written(state, records)))
+    state.counters[[N_ORDERS, N_EVENTS]] = 0
+    return taken
 
 
 @dataclass(frozen=True)
@@ -142,16 +145,16 @@ class Scan:
         history = history_of(bars, signal)
         state = begin_account(bars.n_symbols, self.initial_cash, strategy.policy)
         rules = rules_of(strategy, bars.instruments, limits_on=limits_on)
-        records = record_buffers(FIRST_CAPACITY + ORDERS_PER_SYMBOL * bars.n_symbols, FIRST_CAPACITY)
+        records = record_buffers(CAPACITY + ORDERS_PER_SYMBOL * bars.n_symbols, CAPACITY + EVENTS_PER_BAR)
         curves = np.zeros((4, bars.n_bars))
         step, size, loop = strategy.policy.step, strategy.sizer.size, scan_loop()
-        done = loop(state, records, rules, history, curves, 0, step, size)
+        done, taken = 0, []
         while done < bars.n_bars:
-            records = _grown(records, bars.n_symbols)
             done = loop(state, records, rules, history, curves, done, step, size)
+            taken.append(_empty(state, records))
         return simulation_of(
             state,
-            written(state, records),
+            Records(*(np.concatenate(parts) for parts in zip(*taken, strict=True))),
             curves,
             open_time_ms=bars.open_time_ms,
             interval_ms=bars.interval_ms,

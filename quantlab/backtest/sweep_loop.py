@@ -37,6 +37,7 @@ from quantlab.trading.layout import (
     writable_array,
 )
 from quantlab.trading.policies import STEP
+from quantlab.trading.prefetch import fetch_next
 from quantlab.trading.rows import HISTORY_TYPE, History, row_of
 from quantlab.trading.sizing import SIZE
 
@@ -121,11 +122,14 @@ def _summarise(
     size: Any,
 ) -> None:
     day = 0
-    for t in range(history.ohlcv.shape[0]):
+    n_bars = history.ohlcv.shape[0]
+    for t in range(n_bars):
         row = row_of(history, t)
         state.counters[N_ORDERS] = 0
         state.counters[N_EVENTS] = 0
         advance_bar(state, records, rules, row, step, size)
+        if t + 1 < n_bars:
+            fetch_next(state, history.ohlcv[t + 1])
         if state.counters[N_ORDERS] > 0:
             _note_orders(records, row, state.counters[N_ORDERS], sums, trades)
         for k in range(state.counters[N_EVENTS]):

@@ -28,7 +28,8 @@ F = TypeVar("F", bound=Callable[..., Any])
 #: restoring leaves it, in the folder one happens to work in.
 _DECORATING = RLock()
 _PACKAGE = Path(__file__).resolve().parent.parent
-_USES_COMPILED = re.compile(rb"^\s*@compiled\b|\bcompiled\(", re.MULTILINE)
+#: What imports numba counts too: how a type is laid out or handed over is in the machine code of others.
+_USES_COMPILED = re.compile(rb"^\s*@compiled\b|\bcompiled\(|^(?:from|import) numba\b", re.MULTILINE)
 
 
 @cache

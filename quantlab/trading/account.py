@@ -116,7 +116,7 @@ def simulation_of(
     Parameters
     ----------
     records : Records
-        Everything that was recorded, without spare room.
+        Everything that was recorded, without spare room; arrays that own their memory are taken over.
     curves : float64 (4, T)
         Equity, gross, funding paid and liquidation fees paid per bar, USD.
     """
@@ -145,7 +145,7 @@ def simulation_of(
 
 
 def _frozen(array: np.ndarray) -> np.ndarray:
-    """An owned, read-only copy: the buffers may go on being written."""
-    copy = array.copy()
+    """Owned and read-only: a view is copied, since its buffer may go on being written."""
+    copy = array if array.base is None else array.copy()
     copy.flags.writeable = False
     return copy

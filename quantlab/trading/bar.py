@@ -38,6 +38,7 @@ from quantlab.trading.layout import (
     MARK,
     N_ACTIVE,
     N_HELD,
+    N_INTENT_ROWS,
     REASON,
     REDUCE,
     REPEATED,
@@ -54,6 +55,7 @@ from quantlab.trading.layout import (
     State,
 )
 from quantlab.trading.ledger import charge_funding, mark_to_close
+from quantlab.trading.prefetch import prefetch
 from quantlab.trading.protection import protect
 from quantlab.trading.risk import begin_day, halted, watch
 from quantlab.trading.settlement import clear_bar, fill_orders, liquidate
@@ -61,6 +63,9 @@ from quantlab.trading.sizer import Entry
 
 SIGNAL_REASON = int(OrderReason.SIGNAL)
 TIME_EXIT_REASON = int(OrderReason.TIME_EXIT)
+
+#: Row of ``State.intents``: what stands before it starts as NaN, what stands behind it as +inf.
+REASON_INTENT = Intents._fields.index("reason")
 
 
 @compiled(**INLINED)
@@ -122,24 +127,24 @@ def decide(state: State, rules: Rules, row: Row, step: Any, size: Any) -> None:
 @compiled(**INLINED)
 def _blank_intents(state: State) -> Intents:
     rows = state.intents
-    intents = Intents(rows[0], rows[1], rows[2], rows[3], rows[4], rows[5], rows[6])
+    # One short loop for each value: stores that the compiler can make wide.
+    for k in range(REASON_INTENT):
+        for s in range(rows.shape[1]):
+            rows[k, s] = np.nan
     for s in range(rows.shape[1]):
-        intents.target[s] = np.nan
-        intents.strength[s] = np.nan
-        intents.stop_distance[s] = np.nan
-        intents.take_distance[s] = np.nan
-        intents.trail_distance[s] = np.inf
-        intents.break_even_distance[s] = np.inf
-        intents.reason[s] = 0.0
-    return intents
+        rows[REASON_INTENT, s] = 0.0
+    for k in range(REASON_INTENT + 1, N_INTENT_ROWS):
+        for s in range(rows.shape[1]):
+            rows[k, s] = np.inf
+    return Intents(rows[0], rows[1], rows[2], rows[3], rows[4], rows[5], rows[6])
 
 
 @compiled(**INLINED)
 def _request(state: State, rules: Rules, row: Row, intents: Intents, size: Any) -> None:
     """Turn weights into legs: units to take off, and units to add."""
-    n = 0
-    orders = state.orders
-    for s in range(orders.shape[1]):
+    orders, n = state.orders, 0
+    for i in range(_list_asked(state, row, intents)):
+        s = state.active[i]
         weight = intents.target[s]
         if np.isnan(weight) and not np.isnan(intents.strength[s]):
             weight = _sized(state, rules, row, intents, s, size)
@@ -169,6 +174,20 @@ def _request(state: State, rules: Rules, row: Row, intents: Intents, size: Any) 
             state.active[n] = s
             n += 1
     state.counters[N_ACTIVE] = n
+
+
+@compiled(**INLINED)
+def _list_asked(state: State, row: Row, intents: Intents) -> int:
+    """Write the symbols of which anything may be wanted into ``state.active``, and return their number."""
+    n = 0
+    for s in range(state.orders.shape[1]):
+        asked = not (np.isnan(intents.target[s]) and np.isnan(intents.strength[s]))
+        if asked or state.orders[CLOSING, s] != 0.0:
+            prefetch(row.ohlcv, (s, CLOSE))
+            prefetch(row.confidence, s)
+            state.active[n] = s
+            n += 1
+    return n
 
 
 @compiled(**INLINED)

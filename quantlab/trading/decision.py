@@ -8,7 +8,8 @@ from typing import Any, NamedTuple
 from numba import types
 
 from quantlab.core.compiled import compiled
-from quantlab.trading.layout import read_only_array, tuple_type, writable_array
+from quantlab.trading.handing import Handed
+from quantlab.trading.layout import read_only_array, writable_array
 
 
 class Market(NamedTuple):
@@ -59,16 +60,18 @@ class Intents(NamedTuple):
 _ROW = read_only_array(types.float64, 1)
 _INTENT = writable_array(types.float64, 1)
 
-MARKET_TYPE = tuple_type(
+MARKET_TYPE = Handed(
+    (
+        read_only_array(types.int8, 1),
+        read_only_array(types.float64, 2),
+        *[_ROW] * 8,
+        read_only_array(types.float64, 1, "A"),
+        read_only_array(types.uint8, 1),
+    ),
     Market,
-    read_only_array(types.int8, 1),
-    read_only_array(types.float64, 2),
-    *[_ROW] * 8,
-    read_only_array(types.float64, 1, "A"),
-    read_only_array(types.uint8, 1),
 )
-ACCOUNT_TYPE = tuple_type(Account, *[_ROW] * 4, types.float64, types.boolean)
-INTENTS_TYPE = tuple_type(Intents, *[_INTENT] * 7)
+ACCOUNT_TYPE = Handed((*[_ROW] * 4, types.float64, types.boolean), Account)
+INTENTS_TYPE = Handed((_INTENT,) * 7, Intents)
 
 #: The signature of every policy's step.
 STEP = types.void(_ROW, writable_array(types.float64, 2), MARKET_TYPE, ACCOUNT_TYPE, INTENTS_TYPE)

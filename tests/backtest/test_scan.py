@@ -86,7 +86,7 @@ def test_one_ulp_in_one_price_is_seen(real_bars, wild_signal, strategy):
 def test_full_buffers_grow_and_nothing_is_lost(case, monkeypatch):
     bars, signal, strategy = case(5)
     roomy = Scan(CASH).run(bars, signal, strategy)
-    monkeypatch.setattr(scan, "FIRST_CAPACITY", 3)
+    monkeypatch.setattr(scan, "CAPACITY", 3)
     assert_identical(roomy, Scan(CASH).run(bars, signal, strategy))
 
 

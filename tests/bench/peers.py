@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import sys
 from pathlib import Path
 from types import ModuleType
 
@@ -20,5 +21,7 @@ def fused_kernels() -> ModuleType | None:
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
+    # numba's cache names the module that a function is of; unlisted, it cannot be read back.
+    sys.modules[spec.name] = module
     spec.loader.exec_module(module)
     return module
