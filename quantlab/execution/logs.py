@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from quantlab.core.clock import iso_utc
+from quantlab.core.logs import attached
 
 HIDDEN = "[hidden]"
 
@@ -88,13 +89,5 @@ def json_log(path: Path, *, most_bytes: int = 16_000_000, files: int = 4) -> Ite
     path.parent.mkdir(parents=True, exist_ok=True)
     handler = RotatingFileHandler(path, maxBytes=most_bytes, backupCount=files, encoding="utf-8")
     handler.setFormatter(RedactedJson())
-    logger = logging.getLogger("quantlab")
-    level = logger.level
-    logger.addHandler(handler)
-    logger.setLevel(logging.INFO)
-    try:
+    with attached(handler):
         yield
-    finally:
-        logger.removeHandler(handler)
-        logger.setLevel(level)
-        handler.close()

@@ -22,6 +22,7 @@ import quantlab
 from quantlab.core.clock import SystemClock, iso_utc
 from quantlab.core.errors import ConfigError
 from quantlab.core.files import remove_abandoned, require_writable, sha256_file, staged_folder, write_json, write_text
+from quantlab.core.logs import attached
 from quantlab.jobs.composition import check_experiment_name
 
 #: Packages whose version can change a result.
@@ -170,13 +171,5 @@ class _JsonLines(logging.Formatter):
 def _log_file(path: Path) -> Iterator[None]:
     handler = logging.FileHandler(path, encoding="utf-8")
     handler.setFormatter(_JsonLines())
-    logger = logging.getLogger("quantlab")
-    level = logger.level
-    logger.addHandler(handler)
-    logger.setLevel(logging.INFO)
-    try:
+    with attached(handler):
         yield
-    finally:
-        logger.removeHandler(handler)
-        logger.setLevel(level)
-        handler.close()

@@ -196,7 +196,7 @@ def test_a_stopped_run_leaves_nothing_half_written(
     process = start_quantlab("job=warmup", "debug=tiny", "job.restarts=1_000_000")
     wait_for(lambda: partial_names(tmp_path), process)
     os.killpg(process.pid, number)
-    _, errors = process.communicate(timeout=300)
+    _, errors = process.communicate(timeout=60)
     assert process.returncode == code
     assert "Traceback" not in errors
     assert partial_names(tmp_path) == []
