@@ -25,10 +25,10 @@ from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
 from quantlab.core.errors import QuantlabError
-from quantlab.jobs.attempts import Attempts
-from quantlab.jobs.composition import check_configuration, config_folder, not_composable, one_sentence
 from quantlab.jobs.help import help_text
-from quantlab.jobs.run_folder import record_failure
+from quantlab.jobs.run.attempts import Attempts
+from quantlab.jobs.run.composition import check_configuration, config_folder, not_composable, one_sentence
+from quantlab.jobs.run.folder import record_failure
 
 Refusal = QuantlabError | HydraException | OmegaConfBaseException
 Job = Callable[[DictConfig], float | None]

@@ -25,18 +25,18 @@ from quantlab.core.ports import Progress
 from quantlab.core.types import Bars, Features
 from quantlab.evaluation.feature_figure import feature_figure as candles_and_feature
 from quantlab.evaluation.painting import painted, palette
-from quantlab.jobs.backtesting import Setup, backtest, setup
-from quantlab.jobs.composition import build, compose
-from quantlab.jobs.frames import bars_frame, features_frame, forecasts_frame
-from quantlab.jobs.metrics import judge
-from quantlab.jobs.notebook_progress import progress_here
-from quantlab.jobs.outcome import load
-from quantlab.jobs.result import Result
+from quantlab.jobs.notebook.frames import bars_frame, features_frame, forecasts_frame
+from quantlab.jobs.notebook.progress import progress_here
+from quantlab.jobs.notebook.result import Result
+from quantlab.jobs.run.backtesting import Setup, backtest, setup
+from quantlab.jobs.run.composition import build, compose
+from quantlab.jobs.run.metrics import judge
+from quantlab.jobs.run.outcome import load
 from quantlab.jobs.sweep import prepare
-from quantlab.jobs.sweep_best import best_of
-from quantlab.jobs.sweep_unseen import afterwards, split
-from quantlab.jobs.sweep_work import simulate
-from quantlab.jobs.swept import Swept
+from quantlab.jobs.sweeps.best import best_of
+from quantlab.jobs.sweeps.swept import Swept
+from quantlab.jobs.sweeps.unseen import afterwards, split
+from quantlab.jobs.sweeps.work import simulate
 
 __all__ = [
     "Experiment",

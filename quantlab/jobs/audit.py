@@ -20,8 +20,6 @@ from quantlab.core.files import partial_prefix, write_json, write_text
 from quantlab.core.ports import Progress
 from quantlab.core.results import Study
 from quantlab.core.types import Bars
-from quantlab.jobs.backtesting import Setup, setup
-from quantlab.jobs.composition import build
 from quantlab.jobs.leaks.chance import judge_auc
 from quantlab.jobs.leaks.findings import AuditReport, Log
 from quantlab.jobs.leaks.hunt import (
@@ -34,11 +32,13 @@ from quantlab.jobs.leaks.hunt import (
     hunt_shuffled,
 )
 from quantlab.jobs.leaks.showing import audit_page, audit_table
-from quantlab.jobs.metrics import in_sweep
-from quantlab.jobs.outcome import load
-from quantlab.jobs.run_folder import require_folders, run_folder
-from quantlab.jobs.terminal import TerminalProgress
-from quantlab.jobs.truth import oracle_numbers
+from quantlab.jobs.run.backtesting import Setup, setup
+from quantlab.jobs.run.composition import build
+from quantlab.jobs.run.folder import require_folders, run_folder
+from quantlab.jobs.run.metrics import in_sweep
+from quantlab.jobs.run.outcome import load
+from quantlab.jobs.run.terminal import TerminalProgress
+from quantlab.jobs.run.truth import oracle_numbers
 
 
 def run(cfg: DictConfig) -> float | None:

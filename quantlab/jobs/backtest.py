@@ -9,12 +9,12 @@ from __future__ import annotations
 from omegaconf import DictConfig
 from rich.console import Console
 
-from quantlab.jobs.backtesting import backtest, setup
-from quantlab.jobs.keeping import keep
-from quantlab.jobs.metrics import fingerprints, judge, metrics_document
-from quantlab.jobs.outcome import announce, close, load, write_results
-from quantlab.jobs.run_folder import run_folder
-from quantlab.jobs.terminal import TerminalProgress
+from quantlab.jobs.promotion.keeping import keep
+from quantlab.jobs.run.backtesting import backtest, setup
+from quantlab.jobs.run.folder import run_folder
+from quantlab.jobs.run.metrics import fingerprints, judge, metrics_document
+from quantlab.jobs.run.outcome import announce, close, load, write_results
+from quantlab.jobs.run.terminal import TerminalProgress
 
 
 def run(cfg: DictConfig) -> float | None:

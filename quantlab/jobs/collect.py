@@ -19,8 +19,8 @@ from quantlab.data.incoming import Filler, Outcome
 from quantlab.data.manifest import Manifest
 from quantlab.data.spans import Spans
 from quantlab.data.store import open_store
-from quantlab.jobs.collecting import CollectingBars
-from quantlab.jobs.composition import build
+from quantlab.jobs.market.collecting import CollectingBars
+from quantlab.jobs.run.composition import build
 
 #: Symbols that the table shows; the manifest has all.
 _SHOWN = 30

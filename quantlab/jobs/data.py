@@ -19,12 +19,12 @@ from quantlab.core.files import write_json, write_text
 from quantlab.core.ports import DataSource
 from quantlab.core.types import Bars
 from quantlab.data.coverage import QualityReport, SymbolQuality, coverage
-from quantlab.jobs.composition import build
-from quantlab.jobs.coverage_page import coverage_page
-from quantlab.jobs.doctor_check import ChecksFiles
-from quantlab.jobs.history import history_cut
-from quantlab.jobs.run_folder import run_folder
-from quantlab.jobs.terminal import TerminalProgress
+from quantlab.jobs.checks.check import ChecksFiles
+from quantlab.jobs.market.coverage_page import coverage_page
+from quantlab.jobs.run.composition import build
+from quantlab.jobs.run.folder import run_folder
+from quantlab.jobs.run.history import history_cut
+from quantlab.jobs.run.terminal import TerminalProgress
 
 _SHOWN = 30
 

@@ -28,13 +28,13 @@ from quantlab.core.compiled import cache_root, compiled_cache
 from quantlab.core.errors import InstallationError, QuantlabError
 from quantlab.core.files import require_writable
 from quantlab.data.coverage import coverage
-from quantlab.jobs.composition import build, config_folder
-from quantlab.jobs.doctor_check import Check, ChecksFiles, Status, shortened
-from quantlab.jobs.doctor_collected import check_collected, collected_manifest
-from quantlab.jobs.doctor_exchange import check_exchange_clock
-from quantlab.jobs.doctor_models import check_models
-from quantlab.jobs.doctor_secrets import check_secrets
-from quantlab.jobs.history import history_cut
+from quantlab.jobs.checks.check import Check, ChecksFiles, Status, shortened
+from quantlab.jobs.checks.collected import check_collected, collected_manifest
+from quantlab.jobs.checks.exchange import check_exchange_clock
+from quantlab.jobs.checks.models import check_models
+from quantlab.jobs.checks.secrets import check_secrets
+from quantlab.jobs.run.composition import build, config_folder
+from quantlab.jobs.run.history import history_cut
 
 _MIN_FREE_BYTES = 2 * 1024**3
 _MAX_CLOCK_SKEW_S = 5.0

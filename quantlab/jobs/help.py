@@ -5,7 +5,7 @@ Hydra's own help composes everything once per group, which takes seconds; this t
 
 from __future__ import annotations
 
-from quantlab.jobs.composition import config_folder
+from quantlab.jobs.run.composition import config_folder
 
 _TEXT = """\
 quantlab - backtesting-first research and trading of crypto perpetual futures

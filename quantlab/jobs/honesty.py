@@ -18,9 +18,9 @@ from rich.console import Console
 from rich.table import Table
 
 from quantlab.core.types import check_range, check_whole
-from quantlab.jobs.honesty_record import Record, Share, open_record
-from quantlab.jobs.honesty_world import check_measurable, live, measured, worlds
-from quantlab.jobs.terminal import TerminalProgress
+from quantlab.jobs.run.terminal import TerminalProgress
+from quantlab.jobs.worlds.record import Record, Share, open_record
+from quantlab.jobs.worlds.world import check_measurable, live, measured, worlds
 from quantlab.learning.workers import worker_processes
 
 _CALLED = {"no_edge": "without an edge", "planted": "with the planted edge"}

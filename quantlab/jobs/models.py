@@ -17,11 +17,11 @@ from rich.console import Console
 
 from quantlab.core.errors import ConfigError, QuantlabError
 from quantlab.core.ports import FeatureSource
-from quantlab.jobs.composition import build
-from quantlab.jobs.model_tables import facts_table, moves_table, versions_table
-from quantlab.jobs.registering import register_run
-from quantlab.learning.registry import Registry
-from quantlab.learning.registry_names import check_version, split_version
+from quantlab.jobs.promotion.model_tables import facts_table, moves_table, versions_table
+from quantlab.jobs.promotion.registering import register_run
+from quantlab.jobs.run.composition import build
+from quantlab.learning.registry.names import check_version, split_version
+from quantlab.learning.registry.store import Registry
 
 _STAMP = re.compile(r"v?(\d{8})_?(\d{6})", re.ASCII)  # Hydra reads 20250316_120000 as one whole number
 

@@ -24,13 +24,13 @@ from quantlab.execution.journal import SqliteJournal
 from quantlab.execution.logs import json_log
 from quantlab.execution.reading import read_session
 from quantlab.execution.session import Session
-from quantlab.jobs.composition import build
-from quantlab.jobs.history import history_cut
-from quantlab.jobs.paper_stop import Stop, stop_when_asked
-from quantlab.jobs.paper_strategy import PaperStrategy, paper_strategy
 from quantlab.jobs.readiness import gate_document, show
+from quantlab.jobs.run.composition import build
+from quantlab.jobs.run.history import history_cut
+from quantlab.jobs.run.terminal import TerminalProgress
+from quantlab.jobs.sessions.stop import Stop, stop_when_asked
+from quantlab.jobs.sessions.strategy import PaperStrategy, paper_strategy
 from quantlab.jobs.status import status_tables
-from quantlab.jobs.terminal import TerminalProgress
 
 JOURNAL, LOG, GATES = "journal.db", "log.jsonl", "gates.json"
 

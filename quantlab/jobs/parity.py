@@ -30,16 +30,16 @@ from quantlab.core.files import partial_prefix, remove_abandoned, require_writab
 from quantlab.core.ports import FeatureSource, Progress
 from quantlab.core.results import Study
 from quantlab.core.types import Bars, Signal, check_whole
-from quantlab.jobs.backtesting import Setup, learn, setup
-from quantlab.jobs.composition import build
-from quantlab.jobs.outcome import load
-from quantlab.jobs.parity_books import Books, books_of_backtest, compared, differing
-from quantlab.jobs.parity_session import Desk
-from quantlab.jobs.parity_signal import differing_decisions, probabilities
-from quantlab.jobs.parity_ulp import self_test
-from quantlab.jobs.parity_validity import met, validity
-from quantlab.jobs.parity_witness import WatchedSignal, Witness
-from quantlab.jobs.terminal import TerminalProgress
+from quantlab.jobs.run.backtesting import Setup, learn, setup
+from quantlab.jobs.run.composition import build
+from quantlab.jobs.run.outcome import load
+from quantlab.jobs.run.terminal import TerminalProgress
+from quantlab.jobs.twins.books import Books, books_of_backtest, compared, differing
+from quantlab.jobs.twins.session import Desk
+from quantlab.jobs.twins.signal import differing_decisions, probabilities
+from quantlab.jobs.twins.ulp import self_test
+from quantlab.jobs.twins.validity import met, validity
+from quantlab.jobs.twins.witness import WatchedSignal, Witness
 
 DOCUMENT = "parity.json"
 

@@ -13,11 +13,11 @@ from rich.console import Console
 from rich.table import Table
 
 from quantlab.core.errors import ConfigError
-from quantlab.jobs.bundles import Bundle
-from quantlab.jobs.composition import build
-from quantlab.jobs.finished_run import read_run
-from quantlab.jobs.promoting import bundle_name, write_bundle
-from quantlab.learning.registry import Registry
+from quantlab.jobs.promotion.bundles import Bundle
+from quantlab.jobs.promotion.finished_run import read_run
+from quantlab.jobs.promotion.sealing import bundle_name, write_bundle
+from quantlab.jobs.run.composition import build
+from quantlab.learning.registry.store import Registry
 
 BUNDLES = "bundles"
 

@@ -19,13 +19,13 @@ from quantlab.core.errors import ContractError
 from quantlab.core.files import write_text
 from quantlab.core.ports import Progress
 from quantlab.core.results import Simulation
-from quantlab.jobs.backtesting import Backtest, backtest, setup
-from quantlab.jobs.keeping import keep
-from quantlab.jobs.metrics import fingerprints, judge, metrics_document
-from quantlab.jobs.outcome import announce, close, load, write_results
-from quantlab.jobs.report import tear_sheet
-from quantlab.jobs.run_folder import run_folder
-from quantlab.jobs.terminal import TerminalProgress
+from quantlab.jobs.promotion.keeping import keep
+from quantlab.jobs.run.backtesting import Backtest, backtest, setup
+from quantlab.jobs.run.folder import run_folder
+from quantlab.jobs.run.metrics import fingerprints, judge, metrics_document
+from quantlab.jobs.run.outcome import announce, close, load, write_results
+from quantlab.jobs.run.report import tear_sheet
+from quantlab.jobs.run.terminal import TerminalProgress
 
 #: vectorbt adds up orders in another order than the ledger does.
 _SAME_VALUE = 1e-9

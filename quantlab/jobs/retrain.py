@@ -25,15 +25,15 @@ from quantlab.core.errors import ArtifactError, ConfigError, ContractError, Hist
 from quantlab.core.ports import FeatureSource, Progress
 from quantlab.core.results import Study
 from quantlab.core.types import Bars
-from quantlab.jobs.composition import build
-from quantlab.jobs.history import history_cut
-from quantlab.jobs.model_tables import moves_table
-from quantlab.jobs.registering import register_study
-from quantlab.jobs.run_folder import require_folders
-from quantlab.jobs.terminal import TerminalProgress
+from quantlab.jobs.promotion.model_tables import moves_table
+from quantlab.jobs.promotion.registering import register_study
+from quantlab.jobs.run.composition import build
+from quantlab.jobs.run.folder import require_folders
+from quantlab.jobs.run.history import history_cut
+from quantlab.jobs.run.terminal import TerminalProgress
 from quantlab.learning.comparison import Comparison
-from quantlab.learning.registry import Registry
-from quantlab.learning.registry_serving import serve
+from quantlab.learning.registry.serving import serve
+from quantlab.learning.registry.store import Registry
 
 KEPT = 3
 _PROMOTE = ("if_better", "never", "force")

@@ -16,16 +16,16 @@ from rich.console import Console
 from quantlab.backtest.sweep_space import Values
 from quantlab.core.ports import Progress
 from quantlab.core.types import Bars
-from quantlab.jobs.backtesting import Setup, setup, study_signal
-from quantlab.jobs.composition import build
-from quantlab.jobs.outcome import load
-from quantlab.jobs.run_folder import run_folder
-from quantlab.jobs.sweep_best import best_of
-from quantlab.jobs.sweep_plan import plan
-from quantlab.jobs.sweep_report import print_sweep, write_sweep
-from quantlab.jobs.sweep_signals import SignalMaker, remembering
-from quantlab.jobs.sweep_work import Sweep, simulate
-from quantlab.jobs.terminal import TerminalProgress
+from quantlab.jobs.run.backtesting import Setup, setup, study_signal
+from quantlab.jobs.run.composition import build
+from quantlab.jobs.run.folder import run_folder
+from quantlab.jobs.run.outcome import load
+from quantlab.jobs.run.terminal import TerminalProgress
+from quantlab.jobs.sweeps.best import best_of
+from quantlab.jobs.sweeps.plan import plan
+from quantlab.jobs.sweeps.report import print_sweep, write_sweep
+from quantlab.jobs.sweeps.signals import SignalMaker, remembering
+from quantlab.jobs.sweeps.work import Sweep, simulate
 
 
 def run(cfg: DictConfig) -> float | None:

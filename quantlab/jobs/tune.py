@@ -9,12 +9,12 @@ from omegaconf import DictConfig
 from rich.console import Console
 
 from quantlab.core.errors import ConfigError
-from quantlab.jobs.backtesting import learn, setup
-from quantlab.jobs.outcome import load
-from quantlab.jobs.run_folder import require_folders
-from quantlab.jobs.terminal import TerminalProgress
-from quantlab.jobs.tuned import chosen_keys
-from quantlab.jobs.tuning_record import shown, trial_table
+from quantlab.jobs.choices.overrides import chosen_keys
+from quantlab.jobs.choices.record import shown, trial_table
+from quantlab.jobs.run.backtesting import learn, setup
+from quantlab.jobs.run.folder import require_folders
+from quantlab.jobs.run.outcome import load
+from quantlab.jobs.run.terminal import TerminalProgress
 
 
 def run(cfg: DictConfig) -> float | None:

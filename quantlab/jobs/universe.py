@@ -18,8 +18,8 @@ from quantlab.core.files import require_writable
 from quantlab.data.universe_rules import UniverseRules
 from quantlab.data.universe_snapshot import Changes, Snapshot, changes, snapshots_before
 from quantlab.data.universe_survey import Survey
-from quantlab.jobs.composition import build
-from quantlab.jobs.terminal import TerminalProgress
+from quantlab.jobs.run.composition import build
+from quantlab.jobs.run.terminal import TerminalProgress
 
 _SHOWN = 30
 _NAMED = 8

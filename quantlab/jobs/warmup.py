@@ -14,10 +14,10 @@ from quantlab.core.errors import ContractError
 from quantlab.core.files import write_json
 from quantlab.core.ports import FeatureSource
 from quantlab.features.certificate import WarmupCertificate, certify
-from quantlab.jobs.composition import build
-from quantlab.jobs.history import history_cut
-from quantlab.jobs.run_folder import run_folder
-from quantlab.jobs.terminal import TerminalProgress
+from quantlab.jobs.run.composition import build
+from quantlab.jobs.run.folder import run_folder
+from quantlab.jobs.run.history import history_cut
+from quantlab.jobs.run.terminal import TerminalProgress
 
 
 def run(cfg: DictConfig) -> float:

@@ -22,9 +22,9 @@ from quantlab.features.drift_reference import DriftReference, read_reference
 from quantlab.learning.ensemble import FittedEnsemble
 from quantlab.learning.forecasts import read
 from quantlab.learning.golden import FILES, Golden
-from quantlab.learning.registry_loading import load_verified
-from quantlab.learning.registry_manifest import DRIFT_FILE, MODEL_FOLDER
-from quantlab.learning.registry_names import check_member
+from quantlab.learning.registry.loading import load_verified
+from quantlab.learning.registry.manifest import DRIFT_FILE, MODEL_FOLDER
+from quantlab.learning.registry.names import check_member
 from quantlab.learning.sealed import files_digest, seal, verify
 from quantlab.learning.signal import EnsembleSignal, Member
 

@@ -12,7 +12,7 @@ from nets_data import MEMBERS, dataset, member, rows
 
 from quantlab.core.types import Bars, Signal
 from quantlab.features import NAMES, FeaturePipeline
-from quantlab.jobs.composition import build, compose
+from quantlab.jobs.run.composition import build, compose
 from quantlab.learning.ensemble import FittedEnsemble
 from quantlab.learning.members import lookback
 from quantlab.learning.signal import EnsembleSignal, Member

@@ -32,7 +32,7 @@ from quantlab.execution.feed import ReplayFeed
 from quantlab.execution.journal import SqliteJournal
 from quantlab.execution.paper import PaperBroker
 from quantlab.execution.session import Session, SessionRules
-from quantlab.jobs.composition import build, compose
+from quantlab.jobs.run.composition import build, compose
 
 SYMBOLS = 100
 #: Enough that every feature and window is ready before the first bar that counts.

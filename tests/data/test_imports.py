@@ -21,7 +21,7 @@ from quantlab.data.csv_import import CsvImport
 from quantlab.data.incoming import Filler, Outcome
 from quantlab.data.manifest import read_manifest
 from quantlab.data.store import open_store
-from quantlab.jobs.composition import build
+from quantlab.jobs.run.composition import build
 
 BARS = make_bars(5, 31 * 288)
 TIMES = EPOCH_MS + STEP_MS * np.arange(len(BARS), dtype=np.int64)

@@ -17,7 +17,7 @@ from quantlab.core.errors import ConfigError
 from quantlab.core.types import BarState
 from quantlab.data.universe_snapshot import read_snapshots
 from quantlab.jobs import collect, universe
-from quantlab.jobs.composition import build, compose
+from quantlab.jobs.run.composition import build, compose
 
 LISTINGS = {
     "BTCUSDT": Listing(1, volume=9e9),

@@ -27,7 +27,7 @@ from quantlab.execution.projections import contents
 from quantlab.execution.session import Session, SessionRules
 from quantlab.execution.snapshot import pack_raw, unpack_raw
 from quantlab.features import WARMUP, FeaturePipeline
-from quantlab.jobs.composition import build, compose
+from quantlab.jobs.run.composition import build, compose
 from quantlab.learning.dataset import build_dataset
 from quantlab.learning.labels import Labels, TripleBarrier
 from quantlab.trading import Costs, FixedFraction, FromSignals, Limits, Strategy

@@ -18,7 +18,7 @@ from quantlab.data.coingecko import CoinGecko
 from quantlab.data.universe_rules import UniverseRules
 from quantlab.data.universe_snapshot import Row, Snapshot
 from quantlab.data.universe_survey import Survey
-from quantlab.jobs.composition import build, compose
+from quantlab.jobs.run.composition import build, compose
 
 Markets = Callable[..., FakeMarkets]
 NOW_MS = EPOCH_MS + 2 * DAY_MS + 1_234

@@ -17,7 +17,7 @@ from quantlab.execution.gates import Gates, Stage
 from quantlab.execution.gates_checks import GATES, GateLimits
 from quantlab.execution.gates_window import Window, read_window
 from quantlab.jobs import paper, readiness
-from quantlab.jobs.composition import build, compose
+from quantlab.jobs.run.composition import build, compose
 
 BARRIERS = {"take_profit_atr": 2.0, "stop_atr": 1.2, "horizon": 12}
 LIMITS = GateLimits(

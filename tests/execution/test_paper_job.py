@@ -17,8 +17,9 @@ import pytest
 from quantlab.core.errors import ArtifactError, ConfigError, ContractError
 from quantlab.execution.journal import SqliteJournal
 from quantlab.execution.reading import read_session
-from quantlab.jobs import backtest, paper, paper_strategy, status
-from quantlab.jobs.composition import compose
+from quantlab.jobs import backtest, paper, status
+from quantlab.jobs.run.composition import compose
+from quantlab.jobs.sessions import strategy as paper_strategy
 
 SMALL = ("experiment=baseline", "data.days=8", "data.n_symbols=2", "data.late_listings=0", "cash=5000")
 

@@ -15,8 +15,6 @@ from quantlab.core.errors import DataError
 from quantlab.core.fakes import BarsSource, FixedSignal
 from quantlab.core.results import MemberReport, Simulation, Study
 from quantlab.core.types import CLOSE, NO_LABEL, VOLUME, Bars, BarState, Dataset, Features, Float32Array, Signal
-from quantlab.jobs.composition import build, compose
-from quantlab.jobs.history import HistoryCut
 from quantlab.jobs.leaks.chance import ShuffledLabels, delayed, judge_auc, judge_shuffled
 from quantlab.jobs.leaks.features import hunt_features
 from quantlab.jobs.leaks.fills import Account, better_fills, hunt_fills
@@ -27,6 +25,8 @@ from quantlab.jobs.leaks.members import hunt_members
 from quantlab.jobs.leaks.splits import hunt_splits
 from quantlab.jobs.leaks.studies import hunt_plain, hunt_studies
 from quantlab.jobs.leaks.universe import hunt_universe
+from quantlab.jobs.run.composition import build, compose
+from quantlab.jobs.run.history import HistoryCut
 from quantlab.learning.dataset import build_dataset
 from quantlab.learning.labels import Labels, TripleBarrier
 from quantlab.learning.signal_report import SignalReport

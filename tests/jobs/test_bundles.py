@@ -24,16 +24,18 @@ from quantlab.core.errors import ArtifactError, ConfigError, ContractError, Inst
 from quantlab.core.progress import SilentProgress
 from quantlab.core.types import Signal
 from quantlab.jobs import backtest as backtest_job
-from quantlab.jobs import bundles, promote, promoting
-from quantlab.jobs.backtesting import Backtest, backtest, setup
-from quantlab.jobs.bundles import Bundle, load_bundle
-from quantlab.jobs.composition import build, compose
-from quantlab.jobs.finished_run import read_run
-from quantlab.jobs.keeping import strategy_node
-from quantlab.jobs.outcome import load
-from quantlab.jobs.promoting import bundle_name, write_bundle
-from quantlab.jobs.registering import register_run
-from quantlab.learning import registry_inspection as registry_module
+from quantlab.jobs import promote
+from quantlab.jobs.promotion import bundles
+from quantlab.jobs.promotion import sealing as promoting
+from quantlab.jobs.promotion.bundles import Bundle, load_bundle
+from quantlab.jobs.promotion.finished_run import read_run
+from quantlab.jobs.promotion.keeping import strategy_node
+from quantlab.jobs.promotion.registering import register_run
+from quantlab.jobs.promotion.sealing import bundle_name, write_bundle
+from quantlab.jobs.run.backtesting import Backtest, backtest, setup
+from quantlab.jobs.run.composition import build, compose
+from quantlab.jobs.run.outcome import load
+from quantlab.learning.registry import inspection as registry_module
 from quantlab.learning.sealed import MANIFEST, seal
 
 TREES = (
@@ -413,8 +415,8 @@ KILLED = """
 import os, signal, sys
 from pathlib import Path
 from quantlab.core.clock import FakeClock
-from quantlab.jobs import promoting
-from quantlab.jobs.finished_run import read_run
+from quantlab.jobs.promotion import sealing as promoting
+from quantlab.jobs.promotion.finished_run import read_run
 promoting.prove = lambda *_: None
 EVENTS = ("open", "os.rename", "os.mkdir", "os.chmod", "os.remove", "shutil.copyfile", "shutil.copytree")
 run = read_run(Path(sys.argv[1]), "run")

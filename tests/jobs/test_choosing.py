@@ -19,14 +19,14 @@ from quantlab.core.results import Study, Trial, TuningStage
 from quantlab.core.types import Bars, Signal
 from quantlab.evaluation.metrics import daily_returns, moments
 from quantlab.evaluation.summary import summarise
-from quantlab.jobs.backtesting import Backtest
-from quantlab.jobs.choosing import Chooser, choose, simulate_all, with_values
-from quantlab.jobs.composition import build, compose
-from quantlab.jobs.tuned import STRATEGY, chosen_keys
-from quantlab.jobs.tuning_record import chosen_table, contradicts, last_period, trial_table, trials_of, tuning_notes
+from quantlab.jobs.choices.overrides import STRATEGY, chosen_keys
+from quantlab.jobs.choices.record import chosen_table, contradicts, last_period, trial_table, trials_of, tuning_notes
+from quantlab.jobs.choices.strategy import Chooser, choose, simulate_all, with_values
+from quantlab.jobs.run.backtesting import Backtest
+from quantlab.jobs.run.composition import build, compose
 from quantlab.learning.ensemble import Ensemble
 from quantlab.learning.gates import regated
-from quantlab.learning.tuning import StrategyTuning, Tuning
+from quantlab.learning.tuning.search import StrategyTuning, Tuning
 
 FIRST, LAST_TEST, LAST = 300, 2_100, 2_700
 RULES = Ensemble(0.36, 0.5, 2, 48, 0.1, 0.6)

@@ -9,8 +9,8 @@ from omegaconf import OmegaConf
 
 from quantlab.core.errors import ConfigError
 from quantlab.core.ports import Learner, SignalSource
-from quantlab.jobs.backtesting import setup
-from quantlab.jobs.composition import build, compose, config_folder
+from quantlab.jobs.run.backtesting import setup
+from quantlab.jobs.run.composition import build, compose, config_folder
 
 CONF = config_folder()
 EXPERIMENTS = sorted(path.stem for path in (CONF / "experiment").glob("*.yaml"))

@@ -20,14 +20,15 @@ from omegaconf import DictConfig, OmegaConf
 from quantlab.data.day_files import BARS, FUNDING
 from quantlab.data.manifest import SymbolFacts
 from quantlab.data.store import Batch, open_store
-from quantlab.jobs.composition import compose, config_folder
+from quantlab.jobs.checks.check import Check, Status
+from quantlab.jobs.checks.collected import check_collected
+from quantlab.jobs.checks.exchange import check_exchange_clock
+from quantlab.jobs.checks.models import check_models
+from quantlab.jobs.checks.secrets import check_secrets
 from quantlab.jobs.doctor import examine
-from quantlab.jobs.doctor_check import Check, Status
-from quantlab.jobs.doctor_collected import check_collected
-from quantlab.jobs.doctor_exchange import check_exchange_clock
-from quantlab.jobs.doctor_models import check_models
-from quantlab.jobs.doctor_secrets import check_secrets
-from quantlab.learning import registry_inspection, registry_log
+from quantlab.jobs.run.composition import compose, config_folder
+from quantlab.learning.registry import inspection as registry_inspection
+from quantlab.learning.registry import log as registry_log
 
 HOUR_MS = 3_600_000
 

@@ -14,11 +14,11 @@ from scipy.special import betaincinv
 from quantlab.core.errors import ArtifactError, ConfigError
 from quantlab.evaluation.verdict import EDGE, NO_EDGE
 from quantlab.jobs import honesty
-from quantlab.jobs.backtesting import setup
-from quantlab.jobs.composition import build, compose
 from quantlab.jobs.honesty import run
-from quantlab.jobs.honesty_record import open_record, read_worlds, shares
-from quantlab.jobs.honesty_world import World, measured, of_world, worlds
+from quantlab.jobs.run.backtesting import setup
+from quantlab.jobs.run.composition import build, compose
+from quantlab.jobs.worlds.record import open_record, read_worlds, shares
+from quantlab.jobs.worlds.world import World, measured, of_world, worlds
 
 #: Worlds of minutes of market and seconds of work, in which a verdict is possible and the edge is enormous.
 TINY = (

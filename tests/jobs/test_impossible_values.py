@@ -13,10 +13,10 @@ import xgboost as xgb
 from omegaconf import DictConfig, OmegaConf
 
 from quantlab.core.errors import ConfigError, InstallationError
-from quantlab.jobs.backtesting import setup
-from quantlab.jobs.composition import check_configuration, check_experiment_name, compose
 from quantlab.jobs.doctor import Status, check_data, check_writable
-from quantlab.jobs.run_folder import record_failure, run_folder
+from quantlab.jobs.run.backtesting import setup
+from quantlab.jobs.run.composition import check_configuration, check_experiment_name, compose
+from quantlab.jobs.run.folder import record_failure, run_folder
 from quantlab.learning.models.rows import refusals_of
 
 LEARNED = "experiment=ensemble_v2"

@@ -19,11 +19,11 @@ from quantlab.core.results import MemberReport, SignalReport
 from quantlab.core.types import Bars, Instrument, Signal
 from quantlab.data.oracle import measure_oracle
 from quantlab.data.synthetic import SyntheticSource
-from quantlab.jobs.benchmarks import rotated
-from quantlab.jobs.history import HistoryCut
-from quantlab.jobs.metrics import entry_weight, suspicions
-from quantlab.jobs.run_folder import record_failure, run_folder
-from quantlab.jobs.truth import oracle_numbers
+from quantlab.jobs.run.benchmarks import rotated
+from quantlab.jobs.run.folder import record_failure, run_folder
+from quantlab.jobs.run.history import HistoryCut
+from quantlab.jobs.run.metrics import entry_weight, suspicions
+from quantlab.jobs.run.truth import oracle_numbers
 from quantlab.trading import ConfidenceFraction, FixedFraction
 
 CELLS = (400, 5)

@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from quantlab.core.errors import ArtifactError, ConfigError
-from quantlab.jobs.composition import build, compose
 from quantlab.jobs.models import ACTIONS, choose, run
-from quantlab.learning.registry_serving import serve
+from quantlab.jobs.run.composition import build, compose
+from quantlab.learning.registry.serving import serve
 
 TREES = (
     "experiment=ensemble_v2", "debug=tiny", "learning.tuning=null", "workers=1",

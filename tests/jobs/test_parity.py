@@ -13,12 +13,13 @@ from quantlab.core.errors import ConfigError, ContractError
 from quantlab.core.fakes import SilentProgress
 from quantlab.core.types import BarState, Features
 from quantlab.execution.paper import PaperBroker
-from quantlab.jobs import parity, parity_ulp
-from quantlab.jobs.backtesting import learn, setup
-from quantlab.jobs.composition import compose
-from quantlab.jobs.parity_books import Books, compared, differing
-from quantlab.jobs.parity_validity import holes, late_listings
-from quantlab.jobs.parity_witness import Witness
+from quantlab.jobs import parity
+from quantlab.jobs.run.backtesting import learn, setup
+from quantlab.jobs.run.composition import compose
+from quantlab.jobs.twins import ulp as parity_ulp
+from quantlab.jobs.twins.books import Books, compared, differing
+from quantlab.jobs.twins.validity import holes, late_listings
+from quantlab.jobs.twins.witness import Witness
 from quantlab.trading.layout import CASH
 
 KINDS = {"orders", "fills", "risk_events", "equity_marks", "decisions", "features"}

@@ -9,9 +9,9 @@ import pytest
 
 from quantlab.core.errors import ConfigError
 from quantlab.jobs import retrain
-from quantlab.jobs.composition import build, compose
-from quantlab.learning import registry_inspection as registry_module
-from quantlab.learning.registry import Registry
+from quantlab.jobs.run.composition import build, compose
+from quantlab.learning.registry import inspection as registry_module
+from quantlab.learning.registry.store import Registry
 
 TREES = (
     "job=retrain", "experiment=ensemble_v2", "debug=tiny", "learning.tuning=null", "workers=1",

@@ -18,10 +18,10 @@ from quantlab.core.results import Simulation
 from quantlab.core.types import Bars, Signal
 from quantlab.evaluation.stress import StressPlan
 from quantlab.evaluation.summary import summarise
-from quantlab.jobs.backtesting import Backtest, backtest, setup
-from quantlab.jobs.composition import compose
-from quantlab.jobs.outcome import load
-from quantlab.jobs.stress import check_stress, costlier, scaled, stress
+from quantlab.jobs.run.backtesting import Backtest, backtest, setup
+from quantlab.jobs.run.composition import compose
+from quantlab.jobs.run.outcome import load
+from quantlab.jobs.run.stress import check_stress, costlier, scaled, stress
 
 Command = Callable[..., subprocess.CompletedProcess[str]]
 

@@ -24,12 +24,12 @@ from quantlab.core.results import Study
 from quantlab.core.types import Bars, Signal
 from quantlab.evaluation.metrics import sharpe_ratio
 from quantlab.features import FeaturePipeline
-from quantlab.jobs.composition import build, compose
-from quantlab.jobs.history import history_cut
+from quantlab.jobs.run.composition import build, compose
+from quantlab.jobs.run.history import history_cut
 from quantlab.jobs.sweep import run
-from quantlab.jobs.sweep_chunks import Chunks, in_chunks
-from quantlab.jobs.sweep_plan import plan
-from quantlab.jobs.sweep_signals import LazySignals, OneHistory, SignalMaker, remembering
+from quantlab.jobs.sweeps.chunks import Chunks, in_chunks
+from quantlab.jobs.sweeps.plan import plan
+from quantlab.jobs.sweeps.signals import LazySignals, OneHistory, SignalMaker, remembering
 from quantlab.trading import Costs, EnsembleThreshold, FixedFraction, Limits, MovingAverageSignal, Strategy
 
 CASH = 10_000.0

@@ -24,12 +24,12 @@ from registry_fakes import (
 from quantlab.core.errors import ArtifactError, ConfigError, ContractError, InstallationError
 from quantlab.core.fakes import MemoryStore
 from quantlab.core.types import Bars
-from quantlab.learning import registry_inspection as registry_module
 from quantlab.learning.members import predict_rows
-from quantlab.learning.registry import Registry
-from quantlab.learning.registry_log import LOG, POINTER
-from quantlab.learning.registry_serving import Serving, poll, serve
-from quantlab.learning.registry_status import Status
+from quantlab.learning.registry import inspection as registry_module
+from quantlab.learning.registry.log import LOG, POINTER
+from quantlab.learning.registry.serving import Serving, poll, serve
+from quantlab.learning.registry.status import Status
+from quantlab.learning.registry.store import Registry
 from quantlab.learning.sealed import MANIFEST, seal
 
 FEATURES = Contract()

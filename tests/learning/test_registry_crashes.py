@@ -16,7 +16,7 @@ import pytest
 from registry_fakes import Contract, new_registry, register
 
 from quantlab.core.errors import InstallationError
-from quantlab.learning import registry_inspection as registry_module
+from quantlab.learning.registry import inspection as registry_module
 
 FEATURES = Contract()
 #: Registers and promotes in forks of itself; fork k is killed by the k-th event of the file system.
@@ -25,7 +25,7 @@ import os, signal, sys
 sys.path[:0] = {path!r}
 from pathlib import Path
 from registry_fakes import Contract, new_registry, register
-from quantlab.learning import registry_inspection as module
+from quantlab.learning.registry import inspection as module
 module.prove = lambda *_: None
 EVENTS = ("open", "os.rename", "os.mkdir", "os.chmod", "os.remove", "os.rmdir")
 

@@ -20,16 +20,16 @@ from registry_fakes import RECIPES, Contract, fitted, new_registry, register_rec
 from quantlab.core.errors import ArtifactError, ContractError
 from quantlab.core.files import sha256_file, write_json
 from quantlab.core.fingerprint import fingerprint
-from quantlab.learning import registry_inspection as registry_module
 from quantlab.learning.golden import Golden
 from quantlab.learning.members import load_member
 from quantlab.learning.models.artifact import CARD_FILE
-from quantlab.learning.registry import Registry
-from quantlab.learning.registry_log import LOG, POINTER
-from quantlab.learning.registry_names import split_version
-from quantlab.learning.registry_serving import serve
-from quantlab.learning.registry_status import Status
-from quantlab.learning.registry_writing import Candidate
+from quantlab.learning.registry import inspection as registry_module
+from quantlab.learning.registry.log import LOG, POINTER
+from quantlab.learning.registry.names import split_version
+from quantlab.learning.registry.serving import serve
+from quantlab.learning.registry.status import Status
+from quantlab.learning.registry.store import Registry
+from quantlab.learning.registry.writing import Candidate
 from quantlab.learning.sealed import MANIFEST, seal
 
 FEATURES = Contract(world().features.names, world().features.fingerprint)

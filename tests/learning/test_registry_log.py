@@ -10,9 +10,9 @@ import pytest
 
 from quantlab.core import files
 from quantlab.core.errors import ArtifactError, InstallationError
-from quantlab.learning import registry_log
-from quantlab.learning.registry_log import LOG, POINTER, History, Record, commit, locked, read_history, recover
-from quantlab.learning.registry_status import Status, earlier, promoted, releases, status, without
+from quantlab.learning.registry import log as registry_log
+from quantlab.learning.registry.log import LOG, POINTER, History, Record, commit, locked, read_history, recover
+from quantlab.learning.registry.status import Status, earlier, promoted, releases, status, without
 
 
 def record(event: str, *versions: str, active: dict[str, str] | None = None, reason: str = "é") -> Record:

@@ -6,7 +6,7 @@ import pytest
 from registry_fakes import NOON_MS, Contract, new_registry
 
 from quantlab.core.errors import ArtifactError, ConfigError, QuantlabError
-from quantlab.learning.registry_names import check_version, is_version, split_version, version_folder, version_name
+from quantlab.learning.registry.names import check_version, is_version, split_version, version_folder, version_name
 
 TRICKS = [
     "", ".", "..", "../x_v20250316_120000", "/etc_v20250316_120000", "a/b_v20250316_120000", "x_v20250316_120000/",

@@ -18,8 +18,8 @@ from quantlab.core.results import Study
 from quantlab.core.types import Bars, Dataset
 from quantlab.learning.dataset import build_dataset
 from quantlab.learning.splits import Fold, part
-from quantlab.learning.tuning import MemberTuning, Tuning
-from quantlab.learning.tuning_members import before, inner_folds
+from quantlab.learning.tuning.members import before, inner_folds
+from quantlab.learning.tuning.search import MemberTuning, Tuning
 from quantlab.learning.walk_forward import WalkForward
 
 Make = Callable[..., WalkForward]

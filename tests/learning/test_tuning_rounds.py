@@ -22,9 +22,9 @@ from tuning_fakes import Silent, evaluate, losses, search
 
 from quantlab.core.errors import ArtifactError, ConfigError
 from quantlab.core.results import Trial, TuningStage
-from quantlab.learning.tuning_rounds import Candidate, Outcome, best_trial, propose, run_search
-from quantlab.learning.tuning_space import space
-from quantlab.learning.tuning_store import RoundStore
+from quantlab.learning.tuning.rounds import Candidate, Outcome, best_trial, propose, run_search
+from quantlab.learning.tuning.space import space
+from quantlab.learning.tuning.store import RoundStore
 
 
 @pytest.fixture(scope="module")

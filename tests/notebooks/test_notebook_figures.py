@@ -13,9 +13,9 @@ from quantlab.core.types import Bars
 from quantlab.evaluation.painting import painted, palette
 from quantlab.evaluation.sweep_figures import MAX_POINTS, pair_figure, seen_and_unseen
 from quantlab.evaluation.sweep_maps import PairMap
-from quantlab.jobs import notebook_progress
-from quantlab.jobs.notebook_progress import NotebookProgress, progress_here
-from quantlab.jobs.terminal import TerminalProgress
+from quantlab.jobs.notebook import progress as notebook_progress
+from quantlab.jobs.notebook.progress import NotebookProgress, progress_here
+from quantlab.jobs.run.terminal import TerminalProgress
 from quantlab.research import Experiment, feature_figure
 
 

@@ -18,7 +18,7 @@ from quantlab.core.errors import ConfigError, ContractError
 from quantlab.core.types import Bars
 from quantlab.jobs import backtest as backtest_job
 from quantlab.jobs import sweep as sweep_job
-from quantlab.jobs.composition import compose
+from quantlab.jobs.run.composition import compose
 from quantlab.research import Experiment, Result, Swept, bars_frame, experiment, features_frame, forecasts_frame
 
 SPACE = "sweep.space={signal.fast:[12,24],policy.stop_atr:[1.0,2.0,4.0]}"

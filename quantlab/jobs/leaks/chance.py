@@ -14,7 +14,7 @@ from quantlab.core.types import NO_LABEL, Bars, Float64Array, Signal
 from quantlab.jobs.leaks.fills import Account
 from quantlab.jobs.leaks.findings import Finding, Log
 from quantlab.jobs.leaks.labels import Labeler
-from quantlab.jobs.metrics import SUSPICIOUS_AUC
+from quantlab.jobs.run.metrics import SUSPICIOUS_AUC
 from quantlab.learning.labels import Labels
 
 

@@ -19,10 +19,10 @@ import numpy as np
 
 from quantlab.core.results import OrderReason, Simulation
 from quantlab.core.types import HIGH, LOW, OPEN, Bars, BoolArray, Float64Array, Records, Signal
-from quantlab.jobs.backtesting import Engine
 from quantlab.jobs.leaks.comparing import differs, place
 from quantlab.jobs.leaks.findings import Finding, Log
 from quantlab.jobs.leaks.futures import another_future, another_inside, other_opinions
+from quantlab.jobs.run.backtesting import Engine
 
 #: Legs that fill at the open, before anything inside the bar is looked at.
 _AT_OPEN = (OrderReason.SIGNAL, OrderReason.TIME_EXIT, OrderReason.FLATTEN)

@@ -25,8 +25,7 @@ from quantlab.core.ports import FeatureSource, Learner, Model, Progress
 from quantlab.core.progress import SilentProgress
 from quantlab.core.results import Study
 from quantlab.core.types import Bars, Dataset, check_range, check_whole
-from quantlab.jobs.backtesting import Setup, study_signal
-from quantlab.jobs.choosing import choose
+from quantlab.jobs.choices.strategy import choose
 from quantlab.jobs.leaks.chance import ShuffledLabels, judge_shuffled, measure_delay
 from quantlab.jobs.leaks.features import hunt_features
 from quantlab.jobs.leaks.fills import Account, hunt_fills
@@ -37,6 +36,7 @@ from quantlab.jobs.leaks.members import hunt_members
 from quantlab.jobs.leaks.splits import hunt_splits
 from quantlab.jobs.leaks.studies import hunt_plain, hunt_studies
 from quantlab.jobs.leaks.universe import hunt_universe
+from quantlab.jobs.run.backtesting import Setup, study_signal
 from quantlab.learning.dataset import build_dataset
 from quantlab.learning.splits import Fold
 

@@ -18,10 +18,10 @@ import numpy as np
 from quantlab.core.errors import QuantlabError
 from quantlab.core.ports import DataSource
 from quantlab.core.types import Bars
-from quantlab.jobs.history import HistoryCut
 from quantlab.jobs.leaks.comparing import differs, first_place
 from quantlab.jobs.leaks.findings import Finding, Log
 from quantlab.jobs.leaks.futures import another_future, cuts, delisted
+from quantlab.jobs.run.history import HistoryCut
 
 #: Takes bars, the first replaced row and a seed.
 Change = Callable[[Bars, int, int], Bars]

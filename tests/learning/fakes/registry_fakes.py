@@ -23,8 +23,8 @@ from quantlab.features import NAMES
 from quantlab.features.drift_reference import make_reference
 from quantlab.learning.ensemble import Ensemble, FittedEnsemble
 from quantlab.learning.golden import Golden
-from quantlab.learning.registry import Registry
-from quantlab.learning.registry_writing import Candidate
+from quantlab.learning.registry.store import Registry
+from quantlab.learning.registry.writing import Candidate
 
 CONF = Path(__file__).resolve().parents[3] / "conf" / "learning" / "models"
 RECIPES = tuple(sorted(path.stem for path in CONF.glob("*.yaml")))

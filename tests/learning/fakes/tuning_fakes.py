@@ -10,9 +10,9 @@ from pathlib import Path
 
 import numpy as np
 
-from quantlab.learning.tuning_rounds import Candidate, Outcome, Search, run_search
-from quantlab.learning.tuning_space import space
-from quantlab.learning.tuning_store import RoundStore
+from quantlab.learning.tuning.rounds import Candidate, Outcome, Search, run_search
+from quantlab.learning.tuning.space import space
+from quantlab.learning.tuning.store import RoundStore
 
 SPACE = space(
     "here",

@@ -1,0 +1,146 @@
+"""A judged backtest as tables and figures, for a notebook."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import pandas as pd
+import plotly.graph_objects as go
+from hydra.utils import get_method
+from omegaconf import DictConfig
+
+from quantlab.core.errors import ContractError
+from quantlab.evaluation.figures import equity_figure, price_figure, reliability_figure
+from quantlab.evaluation.painting import painted
+from quantlab.evaluation.report import Report, Run
+from quantlab.evaluation.trades import round_trips
+from quantlab.evaluation.verdict import Verdict
+from quantlab.jobs.notebook.frames import forecasts_frame, members_frame, numbers_frame, orders_frame, trades_frame, utc
+from quantlab.jobs.notebook.shown import card, titled, words
+from quantlab.jobs.run.backtesting import Backtest
+from quantlab.jobs.run.metrics import Judgement
+from quantlab.jobs.run.outcome import remarks
+
+
+@dataclass(frozen=True, repr=False)
+class Result:
+    """A judged backtest.
+
+    Parameters
+    ----------
+    cfg : DictConfig
+    run : Backtest
+        Bars, signal, study, strategy and both accounts, as arrays.
+    judgement : Judgement
+    synthetic : bool
+        The market is made up.
+    """
+
+    cfg: DictConfig
+    run: Backtest
+    judgement: Judgement
+    synthetic: bool
+
+    def __repr__(self) -> str:
+        return words(self.verdict, self.synthetic)
+
+    def _repr_html_(self) -> str:
+        return card(self.verdict, self.synthetic, *remarks(self.judgement))
+
+    @property
+    def verdict(self) -> Verdict:
+        """On the evidence: the account without daily limit and breaker."""
+        return self.judgement.verdict
+
+    @cached_property
+    def numbers(self) -> pd.DataFrame:
+        """Every number of both accounts."""
+        return numbers_frame({"evidence": self.judgement.evidence, "lived": self.judgement.lived})
+
+    @cached_property
+    def equity(self) -> pd.DataFrame:
+        """Both accounts and what stands beside them, USD, by the close time of each bar."""
+        curves = {"evidence": self.run.evidence.equity, "lived": self.run.lived.equity, **self.judgement.beside.curves}
+        return pd.DataFrame(curves, index=utc(self.run.bars.close_time_ms))
+
+    @cached_property
+    def orders(self) -> pd.DataFrame:
+        """Every fill of the evidence."""
+        return orders_frame(self.run.evidence)
+
+    @cached_property
+    def trades(self) -> pd.DataFrame:
+        """Every round trip of the evidence."""
+        return trades_frame(self.run.evidence, self.run.bars)
+
+    @cached_property
+    def forecasts(self) -> pd.DataFrame:
+        """What the signal said on the simulated bars, all of them out of sample."""
+        return forecasts_frame(self.run.bars, self.run.signal)
+
+    @cached_property
+    def members(self) -> pd.DataFrame:
+        """How good each ensemble member was out of sample; empty for a signal that was not learned."""
+        report = self.run.study.report
+        return pd.DataFrame() if report is None else members_frame(report)
+
+    def portfolio(self) -> Any:
+        """The evidence as a ``vectorbt.Portfolio``; the first call imports vectorbt, which takes seconds."""
+        return get_method(self.cfg.portfolio)(self.run.evidence, self.run.bars)
+
+    def equity_figure(self) -> go.Figure:
+        """Both accounts, the benchmarks and the drawdowns."""
+        return painted(equity_figure(self._report()), title=titled("Equity after costs", self.synthetic))
+
+    def price_figure(self, symbol: str, last: int | None = None) -> go.Figure:
+        """One symbol's close with the trades on it.
+
+        Parameters
+        ----------
+        symbol : str
+        last : int, optional
+            Newest bars to show, with the trades that began in them; None = all.
+
+        Raises
+        ------
+        ContractError
+            If there is no such symbol.
+        """
+        bars = self.run.bars
+        if symbol not in bars.symbols:
+            raise ContractError(f"a symbol {symbol!r}", found=", ".join(bars.symbols), mend="choose one of these")
+        first = 0 if last is None else max(0, bars.n_bars - last)
+        trades = round_trips(self.run.evidence, bars).records
+        shown = trades[trades["entry_idx"] >= first]
+        for name in ("entry_idx", "exit_idx"):
+            shown[name] -= first
+        figure = price_figure(bars.rows(first, bars.n_bars), bars.symbols.index(symbol), shown)
+        # Prices of 0.0003 USD would otherwise be shown in micro-dollars.
+        figure.update_yaxes(exponentformat="none")
+        return painted(figure, title=titled(f"{symbol} and its trades", self.synthetic))
+
+    def reliability_figure(self) -> go.Figure:
+        """Stated probability against what came true; ContractError for a signal that was not learned."""
+        report = self.run.study.report
+        if report is None or not report.reliability:
+            raise ContractError(
+                "a learned signal with decisions", found="none", mend="take an experiment that learns: ensemble_v2"
+            )
+        return painted(reliability_figure(report), title="Does 0.4 mean 40 %?")
+
+    def _report(self) -> Report:
+        return Report(
+            experiment=str(self.cfg.experiment_name),
+            data_label="",
+            synthetic=self.synthetic,
+            verdict=self.verdict,
+            evidence=Run(self.run.evidence, self.judgement.evidence),
+            lived=Run(self.run.lived, self.judgement.lived),
+            bars=self.run.bars,
+            benchmarks=self.judgement.beside.curves,
+            signal=self.run.study.report,
+            stamps={},
+            fingerprints={},
+        )

@@ -1,0 +1,77 @@
+"""The registry as a person reads it."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from rich.table import Table
+
+from quantlab.core.errors import ArtifactError
+from quantlab.learning.registry.manifest import read_manifest
+from quantlab.learning.registry.status import Status, status
+from quantlab.learning.registry.store import Registry
+
+_COLOURS = {Status.ACTIVE: "green", Status.QUARANTINED: "red", Status.SHADOW: "cyan"}
+#: Manifests hold all of them; a person asks first for these.
+_HIDDEN = ("feature_names", "feature_definitions", "settings", "ensemble", "together")
+
+
+def versions_table(registry: Registry) -> Table:
+    """Every version with its status, its out-of-sample numbers and the last thing that happened to it."""
+    history = registry.history()
+    title = f"{registry.root}: {len(registry.versions())} versions"
+    if history.ignored:
+        title += f"; {history.ignored} lines of the audit log were never carried out"
+    table = Table(
+        "version", "status", "log loss", "AUC", "last event", "when", "why", title=title, title_justify="left"
+    )
+    for version in registry.versions():
+        found, last = status(history, version), history.of(version)[-1]
+        colour = _COLOURS.get(found, "default")
+        table.add_row(version, f"[{colour}]{found}[/]", *_scores(registry, version), last.event, last.time, last.reason)
+    return table
+
+
+def _scores(registry: Registry, version: str) -> tuple[str, str]:
+    """Looking does not judge: a damaged version is shown as such, and quarantined by whoever loads it."""
+    try:
+        metrics = read_manifest(registry.folder, version)[0].metrics
+    except ArtifactError:
+        return "[red]damaged[/]", ""
+    return _number(metrics.get("log_loss")), _number(metrics.get("auc"))
+
+
+def _number(value: float | None) -> str:
+    return "-" if value is None else f"{value:.4f}"
+
+
+def facts_table(version: str, registry: Registry) -> Table:
+    """The verified manifest of one version, and its records in the audit log."""
+    facts = registry.describe(version)
+    table = Table("fact", "value", title=f"{version}: {registry.status(version)}", title_justify="left")
+    for name, value in facts.items():
+        if name not in _HIDDEN:
+            table.add_row(name, _text(value))
+    weights = (facts["ensemble"] or {}).get("weights", ())
+    for peer, weight in zip(facts["together"], weights, strict=False):
+        table.add_row("tested with", f"{peer}, weight {weight:.3f}")
+    for record in registry.history().of(version):
+        table.add_row(record.time, f"{record.event}: {record.reason}")
+    return table
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, dict):
+        return "\n".join(
+            f"{key}: {_text(one) if not isinstance(one, dict) else json.dumps(one)}" for key, one in value.items()
+        )
+    return str(value)
+
+
+def moves_table(before: dict[str, str], after: dict[str, str]) -> Table:
+    """What served before and what serves now, member by member."""
+    table = Table("member", "before", "now", title="in service", title_justify="left")
+    for member in sorted({*before, *after}):
+        table.add_row(member, before.get(member, "-"), after.get(member, "-"))
+    return table

@@ -1,0 +1,202 @@
+"""From a signal to two simulated accounts: what you would have lived, and the evidence."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from omegaconf import DictConfig
+
+from quantlab.core.errors import HistoryError
+from quantlab.core.ports import DataSource, Learner, Progress, SignalSource
+from quantlab.core.results import Simulation, Study, TuningStage
+from quantlab.core.types import Bars, Signal
+from quantlab.evaluation.stress import NO_STRESS, StressPlan
+from quantlab.evaluation.verdict import VerdictRule
+from quantlab.jobs.choices.overrides import STRATEGY
+from quantlab.jobs.choices.strategy import Chooser, Regatable, choose
+from quantlab.jobs.run.barriers import Barriers, barriers_of
+from quantlab.jobs.run.composition import build
+from quantlab.jobs.run.history import HistoryCut, history_cut
+from quantlab.jobs.run.stress import check_stress
+
+
+class Engine(Protocol):
+    """Runs a strategy over bars; ``conf/backtest`` names the one that is used."""
+
+    def run(self, bars: Bars, signal: Signal, strategy: Any, *, limits_on: bool = True) -> Simulation:
+        """One simulated account."""
+        ...
+
+
+@dataclass(frozen=True)
+class Setup:
+    """What a configuration names, constructed: what is impossible is refused before any work.
+
+    Parameters
+    ----------
+    source : DataSource
+    cut : HistoryCut
+    barriers : Barriers
+    signal : Learner or SignalSource
+    make_strategy : callable
+        Takes ``signal=`` and gives the strategy.
+    engine : Engine
+    rule : VerdictRule
+    feature_fingerprint : str
+    chooser : Chooser or None
+        Stage 2 of tuning; None where it is off or the signal is not learned.
+    stress : StressPlan
+        Which replays at other costs and with other accounts are made.
+    """
+
+    source: DataSource
+    cut: HistoryCut
+    barriers: Barriers
+    signal: Learner | SignalSource
+    make_strategy: Callable[..., Any]
+    engine: Engine
+    rule: VerdictRule
+    feature_fingerprint: str
+    chooser: Chooser | None = None
+    stress: StressPlan = NO_STRESS
+
+
+def setup(cfg: DictConfig) -> Setup:
+    """Construct what the configuration names.
+
+    Raises
+    ------
+    ConfigError
+        If a part is impossible or unknown.
+    """
+    barriers = barriers_of(cfg)
+    signal: Learner | SignalSource = build(cfg.signal)
+    make_strategy = build(cfg.strategy)
+    strategy = make_strategy(signal=signal)  # refuses what does not fit now, not after the learning
+    engine, plan = build(cfg.backtest), build(cfg.stress)
+    check_stress(plan, strategy, engine)
+    return Setup(
+        source=build(cfg.data),
+        cut=history_cut(cfg),
+        barriers=barriers,
+        signal=signal,
+        make_strategy=make_strategy,
+        engine=engine,
+        rule=build(cfg.evaluation),
+        feature_fingerprint=build(cfg.features).fingerprint,
+        chooser=_chooser(cfg, signal, make_strategy),
+        stress=plan,
+    )
+
+
+def _chooser(cfg: DictConfig, signal: Learner | SignalSource, make_strategy: Callable[..., Any]) -> Chooser | None:
+    tuning = build(cfg.learning.tuning)
+    if tuning is None or not isinstance(signal, Regatable):
+        return None
+    chooser = Chooser(tuning, signal, make_strategy, float(cfg.cash), int(cfg.workers), Path(cfg.cache_dir))
+    return chooser if chooser.search() is not None else None
+
+
+@dataclass(frozen=True)
+class Backtest:
+    """A study, the strategy made of it and its two accounts.
+
+    Parameters
+    ----------
+    history : Bars
+        Everything that was loaded.
+    bars : Bars
+        The out-of-sample rows only.
+    signal : Signal
+        On these rows.
+    study : Study
+    strategy : Strategy
+    evidence : Simulation
+        Daily limit and breaker off: all statistics and the verdict rest on it.
+    lived : Simulation
+        Every limit on: what an account would have lived through.
+    unseen : Simulation or None
+        The evidence's rules in an account that begins with the last test period, which no choice has seen;
+        None where nothing was chosen on tested bars.
+    """
+
+    history: Bars
+    bars: Bars
+    signal: Signal
+    study: Study
+    strategy: Any
+    evidence: Simulation
+    lived: Simulation
+    unseen: Simulation | None = None
+
+    @property
+    def strategy_stage(self) -> TuningStage | None:
+        """The search over tested bars, if there was one: its trials deflate the evidence."""
+        return next((stage for stage in self.study.tuning if stage.name == STRATEGY), None)
+
+
+def backtest(parts: Setup, bars: Bars, progress: Progress) -> Backtest:
+    """Learn or compute the signal over `bars`, then simulate twice.
+
+    Raises
+    ------
+    QuantlabError
+        If the history or a member is refused.
+    """
+    study, strategy = learn(parts, bars, progress)
+    rows = bars.rows(study.first_row, study.last_row)
+    signal = study.signal.rows(study.first_row, study.last_row)
+    chosen = any(stage.name == STRATEGY for stage in study.tuning)
+    with progress.stage("simulation, limits off and on", 2) as stage:
+        evidence = parts.engine.run(rows, signal, strategy, limits_on=False)
+        stage.advance()
+        lived = parts.engine.run(rows, signal, strategy, limits_on=True)
+        unseen = _unseen(parts.engine, study, bars, strategy) if chosen else None
+        stage.advance()
+    return Backtest(bars, rows, signal, study, strategy, evidence, lived, unseen)
+
+
+def learn(parts: Setup, bars: Bars, progress: Progress) -> tuple[Study, Any]:
+    """The study and the strategy made of it, both as tuning chose them.
+
+    Raises
+    ------
+    QuantlabError
+        If the history, a member or every trial is refused.
+    """
+    study = study_signal(parts.signal, bars, progress)
+    if parts.chooser is None:
+        return study, parts.make_strategy(signal=study.source)
+    return choose(parts.chooser, study, bars, progress)
+
+
+def _unseen(engine: Engine, study: Study, bars: Bars, strategy: Any) -> Simulation:
+    rows = study.last_test, study.last_row
+    return engine.run(bars.rows(*rows), study.signal.rows(*rows), strategy, limits_on=False)
+
+
+def study_signal(source: Learner | SignalSource, bars: Bars, progress: Progress) -> Study:
+    """Walk a learner forward; ask a plain source once, from its first ready row on.
+
+    Raises
+    ------
+    HistoryError
+        If no row is past the warm-up.
+    """
+    if isinstance(source, Learner):
+        return source.study(bars, progress)
+    with progress.stage("signal", 1) as stage:
+        signal = source.signal(bars)
+        stage.advance()
+    ready = np.isfinite(signal.atr).any(axis=1)
+    if not ready.any():
+        raise HistoryError(
+            "a history longer than the features' warm-up",
+            found=f"{bars.n_bars} bars, none of them ready",
+            mend="load a longer history (history.start, history.bars)",
+        )
+    return Study(signal, int(np.argmax(ready)), bars.n_bars, source, None)

@@ -1,0 +1,91 @@
+"""Which strategy a paper session runs, and what must be true before it may."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig
+
+from quantlab.core.errors import ConfigError, ContractError
+from quantlab.core.ports import Learner
+from quantlab.core.types import Bars
+from quantlab.jobs.promotion.bundles import Bundle, load_bundle
+from quantlab.jobs.promotion.finished_run import read_run
+from quantlab.jobs.promotion.sealing import write_bundle
+from quantlab.jobs.run.composition import build
+from quantlab.learning.registry.store import Registry
+
+
+@dataclass(frozen=True)
+class PaperStrategy:
+    """A strategy and the market that it was tested on.
+
+    Parameters
+    ----------
+    strategy : Strategy
+    market : dict or None
+        ``symbols`` and ``interval_ms`` of a bundle; None where the configuration itself was asked for.
+    barriers : dict
+        ``take_profit_atr``, ``stop_atr`` and ``horizon``: how blind entries beside it are measured.
+    """
+
+    strategy: Any
+    market: dict[str, Any] | None
+    barriers: dict[str, Any]
+
+    def require_market(self, history: Bars) -> None:
+        """Return if `history` is of the market that the strategy was tested on.
+
+        Raises
+        ------
+        ContractError
+            If the interval differs, or a symbol was not in the test.
+        """
+        if self.market is None:
+            return
+        unknown = [symbol for symbol in history.symbols if symbol not in self.market["symbols"]]
+        if self.market["interval_ms"] != history.interval_ms or unknown:
+            raise ContractError(
+                f"bars of {self.market['interval_ms']} ms of the {len(self.market['symbols'])} symbols in the bundle",
+                found=f"bars of {history.interval_ms} ms" + (f", and {', '.join(unknown[:5])}" if unknown else ""),
+                mend="choose the data that the strategy was tested on",
+            )
+
+
+def paper_strategy(cfg: DictConfig, folder: Path) -> PaperStrategy:
+    """From a bundle, a finished run or the configuration.
+
+    Raises
+    ------
+    ConfigError
+        If both a bundle and a run are named, or neither where the signal is one that must be learned.
+    ArtifactError, ContractError
+        If a file, the code, a library, the features or the strategy is not what was promoted.
+    """
+    if cfg.bundle is not None and cfg.run is not None:
+        raise ConfigError("a bundle or a run", found="both", mend="leave one of them out")
+    if cfg.bundle is not None:
+        return _of(load_bundle(Path(cfg.bundle).resolve()))
+    if cfg.run is not None:
+        return _of(_bundle_of_run(cfg, folder / "bundle"))
+    signal = build(cfg.signal)
+    if isinstance(signal, Learner):
+        raise ConfigError(
+            "a bundle, where the signal is learned",
+            found="none",
+            mend="promote a run (job=promote run=...), then add bundle=FOLDER",
+        )
+    return PaperStrategy(build(cfg.strategy)(signal=signal), None, build(cfg.barriers))
+
+
+def _bundle_of_run(cfg: DictConfig, folder: Path) -> Bundle:
+    if folder.is_dir():
+        return load_bundle(folder)
+    registry: Registry = build(cfg.learning.registry)
+    return write_bundle(read_run(Path(cfg.run).resolve(), "run"), folder, registry.clock, registry.load_timeout_s)
+
+
+def _of(bundle: Bundle) -> PaperStrategy:
+    return PaperStrategy(bundle.strategy, bundle.manifest["market"], build(bundle.config.barriers))

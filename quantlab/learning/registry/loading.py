@@ -1,0 +1,126 @@
+"""Loading what was stored: first in a process that may die.
+
+A native loader does not raise on every damaged file: it can end its process. So files that were never
+loaded with these libraries are loaded by a child first, which must also repeat the golden predictions.
+"""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import os
+import resource
+import tempfile
+from multiprocessing.connection import Connection
+from multiprocessing.context import SpawnProcess
+from pathlib import Path
+from typing import Protocol
+
+from quantlab.core.errors import ArtifactError, InstallationError, QuantlabError
+from quantlab.core.ports import FittedModel
+from quantlab.learning.golden import Golden
+from quantlab.learning.members import load_member
+from quantlab.learning.registry.manifest import MODEL_FOLDER
+
+_MEND = "leave it out of service and register the member again"
+_GOOD = b"good"
+#: Seconds that a child has to end after it was not heard in time.
+_SILENT_GRACE_S = 1.0
+
+
+class Stored(Protocol):
+    """What is known of a stored member before it is loaded."""
+
+    @property
+    def version(self) -> str:
+        """What messages call it."""
+        ...
+
+    @property
+    def class_path(self) -> str:
+        """``module:name`` of its class."""
+        ...
+
+    def golden(self, folder: Path) -> Golden:
+        """The golden rows beside it."""
+        ...
+
+
+def load_verified(manifest: Stored, folder: Path) -> FittedModel:
+    """The member of a folder whose hashes were verified and whose loader is known to survive it.
+
+    Raises
+    ------
+    QuantlabError
+        If it is refused, or does not repeat its golden predictions.
+    """
+    model = load_member(manifest.class_path, folder / MODEL_FOLDER)
+    manifest.golden(folder).require(manifest.version, model)
+    return model
+
+
+def prove(manifest: Stored, folder: Path, timeout_s: float) -> None:
+    """Load a version in a child process and hold it against its golden predictions there.
+
+    Raises
+    ------
+    ArtifactError
+        If the child refuses it, raises, dies, does not speak within `timeout_s`, or does not end within as much
+        again.
+    InstallationError
+        If no child can be started.
+    """
+    context = multiprocessing.get_context("spawn")
+    ours, theirs = context.Pipe(duplex=False)
+    with tempfile.NamedTemporaryFile() as spoken:
+        child = context.Process(target=_load_in_child, args=(manifest, folder, theirs, spoken.name), daemon=True)
+        try:
+            child.start()
+        except OSError as error:
+            raise InstallationError(
+                "a second process to load a model in", found=str(error), mend="free some memory"
+            ) from error
+        theirs.close()
+        verdict = _listen(ours, timeout_s)
+        # A child that has spoken may be long in unloading its libraries on a busy machine: no fault of the version.
+        ending = _end(child, timeout_s if verdict else _SILENT_GRACE_S)
+        words = spoken.read().decode(errors="replace").strip().splitlines()
+    if verdict and verdict != _GOOD:
+        expected, found, mend = json.loads(verdict)
+        raise ArtifactError(f"{manifest.version} to load: {expected}", found=found, mend=mend)
+    if ending or not verdict:
+        how = (ending or "one that said nothing") + (f" ({words[-1][:200]})" if words else "")
+        raise ArtifactError(f"{manifest.version} to load in a process of its own", found=how, mend=_MEND)
+
+
+def _listen(ours: Connection, timeout_s: float) -> bytes:
+    """What the child sent; nothing if it did not in time, or died before."""
+    with ours:
+        try:
+            return ours.recv_bytes() if ours.poll(timeout_s) else b""
+        except EOFError:
+            return b""
+
+
+def _end(child: SpawnProcess, grace_s: float) -> str:
+    """How the child ended, in words; empty if it ended well."""
+    child.join(timeout=grace_s)
+    if child.is_alive():
+        child.kill()
+        child.join()
+        return "a loader that was not done in time"
+    code = child.exitcode or 0
+    return (
+        f"a loader that died of signal {-code}" if code < 0 else f"a loader that failed (exit {code})" if code else ""
+    )
+
+
+def _load_in_child(manifest: Stored, folder: Path, theirs: Connection, spoken: str) -> None:
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # its death is expected: no memory dumps
+    os.dup2(os.open(spoken, os.O_WRONLY | os.O_APPEND), 2)  # and its last words are the parent's to report
+    os.dup2(2, 1)
+    try:
+        load_verified(manifest, folder)
+        theirs.send_bytes(_GOOD)
+    except QuantlabError as error:
+        theirs.send_bytes(json.dumps([error.expected, error.found, error.mend]).encode())

@@ -1,0 +1,174 @@
+"""What is stored beside a member's native files: where it came from, what it was fitted on, how good it was."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any, Self
+
+from quantlab.core.errors import ArtifactError
+from quantlab.core.files import sha256_file
+from quantlab.core.ports import FeatureSource
+from quantlab.features.contract import FeatureContract
+from quantlab.features.definitions import definitions_of, first_difference
+from quantlab.features.drift_reference import DriftReference, read_reference
+from quantlab.learning.ensemble import Ensemble, FittedEnsemble
+from quantlab.learning.golden import Golden
+from quantlab.learning.registry.names import split_version, version_folder
+from quantlab.learning.sealed import MANIFEST, files_digest, verify
+
+MODEL_FOLDER = "model"
+#: The distribution of the features over the training rows, where it was made.
+DRIFT_FILE = "drift.json"
+
+_MEND = "leave it out of service and register the member again"
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """The facts in ``manifest.json``; sha256 and size of every file stand beside them.
+
+    Parameters
+    ----------
+    version, member : str
+    class_path : str
+        ``module:name`` of the fitted member.
+    model_sha256 : str
+        Over names and hashes of the native files.
+    feature_names, feature_fingerprint
+        In column order; what the member may be asked about.
+    feature_definitions : dict of str
+        What the fingerprint is made of, piece by piece; may be empty.
+    labels, splits, settings : dict
+        Definitions as they were configured.
+    parts : dict of part to {rows, first, last}
+        Rows and dates of fit, early stopping, calibration and test.
+    metrics : dict
+        Out of sample; undefined ones are null with their reason.
+    packages : dict
+        Python, machine and library versions.
+    together : tuple of str
+        All versions that were tested together with this one, itself among them.
+    ensemble : dict or None
+        The :class:`~quantlab.learning.ensemble.FittedEnsemble` over them.
+    source : dict of str
+        Run and data that it came from.
+    created : str
+        ISO 8601, UTC.
+    """
+
+    version: str
+    member: str
+    class_path: str
+    model_sha256: str
+    feature_names: tuple[str, ...]
+    feature_fingerprint: str
+    feature_definitions: dict[str, str]
+    labels: dict[str, Any]
+    splits: dict[str, Any]
+    settings: dict[str, Any]
+    parts: dict[str, Any]
+    metrics: dict[str, Any]
+    packages: dict[str, str]
+    together: tuple[str, ...]
+    ensemble: dict[str, Any] | None
+    source: dict[str, str]
+    created: str
+
+    def facts(self) -> dict[str, Any]:
+        """Strict JSON values."""
+        content = asdict(self)
+        return {name: list(value) if isinstance(value, tuple) else value for name, value in content.items()}
+
+    @classmethod
+    def of_facts(cls, facts: Mapping[str, Any]) -> Self:
+        """The manifest that :meth:`facts` wrote.
+
+        Raises
+        ------
+        ArtifactError
+            If a key is missing or unknown.
+        """
+        if set(facts) != {field.name for field in fields(cls)}:
+            raise ArtifactError(f"a model's {MANIFEST}", found=f"the keys {', '.join(sorted(facts))}", mend=_MEND)
+        lists = ("feature_names", "together")
+        values: dict[str, Any] = {name: tuple(value) if name in lists else value for name, value in facts.items()}
+        return cls(**values)
+
+    def require_contract(self, features: FeatureSource) -> None:
+        """Return if `features` are the ones that the member was fitted on.
+
+        Raises
+        ------
+        ContractError
+            Naming the first name or, where both sides' are known, definition that differs.
+        """
+        difference = first_difference(self.feature_definitions, definitions_of(features))
+        contract = FeatureContract(self.feature_names, self.feature_fingerprint)
+        contract.require(tuple(features.names), features.fingerprint, difference)
+
+    def golden(self, folder: Path) -> Golden:
+        """The golden rows stored in `folder`."""
+        return Golden.load(folder, self.feature_names, self.feature_fingerprint)
+
+    def drift(self, folder: Path) -> DriftReference | None:
+        """The features over the training rows, from the verified `folder`; None if it was stored without."""
+        path = folder / DRIFT_FILE
+        return read_reference(path) if path.is_file() else None
+
+    def fitted_ensemble(self) -> FittedEnsemble:
+        """The ensemble that was fitted over the versions in `together`.
+
+        Raises
+        ------
+        ArtifactError
+            If it was stored without one.
+        """
+        if self.ensemble is None:
+            raise ArtifactError(
+                f"an ensemble in the manifest of {self.version}", found="none", mend="register a whole run instead"
+            )
+        return ensemble_of(self.ensemble)
+
+
+def ensemble_of(content: Mapping[str, Any]) -> FittedEnsemble:
+    """The ensemble that was written as JSON values.
+
+    Raises
+    ------
+    ArtifactError
+        If it is not one.
+    """
+    try:
+        return FittedEnsemble(
+            rules=Ensemble(**content["rules"]),
+            names=tuple(content["names"]),
+            weights=tuple(content["weights"]),
+            temperature=content["temperature"],
+        )
+    except (KeyError, TypeError) as error:
+        raise ArtifactError("a stored ensemble", found=f"{type(error).__name__} {error}", mend=_MEND) from error
+
+
+def read_manifest(root: Path, version: str) -> tuple[Manifest, str]:
+    """The manifest of a stored version and its sha256, after every file of the folder was hashed.
+
+    Raises
+    ------
+    ConfigError
+        If `version` is not a version's name.
+    ArtifactError
+        If the folder is missing, holds links, is damaged, or says that it is another version.
+    """
+    folder = version_folder(root, version)
+    try:
+        manifest = Manifest.of_facts(verify(folder, _MEND))
+        found, sha256 = files_digest(folder, MODEL_FOLDER), sha256_file(folder / MANIFEST)
+    except OSError as error:
+        raise ArtifactError(f"readable files in {folder}", found=str(error), mend=_MEND) from error
+    if (manifest.version, manifest.member) != (version, split_version(version)[0]):
+        raise ArtifactError(f"version {version} in {folder}", found=f"{manifest.version!r}", mend=_MEND)
+    if manifest.model_sha256 != found:
+        raise ArtifactError(f"native files {manifest.model_sha256} in {folder}", found=found, mend=_MEND)
+    return manifest, sha256

@@ -1,0 +1,103 @@
+"""From the active release to a source of signals, and the change to a new one between two bars."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from quantlab.core.errors import ArtifactError, QuantlabError
+from quantlab.core.ports import FeatureSource, ModelStore
+from quantlab.learning.registry.manifest import Manifest
+from quantlab.learning.signal import EnsembleSignal, Member
+
+
+@dataclass(frozen=True, eq=False)
+class Serving:
+    """What a session runs, and what it knows of the registry.
+
+    Parameters
+    ----------
+    signal : EnsembleSignal
+    release : dict of member to version
+        That `signal` was made of.
+    seen : dict of member to version
+        The newest release that was looked at, taken over or refused; it is not looked at again.
+    refusal : str
+        The last one since `signal` took over: of a newer release, or of a store that cannot be read.
+    """
+
+    signal: EnsembleSignal
+    release: dict[str, str]
+    seen: dict[str, str]
+    refusal: str = ""
+
+
+def serve(store: ModelStore, features: FeatureSource) -> Serving:
+    """Load what is active, at the start of a session.
+
+    A version that fails is quarantined by the store, which goes back to what served before; that is then
+    loaded instead, and `refusal` says so.
+
+    Raises
+    ------
+    ArtifactError
+        If nothing that can be loaded is active.
+    ContractError
+        If the active members were fitted on other features.
+    """
+    release, refusal = store.active(), ""
+    while True:
+        try:
+            return Serving(_assemble(store, features, release), release, release, refusal)
+        except ArtifactError as error:
+            fallback = store.active()
+            if fallback == release:
+                raise
+            release, refusal = fallback, refusal or str(error)
+
+
+def poll(store: ModelStore, features: FeatureSource, serving: Serving) -> Serving:
+    """Between two bars: has the active release changed? Then load and verify it before it takes over.
+
+    Returns
+    -------
+    Serving
+        The very same object if nothing changed; with another `signal` if the change was made; with the old
+        one and a `refusal` if the new release, or the registry itself, cannot be trusted.
+    """
+    try:
+        release = store.active()
+    except QuantlabError as error:
+        return serving if serving.refusal == str(error) else replace(serving, refusal=str(error))
+    if release == serving.seen:
+        return serving
+    if release == serving.release:  # the store went back to what runs here
+        return replace(serving, seen=release)
+    try:
+        return Serving(_assemble(store, features, release), release, release)
+    except QuantlabError as error:
+        return replace(serving, seen=release, refusal=str(error))
+
+
+def _assemble(store: ModelStore, features: FeatureSource, release: dict[str, str]) -> EnsembleSignal:
+    """The ensemble of a release's versions, with the weights that were fitted over exactly them.
+
+    Raises
+    ------
+    ArtifactError
+        If nothing is active, or the versions were not tested together.
+    """
+    manifests = [Manifest.of_facts(store.describe(version)) for version in release.values()]
+    if not manifests:
+        raise ArtifactError("an active release", found="none", mend="promote one with job=models job.action=promote")
+    if any(set(manifest.together) != set(release.values()) for manifest in manifests):
+        raise ArtifactError(
+            "an active release of versions that were tested together",
+            found=", ".join(sorted(release.values())),
+            mend="promote the versions of one run",
+        )
+    ensemble = manifests[0].fitted_ensemble()
+    digests = {manifest.member: manifest.model_sha256 for manifest in manifests}
+    members = (
+        Member(name, store.load(release[name], features), digests[name], release[name]) for name in ensemble.names
+    )
+    return EnsembleSignal(features=features, members=tuple(members), ensemble=ensemble)

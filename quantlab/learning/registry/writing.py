@@ -1,0 +1,109 @@
+"""A fitted member on its way into the registry: native files, golden rows and manifest, in one folder."""
+
+from __future__ import annotations
+
+import errno
+import shutil
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from quantlab.core.errors import ArtifactError
+from quantlab.core.files import staged_folder, write_json
+from quantlab.core.ports import FittedModel
+from quantlab.features.drift_reference import DriftReference
+from quantlab.learning.ensemble import FittedEnsemble
+from quantlab.learning.golden import Golden
+from quantlab.learning.members import class_path
+from quantlab.learning.provenance import versions
+from quantlab.learning.registry.manifest import DRIFT_FILE, MODEL_FOLDER, Manifest
+from quantlab.learning.sealed import files_digest, seal
+
+
+@dataclass(frozen=True, eq=False)
+class Candidate:
+    """A fitted member on its way into the registry; see :class:`~quantlab.learning.registry.manifest.Manifest`.
+
+    `sha256`, if given, is of the native files that were tested: others are refused. `definitions` are the
+    features', `drift` is their distribution over the training rows.
+    """
+
+    member: str
+    model: FittedModel
+    golden: Golden
+    labels: dict[str, Any] = field(default_factory=dict)
+    splits: dict[str, Any] = field(default_factory=dict)
+    settings: dict[str, Any] = field(default_factory=dict)
+    parts: dict[str, Any] = field(default_factory=dict)
+    metrics: dict[str, Any] = field(default_factory=dict)
+    sha256: str | None = None
+    definitions: dict[str, str] = field(default_factory=dict)
+    drift: DriftReference | None = None
+
+
+@dataclass(frozen=True)
+class Intake:
+    """What members that are stored together have in common."""
+
+    together: tuple[str, ...]
+    ensemble: FittedEnsemble | None
+    source: dict[str, str]
+    created: str
+
+
+def write_version(root: Path, version: str, candidate: Candidate, intake: Intake) -> Path:
+    """Write one version, whole or not at all, and return its folder.
+
+    Raises
+    ------
+    FileExistsError
+        If it is there already.
+    OSError
+        If the disk does not take it.
+    ArtifactError
+        If its files are not the ones that the candidate names.
+    """
+    try:
+        with staged_folder(root / version) as folder:
+            (folder / MODEL_FOLDER).mkdir()
+            candidate.model.save(folder / MODEL_FOLDER)
+            candidate.golden.save(folder)
+            if candidate.drift is not None:
+                write_json(folder / DRIFT_FILE, candidate.drift.to_dict())
+            found = files_digest(folder, MODEL_FOLDER)
+            if candidate.sha256 not in (None, found):
+                raise ArtifactError(
+                    f"the very files of {candidate.member} that were tested, {candidate.sha256}",
+                    found=found,
+                    mend="make its save write the same bytes for the same member",
+                )
+            seal(folder, _manifest(version, candidate, intake, found).facts())
+    except OSError as error:
+        # The last step of all, syncing the parent, can fail when the folder has its name already.
+        if error.errno not in (errno.EEXIST, errno.ENOTEMPTY) and not isinstance(error, FileExistsError):
+            shutil.rmtree(root / version, ignore_errors=True)
+        raise
+    return root / version
+
+
+def _manifest(version: str, candidate: Candidate, intake: Intake, model_sha256: str) -> Manifest:
+    features = candidate.golden.features
+    return Manifest(
+        version=version,
+        member=candidate.member,
+        class_path=class_path(candidate.model),
+        model_sha256=model_sha256,
+        feature_names=features.names,
+        feature_fingerprint=features.fingerprint,
+        feature_definitions=candidate.definitions,
+        labels=candidate.labels,
+        splits=candidate.splits,
+        settings=candidate.settings,
+        parts=candidate.parts,
+        metrics=candidate.metrics,
+        packages=versions(),
+        together=intake.together,
+        ensemble=None if intake.ensemble is None else asdict(intake.ensemble),
+        source=intake.source,
+        created=intake.created,
+    )

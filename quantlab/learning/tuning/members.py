@@ -1,0 +1,258 @@
+"""Stage 1: hyper-parameters of the members, by log loss on purged folds *inside* the first training part.
+
+Rows from the first test window on are never looked at, neither they nor labels that settle in them: so every
+tested row lies in the future of the choice, and what was chosen here needs no deflation there.
+
+The inner folds tile the newest `test_share` of that part; each is fitted on what came before it, with its own
+early-stopping rows and purged like any fold. Losses are averaged by UTC day, weighted by the labels'
+uniqueness; days are the steps that pruning compares, and their mean is the objective.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from quantlab.core.errors import HistoryError, InstallationError, QuantlabError
+from quantlab.core.files import partial_prefix
+from quantlab.core.fingerprint import fingerprint
+from quantlab.core.ports import Model, Progress
+from quantlab.core.results import TuningStage
+from quantlab.core.types import Dataset, Float32Array
+from quantlab.evaluation.metrics import DAY_MS
+from quantlab.learning.calibration import log_losses
+from quantlab.learning.members import predict_rows
+from quantlab.learning.pooling import spoken
+from quantlab.learning.provenance import identity, package_code, versions
+from quantlab.learning.shared import map_dataset, write_dataset
+from quantlab.learning.splits import Fold, Rows, part, tile
+from quantlab.learning.tuning.rounds import Candidate, Outcome, Search, run_search
+from quantlab.learning.tuning.store import RoundStore
+from quantlab.learning.workers import Workers
+
+OBJECTIVE = "log loss, nats: mean over the days of the inner folds"
+
+
+@dataclass(frozen=True)
+class Fit:
+    """One trial in one inner fold.
+
+    Parameters
+    ----------
+    name : str
+    model : Model
+        The member with the trial's values.
+    fold : Fold
+    """
+
+    name: str
+    model: Model
+    fold: Fold
+
+
+@dataclass(frozen=True)
+class Scored:
+    """Mean loss of every day, or why there is none."""
+
+    losses: tuple[float, ...] = ()
+    error: str = ""
+
+
+@dataclass(frozen=True)
+class Past:
+    """Everything that stage 1 may look at.
+
+    Parameters
+    ----------
+    dataset : Dataset, (T, S)
+        From :func:`before`.
+    folds : tuple of Fold
+        From :func:`inner_folds`.
+    context : str
+        sha256 over bars, features and labels.
+    """
+
+    dataset: Dataset
+    folds: tuple[Fold, ...]
+    context: str
+
+
+def before(dataset: Dataset, row: int) -> Dataset:
+    """The rows before `row`, without labels and forward returns that were not known when it opened."""
+    rows = slice(0, row)
+    horizon = dataset.forward_returns.shape[2]
+    returns = np.array(dataset.forward_returns[rows])
+    for ahead in range(horizon):
+        returns[max(row - 1 - ahead, 0) :, :, ahead] = np.nan
+    return Dataset(
+        features=dataset.features.rows(0, row),
+        label=dataset.label[rows],
+        weight=dataset.weight[rows],
+        known_at_ms=dataset.known_at_ms[rows],
+        forward_returns=returns,
+        open_time_ms=dataset.open_time_ms[rows],
+        mask=dataset.mask[rows] & (dataset.known_at_ms[rows] <= dataset.open_time_ms[row]),
+    )
+
+
+def inner_folds(first: Fold, count: int, test_share: float, early_stopping_fraction: float) -> tuple[Fold, ...]:
+    """Folds inside the training part of the walk's first fold; their calibration part is empty.
+
+    Raises
+    ------
+    HistoryError
+        If that part is too short for them.
+    """
+    start, stop = first.fit[0], first.test[0]
+    folds = []
+    for index, (begin, end) in enumerate(tile(stop - int(test_share * (stop - start)), stop, count)):
+        cut = begin - int(early_stopping_fraction * (begin - start))
+        if not start < cut < begin < end:
+            raise HistoryError(
+                f"a first training part with {count} inner folds to tune on",
+                found=f"{stop - start} bars",
+                mend="raise learning.splits.min_train_bars, or set learning.tuning=null",
+            )
+        folds.append(Fold(index, (start, cut), (cut, begin), (begin, begin), (begin, end), first.every_k))
+    return tuple(folds)
+
+
+def tune_members(
+    searches: Mapping[str, Search],
+    members: Mapping[str, Model],
+    past: Past,
+    root: Path,
+    workers: Workers,
+    progress: Progress,
+) -> tuple[TuningStage, ...]:
+    """Search every member's space, one member after the other.
+
+    Parameters
+    ----------
+    searches, members : dict of member name to Search and to Model
+    past : Past
+    root : Path
+        Folder of all stored searches.
+    workers : Workers
+        Over the trials of a round; results do not depend on how many they are.
+
+    Raises
+    ------
+    ConfigError
+        If every trial of a member failed.
+    ArtifactError
+        If a stored round is damaged.
+    InstallationError
+        If a worker process died.
+    """
+    root.mkdir(parents=True, exist_ok=True)
+    stages = []
+    with tempfile.TemporaryDirectory(dir=root, prefix=partial_prefix("dataset")) as folder:
+        write_dataset(past.dataset, Path(folder))
+        for name, search in searches.items():
+            store = RoundStore(root / search_key(search, members[name], past))
+            evaluate = partial(_evaluate, workers=workers, member=members[name], past=past, folder=Path(folder))
+            with progress.stage(f"tuning {name}", search.trials) as stage:
+                stages.append(run_search(search, evaluate, store, stage))
+    return tuple(stages)
+
+
+def search_key(search: Search, member: Model, past: Past) -> str:
+    """sha256 over everything that the search's result depends on."""
+    code = (package_code(), versions(), version("optuna"))
+    return fingerprint("member", search, identity(member), past.folds, past.context, code)
+
+
+def _evaluate(
+    candidates: Sequence[Candidate],
+    *,
+    workers: Workers,
+    member: Any,
+    past: Past,
+    folder: Path,
+) -> list[Outcome]:
+    """All candidates fold by fold, so that one that is behind need not see the next."""
+    errors: dict[int, str] = {}
+    models: dict[int, Model] = {}
+    for one in candidates:
+        try:
+            models[one.number] = dataclasses.replace(member, **one.values)
+        except QuantlabError as error:
+            errors[one.number] = str(error)
+    for fold in past.folds:
+        running = [one for one in candidates if one.number not in errors and not one.pruned]
+        fits = [Fit(member.name, models[one.number], fold) for one in running]
+        for one, scored in zip(running, workers.map(partial(score_from, folder), fits), strict=True):
+            if scored.error:
+                errors[one.number] = scored.error
+            else:
+                one.report(scored.losses, last=fold is past.folds[-1])
+    return [_outcome(one, errors.get(one.number)) for one in candidates]
+
+
+def _outcome(one: Candidate, error: str | None) -> Outcome:
+    if error is not None:
+        return Outcome(None, "failed", note=error)
+    return Outcome(float(np.mean(one.steps)))
+
+
+def score_from(folder: Path, fit: Fit) -> Scored:
+    """:func:`score` on a dataset in files; in the worker process."""
+    return score(map_dataset(folder), fit)
+
+
+def score(dataset: Dataset, fit: Fit) -> Scored:
+    """Fit, predict, and average the losses by day.
+
+    A member that refuses its values or its rows has failed, and says why; anything else that it raises is a
+    bug and ends the search, as does an installation that is not fit for it.
+    """
+    try:
+        model = fit.model.fit(part(dataset, fit.fold, "fit"), part(dataset, fit.fold, "early_stopping"))
+        proba = predict_rows(fit.name, model, dataset.features, *fit.fold.test)
+        return Scored(daily_losses(fit.name, proba, part(dataset, fit.fold, "test"), fit.fold.test))
+    except InstallationError:
+        raise
+    except QuantlabError as error:
+        return Scored(error=str(error))
+
+
+def daily_losses(name: str, proba: Float32Array, dataset: Dataset, rows: Rows) -> tuple[float, ...]:
+    """Weighted mean log loss of every UTC day with masked rows.
+
+    Parameters
+    ----------
+    name : str
+    proba : float32 (T_rows, S, 3)
+    dataset : Dataset, (T, S)
+    rows : (start, stop)
+
+    Raises
+    ------
+    HistoryError
+        If `proba` says nothing on one of these days: trials are compared day by day.
+    """
+    inside = slice(*rows)
+    mask = dataset.mask[inside]
+    speaks = mask & spoken(proba)
+    day = np.broadcast_to((dataset.open_time_ms[inside] // DAY_MS)[:, None], mask.shape)
+    days = np.unique(day[mask])
+    index = np.searchsorted(days, day[speaks])
+    weight = dataset.weight[inside][speaks].astype(np.float64)
+    losses = weight * log_losses(proba[speaks], dataset.label[inside][speaks])
+    total, lost = (np.bincount(index, weights=w, minlength=len(days)) for w in (weight, losses))
+    if len(days) == 0 or not (total > 0.0).all():
+        raise HistoryError(
+            f"labelled rows on which {name} speaks on every day of the inner folds",
+            found="a day without",
+            mend="use a longer history, or set learning.tuning=null",
+        )
+    return tuple((lost / total).tolist())

@@ -1,0 +1,277 @@
+"""Tuning in two stages, each of which looks only at what it may.
+
+1. **Members**: hyper-parameters by inner-fold log loss, on rows before the first test window
+   (``tuning_members``).
+2. **Strategy**: thresholds, policy and sizing by the after-cost Sharpe ratio on the cached out-of-sample
+   forecasts, on rows before the *last* test window. No member is fitted or asked again.
+
+The last test window is seen by neither. How a search runs, and why its result depends on neither workers nor
+crashes, stands in ``tuning_rounds``.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from quantlab.core.errors import ConfigError
+from quantlab.core.fingerprint import fingerprint
+from quantlab.core.ports import Model, Progress
+from quantlab.core.results import TuningStage
+from quantlab.core.types import Dataset, check_range, check_whole
+from quantlab.evaluation.metrics import DAYS_PER_YEAR, Undefined, moments
+from quantlab.learning.provenance import versions
+from quantlab.learning.splits import Fold
+from quantlab.learning.tuning.lived import Lived, Simulate
+from quantlab.learning.tuning.members import OBJECTIVE, Past, before, inner_folds, tune_members
+from quantlab.learning.tuning.rounds import Candidate, Outcome, Search, run_search
+from quantlab.learning.tuning.space import space
+from quantlab.learning.tuning.store import RoundStore
+from quantlab.learning.workers import Workers
+
+STRATEGY = "strategy"
+
+
+@dataclass(frozen=True)
+class MemberTuning:
+    """Stage 1.
+
+    Parameters
+    ----------
+    folds : int
+        Inner folds, >= 1.
+    test_share : float
+        Share of the first training part, its newest rows, that the inner folds test on, in (0, 1).
+    early_stopping_fraction : float
+        Share of what lies before an inner fold's test, its newest rows, in (0, 1).
+    prune_below : float
+        p-value of the signed-rank test below which a trial is given up; 0 = never.
+    searches : dict of member name to ``{trials, space}``
+        Trials in all, >= 1, of which the first is the configuration itself, and a space for
+        :func:`quantlab.learning.tuning.space.space`. A member that is not named keeps its values.
+
+    Raises
+    ------
+    ConfigError
+        If a value is out of range.
+    """
+
+    folds: int
+    test_share: float
+    early_stopping_fraction: float
+    prune_below: float
+    searches: dict[str, dict[str, Any]]
+
+    def __post_init__(self) -> None:
+        check_whole("learning.tuning.members.folds", self.folds, low=1)
+        for name in ("test_share", "early_stopping_fraction"):
+            check_range(f"learning.tuning.members.{name}", getattr(self, name), low=0.01, high=0.99)
+        check_range("learning.tuning.members.prune_below", self.prune_below, low=0.0, high=0.5)
+        for name, node in self.searches.items():
+            where = f"learning.tuning.members.searches.{name}"
+            if set(node) != {"trials", "space"}:
+                raise ConfigError(f"{where} with trials and space", found=", ".join(node), mend="write it so")
+            check_whole(f"{where}.trials", node["trials"], low=1)
+
+
+@dataclass(frozen=True)
+class StrategyTuning:
+    """Stage 2.
+
+    Parameters
+    ----------
+    trials : int
+        >= 1; the first is the configuration itself.
+    min_trades : int
+        A trial with fewer closed trades is not eligible: its Sharpe ratio says nothing.
+    space : dict of dotted name to its range
+        ``ensemble.*`` are gates, all others are fields of the strategy, e.g. ``limits.max_positions``.
+
+    Raises
+    ------
+    ConfigError
+        If a value is out of range.
+    """
+
+    trials: int
+    min_trades: int
+    space: dict[str, dict[str, Any]]
+
+    def __post_init__(self) -> None:
+        check_whole("learning.tuning.strategy.trials", self.trials, low=1)
+        check_whole("learning.tuning.strategy.min_trades", self.min_trades, low=0)
+
+
+@dataclass(frozen=True)
+class Tuning:
+    """Both stages; either may be None.
+
+    Parameters
+    ----------
+    round_size : int
+        Trials that are proposed together, whatever the number of workers.
+    seed : int
+    members : MemberTuning or None
+    strategy : StrategyTuning or None
+
+    Raises
+    ------
+    ConfigError
+        If a value is out of range.
+    """
+
+    round_size: int
+    seed: int
+    members: MemberTuning | None
+    strategy: StrategyTuning | None
+
+    def __post_init__(self) -> None:
+        check_whole("learning.tuning.round_size", self.round_size, low=1)
+        check_whole("learning.tuning.seed", self.seed, low=0)
+
+    def member_searches(self, members: Mapping[str, Model]) -> dict[str, Search]:
+        """Stage 1's searches, in the members' order.
+
+        Raises
+        ------
+        ConfigError
+            If a space names no member, or a parameter that its member has not.
+        """
+        rules = self.members
+        if rules is None:
+            return {}
+        for name in rules.searches:
+            if name not in members:
+                raise ConfigError(
+                    f"learning.tuning.members.searches of members ({', '.join(members)})",
+                    found=name,
+                    mend=f"add the member, or drop its search: ~learning.tuning.members.searches.{name}",
+                )
+        searches = {}
+        for name, node in ((name, rules.searches[name]) for name in members if name in rules.searches):
+            dimensions = space(f"learning.tuning.members.searches.{name}.space", node["space"], _fields(members[name]))
+            if dimensions:
+                searches[name] = self._search(name, OBJECTIVE, False, dimensions, node["trials"], rules.prune_below)
+        return searches
+
+    def tune_members(
+        self,
+        members: Mapping[str, Model],
+        dataset: Dataset,
+        first: Fold,
+        *,
+        context: str,
+        cache_dir: Path,
+        workers: Workers,
+        progress: Progress,
+    ) -> tuple[dict[str, Model], tuple[TuningStage, ...]]:
+        """Copies of the members with the values that stage 1 chose, and its record.
+
+        Parameters
+        ----------
+        members : dict of name to Model
+        dataset : Dataset, (T, S)
+        first : Fold
+            The first of the walk: nothing from its test on is looked at.
+        context : str
+            sha256 over bars, features and labels.
+
+        Raises
+        ------
+        HistoryError
+            If the first training part is too short for the inner folds.
+        ConfigError, ArtifactError, InstallationError
+            See :func:`quantlab.learning.tuning.members.tune_members`.
+        """
+        rules, searches = self.members, self.member_searches(members)
+        if rules is None or not searches:
+            return dict(members), ()
+        folds = inner_folds(first, rules.folds, rules.test_share, rules.early_stopping_fraction)
+        past = Past(before(dataset, first.test[0]), folds, context)
+        stages = tune_members(searches, members, past, cache_dir / "tuning", workers, progress)
+        chosen = {stage.name: stage.chosen for stage in stages}
+        return {name: _with(member, chosen.get(name, {})) for name, member in members.items()}, stages
+
+    def strategy_search(self, configured: Mapping[str, Any]) -> Search | None:
+        """Stage 2's search; None if it is off.
+
+        Parameters
+        ----------
+        configured : dict of dotted name to value
+            Everything that may be varied.
+
+        Raises
+        ------
+        ConfigError
+            If the space names something else.
+        """
+        rules = self.strategy
+        if rules is None or not rules.space:
+            return None
+        dimensions = space("learning.tuning.strategy.space", rules.space, configured)
+        said = f"annual Sharpe ratio after costs, with at least {rules.min_trades:,} trades"
+        return self._search(STRATEGY, said, True, dimensions, rules.trials, 0.0)
+
+    def tune_strategy(
+        self, search: Search, simulate: Simulate, *, context: str, cache_dir: Path, progress: Progress
+    ) -> TuningStage:
+        """Search thresholds, policy and sizing.
+
+        Parameters
+        ----------
+        search : Search
+            From :meth:`strategy_search`.
+        simulate : callable
+            On cached forecasts, and on no bar of the last test period.
+        context : str
+            sha256 over everything that `simulate` depends on.
+
+        Raises
+        ------
+        ConfigError
+            If every trial failed.
+        ArtifactError
+            If a stored round is damaged.
+        """
+        assert self.strategy is not None  # noqa: S101 - there is a search
+        key = fingerprint(STRATEGY, search, self.strategy.min_trades, context, versions(), version("optuna"))
+        evaluate = partial(_evaluate, simulate=simulate, min_trades=self.strategy.min_trades)
+        with progress.stage("tuning the strategy", search.trials) as stage:
+            return run_search(search, evaluate, RoundStore(cache_dir / "tuning" / key), stage)
+
+    def _search(self, name: str, said: str, maximise: bool, dimensions: Any, trials: int, prune: float) -> Search:
+        return Search(name, said, maximise, dimensions, trials, self.round_size, prune, self.seed)
+
+
+def _evaluate(candidates: Sequence[Candidate], *, simulate: Simulate, min_trades: int) -> list[Outcome]:
+    lived = simulate([one.values for one in candidates])
+    return [outcome_of(one, min_trades) for one in lived]
+
+
+def outcome_of(lived: Lived, min_trades: int) -> Outcome:
+    """The objective of a simulated set of parameters."""
+    if lived.error:
+        return Outcome(None, "failed", note=lived.error)
+    shape = moments(np.array(lived.returns))
+    if lived.trades < min_trades:
+        return Outcome(None, "infeasible", lived.returns, f"{lived.trades:,} trades, fewer than {min_trades:,}")
+    if isinstance(shape, Undefined):
+        return Outcome(None, "infeasible", lived.returns, shape.reason)
+    return Outcome(shape.sharpe * math.sqrt(DAYS_PER_YEAR), returns=lived.returns)
+
+
+def _fields(member: Any) -> dict[str, Any]:
+    return {field.name: getattr(member, field.name) for field in dataclasses.fields(member)}
+
+
+def _with(member: Any, values: dict[str, Any]) -> Model:
+    changed: Model = dataclasses.replace(member, **values)
+    return changed
