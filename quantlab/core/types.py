@@ -430,6 +430,8 @@ class Signal:
     live_members : int8 (T, S)
     atr : float64 (T, S)
         ``float64(natr_14) * close`` in USD; NaN in warm-up, which blocks every increase.
+    gain_bps : float64 (T, S) or None
+        Where the source forecasts: what the decision is expected to gain before costs, basis points of price.
     target, stop_distance, take_distance, trail_distance, break_even_distance : float64 (T, S) or None
         Brought by the user: signed weight of equity, and distances in USD (+inf = none).
     """
@@ -440,6 +442,7 @@ class Signal:
     consensus: Float64Array
     live_members: Int8Array
     atr: Float64Array
+    gain_bps: Float64Array | None = None
     target: Float64Array | None = None
     stop_distance: Float64Array | None = None
     take_distance: Float64Array | None = None
@@ -456,7 +459,7 @@ class Signal:
         )
         for name in ("confidence", "consensus", "atr"):
             _set(self, **{name: read_only(getattr(self, name), np.float64, side.shape, f"signal.{name}")})
-        for name in ("target", "stop_distance", "take_distance", "trail_distance", "break_even_distance"):
+        for name in ("gain_bps", "target", "stop_distance", "take_distance", "trail_distance", "break_even_distance"):
             if getattr(self, name) is not None:
                 _set(self, **{name: read_only(getattr(self, name), np.float64, side.shape, f"signal.{name}")})
 

@@ -11,7 +11,7 @@ from scipy.optimize import brentq
 from quantlab.core.errors import ConfigError, ContractError, HistoryError
 from quantlab.core.types import BoolArray, Float32Array, Float64Array, Int8Array, check_range, check_whole
 from quantlab.learning.calibration import fit_temperature, log_losses
-from quantlab.learning.gates import gated
+from quantlab.learning.gates import Gates, gain_bps, gated
 from quantlab.learning.pooling import Liveness, Pooled, pool, spoken
 
 
@@ -29,6 +29,10 @@ class Ensemble:
         Fewest live members, >= 1.
     liveness_bars : int
         A member whose output did not move over this many bars is dead, >= 2.
+    min_gain_bps : float
+        Smallest gain, in basis points of price and before costs, that a decision must be expected to bring, >= 0.
+    move_atr : float
+        What a BUY or SELL label is worth, in multiples of ATR: the labels' take-profit, > 0.
     min_weight, max_weight : float
         Bounds of every member's weight: none can be silenced by one bad month, none can rule alone.
 
@@ -44,8 +48,12 @@ class Ensemble:
     liveness_bars: int
     min_weight: float
     max_weight: float
+    min_gain_bps: float
+    move_atr: float
 
     def __post_init__(self) -> None:
+        check_range("learning.ensemble.min_gain_bps", self.min_gain_bps, low=0.0)
+        check_range("learning.ensemble.move_atr", self.move_atr, low=1e-6)
         for name in ("min_confidence", "min_consensus", "min_weight"):
             check_range(f"learning.ensemble.{name}", getattr(self, name), low=0.0, high=1.0)
         check_range("learning.ensemble.max_weight", self.max_weight, low=self.min_weight, high=1.0)
@@ -53,9 +61,9 @@ class Ensemble:
             check_whole(f"learning.ensemble.{name}", getattr(self, name), low=low)
 
     @property
-    def gates(self) -> tuple[float, float, int]:
-        """Confidence, consensus and quorum, as :func:`quantlab.learning.gates.gated` takes them."""
-        return self.min_confidence, self.min_consensus, self.quorum
+    def gates(self) -> Gates:
+        """What :func:`quantlab.learning.gates.gated` takes."""
+        return Gates(self.min_confidence, self.min_consensus, self.quorum, self.min_gain_bps)
 
     def check(self, n_members: int) -> None:
         """Can `n_members` vote under these rules?
@@ -107,7 +115,7 @@ class Ensemble:
         skill = [_skill(name, m, label, weight, rows) for name, m in zip(names, members, strict=True)]
         weights = bounded_weights(np.array(skill), self.min_weight, self.max_weight)
         plain = FittedEnsemble(rules=self, names=names, weights=tuple(weights.tolist()), temperature=1.0)
-        pooled, _ = plain.pool(members, plain.begin(members.shape[2]))
+        pooled, _ = plain.opinions(members, plain.begin(members.shape[2]))
         spoke = rows & spoken(pooled.proba)
         temperature = fit_temperature(pooled.proba[spoke], label[spoke], weight[spoke])
         return dataclasses.replace(plain, temperature=temperature)
@@ -137,8 +145,10 @@ class FittedEnsemble:
         """The state before the first bar."""
         return Liveness.begin(len(self.names), n_symbols)
 
-    def pool(self, members: Float32Array, state: Liveness, *, without: str | None = None) -> tuple[Pooled, Liveness]:
-        """Vote over one or more bars.
+    def pool(
+        self, members: Float32Array, state: Liveness, move: Float64Array, *, without: str | None = None
+    ) -> tuple[Pooled, Liveness]:
+        """Vote over one or more bars, through the gates.
 
         Parameters
         ----------
@@ -146,6 +156,8 @@ class FittedEnsemble:
             Bars that follow the ones that `state` has seen.
         state : Liveness
             Left as it is.
+        move : float64 (T, S)
+            The labels' move in basis points, see :func:`quantlab.learning.gates.move_bps`.
         without : str, optional
             A member to leave out; the others' weights are renormalised.
 
@@ -159,6 +171,14 @@ class FittedEnsemble:
         ContractError
             If `members` is not one array per member.
         """
+        said, after = self.opinions(members, state, without=without)
+        said = dataclasses.replace(said, gain_bps=gain_bps(said.proba, move))
+        return dataclasses.replace(said, side=gated(said, self.rules.gates)), after
+
+    def opinions(
+        self, members: Float32Array, state: Liveness, *, without: str | None = None
+    ) -> tuple[Pooled, Liveness]:
+        """As :meth:`pool`, before expected gains and gates: every side is HOLD."""
         if members.ndim != 4 or members.shape[0] != len(self.names) or members.shape[3] != 3:
             raise ContractError(
                 f"probabilities of shape ({len(self.names)}, T, S, 3)",
@@ -181,7 +201,7 @@ class FittedEnsemble:
             pooled.consensus,
             pooled.live_members,
         )
-        return dataclasses.replace(pooled, side=gated(pooled, self.rules.gates)), after
+        return pooled, after
 
 
 def _skill(name: str, proba: Float32Array, label: Int8Array, weight: Float32Array, rows: BoolArray) -> float:

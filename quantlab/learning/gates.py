@@ -6,10 +6,50 @@ Nothing is fitted here and no member is asked, so that other thresholds cost one
 from __future__ import annotations
 
 import dataclasses
+from typing import NamedTuple
+
+import numpy as np
 
 from quantlab.core.compiled import compiled
-from quantlab.core.types import Float64Array, Int8Array, Signal
+from quantlab.core.types import Bars, Float64Array, Int8Array, Signal
 from quantlab.learning.pooling import Pooled, decisions
+
+
+class Gates(NamedTuple):
+    """What a decision must have to become a side.
+
+    Parameters
+    ----------
+    min_confidence : float
+        Pooled probability of the decision.
+    min_consensus : float
+        Weight share of the live members that agree.
+    quorum : int
+        Live members.
+    min_gain_bps : float
+        Expected gain, basis points of price; 0 asks for none.
+    """
+
+    min_confidence: float
+    min_consensus: float
+    quorum: int
+    min_gain_bps: float
+
+
+def move_bps(bars: Bars, atr: Float64Array, multiple: float) -> Float64Array:
+    """float64 (T, S): a move of so many ATR in basis points of the close; NaN where either is unknown."""
+    move: Float64Array = 1e4 * multiple * atr / bars.close
+    return move
+
+
+def gain_bps(proba: Float64Array, move: Float64Array) -> Float64Array:
+    """float64 (T, S): what BUY or SELL, whichever is likelier, is expected to gain before costs.
+
+    A BUY label is a move of `move` up and a SELL label one of as much down, both before the opposite stop;
+    HOLD is worth nothing. So one unit of the likelier side gains ``|pB - pS| * move``.
+    """
+    gain: Float64Array = np.abs(proba[..., 2] - proba[..., 0]) * move
+    return gain
 
 
 @compiled
@@ -17,36 +57,46 @@ def _open_gates(
     confidence: Float64Array,
     consensus: Float64Array,
     live_members: Int8Array,
+    gain: Float64Array,
     min_confidence: float,
     min_consensus: float,
     quorum: int,
+    min_gain: float,
     side: Int8Array,
 ) -> None:
     for t in range(side.shape[0]):
         for s in range(side.shape[1]):
             # Written so that a NaN stays outside.
             passes = confidence[t, s] >= min_confidence and consensus[t, s] >= min_consensus
-            if not (passes and live_members[t, s] >= quorum):
+            if not (passes and live_members[t, s] >= quorum and gain[t, s] >= min_gain):
                 side[t, s] = 0
 
 
-def gated(said: Pooled | Signal, gates: tuple[float, float, int]) -> Int8Array:
-    """int8 (T, S): the decisions that have enough confidence, consensus and live members; HOLD elsewhere.
+def gated(said: Pooled | Signal, gates: Gates) -> Int8Array:
+    """int8 (T, S): the decisions that pass all gates; HOLD elsewhere.
 
     Parameters
     ----------
     said : Pooled or Signal, (T, S)
-        Its own side is not looked at.
-    gates : (min_confidence, min_consensus, quorum)
+        A forecast; its own side is not looked at.
+    gates : Gates
     """
     side: Int8Array = decisions(said.proba)
-    confidence, consensus, quorum = gates
+    assert said.gain_bps is not None  # noqa: S101 - every learned signal has it
     _open_gates(
-        said.confidence, said.consensus, said.live_members, float(confidence), float(consensus), int(quorum), side
+        said.confidence,
+        said.consensus,
+        said.live_members,
+        said.gain_bps,
+        float(gates.min_confidence),
+        float(gates.min_consensus),
+        int(gates.quorum),
+        float(gates.min_gain_bps),
+        side,
     )
     return side
 
 
-def regated(signal: Signal, gates: tuple[float, float, int]) -> Signal:
+def regated(signal: Signal, gates: Gates) -> Signal:
     """The same opinions behind other gates."""
     return dataclasses.replace(signal, side=gated(signal, gates))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from dataclasses import dataclass
 
-from quantlab.core.types import Float32Array
+from quantlab.core.types import Float32Array, Float64Array
 from quantlab.learning.ensemble import FittedEnsemble
 from quantlab.learning.pooling import Pooled
 
@@ -34,13 +34,17 @@ class Influence:
         )
 
 
-def measure_influence(ensemble: FittedEnsemble, members: Float32Array, pooled: Pooled, first: int) -> Influence:
+def measure_influence(
+    ensemble: FittedEnsemble, members: Float32Array, move: Float64Array, pooled: Pooled, first: int
+) -> Influence:
     """Vote again without each member in turn.
 
     Parameters
     ----------
     ensemble : FittedEnsemble
     members : float32 (M, T, S, 3)
+    move : float64 (T, S)
+        The labels' move in basis points.
     pooled : Pooled
         The vote of all over the same bars.
     first : int
@@ -55,7 +59,7 @@ def measure_influence(ensemble: FittedEnsemble, members: Float32Array, pooled: P
     return Influence(
         decided=int(decided.sum()),
         flipped={
-            name: int((decided & (relaxed.pool(members, state, without=name)[0].side[first:] != side)).sum())
+            name: int((decided & (relaxed.pool(members, state, move, without=name)[0].side[first:] != side)).sum())
             for name in ensemble.names
         },
     )

@@ -77,6 +77,8 @@ class Pooled:
     confidence, consensus : float64 (T, S)
         Of the decision, before any gate; NaN likewise.
     live_members : int8 (T, S)
+    gain_bps : float64 (T, S)
+        What the decision is expected to gain before costs, see :func:`quantlab.learning.gates.gain_bps`.
     side : int8 (T, S)
         -1, 0, +1 after the gates, see :mod:`quantlab.learning.gates`.
     """
@@ -85,6 +87,7 @@ class Pooled:
     confidence: Float64Array
     consensus: Float64Array
     live_members: Int8Array
+    gain_bps: Float64Array
     side: Int8Array
 
     @classmethod
@@ -96,6 +99,7 @@ class Pooled:
             confidence=np.full(cells, np.nan),
             consensus=np.full(cells, np.nan),
             live_members=np.zeros(cells, dtype=np.int8),
+            gain_bps=np.full(cells, np.nan),
             side=np.zeros(cells, dtype=np.int8),
         )
 

@@ -13,8 +13,9 @@ from quantlab.core.fingerprint import fingerprint
 from quantlab.core.indicators import average_true_range
 from quantlab.core.packing import pack_arrays, unpack_arrays
 from quantlab.core.ports import FeatureSource, FeatureStream, FittedModel
-from quantlab.core.types import Bars, Features, Float32Array, Signal
+from quantlab.core.types import Bars, Features, Float32Array, Float64Array, Signal
 from quantlab.learning.ensemble import FittedEnsemble
+from quantlab.learning.gates import move_bps
 from quantlab.learning.members import lookback, predict_rows
 from quantlab.learning.pooling import Liveness, Pooled
 
@@ -92,8 +93,9 @@ class EnsembleSignal:
             If a member refuses the features or breaks its promises.
         """
         features = self.features.transform(bars)
-        pooled, _ = self.ensemble.pool(self._speak(features, 0), self.ensemble.begin(bars.n_symbols))
-        return to_signal(pooled, bars, features)
+        atr = average_true_range(bars, features)
+        pooled, _ = self._vote(self._speak(features, 0), self.ensemble.begin(bars.n_symbols), bars, atr)
+        return to_signal(pooled, atr)
 
     def stream(self, symbols: tuple[str, ...], interval_ms: int) -> EnsembleStream:
         """The same, one bar at a time, from before the first bar."""
@@ -103,6 +105,9 @@ class EnsembleSignal:
             features=self.features.stream(symbols, interval_ms),
             liveness=self.ensemble.begin(len(symbols)),
         )
+
+    def _vote(self, members: Float32Array, state: Liveness, bars: Bars, atr: Float64Array) -> tuple[Pooled, Liveness]:
+        return self.ensemble.pool(members, state, move_bps(bars, atr, self.ensemble.rules.move_atr))
 
     def _speak(self, features: Features, start: int) -> Float32Array:
         """float32 (M, T - start, S, 3): every member on the rows from `start` on."""
@@ -129,6 +134,11 @@ class EnsembleStream:
     features: FeatureStream
     liveness: Liveness
     window: Features | None = None
+
+    @property
+    def newest_features(self) -> Features | None:
+        """Features (1, S, F) of the newest bar; None before the first."""
+        return None if self.window is None else self.window.rows(len(self.window.ready) - 1, len(self.window.ready))
 
     def take_over(self, source: EnsembleSignal) -> None:
         """Go on with other members between two bars: their liveness begins, features and window stay.
@@ -166,8 +176,9 @@ class EnsembleStream:
         row = self.features.update(bar)
         self.window = _slide(self.window, row, self.source.lookback)
         members = self.source._speak(self.window, len(self.window.ready) - 1)
-        pooled, self.liveness = self.source.ensemble.pool(members, self.liveness)
-        return to_signal(pooled, bar, row)
+        atr = average_true_range(bar, row)
+        pooled, self.liveness = self.source._vote(members, self.liveness, bar, atr)
+        return to_signal(pooled, atr)
 
     def state(self) -> bytes:
         """Features, the window of past rows and the members' liveness."""
@@ -216,7 +227,7 @@ def _slide(window: Features | None, row: Features, keep: int) -> Features:
     )
 
 
-def to_signal(pooled: Pooled, bars: Bars, features: Features) -> Signal:
+def to_signal(pooled: Pooled, atr: Float64Array) -> Signal:
     """A vote with the one ATR beside it."""
     return Signal(
         side=pooled.side,
@@ -224,5 +235,6 @@ def to_signal(pooled: Pooled, bars: Bars, features: Features) -> Signal:
         confidence=pooled.confidence,
         consensus=pooled.consensus,
         live_members=pooled.live_members,
-        atr=average_true_range(bars, features),
+        atr=atr,
+        gain_bps=pooled.gain_bps,
     )

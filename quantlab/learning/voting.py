@@ -10,7 +10,7 @@ from operator import add
 
 import numpy as np
 
-from quantlab.core.types import Dataset, Float32Array
+from quantlab.core.types import Dataset, Float32Array, Float64Array
 from quantlab.learning.ensemble import Ensemble, FittedEnsemble
 from quantlab.learning.influence import Influence, measure_influence
 from quantlab.learning.pooling import Pooled
@@ -28,6 +28,8 @@ class Vote:
     ensemble : FittedEnsemble
     heard : float32 (M, T_calibration + T_test, S, 3)
         What the members said; the calibration rows warm the liveness.
+    move : float64 (T_calibration + T_test, S)
+        The labels' move in basis points on these rows.
     pooled : Pooled, (T_test, S)
     influence : Influence
     """
@@ -35,6 +37,7 @@ class Vote:
     fold: Fold
     ensemble: FittedEnsemble
     heard: Float32Array
+    move: Float64Array
     pooled: Pooled
     influence: Influence
 
@@ -44,13 +47,17 @@ class Vote:
         return self.heard[:, self.fold.test[0] - self.fold.calibration[0] :]
 
 
-def vote(rules: Ensemble, names: tuple[str, ...], members: Float32Array, dataset: Dataset, fold: Fold) -> Vote:
+def vote(
+    rules: Ensemble, names: tuple[str, ...], members: Float32Array, move: Float64Array, dataset: Dataset, fold: Fold
+) -> Vote:
     """Fit the ensemble on the fold's calibration rows and let it vote on the test rows.
 
     Parameters
     ----------
     members : float32 (M, T, S, 3)
         Rows ``fold.calibration[0]`` to ``fold.test[1]``; the first of them warm the liveness.
+    move : float64 (T, S)
+        The labels' move in basis points on these rows.
     """
     start, first = fold.calibration
     inner = slice(start, first)
@@ -61,7 +68,7 @@ def vote(rules: Ensemble, names: tuple[str, ...], members: Float32Array, dataset
         dataset.weight[inner],
         part(dataset, fold, "calibration").mask[inner],
     )
-    return _counted(ensemble, members, fold)
+    return _counted(ensemble, members, move, fold)
 
 
 def revote(one: Vote, rules: Ensemble) -> Vote:
@@ -72,18 +79,19 @@ def revote(one: Vote, rules: Ensemble) -> Vote:
     rules : Ensemble
         May differ from the vote's own in its gates only.
     """
-    return _counted(dataclasses.replace(one.ensemble, rules=rules), one.heard, one.fold)
+    return _counted(dataclasses.replace(one.ensemble, rules=rules), one.heard, one.move, one.fold)
 
 
-def _counted(ensemble: FittedEnsemble, heard: Float32Array, fold: Fold) -> Vote:
+def _counted(ensemble: FittedEnsemble, heard: Float32Array, move: Float64Array, fold: Fold) -> Vote:
     first = fold.test[0] - fold.calibration[0]
-    pooled, _ = ensemble.pool(heard, ensemble.begin(heard.shape[2]))
+    pooled, _ = ensemble.pool(heard, ensemble.begin(heard.shape[2]), move)
     return Vote(
         fold=fold,
         ensemble=ensemble,
         heard=heard,
+        move=move,
         pooled=pooled.rows(first, heard.shape[1]),
-        influence=measure_influence(ensemble, heard, pooled, first),
+        influence=measure_influence(ensemble, heard, move, pooled, first),
     )
 
 

@@ -35,7 +35,7 @@ from quantlab.core.types import Bars, Dataset, Float64Array, check_has, check_wh
 from quantlab.learning.dataset import build_dataset
 from quantlab.learning.ensemble import Ensemble, FittedEnsemble
 from quantlab.learning.forecasts import Forecast, forecasts, make_task
-from quantlab.learning.gates import regated
+from quantlab.learning.gates import move_bps, regated
 from quantlab.learning.labels import Labels
 from quantlab.learning.provenance import identity
 from quantlab.learning.signal import EnsembleSignal, Member, to_signal
@@ -166,23 +166,26 @@ class WalkForward:
         with _one_step(progress, "features"):
             features = self.features.transform(bars)
         with _one_step(progress, "labels"):
-            labels = self.labels.label(bars, average_true_range(bars, features))
+            atr = average_true_range(bars, features)
+            labels = self.labels.label(bars, atr)
             dataset = build_dataset(bars, features, labels, self.labels.horizon)
             folds = self._folds(dataset)
         context = fingerprint(bars.fingerprint(), self.features.fingerprint, identity(self.labels))
         with worker_processes(self.workers, len(folds) * len(self.members)) as workers:
             members, tuning = self._tuned(dataset, folds[0], context, workers, progress)
             said = self._forecasts(members, dataset, folds, context, workers, progress)
+        move = move_bps(bars, atr, self.ensemble.move_atr)
         with progress.stage("ensemble", len(folds)) as stage:
             votes = []
             for fold in folds:
                 heard = np.stack([forecast.proba for forecast in said[fold].values()])
-                votes.append(vote(self.ensemble, tuple(members), heard, dataset, fold))
+                spoken_of = move[fold.calibration[0] : fold.test[1]]
+                votes.append(vote(self.ensemble, tuple(members), heard, spoken_of, dataset, fold))
                 stage.advance()
         with _one_step(progress, "scores"):
             report = self._report(votes, dataset)
         return Study(
-            signal=to_signal(join(votes, bars.n_bars, bars.n_symbols), bars, features),
+            signal=to_signal(join(votes, bars.n_bars, bars.n_symbols), atr),
             first_row=folds[0].test[0],
             last_row=folds[-1].test[1],
             source=_source(self.features, said[folds[-1]], votes[-1].ensemble),
@@ -200,7 +203,7 @@ class WalkForward:
         study : Study
             Of this learner.
         gates : dict
-            Any of ``min_confidence``, ``min_consensus`` and ``quorum``.
+            Any of the fields of :class:`~quantlab.learning.gates.Gates`.
 
         Raises
         ------

@@ -50,5 +50,14 @@ def small_ensemble(bars: Bars) -> EnsembleSignal:
     members = tuple(
         Member(name, Logistic(weights[name], 3 if name == "three" else 1), fingerprint(name)) for name in weights
     )
-    rules = Ensemble(min_confidence=0.4, min_consensus=0.5, quorum=1, liveness_bars=20, min_weight=0.1, max_weight=0.9)
+    rules = Ensemble(
+        min_confidence=0.4,
+        min_consensus=0.5,
+        quorum=1,
+        liveness_bars=20,
+        min_weight=0.1,
+        max_weight=0.9,
+        min_gain_bps=0.0,
+        move_atr=2.0,
+    )
     return EnsembleSignal(features, members, FittedEnsemble(rules, tuple(weights), (0.4, 0.3, 0.3), 1.0))

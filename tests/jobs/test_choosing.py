@@ -25,11 +25,11 @@ from quantlab.jobs.choices.strategy import Chooser, choose, simulate_all, with_v
 from quantlab.jobs.run.backtesting import Backtest
 from quantlab.jobs.run.composition import build, compose
 from quantlab.learning.ensemble import Ensemble
-from quantlab.learning.gates import regated
+from quantlab.learning.gates import gain_bps, regated
 from quantlab.learning.tuning.search import StrategyTuning, Tuning
 
 FIRST, LAST_TEST, LAST = 300, 2_100, 2_700
-RULES = Ensemble(0.36, 0.5, 2, 48, 0.1, 0.6)
+RULES = Ensemble(0.36, 0.5, 2, 48, 0.1, 0.6, 0.0, 2.0)
 SPACE = {
     "ensemble.min_confidence": {"low": 0.34, "high": 0.8},
     "limits.max_positions": {"low": 1, "high": 4},
@@ -79,6 +79,7 @@ def study(bars: Bars) -> Study:
         consensus=np.where(np.isfinite(proba[:, :, 0]), 1.0, np.nan),
         live_members=np.full((LAST, 4), 2, dtype=np.int8),
         atr=np.ascontiguousarray(0.004 * bars.close),
+        gain_bps=gain_bps(proba, np.full((LAST, 4), 80.0)),
     )
     signal = regated(signal, RULES.gates)
     return Study(signal, FIRST, LAST, FixedSignal(signal), None, last_test=LAST_TEST)
@@ -152,7 +153,7 @@ def test_threads_change_nothing_and_the_choice_is_applied(
     chosen = one.tuning[0].chosen
     assert strategy.limits.max_positions == chosen["limits.max_positions"]
     assert strategy.policy.horizon == chosen["policy.horizon"]
-    gates = (chosen["ensemble.min_confidence"], RULES.min_consensus, RULES.quorum)
+    gates = RULES.gates._replace(min_confidence=chosen["ensemble.min_confidence"])
     np.testing.assert_array_equal(one.signal.side, regated(study.signal, gates).side)
 
 

@@ -30,6 +30,7 @@ from quantlab.jobs.sweep import run
 from quantlab.jobs.sweeps.chunks import Chunks, in_chunks
 from quantlab.jobs.sweeps.plan import plan
 from quantlab.jobs.sweeps.signals import LazySignals, OneHistory, SignalMaker, remembering
+from quantlab.learning.gates import Gates
 from quantlab.trading import Costs, EnsembleThreshold, FixedFraction, Limits, MovingAverageSignal, Strategy
 
 CASH = 10_000.0
@@ -226,7 +227,7 @@ def test_an_outer_sweep_of_sweeps(
 
 
 @dataclasses.dataclass(frozen=True)
-class Gates:
+class Rules:
     """The part of an ensemble that a sweep can change."""
 
     min_confidence: float
@@ -234,14 +235,14 @@ class Gates:
     quorum: int
 
     @property
-    def gates(self) -> tuple[float, float, int]:
-        return self.min_confidence, self.min_consensus, self.quorum
+    def gates(self) -> Gates:
+        return Gates(self.min_confidence, self.min_consensus, self.quorum, 0.0)
 
 
 class Learned:
     """A learner that was asked before, and must not be asked again."""
 
-    ensemble = Gates(0.34, 0.5, 1)
+    ensemble = Rules(0.34, 0.5, 1)
 
     def study(self, bars: Bars, progress: Any) -> Study:
         raise AssertionError("learned again")
@@ -253,7 +254,13 @@ def test_gates_are_swept_on_the_pooled_opinions(random_bars: Callable[..., Bars]
     decision = np.argmax(proba, axis=2) - 1
     confidence, consensus = proba.max(axis=2), rng.choice([0.25, 0.5, 1.0], (500, 3))
     said = Signal(
-        np.zeros((500, 3), np.int8), proba, confidence, consensus, np.full((500, 3), 2, np.int8), np.ones((500, 3))
+        np.zeros((500, 3), np.int8),
+        proba,
+        confidence,
+        consensus,
+        np.full((500, 3), 2, np.int8),
+        np.ones((500, 3)),
+        np.ones((500, 3)),
     )
     maker = SignalMaker(Learned(), Study(said, 100, 500, None, None), bars)  # type: ignore[arg-type]
     chosen = plan(

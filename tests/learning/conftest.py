@@ -62,7 +62,14 @@ def walk_forward() -> Callable[..., WalkForward]:
             ),
             "members": {"plain": Centroids(), "sharp": Centroids(name="sharp", scale=3.0, lookback=4)},
             "ensemble": Ensemble(
-                min_confidence=0.36, min_consensus=0.5, quorum=2, liveness_bars=48, min_weight=0.1, max_weight=0.6
+                min_confidence=0.36,
+                min_consensus=0.5,
+                quorum=2,
+                liveness_bars=48,
+                min_weight=0.1,
+                max_weight=0.6,
+                min_gain_bps=0.0,
+                move_atr=2.0,
             ),
             "workers": 1,
             "cache_dir": cache_dir,

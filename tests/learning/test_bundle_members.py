@@ -111,7 +111,16 @@ def test_a_kept_member_speaks_as_it_did_and_knows_its_training(shelves: Path, re
 
 
 def test_another_members_folder_and_a_way_out_are_refused(shelves: Path, tmp_path: Path) -> None:
-    rules = Ensemble(min_confidence=0.34, min_consensus=0.5, quorum=1, liveness_bars=48, min_weight=0.0, max_weight=1.0)
+    rules = Ensemble(
+        min_confidence=0.34,
+        min_consensus=0.5,
+        quorum=1,
+        liveness_bars=48,
+        min_weight=0.0,
+        max_weight=1.0,
+        min_gain_bps=0.0,
+        move_atr=2.0,
+    )
     shutil.copytree(shelves / "members", tmp_path / "members")
 
     def load(*names: str) -> object:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -11,10 +12,21 @@ from hypothesis import strategies as st
 from scipy.optimize import minimize
 
 from quantlab.core.errors import ConfigError, ContractError, HistoryError
+from quantlab.core.types import Bars
 from quantlab.learning.ensemble import Ensemble, FittedEnsemble, bounded_weights
+from quantlab.learning.gates import move_bps
 from quantlab.learning.pooling import Pooled, decisions
 
-RULES = Ensemble(min_confidence=0.36, min_consensus=0.5, quorum=2, liveness_bars=4, min_weight=0.1, max_weight=0.6)
+RULES = Ensemble(
+    min_confidence=0.36,
+    min_consensus=0.5,
+    quorum=2,
+    liveness_bars=4,
+    min_weight=0.1,
+    max_weight=0.6,
+    min_gain_bps=0.0,
+    move_atr=2.0,
+)
 NAMES = ("a", "b", "c")
 WEIGHTS = (0.5, 0.3, 0.2)
 
@@ -28,9 +40,14 @@ def _row(*members: tuple[float, float, float]) -> np.ndarray:
     return np.array(members, dtype=np.float32)[:, None, None, :]
 
 
+def _move(members: np.ndarray) -> np.ndarray:
+    """A label's move of 1 %, everywhere."""
+    return np.full(members.shape[1:3], 100.0)
+
+
 def _vote(members: np.ndarray, fitted: FittedEnsemble | None = None, **options: Any) -> Pooled:
     ensemble = fitted or _fitted()
-    return ensemble.pool(members, ensemble.begin(members.shape[2]), **options)[0]
+    return ensemble.pool(members, ensemble.begin(members.shape[2]), _move(members), **options)[0]
 
 
 def _random_members(seed: int, bars: int, symbols: int, members: int = 3) -> np.ndarray:
@@ -47,6 +64,21 @@ def test_a_vote_by_hand() -> None:
     assert pooled.consensus[0, 0] == pytest.approx(0.7, rel=1e-12)  # a and c say BUY: 0.5 + 0.2
     assert pooled.live_members[0, 0] == 3
     assert pooled.side[0, 0] == 1
+
+
+@pytest.mark.parametrize(("move", "side"), [(99.0, 0), (100.0, 1), (np.nan, 0)])
+def test_a_decision_must_be_worth_its_costs(move: float, side: int) -> None:
+    """A BUY at .6 against a SELL at .2 gains .4 of the labels' move: 40 bps of 100."""
+    said = np.array([[(0.2, 0.2, 0.6)]], dtype=np.float32).repeat(3, axis=0)[:, :, None, :]
+    ensemble = _fitted(min_gain_bps=40.0 - 1e-5)
+    pooled, _ = ensemble.pool(said, ensemble.begin(1), np.full((1, 1), move))
+    np.testing.assert_allclose(pooled.gain_bps, 0.4 * np.full((1, 1), move), rtol=1e-6)
+    assert pooled.side[0, 0] == side
+
+
+def test_the_labels_move_in_basis_points(random_bars: Callable[..., Bars]) -> None:
+    bars = random_bars(n_bars=50)
+    np.testing.assert_allclose(move_bps(bars, 0.01 * bars.close, 2.0), np.full((50, bars.n_symbols), 200.0), rtol=1e-12)
 
 
 def test_a_silent_member_leaves_and_weights_are_renormalised() -> None:
@@ -158,15 +190,15 @@ def test_stream_equals_batch_and_needs_only_the_liveness_window(seed: int, cut: 
         first = int(rng.integers(0, 25))
         members[m, first : first + 9] = members[m, first]
     ensemble = _fitted(1.3)
-    whole, end = ensemble.pool(members, ensemble.begin(2))
-    before, state = ensemble.pool(members[:, :cut], ensemble.begin(2))
-    after, split_end = ensemble.pool(members[:, cut:], state)
+    whole, end = ensemble.pool(members, ensemble.begin(2), _move(members))
+    before, state = ensemble.pool(members[:, :cut], ensemble.begin(2), _move(members[:, :cut]))
+    after, split_end = ensemble.pool(members[:, cut:], state, _move(members[:, cut:]))
     for field in dataclasses.fields(Pooled):
         joined = np.concatenate([getattr(before, field.name), getattr(after, field.name)])
         np.testing.assert_array_equal(joined, getattr(whole, field.name))
     for field in dataclasses.fields(end):
         np.testing.assert_array_equal(getattr(split_end, field.name), getattr(end, field.name))
-    late, _ = ensemble.pool(members[:, start:], ensemble.begin(2))
+    late, _ = ensemble.pool(members[:, start:], ensemble.begin(2), _move(members[:, start:]))
     known = start + RULES.liveness_bars - 1 if start else 0
     for field in dataclasses.fields(Pooled):
         np.testing.assert_array_equal(getattr(late, field.name)[known - start :], getattr(whole, field.name)[known:])
@@ -175,7 +207,7 @@ def test_stream_equals_batch_and_needs_only_the_liveness_window(seed: int, cut: 
 def test_the_state_given_is_left_alone() -> None:
     ensemble = _fitted()
     state = ensemble.begin(2)
-    ensemble.pool(_constant_a(5), state)
+    ensemble.pool(_constant_a(5), state, np.full((5, 2), 100.0))
     assert np.isnan(state.last).all()
     assert not state.spoke.any()
     assert not state.still.any()

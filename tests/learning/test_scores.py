@@ -123,7 +123,21 @@ def test_reliability_by_hand_and_on_a_calibrated_forecast() -> None:
 
 # --- influence and the report ----------------------------------------------------------------------
 
-RULES = Ensemble(min_confidence=0.36, min_consensus=0.5, quorum=1, liveness_bars=50, min_weight=0.1, max_weight=0.6)
+RULES = Ensemble(
+    min_confidence=0.36,
+    min_consensus=0.5,
+    quorum=1,
+    liveness_bars=50,
+    min_weight=0.1,
+    max_weight=0.6,
+    min_gain_bps=0.0,
+    move_atr=2.0,
+)
+
+
+def _move(members: np.ndarray) -> np.ndarray:
+    """A label's move of 1 %, everywhere."""
+    return np.full(members.shape[1:3], 100.0)
 
 
 def _constructed() -> tuple[FittedEnsemble, np.ndarray]:
@@ -141,14 +155,14 @@ def _constructed() -> tuple[FittedEnsemble, np.ndarray]:
 
 def test_influence_on_a_constructed_case() -> None:
     ensemble, members = _constructed()
-    pooled, _ = ensemble.pool(members, ensemble.begin(1))
+    pooled, _ = ensemble.pool(members, ensemble.begin(1), _move(members))
     np.testing.assert_array_equal(pooled.side[:, 0], [1] * 8 + [0] * 2)
-    influence = measure_influence(ensemble, members, pooled, 0)
+    influence = measure_influence(ensemble, members, _move(members), pooled, 0)
     assert influence.decided == 8
     # Without a the last two BUY rows stay BUY; without b the first six stay BUY (.2/.7 HOLD, .5/.7 BUY).
     assert influence.flipped["a"] == 6
     assert influence.flipped["b"] == 2
-    later = measure_influence(ensemble, members, pooled, 6)
+    later = measure_influence(ensemble, members, _move(members), pooled, 6)
     assert later.decided == 2
     assert later.flipped["a"] == 0
     assert influence + later == Influence(10, {k: v + later.flipped[k] for k, v in influence.flipped.items()})
@@ -158,21 +172,23 @@ def test_influence_is_not_the_quorums() -> None:
     """With a quorum of all, leaving one out must not count as a flip everywhere."""
     loose, members = _constructed()
     strict = dataclasses.replace(loose, rules=dataclasses.replace(RULES, quorum=3))
-    pooled, _ = strict.pool(members, strict.begin(1))
-    expected = measure_influence(loose, members, loose.pool(members, loose.begin(1))[0], 0)
-    assert measure_influence(strict, members, pooled, 0) == expected
+    pooled, _ = strict.pool(members, strict.begin(1), _move(members))
+    expected = measure_influence(
+        loose, members, _move(members), loose.pool(members, loose.begin(1), _move(members))[0], 0
+    )
+    assert measure_influence(strict, members, _move(members), pooled, 0) == expected
     # And a member that is really needed: on its own side of a pair of opposites.
     pair = FittedEnsemble(dataclasses.replace(RULES, quorum=2), ("a", "b"), (0.6, 0.4), 1.0)
     two = np.ascontiguousarray(members[:2, :6])
-    both, _ = pair.pool(two, pair.begin(1))
-    assert measure_influence(pair, two, both, 0).flipped == {"a": 6, "b": 0}
+    both, _ = pair.pool(two, pair.begin(1), _move(two))
+    assert measure_influence(pair, two, _move(two), both, 0).flipped == {"a": 6, "b": 0}
 
 
 def _evidence(ensemble: FittedEnsemble, members: np.ndarray, label: np.ndarray, pooled: Pooled) -> Evidence:
     return Evidence(
         members=dict(zip(ensemble.names, members, strict=True)),
         weights=dict(zip(ensemble.names, ensemble.weights, strict=True)),
-        influence=measure_influence(ensemble, members, pooled, 0),
+        influence=measure_influence(ensemble, members, _move(members), pooled, 0),
         pooled=pooled,
         label=label,
         weight=np.ones(label.shape, dtype=np.float32),
@@ -183,7 +199,7 @@ def _evidence(ensemble: FittedEnsemble, members: np.ndarray, label: np.ndarray, 
 
 def test_report_by_hand() -> None:
     ensemble, members = _constructed()
-    pooled, _ = ensemble.pool(members, ensemble.begin(1))
+    pooled, _ = ensemble.pool(members, ensemble.begin(1), _move(members))
     label = np.array([2, 2, 2, 0, 0, 1, 2, 0, 1, -1], dtype=np.int8)[:, None]
     report = signal_report(_evidence(ensemble, members, label, pooled), bootstrap_samples=50, seed=0)
     assert report.consensus_rate == 0.0  # .5 six times, .5 twice
@@ -201,7 +217,7 @@ def test_report_by_hand() -> None:
 def test_report_without_decisions_is_unknown() -> None:
     ensemble, members = _constructed()
     members = members[:, -2:]
-    pooled, _ = ensemble.pool(members, ensemble.begin(1))
+    pooled, _ = ensemble.pool(members, ensemble.begin(1), _move(members))
     label = np.array([[1], [1]], dtype=np.int8)
     report = signal_report(_evidence(ensemble, members, label, pooled), bootstrap_samples=50, seed=0)
     assert (report.consensus_rate, report.mean_confidence, report.buy_share) == (None, None, None)

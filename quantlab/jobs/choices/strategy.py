@@ -20,10 +20,10 @@ from quantlab.core.ports import Progress
 from quantlab.core.results import Study
 from quantlab.core.types import Bars, Signal
 from quantlab.jobs.run.folder import sources_fingerprint
-from quantlab.learning.gates import regated
+from quantlab.learning.gates import Gates, regated
 from quantlab.learning.tuning.lived import Lived
 
-GATES = ("min_confidence", "min_consensus", "quorum")
+GATES = Gates._fields
 _PARTS = ("policy", "sizer", "limits")
 
 

@@ -82,7 +82,16 @@ def candidate(name: str, model: FittedModel, features: Features | None = None) -
 
 def ensemble(names: Iterable[str]) -> FittedEnsemble:
     names = tuple(names)
-    rules = Ensemble(min_confidence=0.34, min_consensus=0.5, quorum=1, liveness_bars=48, min_weight=0.0, max_weight=1.0)
+    rules = Ensemble(
+        min_confidence=0.34,
+        min_consensus=0.5,
+        quorum=1,
+        liveness_bars=48,
+        min_weight=0.0,
+        max_weight=1.0,
+        min_gain_bps=0.0,
+        move_atr=2.0,
+    )
     return FittedEnsemble(rules, names, (1 / len(names),) * len(names), 1.1)
 
 
