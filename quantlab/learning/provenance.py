@@ -15,7 +15,18 @@ from quantlab.core.errors import ConfigError
 from quantlab.core.fingerprint import fingerprint
 
 #: Libraries whose version can change a feature, a label or a forecast.
-LIBRARIES = ("lightgbm", "llvmlite", "neuralforecast", "numba", "numpy", "safetensors", "scipy", "torch", "xgboost")
+LIBRARIES = (
+    "lightgbm",
+    "llvmlite",
+    "neuralforecast",
+    "numba",
+    "numpy",
+    "safetensors",
+    "scikit-learn",
+    "scipy",
+    "torch",
+    "xgboost",
+)
 _PACKAGE = Path(quantlab.__file__).resolve().parent
 _ROOMS = ("core", "features", "learning")
 

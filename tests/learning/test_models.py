@@ -33,6 +33,8 @@ from quantlab.learning.scores import directional_auc
 CONF = Path(__file__).resolve().parents[2] / "conf" / "learning" / "models"
 RECIPES = sorted(path.stem for path in CONF.glob("*.yaml"))
 TREES = ("lightgbm", "xgboost")
+#: Members that draw at random; the others have no seed.
+SEEDED = {recipe for recipe in RECIPES if "seed" in OmegaConf.load(CONF / f"{recipe}.yaml")}
 #: Networks learn these worlds in seconds when they are small.
 SMALL: dict[str, dict[str, Any]] = {
     "nhits": {"hidden_units": 32, "max_steps": 80, "check_every_steps": 20},
@@ -152,9 +154,9 @@ class TestEveryMember:
         one = member(recipe)
         assert one.name == recipe
         assert one == member(recipe)
-        assert one != member(recipe, seed=8)
+        assert recipe not in SEEDED or one != member(recipe, seed=8)
         with pytest.raises(dataclasses.FrozenInstanceError):
-            one.seed = 1
+            one.name = "another"
         assert all(callable(getattr(fitted(recipe), method)) for method in FITTED_METHODS)
 
     def test_speaks_in_probabilities_where_ready_and_nowhere_else(self, recipe: str) -> None:
@@ -192,10 +194,11 @@ class TestEveryMember:
     def test_fits_the_same_bits_twice_and_others_for_another_seed(self, recipe: str) -> None:
         dataset, _ = world()
         one, again = fitted(recipe), fit(recipe, dataset)
-        other = fit(recipe, dataset, seed=8)
         first = one.predict_proba(dataset.features)
         np.testing.assert_array_equal(first, again.predict_proba(dataset.features))
-        assert not np.array_equal(first, other.predict_proba(dataset.features), equal_nan=True)
+        if recipe in SEEDED:
+            other = fit(recipe, dataset, seed=8)
+            assert not np.array_equal(first, other.predict_proba(dataset.features), equal_nan=True)
 
     def test_learns_from_masked_rows_only(self, recipe: str) -> None:
         """Labels and weights outside fit and validation rows change nothing: nor do later features."""
@@ -275,7 +278,7 @@ class TestEveryMember:
         empty = dataset.with_mask(np.zeros_like(dataset.mask))
         with pytest.raises(HistoryError, match="rows to fit on"):
             member(recipe).fit(empty, rows_of(dataset, VALID))
-        with pytest.raises(HistoryError, match="rows to stop early on"):
+        with pytest.raises(HistoryError, match=r"rows to (stop early|fit the scale) on"):
             member(recipe).fit(rows_of(dataset, FIT), empty)
 
     def test_refuses_validation_rows_of_other_features(self, recipe: str) -> None:

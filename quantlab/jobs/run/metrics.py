@@ -23,7 +23,6 @@ from quantlab.evaluation.summary import summarise
 from quantlab.evaluation.verdict import Verdict
 from quantlab.jobs.choices.record import trials_of, tuning_numbers
 from quantlab.jobs.run.backtesting import Backtest, Setup
-from quantlab.jobs.run.barriers import Barriers
 from quantlab.jobs.run.benchmarks import Benchmarks, benchmark_numbers, benchmarks
 from quantlab.jobs.run.composition import build
 from quantlab.jobs.run.stress import stress
@@ -68,7 +67,7 @@ def judge(cfg: DictConfig, parts: Setup, result: Backtest) -> Judgement:
     settings: dict[str, Any] = {
         "participation": result.strategy.costs.participation,
         "entry_weight": entry_weight(result),
-        "stop_hit_baseline": blind_stops(parts.barriers, result),
+        "stop_hit_baseline": blind_stops(result),
     }
     evidence = summarise(result.evidence, result.bars, **settings)
     random_stops = summarise(beside.random, result.bars)["stop_hit_share"]
@@ -105,16 +104,18 @@ def _distance(policy: Any, name: str, atr: float) -> float:
     return math.inf if multiple is None else float(multiple) * atr
 
 
-def blind_stops(barriers: Barriers, result: Backtest) -> float | None:
-    """The stop-hit share of blind entries, where the policy plays by the configured barriers."""
-    if getattr(result.strategy.policy, "stop_atr", None) is None:
+def blind_stops(result: Backtest) -> float | None:
+    """The stop-hit share of blind entries with the policy's own exits; None where it has no stop."""
+    policy = result.strategy.policy
+    stop, take, horizon = (getattr(policy, name, None) for name in ("stop_atr", "take_profit_atr", "horizon"))
+    if stop is None:
         return None
     return blind_stop_share(
         result.bars,
         result.signal.atr,
-        take_profit_atr=barriers.take_profit_atr,
-        stop_atr=barriers.stop_atr,
-        horizon=barriers.horizon,
+        take_profit_atr=math.inf if take is None else float(take),
+        stop_atr=float(stop),
+        horizon=result.bars.n_bars if horizon is None else int(horizon),
     )
 
 
