@@ -21,7 +21,7 @@ from numba import types
 from quantlab.core.compiled import compiled
 from quantlab.core.results import Simulation
 from quantlab.core.types import Bars, Float64Array, Signal, check_range
-from quantlab.trading.account import begin_account, record_buffers, simulation_of, written
+from quantlab.trading.account import begin_account, record_buffers, simulation_of
 from quantlab.trading.bar import advance_bar
 from quantlab.trading.layout import (
     EQUITY,
@@ -42,6 +42,7 @@ from quantlab.trading.layout import (
 )
 from quantlab.trading.policies import STEP
 from quantlab.trading.prefetch import fetch_next
+from quantlab.trading.record_log import RecordLog
 from quantlab.trading.rows import HISTORY_TYPE, History, history_of, row_of
 from quantlab.trading.sizing import SIZE
 from quantlab.trading.strategy import Strategy, rules_of
@@ -96,13 +97,6 @@ def scan_loop() -> Any:
     return compiled(signature=SCAN, _nrt=False)(_scan)
 
 
-def _empty(state: State, records: Records) -> Records:
-    """Copies of what was written; the buffers begin anew."""
-    taken = Records(*(part.copy() for part in written(state, records)))
-    state.counters[[N_ORDERS, N_EVENTS]] = 0
-    return taken
-
-
 @dataclass(frozen=True)
 class Scan:
     """Runs a strategy over a history.
@@ -148,13 +142,14 @@ class Scan:
         records = record_buffers(CAPACITY + ORDERS_PER_SYMBOL * bars.n_symbols, CAPACITY + EVENTS_PER_BAR)
         curves = np.zeros((4, bars.n_bars))
         step, size, loop = strategy.policy.step, strategy.sizer.size, scan_loop()
-        done, taken = 0, []
+        done, log = 0, RecordLog(records)
         while done < bars.n_bars:
             done = loop(state, records, rules, history, curves, done, step, size)
-            taken.append(_empty(state, records))
+            log.keep(int(state.counters[N_ORDERS]), int(state.counters[N_EVENTS]))
+            state.counters[[N_ORDERS, N_EVENTS]] = 0
         return simulation_of(
             state,
-            Records(*(np.concatenate(parts) for parts in zip(*taken, strict=True))),
+            log.records(),
             curves,
             open_time_ms=bars.open_time_ms,
             interval_ms=bars.interval_ms,

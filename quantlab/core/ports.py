@@ -141,6 +141,15 @@ class SignalStream(Protocol):
         ...
 
 
+class FeatureReader(Protocol):
+    """A signal stream that shows which features it has read, for those who watch over them."""
+
+    @property
+    def newest_features(self) -> Features | None:
+        """Features (1, S, F) of the newest bar; None before the first."""
+        ...
+
+
 @runtime_checkable
 class SignalSource(Protocol):
     """Turns bars into opinions; frozen and without feedback from positions."""

@@ -168,8 +168,18 @@ def _bounds_text(low: float, high: float) -> str:
     return f" >= {low:.12g}" if low > -math.inf else ""
 
 
+class _StaysReadOnly:
+    """Pickling forgets that an array is read-only; a value that travelled to another process remembers it."""
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        for array in state.values():
+            if isinstance(array, np.ndarray):
+                array.flags.writeable = False
+        vars(self).update(state)
+
+
 @dataclass(frozen=True)
-class Funding:
+class Funding(_StaysReadOnly):
     """Funding rates as the venue paid them.
 
     Parameters
@@ -195,7 +205,7 @@ class Funding:
 
 
 @dataclass(frozen=True)
-class Bars:
+class Bars(_StaysReadOnly):
     """Market history on one dense time grid.
 
     Parameters
@@ -319,7 +329,7 @@ class Bars:
 
 
 @dataclass(frozen=True)
-class Features:
+class Features(_StaysReadOnly):
     """Feature rows with the contract that they were made under.
 
     Parameters
@@ -355,7 +365,7 @@ class Features:
 
 
 @dataclass(frozen=True)
-class Dataset:
+class Dataset(_StaysReadOnly):
     """What a model learns from: features, targets and which rows may be used.
 
     Train, validation and calibration parts of a fold are the *same arrays under different masks*:
@@ -416,7 +426,7 @@ class Dataset:
 
 
 @dataclass(frozen=True)
-class Signal:
+class Signal(_StaysReadOnly):
     """What a signal source says at the close of every bar.
 
     Parameters

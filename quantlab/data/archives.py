@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import re
 import zipfile
+import zlib
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -117,7 +118,7 @@ def _csv_of(path: Path) -> bytes:
     data = path.read_bytes()
     checksum = path.with_name(path.name + ".CHECKSUM")
     if checksum.is_file():
-        told = checksum.read_text(encoding="utf-8").split()[:1]
+        told = checksum.read_text(encoding="utf-8", errors="replace").split()[:1]
         if told != [hashlib.sha256(data).hexdigest()]:
             raise DataError(f"{path.name} with the sha256 of its CHECKSUM file", found="another", mend="fetch it again")
     try:
@@ -126,7 +127,7 @@ def _csv_of(path: Path) -> bytes:
             if len(names) != 1:
                 raise DataError(f"one csv file in {path.name}", found=str(len(names)), mend="fetch it again")
             return archive.read(names[0])
-    except (zipfile.BadZipFile, EOFError, OSError) as error:
+    except (zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError) as error:  # the last: with a password
         raise DataError(f"a whole zip file {path.name}", found=str(error), mend="fetch it again") from error
 
 

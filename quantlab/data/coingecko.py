@@ -7,6 +7,7 @@ some ten to thirty requests a minute are allowed, and more are answered with 429
 from __future__ import annotations
 
 import asyncio
+import difflib
 import json
 import logging
 import random
@@ -35,16 +36,21 @@ class Coin:
         CoinGecko's own, unique.
     symbol : str
         Its ticker in capitals; several coins can share one.
+    name : str
+        In full, e.g. ``Wrapped Bitcoin``.
     market_cap : float or None
         USD; None = not known.
-    price : float or None
-        USD.
+    price, high, low : float or None
+        USD, now and in the last 24 hours.
     """
 
     id: str
     symbol: str
+    name: str
     market_cap: float | None
     price: float | None
+    high: float | None = None
+    low: float | None = None
 
 
 @dataclass(frozen=True)
@@ -111,9 +117,12 @@ class CoinGecko:
         Raises
         ------
         DataError
-            Also if a category has no coin: a name with a slip in it would let through what it was to keep out.
+            Also if there is no such category, or it has no coin: a name with a slip in it would let through
+            what it was to keep out.
         """
-        found = {}
+        found: dict[str, frozenset[str]] = {}
+        if categories:
+            self._require_known(categories, await self._known_categories())
         for category in categories:
             found[category] = frozenset(await self._pages({"category": category}, self.category_pages))
             if not found[category]:
@@ -124,13 +133,35 @@ class CoinGecko:
                 )
         return found
 
+    async def _known_categories(self) -> list[str]:
+        async with self._session() as session:
+            rows = await self._ask(session, "/coins/categories/list", {}, {"category_id"})
+        await asyncio.sleep(self.seconds_between)
+        return [str(row["category_id"]) for row in rows]
+
+    def _require_known(self, categories: Sequence[str], known: list[str]) -> None:
+        for category in categories:
+            if category not in known:
+                near = difflib.get_close_matches(category, known, n=3, cutoff=0.4)
+                raise DataError(
+                    f"a category that {self.url} has",
+                    found=f"{category!r}; the nearest are {', '.join(near)}" if near else repr(category),
+                    mend="correct it in job.rules.excluded.NAME.categories, or write [] there: "
+                    "tickers, names and prices go on being judged",
+                )
+
+    def _session(self) -> aiohttp.ClientSession:
+        timeout = aiohttp.ClientTimeout(total=self.timeout_seconds)
+        return aiohttp.ClientSession(timeout=timeout, headers=dict(self.headers))
+
     async def _pages(self, query: Mapping[str, str], most: int) -> dict[str, Coin]:
         """By id; a coin that moved down while the pages were read comes twice and counts once."""
         coins: dict[str, Coin] = {}
-        timeout = aiohttp.ClientTimeout(total=self.timeout_seconds)
-        async with aiohttp.ClientSession(timeout=timeout, headers=dict(self.headers)) as session:
+        every = {"vs_currency": "usd", "order": "market_cap_desc", "per_page": str(self.page), "sparkline": "false"}
+        async with self._session() as session:
             for number in range(1, most + 1):
-                rows = await self._ask(session, {**query, "page": str(number)})
+                asked = {**every, **query, "page": str(number)}
+                rows = await self._ask(session, "/coins/markets", asked, {"id", "symbol"})
                 for row in rows:
                     coins.setdefault(str(row["id"]), _coin(row))
                 await asyncio.sleep(self.seconds_between)
@@ -138,16 +169,18 @@ class CoinGecko:
                     break
         return coins
 
-    async def _ask(self, session: aiohttp.ClientSession, query: Mapping[str, str]) -> list[dict[str, Any]]:
+    async def _ask(
+        self, session: aiohttp.ClientSession, path: str, query: Mapping[str, str], keys: set[str]
+    ) -> list[dict[str, Any]]:
+        """Rows that have `keys`, asked for until they come whole."""
         chance, failure = random.Random(), ""  # noqa: S311 - jitter, no secret
-        every = {"vs_currency": "usd", "order": "market_cap_desc", "per_page": str(self.page), "sparkline": "false"}
         for failures in range(1, self.retry.attempts + 1):
             asked = 0.0
             try:
-                async with session.get(f"{self.url}/coins/markets", params={**every, **query}) as answer:
+                async with session.get(f"{self.url}{path}", params=dict(query)) as answer:
                     text = await answer.text()
                     if answer.status == 200:
-                        return _rows(text)
+                        return _rows(text, keys)
                     failure = f"HTTP status {answer.status}: {' '.join(text.split())[:200]}"
                     if answer.status != 429 and answer.status < 500:
                         raise DataError(
@@ -160,7 +193,7 @@ class CoinGecko:
                 break
             if failures < self.retry.attempts:
                 seconds = max(asked, self.retry.backoff(failures, chance))
-                _log.info("coins, page %s: %s; again in %.1f s", query["page"], failure, seconds)
+                _log.info("%s, page %s: %s; again in %.1f s", path, query.get("page", "1"), failure, seconds)
                 await asyncio.sleep(seconds)
         raise DataError(
             f"coins from {self.url} within {self.retry.attempts} attempts",
@@ -173,12 +206,12 @@ class _NotWhole(ValueError):  # noqa: N818 - never leaves this module
     """An answer that broke off, or is something else."""
 
 
-def _rows(text: str) -> list[dict[str, Any]]:
+def _rows(text: str, keys: set[str]) -> list[dict[str, Any]]:
     try:
         rows = json.loads(text)
     except ValueError as error:
         raise _NotWhole(f"no JSON ({error})") from error
-    if not isinstance(rows, list) or not all(isinstance(row, dict) and {"id", "symbol"} <= row.keys() for row in rows):
+    if not isinstance(rows, list) or not all(isinstance(row, dict) and keys <= row.keys() for row in rows):
         raise _NotWhole(f"no list of coins: {text[:100]!r}")
     return rows
 
@@ -187,8 +220,9 @@ def _coin(row: Mapping[str, Any]) -> Coin:
     return Coin(
         str(row["id"]),
         str(row["symbol"]).upper(),
+        str(row.get("name") or ""),
         _positive(row.get("market_cap")),
-        _positive(row.get("current_price")),
+        *(_positive(row.get(key)) for key in ("current_price", "high_24h", "low_24h")),
     )
 
 

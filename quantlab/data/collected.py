@@ -16,7 +16,7 @@ from quantlab.core.types import Bars, Float64Array, Funding, Instrument, Int64Ar
 from quantlab.data.alignment import Series, align_funding
 from quantlab.data.day_files import BARS, FUNDING, DayTable, day_of, read_day
 from quantlab.data.grid import RawGrid, funding_due
-from quantlab.data.instruments import instrument_of
+from quantlab.data.instruments import MARGIN, instrument_of, margin_note
 from quantlab.data.manifest import Manifest, Part, read_manifest
 from quantlab.data.quality import MAX_FILLED
 from quantlab.data.series_checks import floor_to_hour
@@ -95,6 +95,13 @@ class CollectedSource:
             except ArtifactError as error:
                 refused.append(DataError(error.expected, found=error.found, mend=error.mend))
         return tuple(refused)
+
+    def data_notes(self) -> tuple[str, ...]:
+        """What a reader of results must know of the data besides their bars."""
+        manifest = read_manifest(Path(self.root))
+        symbols = self._chosen(manifest)
+        silent = [symbol for symbol in symbols if MARGIN not in manifest.symbols[symbol].rules]
+        return (margin_note(silent, len(symbols)),) if silent else ()
 
     def _period(self, start_ms: int | None, end_ms: int | None) -> tuple[int | None, int | None]:
         starts = [ms for ms in (_instant("start", self.start), start_ms) if ms is not None]

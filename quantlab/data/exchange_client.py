@@ -11,7 +11,7 @@ import asyncio
 import logging
 import random
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -20,19 +20,18 @@ import ccxt.async_support as ccxt
 import numpy as np
 
 from quantlab.core.errors import ConfigError, DataError
-from quantlab.core.types import Float64Array, Int64Array
+from quantlab.data.alignment import Series
+from quantlab.data.exchange_answers import UNREADABLE, ExchangeLost, NeedsKey, end_of, may_pass, rows_in, uniform
+from quantlab.data.exchange_habits import habits_of
 from quantlab.data.retry import Retry, retry_after
 
 _log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 _UNKNOWN_CLOCK_MS = 60_000
-#: What ccxt's parsers raise over an answer of a wrong form.
-_UNREADABLE = (TypeError, ValueError, KeyError, IndexError, AttributeError)
-
-
-class ExchangeLost(DataError):  # noqa: N818 - a state of the line, not of the data
-    """The exchange cannot be reached, refuses to answer, or answers nonsense: nothing more can be fetched."""
+#: Refusals of everybody who asks from this address.
+_LIMITS = (ccxt.RateLimitExceeded, ccxt.DDoSProtection)
+_CORRECT = "correct the symbol or the settings"
 
 
 @dataclass
@@ -67,62 +66,85 @@ class ExchangeClient:
         """ccxt's markets by unified name."""
         return await self._ask("its markets", lambda: self.api.load_markets(True), dict)
 
-    async def volumes(self) -> dict[str, float]:
-        """Traded in the last 24 hours, in the quote currency, by unified name."""
-        tickers = await self.tickers()
-        return {name: float(ticker.get("quoteVolume") or 0.0) for name, ticker in tickers.items()}
-
     async def tickers(self) -> dict[str, dict[str, Any]]:
-        """ccxt's tickers by unified name."""
-        return await self._ask("its tickers", self.api.fetch_tickers, dict)
+        """ccxt's tickers of perpetuals by unified name; some exchanges would show those of the spot market."""
+        return await self._ask("its tickers", lambda: self.api.fetch_tickers(None, {"type": "swap"}), dict)
 
     async def books(self) -> dict[str, dict[str, Any]]:
-        """The best bid and ask by unified name; empty where the exchange has no such list."""
-        if not self.api.has.get("fetchBidsAsks"):
+        """The best bid and ask by unified name; empty where the exchange has no such list of its own."""
+        if self.api.has.get("fetchBidsAsks") is not True:
             return {}
         return await self._ask("its bids and asks", self.api.fetch_bids_asks, dict)
 
-    async def bars(self, market: str, timeframe: str, since_ms: int, limit: int) -> tuple[Int64Array, Float64Array]:
-        """One page: stamps int64 (N,) and ohlcv float64 (N, 5), NaN for what the exchange left out."""
+    async def bars(self, market: str, timeframe: str, start_ms: int, end_ms: int, limit: int) -> Series:
+        """Bars with ``start_ms <= open < end_ms``: stamps int64 (N,) and ohlcv float64 (N, 5), NaN for what is left out.
+
+        The exchange may also answer with other rows, or with some of these: see :mod:`quantlab.data.exchange_pages`.
+        """
+        end = {"until": end_ms - 1}
         rows = await self._ask(
-            f"bars of {market}", lambda: self.api.fetch_ohlcv(market, timeframe, since=since_ms, limit=limit), list
+            f"bars of {market}",
+            lambda: self.api.fetch_ohlcv(market, timeframe, since=start_ms, limit=limit, params=end),
+            list,
         )
         values = np.array([[np.nan if x is None else x for x in row[1:6]] for row in rows], dtype=np.float64)
         return np.array([row[0] for row in rows], dtype=np.int64), values.reshape(-1, 5)
 
-    async def funding(self, market: str, since_ms: int, limit: int) -> tuple[Int64Array, Float64Array]:
-        """One page: stamps int64 (N,) and rates float64 (N, 1)."""
+    async def funding(self, market: str, start_ms: int, end_ms: int, limit: int) -> Series:
+        """Rates with ``start_ms <= stamp < end_ms``: stamps int64 (N,) and rates float64 (N, 1); else as :meth:`bars`."""
+        own = habits_of(self.api.id).funding_end
+        end = {"until": end_ms - 1} if own is None else {own: end_ms}
         rows = await self._ask(
             f"funding rates of {market}",
-            lambda: self.api.fetch_funding_rate_history(market, since=since_ms, limit=limit),
+            lambda: self.api.fetch_funding_rate_history(market, since=start_ms, limit=limit, params=end),
             list,
         )
         rates = [[np.nan if row["fundingRate"] is None else row["fundingRate"]] for row in rows]
         stamps = np.array([row["timestamp"] for row in rows], dtype=np.int64)
         return stamps, np.array(rates, dtype=np.float64).reshape(-1, 1)
 
+    async def tiers(self, names: Sequence[str]) -> dict[str, list[dict[str, Any]]]:
+        """ccxt's leverage tiers by unified name, of the markets of which the exchange tells them without a key."""
+        has = self.api.has
+        if has.get("fetchMarketLeverageTiers") is True:
+            found = [await self._unless_private(f"tiers of {name}", self._tiers_of(name), list) for name in names]
+            return {name: tiers for name, tiers in zip(names, found, strict=True) if tiers}
+        if has.get("fetchLeverageTiers") is True:
+            every = await self._unless_private("its tiers", lambda: self.api.fetch_leverage_tiers(list(names)), dict)
+            return dict(every or {})
+        return {}
+
+    def _tiers_of(self, name: str) -> Callable[[], Awaitable[list[dict[str, Any]]]]:
+        return lambda: self.api.fetch_market_leverage_tiers(name)
+
+    async def _unless_private(self, what: str, request: Callable[[], Awaitable[T]], form: type) -> T | None:
+        try:
+            return await self._ask(what, request, form)
+        except NeedsKey:
+            return None
+
     async def _ask(self, what: str, request: Callable[[], Awaitable[T]], form: type) -> T:
         """Repeat `request` until its answer is whole, or say why there is none."""
         failure = ""
+        end: type[DataError] = ExchangeLost
         for failures in range(1, self.retry.attempts + 1):
             await self._wait_until_allowed()
             try:
                 answer = await request()
                 if self._is_whole(answer, form):
                     return answer
-                failure, asked = "an answer that is no whole JSON", 0.0
+                failure, asked, end = "an answer that is no whole JSON", 0.0, ExchangeLost
             except ccxt.BaseError as error:
-                failure = " ".join(str(error).split())[:300]
-                if not _may_pass(error):
-                    raise DataError(
-                        f"{what} from {self.api.id}", found=failure, mend="correct the symbol or the settings"
-                    ) from error
+                failure, end = " ".join(str(error).split())[:300], end_of(error)
+                if not may_pass(error):
+                    raise end(f"{what} from {self.api.id}", found=failure, mend=_CORRECT) from error
                 asked = self._asked_to_wait(error)
-            except _UNREADABLE as error:
+            except UNREADABLE as error:
                 failure, asked = f"an answer that cannot be read ({type(error).__name__}: {error})", 0.0
+                end = ExchangeLost
             if failures < self.retry.attempts:
                 await self._pause(what, failure, failures, asked)
-        raise ExchangeLost(
+        raise end(
             f"{what} from {self.api.id} within {self.retry.attempts} attempts",
             found=failure,
             mend="run the job again when the exchange answers: it goes on where it stopped",
@@ -132,11 +154,13 @@ class ExchangeClient:
         # ccxt hands whatever it got to its parsers and filters, which may make an empty list of it:
         # "there are no bars", where the truth is "this was no answer".
         sent = self.api.last_json_response
-        return isinstance(answer, form) and sent is not None and sent != {} and _uniform(sent)
+        if not isinstance(answer, form) or sent is None or sent == {}:
+            return False
+        return form is not list or uniform(rows_in(sent))
 
     def _asked_to_wait(self, error: ccxt.BaseError) -> float:
         """The exchange's own wish; the headers are this answer's, because nothing was awaited in between."""
-        if not isinstance(error, ccxt.DDoSProtection | ccxt.RateLimitExceeded | ccxt.ExchangeNotAvailable):
+        if not (isinstance(error, ccxt.NetworkError) or type(error) is ccxt.ExchangeError):
             return 0.0
         if isinstance(error.__cause__, OSError | aiohttp.ClientError):
             return 0.0  # there was no answer
@@ -147,7 +171,8 @@ class ExchangeClient:
                 found=f"Retry-After: {seconds:.0f} s ({' '.join(str(error).split())[:200]})",
                 mend="run the job again after that time: it goes on where it stopped",
             ) from error
-        return seconds
+        # A limit without a time is everybody's, too: the others must not go on knocking.
+        return max(seconds, self.retry.first_seconds) if isinstance(error, _LIMITS) else seconds
 
     async def _pause(self, what: str, failure: str, failures: int, asked: float) -> None:
         seconds = max(asked, self.retry.backoff(failures, self.chance))
@@ -182,17 +207,3 @@ def connect(exchange: str, settings: dict[str, Any], retry: Retry) -> ExchangeCl
         raise ConfigError("an exchange that ccxt knows", found=repr(exchange), mend="see ccxt's list, e.g. binanceusdm")
     ours = {"enableRateLimit": True, "enableLastJsonResponse": True, "enableLastResponseHeaders": True}
     return ExchangeClient(getattr(ccxt, exchange)({**settings, **ours}), retry)
-
-
-def _uniform(sent: object) -> bool:
-    """Are the rows of a list all objects, or all lists of one length?"""
-    if not isinstance(sent, list) or not sent:
-        return True
-    lists = [len(row) for row in sent if isinstance(row, list)]
-    objects = sum(isinstance(row, dict) for row in sent)
-    return objects == len(sent) or (len(lists) == len(sent) and len(set(lists)) == 1)
-
-
-def _may_pass(error: ccxt.BaseError) -> bool:
-    """Can the same request succeed later? ccxt calls a body that broke off a plain ExchangeError."""
-    return isinstance(error, ccxt.NetworkError) or isinstance(error.__cause__, aiohttp.ClientError)

@@ -2,38 +2,37 @@
 
 1. Ask the exchange for its clock and its markets; choose the symbols. What the dataset holds already is
    kept fresh too.
-2. Of every symbol, find the time that the dataset does not cover yet, up to the last *closed* bar.
-3. Cut that time into windows of whole days, of about one page each, oldest first.
-4. Of one window, fetch all symbols, some at a time; check every row; commit the window. A kill costs at
-   most one window.
-5. The same for funding rates, with longer windows: there are few of them.
+2. See what the dataset lacks, up to the last *closed* bar (:mod:`quantlab.data.exchange_run`).
+3. Ask for the maintenance margins of the symbols that lack something.
+4. Fetch and commit it, window by window.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from quantlab.core.clock import parse_utc
-from quantlab.core.errors import ConfigError, DataError
+from quantlab.core.errors import ConfigError
 from quantlab.core.types import check_range, check_whole
-from quantlab.data.alignment import Series
-from quantlab.data.day_files import BARS, DAY_MS, FUNDING
-from quantlab.data.exchange_client import ExchangeClient, ExchangeLost, connect
-from quantlab.data.incoming import Outcome, Watcher, checked
-from quantlab.data.instruments import rules_of
+from quantlab.data.day_files import DAY_MS
+from quantlab.data.exchange_client import ExchangeClient, connect
+from quantlab.data.exchange_habits import habits_of, turnover_usd
+from quantlab.data.exchange_run import Paging, Run, plan
+from quantlab.data.incoming import Outcome, Watcher
+from quantlab.data.instruments import MARGIN, maintenance_margin_rate, margin_note, rules_of
 from quantlab.data.manifest import SymbolFacts
 from quantlab.data.markets import MarketChoice, still_listed
 from quantlab.data.retry import Retry
-from quantlab.data.spans import Span, difference, windows
-from quantlab.data.store import Batch, Store
+from quantlab.data.spans import Span
+from quantlab.data.store import Store
 from quantlab.data.timeframes import timeframe_ms
 
-_HOUR_MS = 3_600_000
+Markets = Mapping[str, Mapping[str, Any]]
 
 
 @dataclass(frozen=True)
@@ -43,7 +42,7 @@ class ExchangeSource:
     Parameters
     ----------
     exchange : str
-        ccxt's name of it. Binance USD-M (``binanceusdm``) is the one that the tests speak.
+        ccxt's name of it. The tests speak Binance USD-M (``binanceusdm``), ``bybit``, ``okx`` and ``hyperliquid``.
     timeframe : str
         E.g. ``5m``.
     choice : MarketChoice
@@ -55,6 +54,8 @@ class ExchangeSource:
         Requests under way at once; ccxt spaces them by the exchange's limits in any case.
     bars_per_request, rates_per_request : int
         What the exchange gives at most in one answer.
+    margin_notional_usd : float
+        Size of the position whose maintenance margin is stored: larger positions of a market have higher ones.
     grace_seconds : float
         A bar counts as closed so long after its close, by the exchange's clock.
     retry : Retry
@@ -76,6 +77,7 @@ class ExchangeSource:
     concurrency: int
     bars_per_request: int
     rates_per_request: int
+    margin_notional_usd: float
     grace_seconds: float
     retry: Retry
     settings: Mapping[str, Any]
@@ -84,6 +86,7 @@ class ExchangeSource:
         for name in ("days", "concurrency", "bars_per_request", "rates_per_request"):
             check_whole(name, getattr(self, name), low=1)
         check_range("grace_seconds", self.grace_seconds, low=0.0)
+        check_range("margin_notional_usd", self.margin_notional_usd, low=0.0)
         timeframe_ms(self.timeframe)
         for name in ("start", "end"):
             _instant(name, getattr(self, name))
@@ -107,18 +110,55 @@ class ExchangeSource:
     async def _fill(self, store: Store, watch: Watcher) -> Outcome:
         client = connect(self.exchange, dict(self.settings), self.retry)
         try:
-            period = self._period(await client.now_ms())
+            now_ms = await client.now_ms()
+            period = self._period(now_ms)
             markets = await client.markets()
-            volumes = await client.volumes() if self.choice.ranks else {}
+            volumes = await self._volumes(client, markets) if self.choice.ranks else {}
             listed, gone = still_listed(store.manifest.symbols, markets)
-            names = {**listed, **self.choice.choose(markets, volumes)}
-            facts = {symbol: SymbolFacts(name, rules_of(markets[name])) for symbol, name in sorted(names.items())}
-            run = _Run(client, store, watch, self, facts, period)
-            await run.collect()
-            notes = tuple(f"{symbol} is no longer listed: its history is kept as it is" for symbol in gone)
+            names = dict(sorted({**listed, **self.choice.choose(markets, volumes)}.items()))
+            plans = plan(tuple(names), store, period, self._paging)
+            lacking = {symbol for one in plans.values() for spans in one.values() for symbol in spans}
+            margins = await self._margins(client, markets, [name for s, name in names.items() if s in lacking])
+            facts = {
+                symbol: SymbolFacts(name, rules_of(markets[name]) | margins.get(name, {}))
+                for symbol, name in names.items()
+            }
+            run = Run(client, store, watch, self._paging, facts, now_ms)
+            await run.collect(plans)
+            notes = (*_unreachable(self.choice.vanished(markets), gone), *_notes(store, gone))
             return Outcome(run.rows, run.repeated, run.refused, notes)
         finally:
             await client.close()
+
+    @property
+    def _paging(self) -> Paging:
+        return Paging(
+            self.exchange,
+            self.timeframe,
+            self.interval_ms,
+            self.bars_per_request,
+            self.rates_per_request,
+            self.concurrency,
+        )
+
+    async def _volumes(self, client: ExchangeClient, markets: Markets) -> dict[str, float]:
+        tickers, habits = await client.tickers(), habits_of(self.exchange)
+        known = {name: ticker for name, ticker in tickers.items() if name in markets}
+        return {name: turnover_usd(ticker, markets[name], habits) or 0.0 for name, ticker in known.items()}
+
+    async def _margins(self, client: ExchangeClient, markets: Markets, names: list[str]) -> dict[str, dict[str, float]]:
+        """The maintenance margin of every market that tells one, by unified name."""
+        tiers = await client.tiers(names) if names else {}
+        tickers = await client.tickers() if tiers and habits_of(self.exchange).tiers_in_contracts else {}
+        found = {}
+        for name, one in tiers.items():
+            unit = 1.0
+            if habits_of(self.exchange).tiers_in_contracts:
+                unit = float(markets[name].get("contractSize") or 1.0) * float(tickers.get(name, {}).get("last") or 0.0)
+            rate = maintenance_margin_rate(one, self.margin_notional_usd, unit)
+            if rate is not None:
+                found[name] = {MARGIN: rate}
+        return found
 
     def _period(self, now_ms: int) -> Span:
         closed = (now_ms - round(self.grace_seconds * 1000)) // self.interval_ms * self.interval_ms
@@ -136,117 +176,20 @@ class ExchangeSource:
         return start, end
 
 
-@dataclass
-class _Run:
-    """One collection under way."""
+def _unreachable(vanished: tuple[str, ...], kept: tuple[str, ...]) -> tuple[str, ...]:
+    """Former members that neither the exchange has nor the dataset."""
+    lost = [symbol for symbol in vanished if symbol not in kept]
+    shown = ", ".join(lost[:5]) + (f" and {len(lost) - 5} more" if len(lost) > 5 else "")
+    mend = "their bars can only come from files (job/source=archives)"
+    return (f"{len(lost)} members of the universe are no longer listed: {shown}; {mend}",) if lost else ()
 
-    client: ExchangeClient
-    store: Store
-    watch: Watcher
-    source: ExchangeSource
-    facts: Mapping[str, SymbolFacts]
-    period: Span
-    rows: int = 0
-    repeated: int = 0
-    refused: dict[str, DataError] = field(default_factory=dict)
 
-    async def collect(self) -> None:
-        plans = [(kind, self._plan(kind)) for kind in (BARS, FUNDING)]
-        steps = dict.fromkeys(self.facts, 0)
-        for _, plan in plans:
-            for spans in plan.values():
-                for symbol in spans:
-                    steps[symbol] += 1
-        self.watch.plan(steps)
-        for kind, plan in plans:
-            for window in sorted(plan):
-                await self._window(kind, plan[window])
-
-    def _plan(self, kind: str) -> dict[int, dict[str, list[Span]]]:
-        """Window -> symbol -> the spans that are missing in it."""
-        step, limit = self._page(kind)
-        length = max(1, limit * step // DAY_MS) * DAY_MS
-        plan: dict[int, dict[str, list[Span]]] = {}
-        for symbol in self.facts:
-            for span in windows(difference([self.period], self.store.covered(symbol, kind)), length):
-                plan.setdefault(span[0] // length, {}).setdefault(symbol, []).append(span)
-        return plan
-
-    def _page(self, kind: str) -> tuple[int, int]:
-        """The shortest step between two rows in ms, and the rows of an answer."""
-        source = self.source
-        return (source.interval_ms, source.bars_per_request) if kind == BARS else (_HOUR_MS, source.rates_per_request)
-
-    async def _window(self, kind: str, wanted: Mapping[str, list[Span]]) -> None:
-        """Fetch one window of all symbols and commit it, also what was had before the line was lost."""
-        turns = asyncio.Semaphore(self.source.concurrency)
-        lost: list[ExchangeLost] = []
-
-        async def fetch(symbol: str, spans: list[Span]) -> tuple[str, Series, list[Span]] | None:
-            async with turns:
-                if lost:
-                    return None
-                try:
-                    series = await self._series(kind, symbol, spans)
-                except ExchangeLost as error:
-                    lost.append(error)
-                    return None
-                except DataError as error:
-                    self.refused[symbol] = error
-                    return None
-                self.watch.advance(symbol)
-                return symbol, series, spans
-
-        open_ones = {symbol: spans for symbol, spans in wanted.items() if symbol not in self.refused}
-        done = [got for got in await asyncio.gather(*(fetch(*item) for item in open_ones.items())) if got]
-        self._commit(kind, done)
-        if lost:
-            raise lost[0]
-
-    def _commit(self, kind: str, done: Sequence[tuple[str, Series, list[Span]]]) -> None:
-        if not done:
-            return
-        series = {symbol: rows for symbol, rows, _ in done}
-        covered = {symbol: tuple(spans) for symbol, _, spans in done}
-        facts = {symbol: self.facts[symbol] for symbol in series}
-        self.repeated += self.store.add(Batch(kind, series, covered, facts))
-        self.rows += sum(len(time_ms) for time_ms, _ in series.values())
-
-    async def _series(self, kind: str, symbol: str, spans: list[Span]) -> Series:
-        width = 5 if kind == BARS else 1
-        times, rows = [np.empty(0, np.int64)], [np.empty((0, width))]
-        for span in spans:
-            async for time_ms, values in self._pages(kind, str(self.facts[symbol].market), span):
-                times.append(time_ms)
-                rows.append(values)
-        origin = f"{symbol} at {self.source.exchange}"
-        series, dropped = checked(kind, np.concatenate(times), np.concatenate(rows), self.source.interval_ms, origin)
-        self.repeated += dropped
-        return series
-
-    async def _pages(self, kind: str, market: str, span: Span) -> AsyncIterator[Series]:
-        """Everything in `span`, page by page.
-
-        The next page starts after the last row of this one, however short it was. An answer without a row of
-        the span moves on by a page's length: some exchanges answer a hole with nothing, others with what
-        comes after it.
-        """
-        (cursor, end), (step, most) = span, self._page(kind)
-        while cursor < end:
-            limit = min(most, -(-(end - cursor) // step))
-            time_ms, values = await self._ask(kind, market, cursor, limit)
-            wanted = (time_ms >= cursor) & (time_ms < end)
-            if wanted.any():
-                yield time_ms[wanted], values[wanted]
-            if (time_ms >= end).any():
-                return
-            cursor = int(time_ms[wanted].max()) + 1 if wanted.any() else cursor + limit * step
-            cursor = -(-cursor // step) * step if kind == BARS else cursor
-
-    async def _ask(self, kind: str, market: str, cursor: int, limit: int) -> Series:
-        if kind == BARS:
-            return await self.client.bars(market, self.source.timeframe, cursor, limit)
-        return await self.client.funding(market, cursor, limit)
+def _notes(store: Store, gone: tuple[str, ...]) -> tuple[str, ...]:
+    notes = [f"{symbol} is no longer listed: its history is kept as it is" for symbol in gone]
+    silent = [symbol for symbol, facts in store.manifest.symbols.items() if MARGIN not in facts.rules]
+    if silent:
+        notes.append(margin_note(silent, len(store.manifest.symbols)))
+    return tuple(notes)
 
 
 def _instant(name: str, text: str | None) -> int | None:

@@ -51,6 +51,15 @@ class _Pending:
         self.rows += len(series[0])
 
 
+@dataclass
+class _Tally:
+    """What has become of the rows so far."""
+
+    rows: int = 0
+    repeated: int = 0
+    refused: dict[str, DataError] = field(default_factory=dict)
+
+
 def import_files(
     files: Sequence[Found],
     read: Callable[[Found], Series],
@@ -59,7 +68,7 @@ def import_files(
     watch: Watcher,
     notes: tuple[str, ...] = (),
 ) -> Outcome:
-    """Read, check and store `files`; a file that is refused does not keep the others out.
+    """Read, check and store `files`; what is refused, a file or a symbol, does not keep the others out.
 
     Parameters
     ----------
@@ -76,23 +85,23 @@ def import_files(
     for found in files:
         steps[found.symbol] = steps.get(found.symbol, 0) + 1
     watch.plan(steps)
-    rows, repeated, refused = 0, 0, dict[str, DataError]()
+    tally = _Tally()
     pending: dict[str, _Pending] = {}
     for found in files:
         try:
             series, dropped = _checked(found, read(found), interval_ms)
         except DataError as error:
-            refused.setdefault(f"{found.symbol} ({found.path.name})", error)
+            tally.refused.setdefault(f"{found.symbol} ({found.path.name})", error)
         else:
-            repeated += dropped
-            rows += len(series[0])
+            tally.repeated += dropped
             waiting = pending.setdefault(found.kind, _Pending(found.kind))
             waiting.add(found, series, found.span or _extent(series, interval_ms))
             if waiting.rows >= _BATCH_ROWS:
-                repeated += _commit(pending.pop(found.kind), store)
+                _commit(pending.pop(found.kind), store, tally)
         watch.advance(found.symbol)
-    repeated += sum(_commit(waiting, store) for waiting in pending.values())
-    return Outcome(rows, repeated, refused, notes)
+    for waiting in pending.values():
+        _commit(waiting, store, tally)
+    return Outcome(tally.rows, tally.repeated, tally.refused, notes)
 
 
 def files_in(folder: Path, pattern: str) -> Iterator[Path]:
@@ -132,15 +141,34 @@ def _extent(series: Series, interval_ms: int) -> Span:
     return int(series[0][0]) // interval_ms * interval_ms, (int(series[0][-1]) // interval_ms + 1) * interval_ms
 
 
-def _commit(pending: _Pending, store: Store) -> int:
+def _commit(pending: _Pending, store: Store, tally: _Tally) -> None:
     joined: dict[str, Series] = {}
-    repeated = 0
     for symbol, parts in pending.series.items():
         time_ms = np.concatenate([time_ms for time_ms, _ in parts])
         order = np.argsort(time_ms, kind="stable")
         values = np.concatenate([values for _, values in parts])[order]
-        # Two files may hold the same rows (a month and one of its days); that they agree is checked here.
-        joined[symbol], twice = checked(pending.kind, time_ms[order], values, store.manifest.interval_ms, symbol)
-        repeated += twice
-    covered: dict[str, Spans] = {symbol: union(spans) for symbol, spans in pending.covered.items()}
-    return repeated + store.add(Batch(pending.kind, joined, covered, {}))
+        try:
+            # Two files may hold the same rows (a month and one of its days); that they agree is checked here.
+            joined[symbol], twice = checked(pending.kind, time_ms[order], values, store.manifest.interval_ms, symbol)
+        except DataError as error:
+            tally.refused[symbol] = error
+        else:
+            tally.repeated += twice
+    if joined:
+        covered: dict[str, Spans] = {symbol: union(pending.covered[symbol]) for symbol in joined}
+        _add(Batch(pending.kind, joined, covered, {}), store, tally)
+
+
+def _add(batch: Batch, store: Store, tally: _Tally) -> None:
+    """Store a batch, or whatever of it does not contradict what is stored."""
+    try:
+        known = store.add(batch)
+    except DataError as error:
+        if len(batch.series) == 1:
+            tally.refused.update(dict.fromkeys(batch.series, error))
+            return
+        for symbol, series in batch.series.items():
+            _add(Batch(batch.kind, {symbol: series}, {symbol: batch.covered[symbol]}, {}), store, tally)
+    else:
+        tally.repeated += known
+        tally.rows += sum(len(time_ms) for time_ms, _ in batch.series.values()) - known

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from quantlab.core.types import Instrument
+
+#: The rule that most exchanges tell to account holders only.
+MARGIN = "maintenance_margin_rate"
 
 
 def rules_of(market: Mapping[str, Any]) -> dict[str, float]:
     """The fields of an :class:`~quantlab.core.types.Instrument` that one of ccxt's markets tells.
 
     Sizes are in base units: ccxt counts contracts, of which one is ``contractSize`` units. Fees are those of
-    the lowest tier. Maintenance margins are not part of a market; Binance tells them to account holders only.
+    the lowest tier. Maintenance margins are not part of a market: see :func:`maintenance_margin_rate`.
     """
     precision, limits = market.get("precision") or {}, market.get("limits") or {}
     size = market.get("contractSize") or 1.0
@@ -26,6 +29,39 @@ def rules_of(market: Mapping[str, Any]) -> dict[str, float]:
         "taker_fee_bps": _times(market.get("taker"), 1e4),
     }
     return {name: float(value) for name, value in told.items() if value is not None and _sound(value)}
+
+
+def maintenance_margin_rate(tiers: Sequence[Mapping[str, Any]], notional_usd: float, unit_usd: float) -> float | None:
+    """The rate of the tier that a position of `notional_usd` falls into; None if the tiers make no sense.
+
+    Parameters
+    ----------
+    tiers : sequence of dict
+        ccxt's leverage tiers of one market.
+    notional_usd : float
+    unit_usd : float
+        What one unit of the tiers' bounds is worth: 1, or the value of a contract.
+
+    Notes
+    -----
+    A maintenance margin lies below the initial margin, 1 / leverage, by definition. Where one does not, it is
+    in another unit (some exchanges write 0.5 for 0.5 %), and nothing is guessed.
+
+    Examples
+    --------
+    >>> tiers = [{"maintenanceMarginRate": 0.005, "maxLeverage": 100.0, "minNotional": 0.0},
+    ...          {"maintenanceMarginRate": 0.01, "maxLeverage": 50.0, "minNotional": 2e6}]
+    >>> maintenance_margin_rate(tiers, 10_000.0, 1.0), maintenance_margin_rate(tiers, 3e6, 1.0)
+    (0.005, 0.01)
+    """
+    rates = []
+    for tier in tiers:
+        rate, leverage = tier.get("maintenanceMarginRate"), tier.get("maxLeverage")
+        if rate is None or not _sound(rate) or rate == 0.0 or rate > 1.0 / max(leverage or 1.0, 1.0):
+            return None
+        if (tier.get("minNotional") or 0.0) * unit_usd <= notional_usd:
+            rates.append(float(rate))
+    return max(rates, default=None)
 
 
 def instrument_of(rules: Mapping[str, float], default: Instrument) -> Instrument:
@@ -41,3 +77,12 @@ def _times(value: float | None, factor: float) -> float | None:
 def _sound(value: float) -> bool:
     # A maker rebate is a negative fee, which the simulation does not model: its fee is then the default's.
     return math.isfinite(value) and value >= 0.0
+
+
+def margin_note(silent: Sequence[str], of: int) -> str:
+    """That the exchange did not tell the maintenance margins of `silent`, of so many symbols."""
+    shown = "" if len(silent) == of else f" ({', '.join(silent[:5])}{', ...' if len(silent) > 5 else ''})"
+    return (
+        f"the exchange tells no maintenance margin of {len(silent)} of {of} symbols{shown}: "
+        "liquidations use trading.instrument.maintenance_margin_rate there"
+    )

@@ -9,6 +9,7 @@ from typing import Any
 
 from quantlab.core.errors import ConfigError
 from quantlab.core.types import check_whole
+from quantlab.data.exchange_habits import perpetuals_of
 from quantlab.data.manifest import SymbolFacts
 from quantlab.data.universe_snapshot import ever_members, read_snapshots
 
@@ -68,37 +69,65 @@ class MarketChoice:
         Raises
         ------
         ConfigError
-            If a name is not a linear perpetual of this exchange, or none is left.
+            If a name is not a linear perpetual of this exchange, or none is left; of a universe, if the exchange
+            lists no member of it.
         DataError, ArtifactError
             If there are no snapshots of the universe, or one is damaged.
         """
-        perpetuals = {name: market for name, market in markets.items() if market.get("swap") and market.get("linear")}
+        perpetuals = perpetuals_of(markets)
         if self.universe is not None:
-            wanted = ever_members(read_snapshots(Path(self.universe)))
-            return dict(sorted((str(m["id"]), name) for name, m in perpetuals.items() if str(m["id"]) in wanted))
+            wanted = self._members()
+            found = {symbol: name for symbol, name in sorted(perpetuals.items()) if symbol in wanted}
+            if not found:
+                raise ConfigError(
+                    f"a linear perpetual of the exchange among the members in {self.universe}",
+                    found=f"members like {', '.join(wanted[:3]) or 'none at all'}",
+                    mend="set job.source.exchange to the exchange of the snapshots, or choice.universe to its own",
+                )
+            return found
         if self.symbols != "all":
-            return dict(sorted(self._named(str(symbol), perpetuals) for symbol in self.symbols))
-        open_ones = [
-            name for name, market in perpetuals.items() if market.get("active") and market.get("quote") in self.quotes
-        ]
-        ranked = sorted(open_ones, key=lambda name: (-volumes.get(name, 0.0), name))[: self.largest]
-        if not ranked:
+            return dict(sorted(_named(str(symbol), perpetuals) for symbol in self.symbols))
+        open_ones = {
+            symbol: name
+            for symbol, name in perpetuals.items()
+            if markets[name].get("active") and markets[name].get("quote") in self.quotes
+        }
+        if not open_ones:
             raise ConfigError(
                 f"active perpetuals quoted in {', '.join(self.quotes)}", found="none", mend="set other quotes"
             )
-        return dict(sorted((str(perpetuals[name]["id"]), name) for name in ranked))
+        return dict(sorted(self._largest(open_ones, volumes).items()))
 
-    def _named(self, symbol: str, perpetuals: Mapping[str, Mapping[str, Any]]) -> tuple[str, str]:
-        for name, market in perpetuals.items():
-            if symbol in (market["id"], name):
-                return str(market["id"]), name
-        mend = "write the exchange's id (BTCUSDT) or ccxt's name (BTC/USDT:USDT)"
-        raise ConfigError("a linear perpetual of the exchange", found=repr(symbol), mend=mend)
+    def vanished(self, markets: Mapping[str, Mapping[str, Any]]) -> tuple[str, ...]:
+        """Members of the universe, if there is one, that the exchange does not list any more."""
+        perpetuals = perpetuals_of(markets)
+        return () if self.universe is None else tuple(s for s in self._members() if s not in perpetuals)
+
+    def _members(self) -> tuple[str, ...]:
+        return ever_members(read_snapshots(Path(str(self.universe))))
+
+    def _largest(self, open_ones: Mapping[str, str], volumes: Mapping[str, float]) -> dict[str, str]:
+        if self.largest is None:
+            return dict(open_ones)
+        if not any(volumes.get(name, 0.0) for name in open_ones.values()):
+            # Without volumes a ranking would be the alphabet's.
+            mend = "name the symbols (job.source.choice.symbols=[...]), or take all (job.source.choice.largest=null)"
+            raise ConfigError("traded volumes to rank by", found="none from this exchange", mend=mend)
+        ranked = sorted(open_ones.items(), key=lambda item: (-volumes.get(item[1], 0.0), item[1]))
+        return dict(ranked[: self.largest])
+
+
+def _named(symbol: str, perpetuals: Mapping[str, str]) -> tuple[str, str]:
+    for own, name in perpetuals.items():
+        if symbol in (own, name):
+            return own, name
+    mend = "write the exchange's id (BTCUSDT) or ccxt's name (BTC/USDT:USDT)"
+    raise ConfigError("a linear perpetual of the exchange", found=repr(symbol), mend=mend)
 
 
 def still_listed(
     known: Mapping[str, SymbolFacts], markets: Mapping[str, Mapping[str, Any]]
 ) -> tuple[dict[str, str], tuple[str, ...]]:
     """The dataset's symbols that the exchange still has (symbol -> unified name), and those that it has not."""
-    by_id = {str(m["id"]): name for name, m in markets.items() if m.get("swap") and m.get("linear")}
+    by_id = perpetuals_of(markets)
     return {s: by_id[s] for s in known if s in by_id}, tuple(s for s in known if s not in by_id)

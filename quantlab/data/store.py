@@ -20,13 +20,13 @@ from pathlib import Path
 
 import numpy as np
 
-from quantlab.core.errors import ArtifactError, ConfigError, DataError
+from quantlab.core.errors import ArtifactError, ConfigError
 from quantlab.core.files import remove_abandoned, write_bytes
 from quantlab.data.alignment import Series
-from quantlab.data.day_files import COLUMNS, DAY_MS, day_of, describe, encode, read_day
+from quantlab.data.day_files import COLUMNS, DAY_MS, describe, encode, read_day
+from quantlab.data.day_rows import by_day, merge
 from quantlab.data.gaps import count_gaps
 from quantlab.data.manifest import NAME, Manifest, Part, StoredFile, SymbolFacts, read_manifest
-from quantlab.data.series_checks import drop_repeats
 from quantlab.data.spans import Spans, difference, union
 
 
@@ -77,7 +77,7 @@ class Store:
             self.manifest.write(self.root)  # so that files without a manifest always mean a lost manifest
         files = dict(self.manifest.files)
         known = 0
-        for day, series in _by_day(batch.series).items():
+        for day, series in by_day(batch.series).items():
             part = Part(batch.kind, day)
             stored, repeated = self._grow(part, series)
             files[part] = stored
@@ -113,7 +113,7 @@ class Store:
         if known is not None:
             merged = read_day(self.root, part, known).series()
             for symbol, rows in series.items():
-                merged[symbol], twice = _merge(merged.get(symbol), rows, f"{symbol} on {part.day}")
+                merged[symbol], twice = merge(merged.get(symbol), rows, f"{symbol} on {part.day}")
                 repeated += twice
         data = encode(part.kind, merged)
         stored = describe(data, sum(len(time_ms) for time_ms, _ in merged.values()))
@@ -197,33 +197,6 @@ def _sweep(root: Path, manifest: Manifest) -> None:
         for path in (root / kind).glob("*.parquet"):
             if path not in named:
                 path.unlink()
-
-
-def _by_day(series: Mapping[str, Series]) -> dict[str, dict[str, Series]]:
-    days: dict[str, dict[str, Series]] = {}
-    for symbol, (time_ms, values) in series.items():
-        edges = np.flatnonzero(np.diff(time_ms // DAY_MS)) + 1
-        for a, b in zip([0, *edges], [*edges, len(time_ms)], strict=True):
-            if a < b:
-                days.setdefault(day_of(int(time_ms[a])), {})[symbol] = (time_ms[a:b], values[a:b])
-    return dict(sorted(days.items()))
-
-
-def _merge(old: Series | None, new: Series, origin: str) -> tuple[Series, int]:
-    if old is None:
-        return new, 0
-    try:
-        time_ms, values, repeated = drop_repeats(
-            np.concatenate([old[0], new[0]]), np.concatenate([old[1], new[1]]), origin
-        )
-    except DataError as error:
-        raise DataError(
-            f"new rows of {origin} that agree with the stored ones",
-            found=error.found,
-            mend="find out which source is wrong; to take the new ones, collect into another folder",
-        ) from error
-    order = np.argsort(time_ms)
-    return (time_ms[order], values[order]), repeated
 
 
 def _sound(root: Path, part: Part, stored: StoredFile) -> bool:

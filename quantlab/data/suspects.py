@@ -21,13 +21,13 @@ from quantlab.core.clock import iso_utc
 from quantlab.core.types import HIGH, LOW, OPEN, VOLUME, Bars, BoolArray, Float64Array
 
 #: A move is far if it is this large and this many times the symbol's median absolute move.
-_MOVE, _MOVE_MEDIANS = 0.08, 25.0
+FAR_MOVE, _MOVE_MEDIANS = 0.08, 25.0
 #: Share of a spike that the next bar takes back.
 _TAKEN_BACK = 0.8
-_WICK = 0.25
+FAR_WICK = 0.25
 #: Times the symbol's own 99.9 % quantile of traded volume.
-_VOLUME_QUANTILES = 100.0
-_FROZEN_BARS = 24
+FAR_VOLUME = 100.0
+FROZEN_BARS = 24
 #: Bars that a comparison with the market needs, symbols that make a market, and the correlation that tells.
 _SHIFT_BARS, _SHIFT_SYMBOLS, _SHIFT_CORRELATION = 500, 3, 0.3
 
@@ -38,7 +38,8 @@ class Suspect:
 
     Parameters
     ----------
-    kind : {"spike", "wick", "volume", "frozen", "shifted"}
+    kind : {"spike", "wick", "volume", "frozen", "shifted", "jump"}
+        ``jump`` is what a live bar is that may turn out a spike: whether it is taken back shows a bar later.
     symbol : str
     time_ms : int
         Open of the first bar.
@@ -60,6 +61,8 @@ class Suspect:
         match self.kind:
             case "spike":
                 return f"{self.count} bars whose move the next bar took back, up to {self.worst:.1%}, the first {since}"
+            case "jump":
+                return f"a move of {self.worst:.1%} in one bar, {since}"
             case "wick":
                 return (
                     f"{self.count} bars with a high or low up to {self.worst:.1%} beyond open and close, first {since}"
@@ -75,14 +78,14 @@ class Suspect:
 def find_suspects(bars: Bars) -> tuple[Suspect, ...]:
     """Everything suspicious in `bars`, by symbol, then kind."""
     found: list[Suspect] = []
-    moves = _moves(bars)
+    moves = log_moves(bars.close)
     shifts = _shifts(moves)
     for s, symbol in enumerate(bars.symbols):
         traded = bars.tradable[:, s]
         if int(traded.sum()) < 2:
             continue
         column = np.ascontiguousarray(bars.ohlcv[:, s])
-        for kind, at, size in _looks(column, traded, np.ascontiguousarray(moves[:, s])):
+        for kind, at, size in look_at(column, traded, np.ascontiguousarray(moves[:, s])):
             if at.any():
                 first, worst = int(np.argmax(at)), float(size[at].max())
                 found.append(Suspect(kind, symbol, int(bars.open_time_ms[first]), int(at.sum()), worst))
@@ -91,32 +94,37 @@ def find_suspects(bars: Bars) -> tuple[Suspect, ...]:
     return tuple(found)
 
 
-def _moves(bars: Bars) -> Float64Array:
-    """float64 (T, S): log moves from close to close, NaN where either is missing."""
-    logs = np.log(bars.close)
+def log_moves(close: Float64Array) -> Float64Array:
+    """float64 of `close`'s shape (T, ...): log moves from close to close, NaN where either is missing."""
+    logs = np.log(close)
     moves = np.full(logs.shape, np.nan)
     np.subtract(logs[1:], logs[:-1], out=moves[1:])
     return moves
 
 
-def _looks(
+def far_moves(traded: BoolArray, moves: Float64Array) -> BoolArray:
+    """bool (T,): moves of one symbol that are large by themselves and for this symbol."""
+    size = np.abs(np.nan_to_num(moves))
+    far: BoolArray = (size > FAR_MOVE) & (size > _MOVE_MEDIANS * float(np.median(size[traded])))
+    return far
+
+
+def look_at(
     column: Float64Array, traded: BoolArray, moves: Float64Array
 ) -> Iterator[tuple[str, BoolArray, Float64Array]]:
-    size = np.abs(np.nan_to_num(moves))
-    usual = float(np.median(size[traded]))
-    far = (size > _MOVE) & (size > _MOVE_MEDIANS * usual)
-    after = np.append(np.nan_to_num(moves)[1:], 0.0)
-    yield "spike", far & (-np.sign(moves) * after > _TAKEN_BACK * size), size
+    """Kind, rows (T,) and sizes (T,) of every look at one symbol's bars (T, 5), of which some must be traded."""
+    size, after = np.abs(np.nan_to_num(moves)), np.append(np.nan_to_num(moves)[1:], 0.0)
+    yield "spike", far_moves(traded, moves) & (-np.sign(moves) * after > _TAKEN_BACK * size), size
     with np.errstate(invalid="ignore", divide="ignore"):
         body_high, body_low = np.maximum(column[:, OPEN], column[:, 3]), np.minimum(column[:, OPEN], column[:, 3])
         wick = np.maximum(np.log(column[:, HIGH] / body_high), np.log(body_low / column[:, LOW]))
-    yield "wick", traded & (wick > _WICK), wick
+    yield "wick", traded & (wick > FAR_WICK), wick
     volume = np.where(traded, column[:, VOLUME], 0.0)
     times = volume / float(np.quantile(volume[traded], 0.999, method="lower"))
-    yield "volume", times > _VOLUME_QUANTILES, times
+    yield "volume", times > FAR_VOLUME, times
     still = traded & (column[:, HIGH] == column[:, LOW]) & (np.nan_to_num(moves, nan=1.0) == 0.0)
     length = _run_lengths(still)
-    yield "frozen", length == _FROZEN_BARS, np.full(len(still), float(length.max()))
+    yield "frozen", length == FROZEN_BARS, np.full(len(still), float(length.max()))
 
 
 def _run_lengths(mask: BoolArray) -> Float64Array:

@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from quantlab.data.exchange_habits import Habits, symbol_of, turnover_usd
+
 
 @dataclass(frozen=True)
 class Contract:
@@ -14,7 +16,7 @@ class Contract:
     Parameters
     ----------
     symbol : str
-        The exchange's id, e.g. ``1000SHIBUSDT``: the name under which its bars are stored.
+        The exchange's own, e.g. ``1000SHIBUSDT``: the name under which its bars are stored.
     market : str
         ccxt's unified name.
     base, quote : str
@@ -47,6 +49,7 @@ def contracts_of(
     tickers: Mapping[str, Mapping[str, Any]],
     books: Mapping[str, Mapping[str, Any]],
     quotes: Sequence[str],
+    habits: Habits,
 ) -> tuple[Contract, ...]:
     """ccxt's markets, tickers and best bids and asks, put together; in the symbols' order.
 
@@ -56,16 +59,18 @@ def contracts_of(
         By unified name; `books` may be empty where the tickers hold bid and ask.
     quotes : sequence of str
         Currencies that may be quoted in.
+    habits : Habits
+        Of the exchange.
     """
     found = [
         Contract(
-            symbol=str(market["id"]),
+            symbol=symbol_of(market),
             market=name,
-            base=str(market["base"]),
+            base=str(market.get("baseName") or market["base"]),
             quote=str(market["quote"]),
             unfit=_unfit(market, quotes),
             created_ms=None if market.get("created") is None else int(market["created"]),
-            volume_usd=_positive(tickers.get(name, {}).get("quoteVolume")),
+            volume_usd=turnover_usd(tickers.get(name, {}), market, habits),
             spread_bps=_spread_bps(books.get(name) or tickers.get(name) or {}),
             price=_positive(tickers.get(name, {}).get("last")),
         )

@@ -3,7 +3,7 @@
 1. Only active linear perpetuals in a wanted currency.
 2. The coin behind each: of all readings of its base (``1000SHIB`` is a thousand SHIB) and all coins of that
    ticker, the largest whose price agrees with the perpetual's.
-3. No stablecoin, wrapped or leveraged token, by CoinGecko's categories, by ticker, by pattern.
+3. No stablecoin, wrapped or leveraged token (:mod:`quantlab.data.universe_kinds`).
 4. No perpetual below the limits of volume, spread and age; what a limit asks for and nobody tells fails it.
 5. Of several perpetuals of one coin, the most traded.
 6. The largest of what is left, by volume or by market capitalisation.
@@ -11,7 +11,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -19,6 +18,7 @@ from quantlab.core.errors import ConfigError
 from quantlab.core.fingerprint import fingerprint
 from quantlab.core.types import check_range, check_whole
 from quantlab.data.coingecko import Coin
+from quantlab.data.universe_kinds import Coins, Kind
 from quantlab.data.universe_markets import Contract
 from quantlab.data.universe_names import readings
 from quantlab.data.universe_snapshot import Row
@@ -26,56 +26,6 @@ from quantlab.data.universe_snapshot import Row
 _DAY_MS = 86_400_000
 _RANKINGS = ("volume", "market_cap")
 _SECOND = "another perpetual of its coin is traded more"
-
-
-@dataclass(frozen=True)
-class Kind:
-    """A kind of coin that is kept out; a coin is of it if any of the three says so.
-
-    Parameters
-    ----------
-    categories : sequence of str
-        CoinGecko's ids.
-    symbols : sequence of str
-        Tickers in capitals.
-    patterns : sequence of str
-        Regular expressions for whole tickers.
-
-    Raises
-    ------
-    ConfigError
-        If a pattern is no regular expression.
-    """
-
-    categories: Sequence[str]
-    symbols: Sequence[str]
-    patterns: Sequence[str]
-
-    def __post_init__(self) -> None:
-        for pattern in self.patterns:
-            try:
-                re.compile(pattern)
-            except re.error as error:
-                raise ConfigError("a regular expression", found=f"{pattern!r} ({error})", mend="correct it") from error
-
-    def names(self, ticker: str) -> bool:
-        """Is `ticker` listed or matched?"""
-        return ticker in self.symbols or any(re.fullmatch(pattern, ticker) for pattern in self.patterns)
-
-
-@dataclass(frozen=True)
-class Coins:
-    """What a list of coins says.
-
-    Parameters
-    ----------
-    listed : tuple of Coin
-        The largest first.
-    categories : dict of category to set of coin ids
-    """
-
-    listed: tuple[Coin, ...]
-    categories: Mapping[str, frozenset[str]]
 
 
 @dataclass(frozen=True)
@@ -87,7 +37,7 @@ class UniverseRules:
     quotes : sequence of str
         Currencies that count as dollars, e.g. USDT and USDC.
     excluded : dict of name to Kind
-        The name becomes the reason.
+        The name, with spaces for underscores, becomes the reason.
     rank_by : {"volume", "market_cap"}
     largest : int
         Members at most.
@@ -138,7 +88,7 @@ class UniverseRules:
     @property
     def fingerprint(self) -> str:
         """sha256 over the rules; stored with every snapshot."""
-        kinds = {name: [list(k.categories), list(k.symbols), list(k.patterns)] for name, k in self.excluded.items()}
+        kinds = {name: kind.document() for name, kind in self.excluded.items()}
         limits = (self.least_volume_usd, self.widest_spread_bps, self.least_age_days, self.price_tolerance)
         return fingerprint(list(self.quotes), kinds, self.rank_by, self.largest, *limits)
 
@@ -213,9 +163,8 @@ class UniverseRules:
 
     def _kinds(self, ticker: str, coin: Coin | None, coins: Coins) -> Iterator[str]:
         for name, kind in self.excluded.items():
-            listed = coin is not None and any(coin.id in coins.categories[c] for c in kind.categories)
-            if listed or kind.names(ticker):
-                yield name
+            if kind.holds(ticker, coin, coins):
+                yield name.replace("_", " ")
 
     def _limit(self, row: Row) -> str:
         if row.volume_usd is None:

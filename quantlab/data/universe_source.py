@@ -25,6 +25,11 @@ class _LeavesOut(Protocol):
     def sound(self) -> DataSource | None: ...
 
 
+@runtime_checkable
+class _KnowsItsData(Protocol):
+    def data_notes(self) -> tuple[str, ...]: ...
+
+
 @dataclass(frozen=True)
 class UniverseSource:
     """A :class:`~quantlab.core.ports.DataSource` with a point-in-time universe.
@@ -99,6 +104,10 @@ class UniverseSource:
                 f"{len(missing)} symbols were members and have no bars here ({shown}): who has vanished flatters results"
             )
         return tuple(notes)
+
+    def data_notes(self) -> tuple[str, ...]:
+        """What the source says of its data."""
+        return self.source.data_notes() if isinstance(self.source, _KnowsItsData) else ()
 
     def _snapshots(self) -> tuple[Snapshot, ...]:
         return read_snapshots(Path(self.universe))

@@ -9,9 +9,11 @@ from typing import Any
 
 from quantlab.data.coingecko import CoinGecko
 from quantlab.data.exchange_client import connect
+from quantlab.data.exchange_habits import habits_of
 from quantlab.data.retry import Retry
+from quantlab.data.universe_kinds import Coins
 from quantlab.data.universe_markets import Contract, contracts_of
-from quantlab.data.universe_rules import Coins, UniverseRules
+from quantlab.data.universe_rules import UniverseRules
 from quantlab.data.universe_snapshot import Snapshot
 
 
@@ -62,6 +64,6 @@ class Survey:
             # The clock is read last: a snapshot holds from a moment at which all of it was known.
             tells = client.api.has.get("fetchTime")
             now_ms = await client.now_ms() if tells else int(client.api.milliseconds())
-            return contracts_of(markets, tickers, books, rules.quotes), now_ms
+            return contracts_of(markets, tickers, books, rules.quotes, habits_of(self.exchange)), now_ms
         finally:
             await client.close()

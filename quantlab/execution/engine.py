@@ -6,19 +6,21 @@ bars through it and must get the journalled facts.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
+from quantlab.core.errors import ContractError
 from quantlab.core.events import Decision, RawBar
 from quantlab.core.fingerprint import fingerprint
-from quantlab.core.ports import Broker, SignalStream
+from quantlab.core.ports import Broker, FeatureReader, SignalStream
 from quantlab.core.types import Bars, Instrument, check_has, check_range
 from quantlab.data.quality import QualityGate
+from quantlab.execution.drift import DriftWatch, Look
 from quantlab.execution.facts import Day, bar_facts, day_of
-from quantlab.execution.intake import Intake, gate_state_after
+from quantlab.execution.intake import Intake
 from quantlab.execution.paper import decision_of
-from quantlab.execution.snapshot import restore_snapshot, take_snapshot
+from quantlab.execution.snapshot import copy_account, restore_snapshot, take_snapshot
 from quantlab.trading.layout import FEED_HALT
 from quantlab.trading.risk import reset_breaker
 from quantlab.trading.stepper import Stepper
@@ -59,11 +61,14 @@ class Engine:
         USD.
     limits_on : bool
         False drops the daily limit and the breaker.
+    drift : DriftWatch, optional
+        Counts the features that the signal reads; nothing depends on it.
 
     Raises
     ------
     ConfigError
-        If the cash is not positive, or the signal's stream cannot be saved and restored.
+        If the cash is not positive, the signal's stream cannot be saved and restored, or it shows no
+        features to watch.
     """
 
     def __init__(
@@ -74,10 +79,12 @@ class Engine:
         initial_cash: float,
         *,
         limits_on: bool,
+        drift: DriftWatch | None = None,
     ) -> None:
         check_range("initial_cash", initial_cash, low=1e-6)
         self.strategy, self.market = strategy, market
         self._cash, self._limits_on = float(initial_cash), limits_on
+        self._make_broker = make_broker
         self.account = Stepper(
             strategy, market.symbols, market.instruments, market.interval_ms, initial_cash, limits_on=limits_on
         )
@@ -86,6 +93,9 @@ class Engine:
         self.intake = Intake(gate, gate.begin())
         self._stream: SignalStream = strategy.signal.stream(market.symbols, market.interval_ms)
         check_has("the signal's stream", self._stream, "update", "state", "restore")
+        if drift is not None:
+            check_has("the stream of a signal whose drift is watched", self._stream, "newest_features")
+        self.drift = drift
         self._day: Day | None = None
 
     @property
@@ -109,7 +119,7 @@ class Engine:
         """Let the signal see what lies before the first bar, without an account."""
         for t in range(history.n_bars):
             self._stream.update(history.rows(t, t + 1))
-        self.intake.state = gate_state_after(history)
+        self.intake.warm(history)
 
     def work(self, raw: RawBar, *, stale: bool) -> tuple[dict[str, Any], Decision]:
         """One bar that continues the grid: gate, signal, settle, decide.
@@ -133,6 +143,8 @@ class Engine:
         """
         bar = self.intake.take(raw)
         signal = self._stream.update(bar)
+        if self.drift is not None:
+            self.drift.take(cast(FeatureReader, self._stream))
         state = self.account.state
         cuts = state.cuts.copy()
         state.account[FEED_HALT] = float(stale)
@@ -142,14 +154,64 @@ class Engine:
         decision = decision_of(self.account, raw.open_time_ms)
         return bar_facts(self.account, bar, signal, decision, self._day, cuts), decision
 
+    def due(self) -> Decision | None:
+        """The decision of the last bar, as it was sent; None before the first."""
+        last_ms = self.account.last_ms
+        return None if last_ms is None else decision_of(self.account, last_ms)
+
+    def successor(self, strategy: Strategy, seen: Iterable[Bars], drift: DriftWatch | None = None) -> Engine:
+        """The same account and gate under another strategy; this engine is left as it is.
+
+        Parameters
+        ----------
+        strategy : Strategy
+        seen : iterable of Bars, each of length 1
+            The newest bars up to now, which the strategy's signal warms up on.
+        drift : DriftWatch, optional
+            Of the strategy's own training.
+
+        Raises
+        ------
+        ConfigError
+            If the signal's stream cannot be saved and restored.
+        ContractError
+            If the policy is of another kind, whose memory would mean something else, or the signal refuses a bar.
+        """
+        ours, theirs = type(self.strategy.policy), type(strategy.policy)
+        if ours is not theirs:
+            raise ContractError(
+                f"a strategy whose policy is {ours.__name__}, as long as the session holds its memory",
+                found=theirs.__name__,
+                mend="begin a session in a new folder for it",
+            )
+        limits_on, make_broker = self._limits_on, self._make_broker
+        heir = Engine(strategy, self.market, make_broker, self._cash, limits_on=limits_on, drift=drift)
+        for bar in seen:
+            heir._stream.update(bar)
+        copy_account(self.account, heir.account)
+        heir.intake, heir._day = self.intake, self._day
+        return heir
+
     def reset_breaker(self) -> None:
         """Release the circuit breaker."""
         reset_breaker(self.account.state)
 
-    def snapshot(self) -> bytes:
-        """Everything that the next bar depends on."""
-        return take_snapshot(self.intake.state, self._stream, self.account, self._day)
+    def look(self) -> Look | None:
+        """How far the features have drifted, where the bar just worked is one to say so."""
+        return None if self.drift is None or self.last_ms is None else self.drift.look(self.last_ms)
 
-    def restore(self, blob: bytes) -> None:
-        """Continue from what :meth:`snapshot` returned; ArtifactError or ContractError if it does not fit."""
-        self.intake.state, self._day = restore_snapshot(blob, self._stream, self.account)
+    def snapshot(self) -> bytes:
+        """Everything that the next bar depends on, and what drift has counted."""
+        counted = None if self.drift is None else self.drift.state()
+        return take_snapshot(self.intake.state, self._stream, self.account, self._day, counted)
+
+    def restore(self, blob: bytes) -> bool:
+        """Continue from what :meth:`snapshot` returned; whether drift could, too, if it is watched.
+
+        Raises
+        ------
+        ArtifactError, ContractError
+            If it does not fit.
+        """
+        self.intake.state, self._day, counted = restore_snapshot(blob, self._stream, self.account)
+        return self.drift is None or self.drift.restore(counted)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Iterator
 from typing import Protocol
@@ -14,6 +15,10 @@ from quantlab.core.events import RawBar
 from quantlab.core.ports import Clock
 from quantlab.core.types import Bars, BarState, Funding, check_range, check_whole
 
+_log = logging.getLogger(__name__)
+
+#: Says who was no member of the universe when a bar opened.
+Mark = Callable[[RawBar], RawBar]
 #: Waits so many seconds, or less when the session is asked to stop.
 Sleep = Callable[[float], object]
 
@@ -27,9 +32,13 @@ def raw_bar(bars: Bars, t: int) -> RawBar:
     left_out = outside if outside.any() else None
     if bars.funding is None:
         return RawBar(open_ms, ohlcv, outside=left_out)
-    stamps = bars.funding.time_ms
-    due = slice(*(int(stamps.searchsorted(x, "right")) for x in (open_ms - bars.interval_ms, open_ms)))
-    return RawBar(open_ms, ohlcv, Funding(stamps[due].copy(), bars.funding.rate[due].copy()), left_out)
+    return RawBar(open_ms, ohlcv, due_in(bars.funding, open_ms - bars.interval_ms, open_ms), left_out)
+
+
+def due_in(funding: Funding, after_ms: int, until_ms: int) -> Funding:
+    """The rates with stamps in ``(after_ms, until_ms]``, in arrays of their own."""
+    due = slice(*(int(funding.time_ms.searchsorted(x, "right")) for x in (after_ms, until_ms)))
+    return Funding(funding.time_ms[due].copy(), funding.rate[due].copy())
 
 
 class ReplayFeed:
@@ -101,6 +110,10 @@ class BarSource(Protocol):
         """
         ...
 
+    def close(self) -> None:
+        """End whatever connection there is; a later question may open another one."""
+        ...
+
 
 class PolledFeed:
     """Asks for every bar when it has closed, and again until it has come.
@@ -115,6 +128,8 @@ class PolledFeed:
         How long to wait after an answer without the bar.
     most_bars : int
         Bars asked for at once when catching up.
+    mark : callable, optional
+        Marks who was no member of the universe when a bar opened.
     clock : Clock
     sleep : callable, optional
         What waits; it must return early when the session is to stop.
@@ -130,6 +145,7 @@ class PolledFeed:
         delay_ms: int,
         retry_ms: int,
         most_bars: int,
+        mark: Mark | None = None,
         clock: Clock | None = None,
         sleep: Sleep = time.sleep,
     ) -> None:
@@ -138,13 +154,21 @@ class PolledFeed:
         self._source, self._interval = source, interval_ms
         self._delay, self._retry, self._most = delay_ms, retry_ms, most_bars
         self.clock: Clock = clock or SystemClock()
-        self._sleep = sleep
+        self._sleep, self._mark = sleep, mark
         #: Answers that were errors, by kind.
         self.failures: dict[str, int] = {}
 
     def bars(self, after_ms: int | None) -> Iterator[RawBar | None]:
-        """Closed bars as they come; None after every answer that brought nothing new."""
-        last = self._newest_closed() if after_ms is None else after_ms
+        """Closed bars as they come; None after every answer that brought nothing new.
+
+        The source's connection lives as long as this iterator: it is closed with it.
+        """
+        try:
+            yield from self._poll(self._newest_closed() if after_ms is None else after_ms)
+        finally:
+            self._source.close()
+
+    def _poll(self, last: int) -> Iterator[RawBar | None]:
         while True:
             wait = last + 2 * self._interval + self._delay - self.clock.now_ms()
             if wait > 0:
@@ -154,8 +178,9 @@ class PolledFeed:
             end = min(last + (self._most + 1) * self._interval, self._newest_closed() + self._interval)
             found = self._ask(last + self._interval, end)
             for raw in found:
-                last = max(last, raw.open_time_ms)
-                yield raw
+                # Off the grid it is refused behind this; what is asked for next must lie on it.
+                last = max(last, raw.open_time_ms // self._interval * self._interval)
+                yield raw if self._mark is None else self._mark(raw)
             if not found:
                 self._sleep(self._retry / 1000)
                 yield None
@@ -167,6 +192,7 @@ class PolledFeed:
         try:
             return sorted(self._source.fetch(start_ms, end_ms), key=lambda raw: raw.open_time_ms)
         except QuantlabError as error:
+            _log.warning("the feed asks again: %s", error)
             kind = type(error).__name__
             self.failures[kind] = self.failures.get(kind, 0) + 1
             return []

@@ -11,9 +11,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from quantlab.core.clock import iso_utc
 from quantlab.core.types import check_range, check_whole
 from quantlab.evaluation.baseline import blind_stop_share
 from quantlab.execution.gates_window import Window
+from quantlab.execution.switching import PAPER_VENUE
 
 PASS, FAIL, UNKNOWN = "PASS", "FAIL", "UNKNOWN"
 
@@ -170,6 +172,22 @@ def stop_hits(window: Window, limits: GateLimits) -> Finding:
     return _judged(share <= most, evidence, share)
 
 
+def feature_drift(window: Window, _limits: GateLimits) -> Finding:
+    """No feature on alert in the newest look; the thresholds are the look's own."""
+    look = window.drift
+    if look is None:
+        if window.learned is False:
+            return Finding(PASS, "nothing was learned from features: there is no training distribution to leave")
+        return Finding(UNKNOWN, "no look at the features' drift is recorded")
+    if look["rows"] < look["min_rows"]:
+        return Finding(UNKNOWN, f"{look['rows']:,} rows so far, {look['min_rows']:,} are needed to tell")
+    names, count = look["alerts"], len(look["features"])
+    worst = f": {', '.join(names[:3])}{' ...' if len(names) > 3 else ''}" if names else ""
+    over = f"over {look['rows']:,} rows of {look['bars']:,} bars"
+    evidence = f"{len(names)} of {count} features have left their training distribution {over}{worst}"
+    return _judged(not names, evidence, float(len(names)))
+
+
 def daily_drawdown(window: Window, limits: GateLimits) -> Finding:
     """Largest fall from a UTC day's own peak."""
     days = {bar["day"]["utc"]: bar["day"]["drawdown"] for bar in window.facts}
@@ -190,6 +208,18 @@ def pnl(window: Window, limits: GateLimits) -> Finding:
     return _judged(gain >= limits.pnl, evidence, gain)
 
 
+def rollout(window: Window, _limits: GateLimits) -> Finding:
+    """Some share of every target was asked for, on a venue that is not simulated."""
+    if not window.rollouts:
+        return Finding(UNKNOWN, "no step of the rollout is recorded")
+    newest = window.rollouts[-1]
+    steps = " -> ".join(f"{step['fraction']:.0%}" for step in window.rollouts)
+    evidence = f"{steps} of every target, the last step on {iso_utc(newest['at_ms'])}, venue {newest['venue']}"
+    simulated = newest["venue"] == PAPER_VENUE
+    said = f"{evidence}: fills were simulated, production needs a venue" if simulated else evidence
+    return _judged(not simulated and newest["fraction"] > 0.0, said, newest["fraction"])
+
+
 #: Every gate by its name, in the order of a report.
 GATES: dict[str, Gate] = {
     gate.__name__: gate
@@ -201,8 +231,10 @@ GATES: dict[str, Gate] = {
         mean_confidence,
         balance,
         stop_hits,
+        feature_drift,
         daily_drawdown,
         pnl,
+        rollout,
     )
 }
 

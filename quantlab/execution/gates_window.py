@@ -41,6 +41,12 @@ class Window:
         As they arrived; None if there is none.
     atr : float64 (T, S)
         USD, NaN where unknown.
+    rollouts : tuple of dict
+        Every step of the share of targets that is asked for: ``fraction``, ``before``, ``venue``, ``at_ms``.
+    learned : bool or None
+        Whether the strategy's models were fitted on features, whose drift is then watched; None if not recorded.
+    drift : dict or None
+        The newest look at it (see :mod:`quantlab.execution.drift`); None before any.
     """
 
     wanted_bars: int
@@ -51,6 +57,9 @@ class Window:
     observed: tuple[dict[str, Any], ...]
     bars: Bars | None
     atr: Float64Array
+    rollouts: tuple[dict[str, Any], ...] = ()
+    learned: bool | None = None
+    drift: dict[str, Any] | None = None
 
     @property
     def complete(self) -> bool:
@@ -88,17 +97,21 @@ def _window(database: sqlite3.Connection, view: SessionView, minutes: int, since
     identity = view.identity
     wanted = 0 if identity is None else -(-minutes * 60_000 // int(identity["interval_ms"]))
     rows = _newest(database, wanted, _first(database, since))
+    terms = _terms(database)
     written = [json.loads(text) for text, _ in rows]
     facts = tuple(entry["bar"] for entry in written)
     return Window(
         wanted_bars=wanted,
         began=identity is not None,
         counters=view.counters,
-        barriers=_barriers(database),
+        barriers=terms.get("barriers"),
         facts=facts,
         observed=tuple(entry["observed"] for entry in written),
         bars=_bars(rows, identity),
         atr=np.array([bar["atr"] for bar in facts], dtype=np.float64),
+        rollouts=_rollouts(database),
+        learned=terms.get("learned"),
+        drift=view.drift,
     )
 
 
@@ -117,10 +130,15 @@ def _first(database: sqlite3.Connection, kind: str | None) -> int | None:
     return None if seq is None else int(seq)
 
 
-def _barriers(database: sqlite3.Connection) -> dict[str, Any] | None:
+def _rollouts(database: sqlite3.Connection) -> tuple[dict[str, Any], ...]:
+    rows = database.execute("SELECT facts FROM events WHERE kind = 'rollout' ORDER BY seq")
+    return tuple(json.loads(facts) for (facts,) in rows)
+
+
+def _terms(database: sqlite3.Connection) -> dict[str, Any]:
     query = "SELECT facts FROM events WHERE kind = 'terms' ORDER BY seq DESC LIMIT 1"
     row = database.execute(query).fetchone()
-    return None if row is None else dict(json.loads(row[0])["barriers"])
+    return {} if row is None else dict(json.loads(row[0]))
 
 
 def _bars(rows: list[tuple[str, bytes]], identity: dict[str, Any] | None) -> Bars | None:

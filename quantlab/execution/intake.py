@@ -17,7 +17,10 @@ import numpy as np
 from quantlab.core.events import RawBar
 from quantlab.core.types import Bars, BarState, Float64Array, Funding
 from quantlab.data.checks import bar_codes
+from quantlab.data.live_look import LIVE_KINDS, LiveLook
 from quantlab.data.quality import MAX_FILLED, MAX_JUMP, GateState, QualityGate
+from quantlab.data.suspects import Suspect
+from quantlab.execution.feed import due_in
 
 #: Why something that arrived was not taken as it came.
 FAULTS = (
@@ -28,6 +31,7 @@ FAULTS = (
     "malformed_cell",  # one symbol's unsound numbers, taken as missing
     "missing",  # places of the grid that nothing arrived for
     "early",  # not closed yet by the feed's clock
+    *(f"suspect_{kind}" for kind in LIVE_KINDS),  # taken as it came, and odd
 )
 
 #: Raw bars remembered to tell a repetition from a correction.
@@ -63,13 +67,24 @@ class Intake:
     gate : QualityGate
     state : GateState
     counts : dict of fault to int
-        What arrived since the start and could not be taken as it came.
+        What arrived since the start and could not be taken as it came, or was odd.
+    suspects : tuple of Suspect
+        What looks wrong about the last bar that passed: reported, never changed and never refused.
     """
 
     gate: QualityGate
     state: GateState
     counts: dict[str, int] = field(default_factory=lambda: dict.fromkeys(FAULTS, 0))
+    suspects: tuple[Suspect, ...] = ()
     _seen: OrderedDict[int, bytes | None] = field(default_factory=OrderedDict)
+
+    def __post_init__(self) -> None:
+        self._look = LiveLook(self.gate.symbols)
+
+    def warm(self, history: Bars) -> None:
+        """Stand behind a history that the gate has made."""
+        self.state = gate_state_after(history)
+        self._look.remember(history)
 
     def judge(self, raw: RawBar, now_ms: int) -> str | None:
         """The fault that keeps a bar from continuing the grid; None if it may pass."""
@@ -92,10 +107,15 @@ class Intake:
         interval, last = self.gate.interval_ms, self.state.open_time_ms
         first = raw.open_time_ms if last is None else last + interval
         nothing = np.full(raw.ohlcv.shape, np.nan)
-        none_due = None if raw.funding is None else Funding(np.empty(0, np.int64), np.empty((0, len(nothing))))
-        gaps = [RawBar(t, nothing, none_due) for t in range(first, raw.open_time_ms, interval)]
+
+        def due(open_ms: int) -> Funding | None:
+            """What was due in a gap is charged in its place: a position pays also while no bar comes."""
+            return None if raw.funding is None else due_in(raw.funding, open_ms - interval, open_ms)
+
+        gaps = [RawBar(t, nothing, due(t)) for t in range(first, raw.open_time_ms, interval)]
         self.counts["missing"] += len(gaps)
-        return [*gaps, RawBar(raw.open_time_ms, self._sound(raw.ohlcv), raw.funding, raw.outside)]
+        last_due = due(raw.open_time_ms)
+        return [*gaps, RawBar(raw.open_time_ms, self._sound(raw.ohlcv), last_due, raw.outside)]
 
     def take(self, raw: RawBar) -> Bars:
         """Pass one bar that continues the grid.
@@ -110,6 +130,7 @@ class Intake:
             bar = dataclasses.replace(
                 bar, state=np.where(bar.tradable & raw.outside, np.uint8(BarState.OUTSIDE), bar.state)
             )
+        self.suspects = self._look.update(bar)
         self._seen[raw.open_time_ms] = None if np.isnan(raw.ohlcv).all() else raw.ohlcv.tobytes()
         if len(self._seen) > _REMEMBERED:
             self._seen.popitem(last=False)

@@ -260,6 +260,12 @@ class SqliteJournal:
         row = self._database.execute(query, (kind,)).fetchone()
         return None if row is None else Entry(*row).event()
 
+    def newest(self, kind: str, count: int | None) -> list[Event]:
+        """The last `count` events of a kind, oldest first; all of them for None."""
+        query = f"SELECT {_COLUMNS} FROM events WHERE kind = ? ORDER BY seq DESC LIMIT ?"  # noqa: S608
+        rows = self._database.execute(query, (kind, -1 if count is None else count)).fetchall()
+        return [Entry(*row).event() for row in reversed(rows)]
+
     def backup(self, target: Path) -> None:
         """Copy the journal while it is used; `target` appears whole, verified and with its head, or not at all.
 

@@ -1,42 +1,59 @@
-"""Closed bars of an exchange through ccxt, without keys."""
+"""Closed bars and funding rates of an exchange through ccxt, without keys, over one connection a session."""
 
 from __future__ import annotations
 
 import asyncio
+import itertools
+import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import ccxt
-import ccxt.async_support
 import numpy as np
 
 from quantlab.core.errors import ConfigError, DataError
 from quantlab.core.events import RawBar
 from quantlab.core.ports import Clock
-from quantlab.core.types import Bars, check_whole
-from quantlab.execution.feed import BarSource, PolledFeed, Sleep
+from quantlab.core.types import Bars, Float64Array, Funding, check_whole
+from quantlab.data.alignment import Series, align_funding
+from quantlab.data.exchange_client import ExchangeClient, connect
+from quantlab.data.exchange_habits import perpetuals_of
+from quantlab.data.live import check_live
+from quantlab.data.retry import Retry
+from quantlab.data.series_checks import drop_repeats, floor_to_hour
+from quantlab.data.spans import Span
+from quantlab.execution.feed import BarSource, PolledFeed, Sleep, due_in
+from quantlab.execution.live_requests import Question, ask_all
+from quantlab.execution.live_universe import LiveUniverse
 
-_MS_PER_MINUTE = 60_000
+_log = logging.getLogger(__name__)
+_MS_PER_MINUTE, _HOUR_MS = 60_000, 3_600_000
+_USUAL_FUNDING_MS = 8 * _HOUR_MS
 
 
 class CcxtBars:
-    """Asks an exchange for the bars of every symbol at once.
+    """Asks an exchange for the bars and the funding of every symbol at once.
 
     Parameters
     ----------
     symbols : sequence of str
-        The exchange's own ids, e.g. ``BTCUSDT``, in the order of every row.
+        As ``job=collect`` names them (``BTCUSDT``, ``BTC-USDT-SWAP``, ``kPEPE``), in the order of every row.
     interval_ms : int
         A whole number of minutes.
     exchange : str
         As ccxt names it.
-    timeout_ms : int
-        Of one request.
     concurrency : int
         Requests under way at once.
-    settings : dict, optional
-        Of ccxt's constructor: proxies, urls, options. No keys are needed, and none are taken.
+    bars_per_request, rates_per_request : int
+        What the exchange gives at most in one answer.
+    retry : Retry
+        Of one request; the feed asks again in any case.
+    funding : bool
+        Whether rates are asked for; False leaves them unknown (None), which reports say.
+    settings : dict
+        Of ccxt's constructor: timeout in ms, proxies, urls, options. No keys are needed, and none are taken.
 
     Raises
     ------
@@ -50,58 +67,113 @@ class CcxtBars:
         interval_ms: int,
         *,
         exchange: str,
-        timeout_ms: int,
         concurrency: int,
-        settings: dict[str, Any] | None = None,
+        bars_per_request: int,
+        rates_per_request: int,
+        retry: Retry,
+        funding: bool,
+        settings: Mapping[str, Any],
     ) -> None:
-        check_whole("execution.feed.source.timeout_ms", timeout_ms, low=1)
         check_whole("execution.feed.source.concurrency", concurrency, low=1)
         if exchange not in ccxt.exchanges:
             raise ConfigError("an exchange that ccxt knows", found=repr(exchange), mend="choose one of ccxt.exchanges")
         if interval_ms % _MS_PER_MINUTE:
             raise ConfigError("bars of whole minutes", found=f"{interval_ms} ms", mend="choose another interval")
-        if {"apiKey", "secret", "password"} & set(settings or {}):
+        for name, value in {"bars_per_request": bars_per_request, "rates_per_request": rates_per_request}.items():
+            check_whole(f"execution.feed.source.{name}", value, low=1)
+        if {"apiKey", "secret", "password"} & set(settings):
             raise ConfigError("a feed without keys", found="a key in its settings", mend="remove it: bars are public")
-        self._symbols, self._interval = tuple(symbols), interval_ms
-        self._make: Callable[[], Any] = lambda: getattr(ccxt.async_support, exchange)(
-            {"timeout": timeout_ms, "enableRateLimit": True, **(settings or {})}
-        )
-        self._concurrency = concurrency
+        self._symbols, self._interval, self._funding = tuple(symbols), interval_ms, funding
+        self._exchange, self._settings, self._retry = exchange, dict(settings), retry
+        self._concurrency, self._most_bars, self._most_rates = concurrency, bars_per_request, rates_per_request
+        self._runner: asyncio.Runner | None = None
+        self._client: ExchangeClient | None = None
+        self._names: dict[str, str] = {}
 
     def fetch(self, start_ms: int, end_ms: int) -> list[RawBar]:
-        """The bars with ``start_ms <= open < end_ms``; a symbol whose request failed is missing in them.
+        """The closed bars with ``start_ms <= open < end_ms``; a symbol whose request failed is missing in them.
+
+        What is closed the exchange's clock says, a minute late where it shows none.
+
+        Each carries the rates whose stamp, floored to the hour, lies after the bar before it and up to its open.
+        A rate that could not be had is NaN, which the ledger counts and does not charge.
 
         Raises
         ------
         DataError
             If no symbol's request succeeded.
         """
-        answers = asyncio.run(self._ask_all(start_ms, end_ms))
-        failed = [answer for answer in answers if isinstance(answer, BaseException)]
-        if len(failed) == len(answers):
-            raise DataError("bars of the exchange", found=f"{type(failed[0]).__name__}: {failed[0]}", mend="wait")
-        rows: dict[int, Any] = {}
-        for s, answer in enumerate(answers):
-            for open_ms, *values in answer if not isinstance(answer, BaseException) else ():
-                if start_ms <= open_ms < end_ms and None not in values[:5]:
-                    row = rows.setdefault(int(open_ms), np.full((len(self._symbols), 5), np.nan))
-                    row[s] = values[:5]
-        return [RawBar(open_ms, row) for open_ms, row in sorted(rows.items())]
+        self._runner = self._runner or asyncio.Runner()
+        return self._runner.run(self._fetch(start_ms, end_ms))
 
-    async def _ask_all(self, start_ms: int, end_ms: int) -> list[Any]:
-        gate = asyncio.Semaphore(self._concurrency)
+    def close(self) -> None:
+        """End the connection; a later :meth:`fetch` opens another one."""
+        if self._runner is not None:
+            if self._client is not None:
+                self._runner.run(self._client.close())
+            self._runner.close()
+        self._runner = self._client = None
+
+    async def _fetch(self, start_ms: int, end_ms: int) -> list[RawBar]:
+        client = await self._connected()
+        # Read before the bars are asked for: what has closed by then is final in every answer.
+        question = self._bars_question(client, await client.now_ms())
+        rows: dict[int, Float64Array] = {}
+        for symbol, (stamps, values) in (await self._ask(question, (start_ms, end_ms))).items():
+            for open_ms, row in zip(stamps.tolist(), values, strict=True):
+                # Numbers that are partly missing go on: the gate counts them.
+                if not np.isnan(row).all():
+                    place = rows.setdefault(open_ms, np.full((len(self._symbols), 5), np.nan))
+                    place[self._symbols.index(symbol)] = row
+        opens = sorted(rows)
+        due = await self._due(client, [start_ms - self._interval, *opens]) if self._funding and opens else None
+        return [
+            RawBar(after, rows[after], None if due is None else due_in(due, before, after))
+            for before, after in itertools.pairwise([start_ms - self._interval, *opens])
+        ]
+
+    def _bars_question(self, client: ExchangeClient, now_ms: int) -> Question:
         frame = _timeframe(self._interval)
-        count = max((end_ms - start_ms) // self._interval, 1)
-        async with self._make() as exchange:
-            await exchange.load_markets()
 
-            async def ask(symbol: str) -> list[list[float]]:
-                async with gate:
-                    unified = exchange.markets_by_id[symbol][0]["symbol"]
-                    bars: list[list[float]] = await exchange.fetch_ohlcv(unified, frame, start_ms, count)
-                    return bars
+        async def ask(name: str, start: int, end: int, limit: int) -> Series:
+            return await client.bars(name, frame, start, end, limit)
 
-            return await asyncio.gather(*map(ask, self._symbols), return_exceptions=True)
+        def check(symbol: str, rows: Series) -> Series:
+            return check_live(rows, self._interval, now_ms, f"{symbol} at {self._exchange}")
+
+        return Question("bars", ask, check, (self._interval, self._most_bars, self._interval))
+
+    async def _due(self, client: ExchangeClient, opens: list[int]) -> Funding:
+        """The rates that fall due after the first and up to the last open; where no hour begins nothing is asked."""
+        low, high = (opens[k] // _HOUR_MS * _HOUR_MS for k in (0, -1))
+        if low == high:
+            return Funding(np.empty(0, np.int64), np.empty((0, len(self._symbols))))
+        paging = (_HOUR_MS, self._most_rates, _USUAL_FUNDING_MS)
+        question = Question("funding rates", client.funding, _hours, paging)
+        return align_funding(await self._ask(question, (low + _HOUR_MS, high + _HOUR_MS)), self._symbols)
+
+    async def _ask(self, question: Question, span: Span) -> dict[str, Series]:
+        return await ask_all(question, self._names, span, self._concurrency)
+
+    async def _connected(self) -> ExchangeClient:
+        """The session's one client, which knows the exchange's markets."""
+        if self._client is None:
+            client = connect(self._exchange, self._settings, self._retry)
+            try:
+                known = perpetuals_of(await client.markets())
+            except DataError:
+                await client.close()
+                raise
+            missing = [symbol for symbol in self._symbols if symbol not in known]
+            if missing:
+                _log.warning("%s has no perpetual %s: no bars will come", self._exchange, ", ".join(missing[:5]))
+            self._client, self._names = client, {s: known[s] for s in self._symbols if s in known}
+        return self._client
+
+
+def _hours(symbol: str, rows: Series) -> Series:
+    time_ms, rates, _ = drop_repeats(*rows, f"{symbol}'s funding")
+    return floor_to_hour(time_ms, f"{symbol}'s funding"), rates.ravel()
 
 
 def _timeframe(interval_ms: int) -> str:
@@ -117,9 +189,12 @@ class LiveFeed(PolledFeed):
     Parameters
     ----------
     history : Bars
-        What a session warms up on; its symbols are the exchange's ids.
+        What a session warms up on; its symbols are as the exchange's dataset names them.
     source : callable
         Takes symbols and interval; gives a :class:`~quantlab.execution.feed.BarSource`.
+    universe : str, Path or None
+        Folder of dated snapshots (``job=universe``): who was no member at a bar's open is marked, by the last
+        snapshot known then. None = everybody may be traded.
     """
 
     def __init__(
@@ -127,18 +202,21 @@ class LiveFeed(PolledFeed):
         history: Bars,
         *,
         source: Callable[[tuple[str, ...], int], BarSource],
+        universe: str | Path | None,
         delay_ms: int,
         retry_ms: int,
         most_bars: int,
         clock: Clock | None = None,
         sleep: Sleep = time.sleep,
     ) -> None:
+        members = None if universe is None else LiveUniverse(Path(universe), history.symbols)
         super().__init__(
             source(history.symbols, history.interval_ms),
             interval_ms=history.interval_ms,
             delay_ms=delay_ms,
             retry_ms=retry_ms,
             most_bars=most_bars,
+            mark=None if members is None else members.mark,
             clock=clock,
             sleep=sleep,
         )

@@ -25,11 +25,15 @@ class SessionView:
         Whether a process holds the journal.
     entries : int
     identity : dict or None
-        What began; None if nothing has.
+        What runs; None if nothing has begun.
+    release : str or None
+        Name of the bundle that runs; None where the session does not follow a pointer.
     last_bar : dict or None
         The facts of the newest bar (see :mod:`quantlab.execution.facts`).
     observed : dict or None
         ``lag_ms`` and ``intake`` faults of the newest bar.
+    drift : dict or None
+        The newest look at the features' drift (see :mod:`quantlab.execution.drift`); None before any.
     ended : str or None
         The reason of a clean stop that nothing followed.
     tables : dict of table name to rows
@@ -38,8 +42,10 @@ class SessionView:
     running: bool
     entries: int
     identity: dict[str, Any] | None
+    release: str | None
     last_bar: dict[str, Any] | None
     observed: dict[str, Any] | None
+    drift: dict[str, Any] | None
     ended: str | None
     tables: dict[str, list[tuple[Any, ...]]]
 
@@ -74,15 +80,20 @@ def read_session(path: Path, *, check: bool = False) -> SessionView:
         database.execute("BEGIN")
         if check:
             verify(database, head)
-        began, bar, stopped = (_latest(database, kind) for kind in ("began", "bar", "stopped"))
+        kinds = ("began", "switched", "bar", "stopped", "drift")
+        began, switched, bar, stopped, look = (_latest(database, kind) for kind in kinds)
         (count,) = database.execute("SELECT coalesce(max(seq), 0) FROM events").fetchone()
         ended = stopped is not None and stopped.seq >= count - 1
         return SessionView(
             running=is_held(path.with_name(path.name + ".lock")),
             entries=int(count),
-            identity=None if began is None else json.loads(began.facts)["identity"],
+            identity=None if began is None else json.loads((switched or began).facts)["identity"],
+            release=None if began is None else json.loads((switched or began).facts).get("release"),
             last_bar=None if bar is None else json.loads(bar.facts)["bar"],
             observed=None if bar is None else json.loads(bar.facts)["observed"],
+            drift=json.loads(look.facts)
+            if look is not None and (switched is None or look.seq > switched.seq)
+            else None,
             ended=json.loads(stopped.facts)["reason"] if ended and stopped is not None else None,
             tables=contents(database),
         )

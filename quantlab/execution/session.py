@@ -6,7 +6,8 @@ For every closed bar that continues the grid:
 2. the signal stream (features, members, ensemble) says one row;
 3. the broker settles what happened until this close;
 4. the strategy decides: latches, policy, sizing, the guard's rules;
-5. the journal keeps the raw bar, what happened and what was decided, in one commit;
+5. the journal keeps the raw bar, what happened, what was decided and, when one is due, a look at the
+   features' drift, in one commit;
 6. the broker is sent the decision.
 
 Starting is recovering. A new session warms up on a history and journals a snapshot; one that ended,
@@ -18,6 +19,7 @@ not, then the feed brings it again.
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import logging
 import threading
@@ -25,15 +27,16 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from quantlab.core.clock import iso_utc
-from quantlab.core.errors import ArtifactError, ConfigError, ContractError
-from quantlab.core.events import Alert, Decision, Event, RawBar
+from quantlab.core.errors import ContractError, QuantlabError
+from quantlab.core.events import Alert, Event, RawBar
 from quantlab.core.ports import AlertSink, BarFeed, Broker
 from quantlab.core.types import Bars, check_whole
-from quantlab.execution.chain import facts_text
+from quantlab.execution.drift import ANEW, CROSSING, DriftWatch
 from quantlab.execution.engine import Engine, Market
 from quantlab.execution.journal import SqliteJournal
-from quantlab.execution.snapshot import pack_raw, unpack_raw
+from quantlab.execution.recovery import recover, require_identity
+from quantlab.execution.snapshot import pack_raw
+from quantlab.execution.switching import PAPER_VENUE, Release, Releases, rollout_event, seen_bars
 from quantlab.trading.stepper import Stepper
 from quantlab.trading.strategy import Strategy
 
@@ -81,12 +84,18 @@ class Session:
     alerts : AlertSink
     rules : SessionRules
     history : Bars, optional
-        What a new session warms up on; not looked at by one that goes on.
+        What a new session warms up on, and what another release sees of the time before the first bar.
+    drift : DriftWatch, optional
+        Looks at the features beside the training's; None where nothing was learned.
+    releases : Releases, optional
+        Asked between two bars for another strategy to go on with; None = the session keeps its own.
+    venue : str
+        Where orders go, for the journal: ``paper`` is the simulated one.
 
     Raises
     ------
     ConfigError
-        If the signal's stream cannot be saved and restored.
+        If the signal's stream cannot be saved and restored, or shows no features to watch.
     """
 
     def __init__(
@@ -102,10 +111,15 @@ class Session:
         initial_cash: float,
         history: Bars | None = None,
         limits_on: bool = True,
+        drift: DriftWatch | None = None,
+        releases: Releases | None = None,
+        venue: str = PAPER_VENUE,
     ) -> None:
-        self._engine = Engine(strategy, market, make_broker, initial_cash, limits_on=limits_on)
+        self._engine = Engine(strategy, market, make_broker, initial_cash, limits_on=limits_on, drift=drift)
         self.rules = rules
         self._feed, self._journal, self._alerts, self._history = feed, journal, alerts, history
+        self._releases, self._venue = releases, venue
+        self._release = None if releases is None else releases.name
         self._since_snapshot = 0
         self._stale = False
 
@@ -133,7 +147,7 @@ class Session:
         if began is None:
             self._begin()
             return 0
-        self._check_identity(began.facts["identity"])
+        require_identity(self._engine.identity(), self._journal, began)
         return self._recover()
 
     def run(self, stop: threading.Event | None = None, *, most_bars: int | None = None) -> int:
@@ -147,6 +161,7 @@ class Session:
             If features or a member break their promises; it is journalled, and nothing is sent after that.
         """
         taken = 0
+        self._look_for_release()
         for raw in self._feed.bars(self.last_ms):
             if raw is None:
                 self._watch_feed()
@@ -154,6 +169,7 @@ class Session:
                 taken += self._receive(raw)
             if (stop is not None and stop.is_set()) or taken == most_bars:
                 break
+            self._look_for_release()
         return taken
 
     def finish(self, reason: str) -> None:
@@ -179,39 +195,21 @@ class Session:
             "identity": self._engine.identity(),
             "at_ms": self._now(),
             "warmed_up_on": 0 if history is None else history.n_bars,
+            "release": self._release,
         }
-        self._journal.append([Event("began", facts), self._snapshot()])
+        limits = self._engine.strategy.limits
+        self._journal.append(
+            [Event("began", facts), rollout_event(limits, None, self._venue, self._now()), self._snapshot()]
+        )
 
     def _recover(self) -> int:
-        snapshot = self._journal.latest("snapshot")
-        if snapshot is None:
-            raise ArtifactError("a snapshot in the journal", found="none", mend="begin a session in a new folder")
-        self._engine.restore(snapshot.payload)
-        repeated, decision = 0, None
-        for event in self._journal.replay(snapshot.seq):
-            if event.kind == "bar":
-                decision = self._repeat(event)
-                repeated += 1
-            elif event.kind == "reset_breaker":
-                self._engine.reset_breaker()
+        repeated, counted = recover(self._engine, self._journal)
         self._since_snapshot = repeated
-        if decision is not None:
-            self._engine.broker.submit(decision)
         self._journal.append([Event("resumed", {"repeated": repeated, "at_ms": self._now()})])
+        if not counted:
+            self._journal.append([self._snapshot()])  # so that the next start does not begin anew once more
+            self.note(ANEW, {}, "drift is counted anew: another training or window than the journal's")
         return repeated
-
-    def _repeat(self, event: Event) -> Decision:
-        """Do a journalled bar again and hold the outcome against what was written."""
-        written = event.facts["bar"]
-        facts, decision = self._engine.work(unpack_raw(event.payload), stale="feed" in written["halts"])
-        if facts_text(facts) != facts_text(written):
-            wrong = next(key for key in written if facts_text({"": facts.get(key)}) != facts_text({"": written[key]}))
-            raise ArtifactError(
-                f"the journalled {wrong} of {iso_utc(written['open_ms'])}",
-                found="another one from the same bar",
-                mend="go on with the version of the code and the models that wrote the journal",
-            )
-        return decision
 
     def _receive(self, raw: RawBar) -> int:
         """Take what arrived; returns how many bars of the grid it brought."""
@@ -237,8 +235,12 @@ class Session:
         except ContractError as error:
             self.note("feature_mismatch", {"open_ms": raw.open_time_ms, "error": str(error)}, str(error))
             raise
+        suspects = self._engine.intake.suspects
+        for suspect in suspects:
+            self._engine.intake.counts[f"suspect_{suspect.kind}"] += 1
         observed = {"intake": self._pending_faults(), "lag_ms": lag_ms}
-        events = [Event("bar", {"bar": facts, "observed": observed}, pack_raw(raw))]
+        look = self._engine.look()
+        events = [Event("bar", {"bar": facts, "observed": observed}, pack_raw(raw)), *(look.events if look else ())]
         self._since_snapshot += 1
         if self._since_snapshot >= self.rules.snapshot_every:
             events.append(self._snapshot())
@@ -246,9 +248,49 @@ class Session:
         self._engine.broker.submit(decision)
         self._engine.intake.counts = dict.fromkeys(self._engine.intake.counts, 0)
         self._set_stale(stale, lag_ms)
+        for suspect in suspects:
+            self._tell("suspect_bar", f"{suspect.symbol}: {suspect.sentence()}", dataclasses.asdict(suspect))
         for event in facts["events"]:
             self._tell(event["kind"], f"{event['kind']} at an equity of {event['equity']} USD", event)
+        if look is not None and look.crossed:
+            self._tell(CROSSING, look.message, {"open_ms": look.open_ms, "features": [f.name for f in look.crossed]})
         _log.info("bar", extra={"facts": {"open_ms": facts["open_ms"], **facts["account"], "lag_ms": lag_ms}})
+
+    def _look_for_release(self) -> None:
+        """Between two bars: go on with another release, or keep this one and say why."""
+        if self._releases is None:
+            return
+        try:
+            release = self._releases.newer()
+            if release is None or release.strategy.fingerprint == self._engine.strategy.fingerprint:
+                return
+            seen = seen_bars(self._journal, self._history, self._engine.intake.gate, release.strategy)
+            heir = self._engine.successor(release.strategy, seen, release.drift)
+        except QuantlabError as error:
+            self.note("release_refused", {"running": self._release, "error": str(error)}, str(error))
+            return
+        self._switch(release, heir, len(seen))
+
+    def _switch(self, release: Release, heir: Engine, warmed_up_on: int) -> None:
+        """One commit: what changed, and the state behind it, where a restart begins."""
+        before, at_ms = self._engine.strategy, self._now()
+        running = {"release": self._release, "strategy": before.fingerprint, "signal": before.signal.fingerprint}
+        facts = {
+            "release": release.name,
+            "identity": heir.identity(),
+            "before": running,
+            "reason": release.reason,
+            "after_ms": self.last_ms,
+            "warmed_up_on": warmed_up_on,
+            "at_ms": at_ms,
+        }
+        step = rollout_event(release.strategy.limits, before.limits.rollout, self._venue, at_ms)
+        steps = [step] if step.facts["fraction"] != step.facts["before"] else []
+        self._journal.append([Event("switched", facts), Event("terms", release.terms), *steps, snapshot_event(heir)])
+        self._engine, self._since_snapshot = heir, 0
+        message = f"{self._release} handed over to {release.name}: {release.reason}"
+        self._release = release.name
+        self._tell("switched", message, facts)
 
     def _watch_feed(self) -> None:
         """Nothing new came: is what there is too old to enter on?"""
@@ -267,23 +309,12 @@ class Session:
             )
 
     def _snapshot(self) -> Event:
-        blob = self._engine.snapshot()
         self._since_snapshot = 0
-        return Event("snapshot", {"sha256": hashlib.sha256(blob).hexdigest(), "bytes": len(blob)}, blob)
+        return snapshot_event(self._engine)
 
     def _pending_faults(self) -> dict[str, int]:
         """What arrived wrong since the last commit."""
         return {name: count for name, count in self._engine.intake.counts.items() if count}
-
-    def _check_identity(self, theirs: dict[str, Any]) -> None:
-        ours = self._engine.identity()
-        for key, value in ours.items():
-            if theirs.get(key) != value:
-                raise ConfigError(
-                    f"the session's {key} as it began, {_short(theirs.get(key))}",
-                    found=_short(value),
-                    mend="go on with the same strategy and market, or begin a session in a new folder",
-                )
 
     def _tell(self, kind: str, message: str, facts: dict[str, Any]) -> None:
         self._alerts.send(Alert(kind, message, self._now(), dict(facts)))
@@ -292,6 +323,7 @@ class Session:
         return self._feed.clock.now_ms()
 
 
-def _short(value: Any) -> str:
-    text = str(value)
-    return text if len(text) <= 60 else f"{text[:57]}..."
+def snapshot_event(engine: Engine) -> Event:
+    """Everything that the next bar depends on."""
+    blob = engine.snapshot()
+    return Event("snapshot", {"sha256": hashlib.sha256(blob).hexdigest(), "bytes": len(blob)}, blob)

@@ -1,4 +1,4 @@
-"""A session as bytes: gate, signal stream, account and the day so far; and one raw bar as bytes."""
+"""A session as bytes: gate, signal stream, account, the day so far and drift; and one raw bar as bytes."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from quantlab.core.errors import ArtifactError
+from quantlab.core.errors import ArtifactError, ContractError
 from quantlab.core.events import RawBar
 from quantlab.core.packing import pack_arrays, unpack_arrays
 from quantlab.core.ports import SignalStream
@@ -24,11 +24,15 @@ _RAW_MARK = b"quantlab raw bar 1\n"
 _OWNED = tuple(name for name in State._fields if name != "seen")
 
 
-def take_snapshot(gate: GateState, stream: SignalStream, account: Stepper, day: Day | None) -> bytes:
-    """Everything that the next bar depends on."""
+def take_snapshot(
+    gate: GateState, stream: SignalStream, account: Stepper, day: Day | None, drift: bytes | None = None
+) -> bytes:
+    """Everything that the next bar depends on, and what is watched beside it."""
     arrays: dict[str, Any] = {f"account.{name}": getattr(account.state, name) for name in _OWNED}
     arrays |= {"gate.last_close": gate.last_close, "gate.missing": gate.missing}
     arrays["stream"] = np.frombuffer(stream.state(), dtype=np.uint8)
+    if drift is not None:
+        arrays["drift"] = np.frombuffer(drift, dtype=np.uint8)
     header = {
         "gate_open_ms": gate.open_time_ms,
         "last_ms": account.last_ms,
@@ -37,8 +41,8 @@ def take_snapshot(gate: GateState, stream: SignalStream, account: Stepper, day: 
     return pack_arrays(_MARK, header, arrays)
 
 
-def restore_snapshot(blob: bytes, stream: SignalStream, account: Stepper) -> tuple[GateState, Day | None]:
-    """Put stream and account back as they were; return the gate's state and the day.
+def restore_snapshot(blob: bytes, stream: SignalStream, account: Stepper) -> tuple[GateState, Day | None, bytes | None]:
+    """Put stream and account back as they were; return the gate's state, the day and what drift had counted.
 
     Raises
     ------
@@ -60,7 +64,28 @@ def restore_snapshot(blob: bytes, stream: SignalStream, account: Stepper) -> tup
     stream.restore(arrays["stream"].tobytes())
     account.begin_after(header["last_ms"])
     gate = GateState(arrays["gate.last_close"], arrays["gate.missing"], header["gate_open_ms"])
-    return gate, None if header["day"] is None else Day(**header["day"])
+    drift = arrays["drift"].tobytes() if "drift" in arrays else None
+    return gate, None if header["day"] is None else Day(**header["day"]), drift
+
+
+def copy_account(source: Stepper, target: Stepper) -> None:
+    """Let `target` stand where `source` stands, which is left as it is.
+
+    Raises
+    ------
+    ContractError
+        If their layouts differ; `target` is then half copied, discard it.
+    """
+    for name in _OWNED:
+        theirs, ours = getattr(source.state, name), getattr(target.state, name)
+        if theirs.shape != ours.shape or theirs.dtype != ours.dtype:
+            raise ContractError(
+                f"an account whose {name} is {theirs.dtype} {theirs.shape}",
+                found=f"{ours.dtype} {ours.shape}",
+                mend="begin a session in a new folder for this strategy",
+            )
+        ours[...] = theirs
+    target.begin_after(source.last_ms)
 
 
 def pack_raw(raw: RawBar) -> bytes:

@@ -17,13 +17,16 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
-from quantlab.core.errors import ConfigError
+from quantlab.core.errors import ConfigError, ContractError
+from quantlab.core.fingerprint import fingerprint
+from quantlab.core.packing import pack_arrays, unpack_arrays
 from quantlab.core.types import BoolArray, Features, Float64Array, Int64Array, check_range
-from quantlab.features.drift_reference import DriftReference, count_rows, make_reference
+from quantlab.features.drift_reference import DriftReference, count_into, make_reference
+
+_MARK = b"quantlab drift 1\n"
 
 STABLE, WARN, ALERT, UNKNOWN = "stable", "warn", "alert", "unknown"
 
@@ -182,8 +185,20 @@ class DriftMonitor:
     def __init__(self, rules: Drift, reference: DriftReference) -> None:
         self._rules = rules
         self._reference = reference
+        self._window = fingerprint(reference, rules.block_bars, rules.blocks)
         self._blocks: deque[Int64Array] = deque(maxlen=rules.blocks)
         self._bars = 0
+
+    @property
+    def bars(self) -> int:
+        """Bars that were counted since it began."""
+        return self._bars
+
+    @property
+    def window_bars(self) -> int:
+        """The newest ones of these, which a report speaks of."""
+        past = max(0, len(self._blocks) - 1) * self._rules.block_bars
+        return past + (self._bars - 1) % self._rules.block_bars + 1 if self._bars else 0
 
     def update(self, features: Features) -> None:
         """Count the ready rows of some bars, oldest first.
@@ -194,13 +209,13 @@ class DriftMonitor:
             If they are not the features of the reference, or a ready row is not finite.
         """
         self._reference.contract.check(features)
-        start = 0
+        start, block_bars = 0, self._rules.block_bars
         while start < len(features.ready):
-            if self._bars % self._rules.block_bars == 0:
+            if self._bars % block_bars == 0:
                 self._blocks.append(np.zeros_like(self._reference.count_table))
-            stop = min(len(features.ready), start + self._rules.block_bars - self._bars % self._rules.block_bars)
-            part = features.rows(start, stop)
-            self._blocks[-1] += count_rows(part.values, part.ready, self._reference.edge_table)
+            stop = min(len(features.ready), start + block_bars - self._bars % block_bars)
+            rows = slice(start, stop)
+            count_into(features.values[rows], features.ready[rows], self._reference.edge_table, self._blocks[-1])
             self._bars += stop - start
             start = stop
 
@@ -209,14 +224,30 @@ class DriftMonitor:
         counts = sum(self._blocks, np.zeros_like(self._reference.count_table))
         return self._rules.compare(self._reference, counts)
 
-    def state(self) -> dict[str, Any]:
-        """Strict JSON values, for :meth:`restore`."""
-        return {"bars": self._bars, "blocks": [block.tolist() for block in self._blocks]}
+    def state(self) -> bytes:
+        """The counts, for :meth:`restore`."""
+        blocks = np.array(self._blocks, dtype=np.int64).reshape(-1, *self._reference.count_table.shape)
+        return pack_arrays(_MARK, {"window": self._window, "bars": self._bars}, {"blocks": blocks})
 
-    def restore(self, state: dict[str, Any]) -> None:
-        """Continue from what :meth:`state` gave under the same rules and reference."""
-        self._bars = int(state["bars"])
-        self._blocks = deque((np.array(b, dtype=np.int64) for b in state["blocks"]), maxlen=self._rules.blocks)
+    def restore(self, state: bytes) -> None:
+        """Continue from what :meth:`state` returned, here or in another process.
+
+        Raises
+        ------
+        ArtifactError
+            If `state` is damaged.
+        ContractError
+            If it was counted in other bins, or over another window.
+        """
+        header, arrays = unpack_arrays(_MARK, state, "drift state")
+        if header["window"] != self._window:
+            raise ContractError(
+                "counts over the same training distribution, block_bars and blocks",
+                found="those of another reference or window",
+                mend="go on with the rules that it began with, or count anew",
+            )
+        self._bars = int(header["bars"])
+        self._blocks = deque(arrays["blocks"], maxlen=self._rules.blocks)
 
 
 def psi_groups(reference: DriftReference, groups: int) -> Int64Array:

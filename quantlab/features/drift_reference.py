@@ -176,8 +176,13 @@ def _count(values: Any, mask: Any, edges: Any, out: Any) -> None:
                     out[f, low] += 1
 
 
+def count_into(values: Float32Array, mask: BoolArray, edges: Float64Array, counts: Int64Array) -> None:
+    """Add to `counts` (F, E + 1) how many masked rows of ``values`` (T, S, F) fall into each bin of `edges` (F, E)."""
+    _count(values, mask, edges, counts)
+
+
 def count_rows(values: Float32Array, mask: BoolArray, edges: Float64Array) -> Int64Array:
     """int64 (F, E + 1): how many masked rows of ``values`` (T, S, F) fall into each bin of ``edges`` (F, E)."""
-    out = np.zeros((edges.shape[0], edges.shape[1] + 1), dtype=np.int64)
-    _count(values, mask, edges, out)
-    return out
+    counts = np.zeros((edges.shape[0], edges.shape[1] + 1), dtype=np.int64)
+    count_into(values, mask, edges, counts)
+    return counts

@@ -25,6 +25,7 @@ from quantlab.jobs.run.composition import build
 from quantlab.jobs.run.folder import run_folder
 from quantlab.jobs.run.history import history_cut
 from quantlab.jobs.run.terminal import TerminalProgress
+from quantlab.jobs.run.universe_notes import KnowsItsData
 
 _SHOWN = 30
 
@@ -63,6 +64,8 @@ def run(cfg: DictConfig) -> float | None:
     if report is not None:
         console.print(_table(report))
         console.print("\n".join(_shortened(list(report.findings()))), highlight=False, soft_wrap=True)
+        for note in source.data_notes() if isinstance(source, KnowsItsData) else ():
+            console.print(f"note: {note}", highlight=False, soft_wrap=True)
     for error in refused:
         console.print(f"[red]refused[/] {error}", highlight=False, soft_wrap=True)
     console.print(f"run: {folder.final}", highlight=False, soft_wrap=True)

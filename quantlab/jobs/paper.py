@@ -1,7 +1,9 @@
 """``job=paper``: a paper session that begins, or goes on where its journal ends.
 
 The strategy comes from a bundle (``bundle=FOLDER``), from a finished run (``run=runs/EXPERIMENT/RUN``, which is
-made a bundle in the session's folder first), or from the experiment's configuration where nothing is learned.
+made a bundle in the session's folder first), or from the experiment's configuration where nothing is learned. With
+``bundle=models/bundles``, a folder of bundles with a pointer to the active one, the session goes on with another
+bundle, between two bars, as soon as ``job=promote`` has made it active.
 Ctrl-C and a termination end it cleanly between two bars, with exit code 0; a second Ctrl-C at once, and nothing
 is lost either. Start the same command again and it goes on. A session ends in a report: whether it has passed the
 stage ``job.gates``, and on which evidence.
@@ -18,16 +20,19 @@ from quantlab.core.errors import ArtifactError, ContractError
 from quantlab.core.events import Event
 from quantlab.core.files import require_writable, write_json
 from quantlab.core.types import Bars
+from quantlab.execution.drift import DriftWatching
 from quantlab.execution.engine import Market
 from quantlab.execution.gates import Gates
 from quantlab.execution.journal import SqliteJournal
 from quantlab.execution.logs import json_log
 from quantlab.execution.reading import read_session
 from quantlab.execution.session import Session
+from quantlab.execution.switching import release_of
 from quantlab.jobs.readiness import gate_document, show
 from quantlab.jobs.run.composition import build
 from quantlab.jobs.run.history import history_cut
 from quantlab.jobs.run.terminal import TerminalProgress
+from quantlab.jobs.sessions.releases import PromotedBundles
 from quantlab.jobs.sessions.stop import Stop, stop_when_asked
 from quantlab.jobs.sessions.strategy import PaperStrategy, paper_strategy
 from quantlab.jobs.status import status_tables
@@ -59,7 +64,7 @@ def run(cfg: DictConfig) -> float | None:
                 repeated = session.start()
                 stage.advance()
             _begin(cfg, console, session, journal, repeated)
-            journal.append([Event("terms", {"barriers": chosen.barriers})])
+            journal.append([Event("terms", chosen.terms)])
             taken = session.run(stop.event, most_bars=cfg.job.bars)
             session.finish(stop.reason or ("bars" if taken == cfg.job.bars else "the feed ended"))
         view = read_session(folder / JOURNAL)
@@ -81,14 +86,14 @@ def _report(console: Console, gates: Gates, folder: Path, stage: str) -> None:
 def _strategy(cfg: DictConfig, folder: Path, journal: SqliteJournal) -> PaperStrategy:
     """The strategy, or a journalled fact that it could not be loaded."""
     try:
-        return paper_strategy(cfg, folder)
+        return paper_strategy(cfg, folder, release_of(journal))
     except (ArtifactError, ContractError) as error:
         journal.append([Event("model_load_failure", {"error": str(error)})])
         raise
 
 
 def _session(cfg: DictConfig, chosen: PaperStrategy, history: Bars, journal: SqliteJournal, stop: Stop) -> Session:
-    feed = build(cfg.execution.feed)(history, sleep=stop.wait)
+    feed, watching = build(cfg.execution.feed)(history, sleep=stop.wait), build(cfg.execution.drift)
     begins = feed.begins_ms
     rows = history.n_bars if begins is None else int(history.open_time_ms.searchsorted(begins))
     return Session(
@@ -101,7 +106,15 @@ def _session(cfg: DictConfig, chosen: PaperStrategy, history: Bars, journal: Sql
         rules=build(cfg.execution.session),
         initial_cash=cfg.cash,
         history=history.rows(0, rows) if rows else None,
+        drift=None if chosen.drift is None else watching.watch(chosen.drift),
+        releases=_releases(chosen, history, watching),
     )
+
+
+def _releases(chosen: PaperStrategy, history: Bars, watching: DriftWatching) -> PromotedBundles | None:
+    if chosen.follows is None or chosen.bundle is None:
+        return None
+    return PromotedBundles(chosen.follows, chosen.bundle, history, watching.watch)
 
 
 def _begin(cfg: DictConfig, console: Console, session: Session, journal: SqliteJournal, repeated: int) -> None:

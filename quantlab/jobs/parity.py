@@ -1,7 +1,8 @@
 """``job=parity``: does a paper session do what the backtest said?
 
 1. The backtest of the configuration: for a learned signal its last test period, otherwise everything behind
-   the warm-up.
+   the warm-up. With ``bundle=FOLDER`` it is the backtest of that bundle's own strategy, on the data that it was
+   tested on: the very object that a session is started with.
 2. A paper session over the same bars, bar by bar: the real one, with its gate, signal stream, broker and journal.
 3. Given the signal that the session heard, the backtest's orders, fills, risk events and equity marks must be
    those in the journal, bit for bit. What it heard is held against history: features bit for bit, decisions
@@ -16,7 +17,6 @@ from __future__ import annotations
 
 import dataclasses
 import tempfile
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -28,13 +28,12 @@ from quantlab.core.clock import iso_utc
 from quantlab.core.errors import ContractError
 from quantlab.core.files import partial_prefix, remove_abandoned, require_writable, write_json
 from quantlab.core.ports import FeatureSource, Progress
-from quantlab.core.results import Study
-from quantlab.core.types import Bars, Signal, check_whole
-from quantlab.jobs.run.backtesting import Setup, learn, setup
+from quantlab.core.types import Signal
+from quantlab.jobs.promotion.bundles import load_bundle
 from quantlab.jobs.run.composition import build
-from quantlab.jobs.run.outcome import load
 from quantlab.jobs.run.terminal import TerminalProgress
 from quantlab.jobs.twins.books import Books, books_of_backtest, compared, differing
+from quantlab.jobs.twins.cases import Case, as_promoted, configured_case, promoted_case
 from quantlab.jobs.twins.session import Desk
 from quantlab.jobs.twins.signal import differing_decisions, probabilities
 from quantlab.jobs.twins.ulp import self_test
@@ -42,42 +41,6 @@ from quantlab.jobs.twins.validity import met, validity
 from quantlab.jobs.twins.witness import WatchedSignal, Witness
 
 DOCUMENT = "parity.json"
-
-
-@dataclass(frozen=True)
-class Case:
-    """What is compared.
-
-    Parameters
-    ----------
-    parts : Setup
-    study : Study
-    strategy : Strategy
-        As it was backtested.
-    history : Bars
-    warm : int
-        First row that the session's signal sees.
-    first, last : int
-        Rows that are traded.
-    """
-
-    parts: Setup
-    study: Study
-    strategy: Any
-    history: Bars
-    warm: int
-    first: int
-    last: int
-
-    @property
-    def bars(self) -> Bars:
-        """The traded rows."""
-        return self.history.rows(self.first, self.last)
-
-    @property
-    def said(self) -> Signal:
-        """What the backtest traded on them."""
-        return self.study.signal.rows(self.first, self.last)
 
 
 def run(cfg: DictConfig) -> float | None:
@@ -95,10 +58,12 @@ def run(cfg: DictConfig) -> float | None:
     require_writable("job.folder", folder)
     folder.mkdir(parents=True, exist_ok=True)
     remove_abandoned(folder)
-    parts = setup(cfg)
-    history = load(parts, progress)
-    study, strategy = learn(parts, history, progress)
-    case = case_of(parts, study, strategy, history, cfg.job.bars)
+    if cfg.bundle is None:
+        case = configured_case(cfg, progress)
+    else:
+        bundle = load_bundle(Path(cfg.bundle).resolve())
+        cfg = as_promoted(cfg, bundle)
+        case = promoted_case(cfg, bundle, progress)
     with tempfile.TemporaryDirectory(dir=folder, prefix=partial_prefix("parity")) as name:
         document = compare(cfg, case, Path(name), progress)
     write_json(folder / DOCUMENT, document)
@@ -106,29 +71,6 @@ def run(cfg: DictConfig) -> float | None:
     console.print(f"{document['verdict']}: {folder / DOCUMENT}", highlight=False, soft_wrap=True)
     _require_pass(document)
     return 0.0
-
-
-def case_of(parts: Setup, study: Study, strategy: Any, history: Bars, n_bars: int | None) -> Case:
-    """The last test period of a learned signal, all rows of another; and how far back its warm-up reaches.
-
-    Parameters
-    ----------
-    parts, study, strategy, history
-        See :class:`Case`.
-    n_bars : int or None
-        Only the first so many bars of that.
-
-    Raises
-    ------
-    ConfigError
-        If `n_bars` is no positive whole number.
-    """
-    if n_bars is not None:
-        check_whole("job.bars", n_bars, low=1)
-    first = max(study.first_row, study.last_test)
-    warmup = getattr(study.source, "warmup", first)
-    last = study.last_row if n_bars is None else min(study.last_row, first + n_bars)
-    return Case(parts, study, strategy, history, max(0, first - warmup), first, last)
 
 
 def desk_of(cfg: DictConfig) -> Desk:
@@ -194,7 +136,7 @@ def compare(cfg: DictConfig, case: Case, folder: Path, progress: Progress) -> di
 
 
 def _backtest(case: Case, signal: Signal) -> Books:
-    simulation = case.parts.engine.run(case.bars, signal, case.strategy, limits_on=True)
+    simulation = case.engine.run(case.bars, signal, case.strategy, limits_on=True)
     return books_of_backtest(case.bars, signal, case.strategy, simulation)
 
 
@@ -218,7 +160,8 @@ def _what(case: Case) -> dict[str, Any]:
     bars = case.bars
     members = getattr(case.study.source, "members", ())
     return {
-        "synthetic": case.parts.source.synthetic,
+        "synthetic": case.synthetic,
+        "bundle": case.bundle,
         "bars": bars.n_bars,
         "warmed_up_on": case.first - case.warm,
         "symbols": bars.n_symbols,

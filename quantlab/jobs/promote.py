@@ -1,7 +1,9 @@
 """``job=promote run=runs/EXPERIMENT/RUN``: freeze what a run tested into a strategy bundle.
 
 A bundle is what a paper session starts from. The verdict does not decide about promotion, a person does; it is
-in the bundle's manifest and on the screen.
+in the bundle's manifest and on the screen. ``job.activate=true`` also points at the bundle: sessions that were
+started with the folder of bundles go on with it between two bars. ``job=promote bundle=models/bundles/NAME``
+points at a bundle that is there already; naming an older one is a rollback.
 """
 
 from __future__ import annotations
@@ -13,32 +15,51 @@ from rich.console import Console
 from rich.table import Table
 
 from quantlab.core.errors import ConfigError
-from quantlab.jobs.promotion.bundles import Bundle
+from quantlab.jobs.promotion.bundles import RESTORE, Bundle, load_bundle
 from quantlab.jobs.promotion.finished_run import read_run
-from quantlab.jobs.promotion.sealing import bundle_name, write_bundle
+from quantlab.jobs.promotion.pointer import make_active
+from quantlab.jobs.promotion.sealing import bundle_name, prove_members, write_bundle
 from quantlab.jobs.run.composition import build
+from quantlab.learning.bundle_members import require_plain
 from quantlab.learning.registry.store import Registry
+from quantlab.learning.sealed import verify
 
 BUNDLES = "bundles"
 
 
 def run(cfg: DictConfig) -> None:
-    """Write the bundle, load it again and print what it holds.
+    """Write or read the bundle, load it, print what it holds, and make it active if that was asked for.
 
     Raises
     ------
     QuantlabError
-        If the run, a file of it or the installation is refused; then there is no bundle.
+        If the run, a file of it, the bundle or the installation is refused; then nothing has changed.
     """
-    if cfg.run is None:
-        raise ConfigError("a finished run", found="none", mend="add run=runs/EXPERIMENT/RUN")
+    if (cfg.run is None) == (cfg.bundle is None):
+        found = "neither" if cfg.run is None else "both"
+        raise ConfigError(
+            "a finished run or a bundle", found=found, mend="add run=runs/EXPERIMENT/RUN or bundle=FOLDER"
+        )
     registry: Registry = build(cfg.learning.registry)
-    finished = read_run(Path(cfg.run).resolve(), "run")
-    final = registry.folder.resolve() / BUNDLES / bundle_name(cfg.job.name, finished)
-    bundle = write_bundle(finished, final, registry.clock, registry.load_timeout_s)
+    bundle = _written(cfg, registry) if cfg.bundle is None else _proven(Path(cfg.bundle).resolve(), registry)
     console = Console()
     console.print(bundle_table(bundle))
-    console.print(f"bundle: {final}", highlight=False, soft_wrap=True)
+    console.print(f"bundle: {bundle.folder}", highlight=False, soft_wrap=True)
+    if cfg.bundle is not None or cfg.job.activate:
+        move = make_active(bundle.folder, registry.clock, str(cfg.job.reason))
+        console.print(f"active: {move.bundle}, since {move.time} ({move.reason})", highlight=False, soft_wrap=True)
+
+
+def _written(cfg: DictConfig, registry: Registry) -> Bundle:
+    finished = read_run(Path(cfg.run).resolve(), "run")
+    final = registry.folder.resolve() / BUNDLES / bundle_name(cfg.job.name, finished)
+    return write_bundle(finished, final, registry.clock, registry.load_timeout_s)
+
+
+def _proven(folder: Path, registry: Registry) -> Bundle:
+    require_plain(folder)
+    prove_members(folder, verify(folder, RESTORE).get("models", {}), registry.load_timeout_s)
+    return load_bundle(folder)
 
 
 def bundle_table(bundle: Bundle) -> Table:

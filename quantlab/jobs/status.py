@@ -1,4 +1,4 @@
-"""``job=status``: positions, equity, halts, last bar, lag and counters of a session, read beside it."""
+"""``job=status``: positions, equity, halts, last bar, lag, drift and counters of a session, read beside it."""
 
 from __future__ import annotations
 
@@ -14,6 +14,8 @@ from quantlab.core.clock import SystemClock, iso_utc
 from quantlab.execution.reading import SessionView, read_session
 
 JOURNAL = "journal.db"
+#: Features shown, those that have drifted furthest.
+_WORST = 10
 
 
 def run(cfg: DictConfig) -> float | None:
@@ -44,10 +46,12 @@ def status_facts(view: SessionView, now_ms: int) -> dict[str, Any]:
     return {
         "running": view.running,
         "ended": view.ended,
+        "bundle": view.release,
         "entries": view.entries,
         "age_ms": None if bar is None or view.identity is None else _age(view, now_ms),
         "last_bar": bar,
         "observed": view.observed,
+        "drift": view.drift,
         "counters": view.counters,
         "days": [dict(zip(_DAY, row, strict=True)) for row in view.tables["days"]],
     }
@@ -68,6 +72,8 @@ def status_tables(view: SessionView, now_ms: int | None) -> list[Table]:
         tables.append(_positions(view))
     if view.last_bar["orders"]:
         tables.append(_orders(view))
+    if view.drift is not None:
+        tables.append(_drift(view.drift))
     return [*tables, _counters(view)]
 
 
@@ -76,6 +82,7 @@ def _summary(view: SessionView, now_ms: int | None) -> Table:
     account, day = bar["account"], bar["day"]
     rows = {
         "running": "yes" if view.running else f"no ({view.ended or 'not stopped cleanly'})",
+        **({} if view.release is None else {"bundle": view.release}),
         "last bar (open)": iso_utc(bar["open_ms"]),
         "lag when it came, s": f"{observed['lag_ms'] / 1000:,.1f}",
         "equity, USD": _usd(account["equity"]),
@@ -107,6 +114,16 @@ def _orders(view: SessionView) -> Table:
     for _, symbol, side, units, reduce_only, reason in view.tables["orders"]:
         kind = f"{reason.lower()}{', reduce only' if reduce_only else ''}"
         table.add_row(symbol, "buy" if side > 0 else "sell", f"{units:,.6g}", kind)
+    return table
+
+
+def _drift(look: dict[str, Any]) -> Table:
+    """What has moved furthest; the levels are the look's own."""
+    over = f"{look['rows']:,} rows of {look['bars']:,} bars until {iso_utc(look['open_ms'])}"
+    table = Table(f"drift over {over}", "PSI", "KS", "level", title_justify="left")
+    for drift in sorted(look["features"], key=lambda drift: -drift["psi"])[:_WORST]:
+        table.add_row(drift["feature"], f"{drift['psi']:.3f}", f"{drift['ks']:.3f}", drift["level"])
+    table.add_row(f"on alert: {len(look['alerts'])} of {len(look['features'])}", "", "", "")
     return table
 
 

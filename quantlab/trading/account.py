@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from quantlab.core.errors import ContractError
@@ -80,12 +82,12 @@ def begin_account(n_symbols: int, initial_cash: float, policy: Policy) -> State:
 
 
 def record_buffers(n_orders: int, n_events: int) -> Records:
-    """Empty buffers."""
+    """Buffers of which nothing is written yet."""
     return Records(
-        orders=np.zeros(n_orders, ORDER_DTYPE),
-        reasons=np.zeros(n_orders, np.int8),
-        over_participation=np.zeros(n_orders, np.bool_),
-        events=np.zeros(n_events, EVENT_DTYPE),
+        orders=np.empty(n_orders, ORDER_DTYPE),
+        reasons=np.empty(n_orders, np.int8),
+        over_participation=np.empty(n_orders, np.bool_),
+        events=np.empty(n_events, EVENT_DTYPE),
     )
 
 
@@ -116,7 +118,8 @@ def simulation_of(
     Parameters
     ----------
     records : Records
-        Everything that was recorded, without spare room; arrays that own their memory are taken over.
+        Everything that was recorded, without spare room; arrays that own their memory, or whose memory nobody
+        can write, are taken over.
     curves : float64 (4, T)
         Equity, gross, funding paid and liquidation fees paid per bar, USD.
     """
@@ -145,7 +148,8 @@ def simulation_of(
 
 
 def _frozen(array: np.ndarray) -> np.ndarray:
-    """Owned and read-only: a view is copied, since its buffer may go on being written."""
-    copy = array if array.base is None else array.copy()
-    copy.flags.writeable = False
-    return copy
+    """Read-only for good: a view is copied, since its buffer may go on being written, unless that is of bytes."""
+    base: Any = array.base
+    own = array if base is None or isinstance(base, bytes) else array.copy()
+    own.flags.writeable = False
+    return own

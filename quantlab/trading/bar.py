@@ -55,6 +55,7 @@ from quantlab.trading.layout import (
     State,
 )
 from quantlab.trading.ledger import charge_funding, mark_to_close
+from quantlab.trading.listing import list_marked
 from quantlab.trading.prefetch import prefetch
 from quantlab.trading.protection import protect
 from quantlab.trading.risk import begin_day, halted, watch
@@ -179,14 +180,13 @@ def _request(state: State, rules: Rules, row: Row, intents: Intents, size: Any) 
 @compiled(**INLINED)
 def _list_asked(state: State, row: Row, intents: Intents) -> int:
     """Write the symbols of which anything may be wanted into ``state.active``, and return their number."""
-    n = 0
     for s in range(state.orders.shape[1]):
-        asked = not (np.isnan(intents.target[s]) and np.isnan(intents.strength[s]))
-        if asked or state.orders[CLOSING, s] != 0.0:
-            prefetch(row.ohlcv, (s, CLOSE))
-            prefetch(row.confidence, s)
-            state.active[n] = s
-            n += 1
+        silent = np.isnan(intents.target[s]) & np.isnan(intents.strength[s]) & (state.orders[CLOSING, s] == 0.0)
+        state.active[s] = 0 if silent else 1
+    n = list_marked(state.active)
+    for i in range(n):
+        prefetch(row.ohlcv, (state.active[i], CLOSE))
+        prefetch(row.confidence, state.active[i])
     return n
 
 

@@ -38,6 +38,7 @@ from quantlab.trading.layout import (
     Rules,
     State,
 )
+from quantlab.trading.listing import list_marked
 
 BUY_ORDER, SELL_ORDER = 0, 1  # vectorbt's codes
 
@@ -110,12 +111,9 @@ def record_event(state: State, records: Records, kind: RiskEvent, equity: float,
 @compiled(**INLINED)
 def list_held(state: State) -> None:
     """Rewrite ``state.held`` after fills, so that the steps after it visit only open positions."""
-    n = 0
     for s in range(state.positions.shape[1]):
-        if state.positions[UNITS, s] != 0.0:
-            state.held[n] = s
-            n += 1
-    state.counters[N_HELD] = n
+        state.held[s] = 1 if state.positions[UNITS, s] != 0.0 else 0
+    state.counters[N_HELD] = list_marked(state.held)
 
 
 @compiled(**INLINED)

@@ -43,6 +43,12 @@ def kept(state: State, s: int) -> float:
 
 
 @compiled(**INLINED)
+def freed(state: State, s: int) -> float:
+    """Units that a flip takes off before its opening leg, which fills only after all of them; else 0."""
+    return abs(state.positions[UNITS, s]) if state.orders[REDUCE, s] > 0.0 else 0.0
+
+
+@compiled(**INLINED)
 def is_entry(state: State, s: int) -> bool:
     """An increase from zero: the only kind that needs a free slot."""
     return state.orders[INCREASE, s] > 0.0 and state.positions[UNITS, s] == 0.0

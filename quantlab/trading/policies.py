@@ -43,9 +43,12 @@ def _ensemble_threshold(
     stop_atr, take_profit_atr, horizon, rebalance = params[0], params[1], params[2], params[3] != 0.0
     trail_atr, break_even_atr = params[4], params[5]
     for s in range(len(market.side)):
-        side, held = float(market.side[s]), account.units[s]
+        said, held = market.side[s], account.units[s]
+        if said == 0 and held == 0.0:
+            continue
+        side = float(said)
         if held == 0.0:
-            enter = side != 0.0 and account.stopped[s] == 0.0
+            enter = account.stopped[s] == 0.0
         else:
             enter = side * held < 0.0
             if not enter and account.bars_held[s] >= horizon:

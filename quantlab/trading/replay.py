@@ -15,13 +15,23 @@ import numpy as np
 from quantlab.core.errors import ContractError
 from quantlab.core.results import Simulation
 from quantlab.core.types import Bars, Instrument, Signal
-from quantlab.trading.account import record_buffers, simulation_of
-from quantlab.trading.layout import EQUITY, FUNDING, GROSS, LIQUIDATION_FEE, N_EVENTS, N_ORDERS, Records, State
+from quantlab.trading.account import simulation_of
+from quantlab.trading.layout import (
+    EQUITY,
+    FUNDING,
+    GROSS,
+    LIQUIDATION_FEE,
+    N_ACCOUNT_SLOTS,
+    N_EVENTS,
+    N_ORDERS,
+    Records,
+    State,
+)
+from quantlab.trading.record_log import RecordLog
 from quantlab.trading.risk import reset_breaker
 from quantlab.trading.stepper import Stepper
 from quantlab.trading.strategy import Strategy
 
-_NOTHING = record_buffers(0, 0)
 _CURVES = [EQUITY, GROSS, FUNDING, LIQUIDATION_FEE]
 
 
@@ -62,8 +72,8 @@ class Replay:
             self.initial_cash,
             limits_on=self.limits_on,
         )
-        self._kept: list[Records] = []
-        self._accounts: list[list[float]] = []
+        self._log = RecordLog(self._stepper.records)
+        self._accounts = bytearray()
         self._times: list[int | None] = []
         self._has_funding = True
 
@@ -72,8 +82,12 @@ class Replay:
         """The account's arrays."""
         return self._stepper.state
 
-    def update(self, bar: Bars, signal: Signal) -> Records:
-        """Settle one bar, decide for the next, and return what happened in it.
+    def happened(self) -> Records:
+        """Fills and events of the last bar: views that the next bar overwrites."""
+        return self._stepper.happened()
+
+    def update(self, bar: Bars, signal: Signal) -> None:
+        """Settle one bar, and decide for the next.
 
         Parameters
         ----------
@@ -89,16 +103,11 @@ class Replay:
         """
         stepper = self._stepper
         stepper.advance(bar, signal)
-        self._accounts.append(stepper.state.account.tolist())
+        state = stepper.state
+        self._accounts += state.account.data
+        self._log.keep(int(state.counters[N_ORDERS]), int(state.counters[N_EVENTS]))
         self._times.append(stepper.last_ms)
         self._has_funding = self._has_funding and bar.funding is not None
-        counters = stepper.state.counters
-        if counters[N_ORDERS] == 0 and counters[N_EVENTS] == 0:
-            return _NOTHING
-        # The buffer is written again in the next bar.
-        happened = Records(*(part.copy() for part in stepper.happened()))
-        self._kept.append(happened)
-        return happened
 
     def reset_breaker(self) -> None:
         """Release the circuit breaker by hand."""
@@ -114,11 +123,11 @@ class Replay:
         """
         if not self._times:
             raise ContractError("at least one bar", found="none", mend="call update() first")
-        parts = zip(_NOTHING, *self._kept, strict=True)
+        accounts = np.frombuffer(bytes(self._accounts)).reshape(-1, N_ACCOUNT_SLOTS)
         return simulation_of(
             self.state,
-            Records(*(np.concatenate(part) for part in parts)),
-            np.ascontiguousarray(np.array(self._accounts)[:, _CURVES].T),
+            self._log.records(),
+            np.ascontiguousarray(accounts[:, _CURVES].T),
             open_time_ms=np.array(self._times, dtype=np.int64),
             interval_ms=self.interval_ms,
             symbols=self.symbols,

@@ -32,7 +32,7 @@ class Slot:
 
     def __init__(self, n_symbols: int, n_stamps: int = _FIRST_STAMPS, brought: tuple[str, ...] = ()) -> None:
         self.n_stamps, self.brought = n_stamps, brought
-        one = (1, n_symbols)
+        self._shape = one = (1, n_symbols)
         self._own: dict[str, Any] = {
             "open_time_ms": np.zeros(1, np.int64),
             "ohlcv": np.full((*one, 5), np.nan),
@@ -78,9 +78,9 @@ class Slot:
         ContractError
             If it is not one row of the bar's shape.
         """
-        if signal.side.shape != self._own["side"].shape:
+        if signal.side.shape != self._shape:
             raise ContractError(
-                f"a signal of shape {self._own['side'].shape}, as the bar",
+                f"a signal of shape {self._shape}, as the bar",
                 found=str(signal.side.shape),
                 mend="make it from this bar",
             )
@@ -97,7 +97,10 @@ _OPTIONAL = tuple(name for name in _SPOKEN if name not in _ALWAYS)
 def brought_by(signal: Signal) -> tuple[str, ...]:
     """The optional arrays that are there."""
     spoken = vars(signal)
-    return tuple([name for name in _OPTIONAL if spoken[name] is not None])
+    for name in _OPTIONAL:
+        if spoken[name] is not None:
+            return tuple([name for name in _OPTIONAL if spoken[name] is not None])
+    return ()
 
 
 class Due:

@@ -139,7 +139,8 @@ class Stepper:
         self.state: State = begin_account(len(symbols), initial_cash, strategy.policy)
         self._rules = rules_of(strategy, instruments, limits_on=limits_on)
         self._functions = (strategy.policy.step, strategy.sizer.size)
-        self._records = record_buffers(ORDERS_PER_SYMBOL * len(symbols), EVENTS_PER_BAR)
+        #: Buffers that every bar writes from their beginning.
+        self.records: Records = record_buffers(ORDERS_PER_SYMBOL * len(symbols), EVENTS_PER_BAR)
         self._settled_ms: int | None = None
         self._decided_ms: int | None = None
         _, self._advance, self._settle, self._decide = _compiled()
@@ -195,7 +196,7 @@ class Stepper:
 
     def happened(self) -> Records:
         """Fills and events of the last bar: views that the next bar overwrites."""
-        return written(self.state, self._records)
+        return written(self.state, self.records)
 
     def begin_after(self, last_ms: int | None) -> None:
         """Say that the state was restored as it stood after the bar that opened at `last_ms`."""
@@ -219,11 +220,13 @@ class Stepper:
         """Read from another slot from now on."""
         bind = _compiled()[0]
         self._slot = slot
-        self._one = bind(self.state, self._records, self._rules, slot.history, *self._functions)
+        self._one = bind(self.state, self.records, self._rules, slot.history, *self._functions)
 
     def _check_bar(self, bar: Bars) -> int:
         """The bar's open; ContractError unless it is the next one of this market."""
-        if len(bar.open_time_ms) != 1 or bar.symbols != self.symbols or bar.interval_ms != self.interval_ms:
+        # Most bars bring the very tuple: comparing a hundred names costs as much as the rest of this.
+        other = bar.symbols is not self.symbols and bar.symbols != self.symbols
+        if other or len(bar.open_time_ms) != 1 or bar.interval_ms != self.interval_ms:
             raise ContractError(
                 f"one bar of {self.interval_ms} ms for {len(self.symbols)} symbols",
                 found=f"{bar.n_bars} bars of {bar.interval_ms} ms for {bar.n_symbols} symbols",

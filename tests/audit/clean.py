@@ -1,7 +1,7 @@
 """Twenty pipelines without a leak, unlike enough that a hunter who guesses accuses one of them.
 
 Some are made to look suspicious: a market with a strong and honest edge, scalers of the member's own, thresholds
-that were tuned on tested bars but not on the last period, labels that overlap a lot.
+that were tuned on tested bars before the window that they are used in, labels that overlap a lot.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ CLEAN: tuple[Pipeline, ...] = (
         "symbol_scales_of_training_rows", "learning.members.lightgbm._target_=clean_parts.SymbolScalesOfTrainingRows"
     ),
     _clean(
-        "tuned_before_the_last_period",
+        "gates_walk_forward",
         *MEMBERS,
         *WORLD,
         "learning.tuning.members=null",

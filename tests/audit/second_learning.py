@@ -121,7 +121,7 @@ class DailyVolatilityTarget(WalkForward):
 class BestThreshold(WalkForward):
     """The confidence gate with the best tested return. Leaks: of all test windows; honest: before the last one.
 
-    The honest form is a choice on tested bars that leaves the last window alone, as stage 2 of tuning does.
+    The honest form is one choice for all windows, on tested bars before the last.
     """
 
     leaks: bool = True

@@ -148,7 +148,8 @@ def test_a_breaker_reset_by_hand_starts_from_the_current_equity(wild_bars, wild_
     account = Replay(chosen, bars.symbols, bars.instruments, bars.interval_ms, CASH)
     falls = []
     for bar, row in lonely_rows(bars, signal):
-        fell = [e for e in account.update(bar, row).events if e["kind"] == RiskEvent.BREAKER]
+        account.update(bar, row)
+        fell = [e.copy() for e in account.happened().events if e["kind"] == RiskEvent.BREAKER]
         if fell:
             falls += fell
             account.reset_breaker()

@@ -333,14 +333,14 @@ class Reference:
                 if abs(asked[s]["weight"]) > limits.max_weight:
                     cut(s, "max_weight", limits.max_weight * equity / close[s] - base(s))
         if limits.max_gross_leverage is not None and increases():
-            total = sum((asked[s]["on"] * close[s] for s in increases()), start=0.0)
-            flips = {s for s in increases() if asked[s]["off"] > 0}
-            kept = [s for s in self.open_symbols() if s not in flips]
-            gross = sum((abs(self.positions[s].units) * self.positions[s].mark for s in kept), start=0.0)
-            room = max(limits.max_gross_leverage * equity - gross, 0.0)
+            more = {s: max(asked[s]["on"] - asked[s]["off"], 0.0) for s in increases()}
+            total = sum((units * close[s] for s, units in more.items()), start=0.0)
+            gross = sum((abs(self.positions[s].units) * self.positions[s].mark for s in self.open_symbols()), start=0.0)
+            room = limits.max_gross_leverage * equity - gross
             if total > room:
-                for s in increases():
-                    cut(s, "max_gross_leverage", room / total * asked[s]["on"])
+                for s, units in more.items():
+                    shared = asked[s]["off"] + (room / total * units if room > 0 else 0.0)
+                    cut(s, "max_gross_leverage", shared + min(room, 0.0) / close[s])
         if limits.rollout < 1.0:
             for s in increases():
                 cut(s, "rollout", limits.rollout * (base(s) + asked[s]["on"]) - base(s))

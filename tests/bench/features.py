@@ -12,6 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
+from drift import drift_rows
 from feature_peers import pandas_features, talib_features
 from measure import INTERVAL, Row, cpu_medians, market, wall_medians
 
@@ -36,7 +37,7 @@ print(time.perf_counter() - before)
 """
 
 
-@compiled
+@compiled(nogil=True)
 def read_and_write(ohlcv: Any, out: Any) -> None:
     """The least that any feature code does: read 5 numbers, write 49."""
     for t in range(ohlcv.shape[0]):
@@ -48,12 +49,20 @@ def read_and_write(ohlcv: Any, out: Any) -> None:
 
 def feature_rows() -> list[Row]:
     """Every row about features."""
-    return [*peer_rows(), *many_rows(), *odd_market_rows(), *growth_rows(), *live_rows(), *compile_rows()]
+    return [
+        *peer_rows(),
+        *many_rows(),
+        *odd_market_rows(),
+        *growth_rows(),
+        *live_rows(),
+        *drift_rows(),
+        *compile_rows(),
+    ]
 
 
-def unified(bars: Bars, threads: int = 1, dtype: Any = np.float32) -> Any:
+def unified(bars: Bars, threads: int = 1, dtype: Any = np.float32, out: Any = None) -> Any:
     """The features of all bars."""
-    return compute(bars.ohlcv, bars.open_time_ms, INTERVAL, threads=threads, dtype=dtype)
+    return compute(bars.ohlcv, bars.open_time_ms, INTERVAL, threads=threads, dtype=dtype, out=out)
 
 
 def peer_rows() -> list[Row]:
@@ -101,26 +110,47 @@ def multiply(times: Any) -> Any:
 
 
 def many_rows() -> list[Row]:
-    """100 symbols against one; two threads against one, in the CPU time of both and in how much sooner they are done."""
+    """100 symbols against one; two threads against one: the CPU time of both, and how much sooner they are done.
+
+    Memory that is written for the first time is cleared by the system, which two threads share: with memory held
+    from call to call their limit is bare arithmetic, with fresh memory a bare loop that writes fresh memory, too.
+    """
     one, many = market(BARS, 1), market(BARS // 4, 100)
     cells = many.n_bars * many.n_symbols
     alone, hundred, shared = cpu_medians(
         lambda: unified(one), lambda: unified(many), lambda: unified(many, threads=2), repeats=SHORT_REPEATS
     )
-    spins = [10_000_000] * 4
+    spins, halves = [10_000_000] * 4, (slice(0, 50), slice(50, 100))
+    held = unified(many)
+
+    def write(run: Callable[..., Any]) -> None:
+        fresh = np.empty_like(held)
+        list(run(lambda half: read_and_write(many.ohlcv[:, half], fresh[:, half]), halves))
+
     with ThreadPoolExecutor(2) as pool:
-        single, double, spin, spin_double = wall_medians(
+        single, double, cold, cold_double, spin, spin_double, bare, bare_double = wall_medians(
+            lambda: unified(many, out=held),
+            lambda: unified(many, threads=2, out=held),
             lambda: unified(many),
             lambda: unified(many, threads=2),
             lambda: [multiply(n) for n in spins],
             lambda: list(pool.map(multiply, spins)),
+            lambda: write(map),
+            lambda: write(pool.map),
             repeats=SHORT_REPEATS,
         )
     faster, possible = single / double, spin / spin_double
+    cold_faster, cold_possible = cold / cold_double, bare / bare_double
     return [
         Row("  100 symbols", _rate(cells, hundred), f"one {_rate(BARS, alone)}", hundred / cells / (alone / BARS)),
         Row("  2 threads, CPU of both", _rate(cells, shared), f"1 thread {_rate(cells, hundred)}", shared / hundred),
         Row("  2 threads, wall", f"{faster:.2f} times 1", f"bare arithmetic {possible:.2f} times", possible / faster),
+        Row(
+            "  2 threads, wall, fresh memory",
+            f"{cold_faster:.2f} times 1",
+            f"bare loop in fresh memory {cold_possible:.2f} times",
+            cold_possible / cold_faster,
+        ),
     ]
 
 

@@ -193,7 +193,7 @@ def _run(
         curve[t] = equity
         if not halted and equity <= (1.0 - daily_limit) * day_start:
             halted = True
-        n_active, entries, total = 0, 0, 0.0
+        n_active, entries, increases, total = 0, 0, 0, 0.0
         for s in range(n_symbols):
             asked = sides[t, s]
             u = units[s]
@@ -223,19 +223,18 @@ def _run(
                         increase[s] = 0.0
                     free -= 1.0
         for i in range(n_active):
-            if increase[active[i]] > 0.0:
-                total += increase[active[i]] * bar[active[i], 3]
-        if total > 0.0:
-            kept = 0.0
-            for i in range(n_held):
-                s = held[i]
-                if not (increase[s] > 0.0 and reduce[s] > 0.0):
-                    kept += abs(units[s]) * mark[s]
-            room = max(max_leverage * equity - kept, 0.0)
-            if total > room:
-                factor = room / total
-                for i in range(n_active):
-                    increase[active[i]] = min(increase[active[i]], factor * increase[active[i]])
+            s = active[i]
+            if increase[s] > 0.0:
+                increases += 1
+                total += max(increase[s] - reduce[s], 0.0) * bar[s, 3]
+        room = max_leverage * equity - gross
+        if increases > 0 and total > room:
+            factor = room / total if room > 0.0 else 0.0
+            for i in range(n_active):
+                s = active[i]
+                if increase[s] > 0.0:
+                    share = factor * max(increase[s] - reduce[s], 0.0) + min(room, 0.0) / bar[s, 3]
+                    increase[s] = max(min(increase[s], reduce[s] + share), 0.0)
         n = 0
         for i in range(n_active):
             s = active[i]

@@ -159,3 +159,14 @@ def test_a_part_has_its_methods_and_none_is_called() -> None:
         check_has("policy", Costly(), "step", "size")
     with pytest.raises(ConfigError, match="policy with step; found null"):
         check_has("policy", None, "step")
+
+
+def test_what_travels_between_processes_stays_read_only(random_bars: Callable[..., Bars]) -> None:
+    plain = random_bars(n_bars=30)
+    funding = Funding(plain.open_time_ms[:1] // 3_600_000 * 3_600_000, np.zeros((1, plain.n_symbols)))
+    bars = dataclasses.replace(plain, funding=funding)
+    back = pickle.loads(pickle.dumps(bars))  # noqa: S301 - our own bytes
+    assert back.fingerprint() == bars.fingerprint()
+    for array in (back.ohlcv, back.state, back.open_time_ms, back.funding.time_ms, back.funding.rate):
+        with pytest.raises(ValueError, match="read-only"):
+            array[...] = 0

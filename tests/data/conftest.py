@@ -150,6 +150,7 @@ def exchange_source() -> Callable[..., ExchangeSource]:
             "concurrency": 4,
             "bars_per_request": 288,
             "rates_per_request": 48,
+            "margin_notional_usd": 10_000.0,
             "grace_seconds": 5.0,
             "retry": Retry(5, 0.0, 0.0, 0.0, 60.0),
             "settings": {"urls": {"api": {"fapiPublic": url}}, "rateLimit": 1, "timeout": 5000},

@@ -15,7 +15,8 @@ from binance_server import DAY_MS, EPOCH_MS, STEP_MS, FakeBinance, Fault, Listin
 from quantlab.core.errors import ArtifactError, ConfigError
 from quantlab.core.types import BarState
 from quantlab.data.collected import CollectedSource
-from quantlab.data.exchange_client import ExchangeClient, ExchangeLost
+from quantlab.data.exchange_answers import ExchangeLost
+from quantlab.data.exchange_client import ExchangeClient
 from quantlab.data.exchange_source import ExchangeSource
 from quantlab.data.incoming import Outcome
 from quantlab.data.manifest import read_manifest
@@ -238,8 +239,31 @@ def test_a_delisted_symbol_keeps_its_history(
     before = collected_source(tmp_path, "ETHUSDT").history().ohlcv.tobytes()
     del server.listings["ETHUSDT"]
     outcome = collect(tmp_path, source, watcher)
-    assert outcome.notes == ("ETHUSDT is no longer listed: its history is kept as it is",)
+    assert outcome.notes[0] == "ETHUSDT is no longer listed: its history is kept as it is"
+    assert outcome.notes[1].startswith("the exchange tells no maintenance margin of 3 of 3 symbols: liquidations use")
     assert collected_source(tmp_path, "ETHUSDT").history().ohlcv.tobytes() == before
+
+
+def test_rows_that_come_late_are_asked_for_again_and_holes_are_not(
+    binance: Start, exchange_source: Make, watcher: Any, tmp_path: Path
+) -> None:
+    """The newest bar and rate are shown late: a run in between must not take them for missing forever."""
+    now_ms = EPOCH_MS + 8 * 3_600_000 + 10 * 60_000 + 6_000
+    server = binance({"BTCUSDT": Listing(1), "ETHUSDT": Listing(2, holes=((50, 60),))}, now_ms=now_ms)
+    source, newest = exchange_source(server, start="2025-05-01"), 8 * 12 + 1
+    collect(tmp_path / "calm", source, watcher)
+    rates, server.listings["BTCUSDT"] = server.rates, Listing(1, holes=((newest, newest + 1),))
+    server.rates = lambda symbol: tuple(column[:1] for column in rates(symbol))  # type: ignore[method-assign]
+    collect(tmp_path / "late", source, watcher)
+    covered = {name: facts.covered for name, facts in read_manifest(tmp_path / "late").symbols.items()}
+    end = EPOCH_MS + (newest + 1) * STEP_MS
+    assert covered["BTCUSDT"]["bars"] == ((EPOCH_MS, end - STEP_MS),)
+    assert covered["ETHUSDT"]["bars"] == ((EPOCH_MS, end),)
+    assert covered["ETHUSDT"]["funding"] == ((EPOCH_MS, EPOCH_MS + 8 * 3_600_000),)
+    del server.rates  # type: ignore[method-assign]
+    server.listings["BTCUSDT"] = Listing(1)
+    collect(tmp_path / "late", source, watcher)
+    assert contents(tmp_path / "late") == contents(tmp_path / "calm")
 
 
 def test_an_earlier_start_and_another_symbol_are_filled_in(

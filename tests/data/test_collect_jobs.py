@@ -9,7 +9,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from binance_server import DAY_MS, EPOCH_MS, FakeBinance, Listing
+from binance_server import DAY_MS, EPOCH_MS, FakeBinance, Listing, serving
+from other_exchanges import FakeHyperliquid
+
+from quantlab.core.errors import ConfigError
+from quantlab.jobs import collect
+from quantlab.jobs.run.composition import compose
 
 Start = Callable[..., FakeBinance]
 #: Members that need no network, untuned.
@@ -72,6 +77,26 @@ def test_collect_look_and_learn(collected: Path) -> None:
     assert next(collected.glob("runs/ensemble_v2/*/report.html")).is_file()
 
 
+@pytest.mark.slow
+def test_another_exchange_from_collection_to_backtest(tmp_path: Path) -> None:
+    """Hyperliquid, whose names are not Binance's: collected, looked at, traded, and its defaults said."""
+    listings = {"BTC": Listing(1), "kPEPE": Listing(2, holes=((700, 703),))}
+    with serving(FakeHyperliquid(listings, EPOCH_MS + 9 * DAY_MS, bars=10 * 288)) as server:
+        settings = f"+job.source.settings={{urls:{{api:{{public:'{server.url}'}}}},rateLimit:1}}"
+        source = ["job=collect", "job/source=hyperliquid", settings, "job.root=market", "job.source.days=9"]
+        done = quantlab(tmp_path, *source)
+        assert done.returncode == 0, done.stderr
+        assert "note: the exchange tells no maintenance margin of 2 of 2 symbols" in done.stdout
+    looked = quantlab(tmp_path, "job=data", "data=collected", "data.root=market")
+    assert looked.returncode == 0, looked.stderr
+    assert "kPEPE" in looked.stdout
+    assert "note: the exchange tells no maintenance margin of 2 of 2 symbols" in looked.stdout
+    ran = quantlab(tmp_path, "experiment=baseline", "data=collected", "data.root=market")
+    assert ran.returncode == 0, ran.stderr
+    page = next(tmp_path.glob("runs/baseline/*/report.html")).read_text()
+    assert "tells no maintenance margin of 2 of 2 symbols" in page
+
+
 def test_job_data_lists_every_refused_file_and_shows_the_rest(market_data: Path, tmp_path: Path) -> None:
     done = quantlab(tmp_path, "job=data", "data=parquet", f"data.root={market_data / 'dirty'}")
     assert done.returncode == 2
@@ -81,10 +106,12 @@ def test_job_data_lists_every_refused_file_and_shows_the_rest(market_data: Path,
     assert set(quality["report"]["symbols"]) == {"06_zero_volume_run", "07_missing_bars"}
 
 
-def test_a_collection_that_cannot_begin_leaves_nothing(binance: Start, tmp_path: Path) -> None:
-    done = quantlab(tmp_path, *collecting(binance(), "job.source.choice.symbols=[NOPEUSDT]"))
-    assert done.returncode == 2
-    assert "a linear perpetual of the exchange; found 'NOPEUSDT'" in done.stderr
+def test_a_collection_that_cannot_begin_leaves_nothing(
+    binance: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ConfigError, match="a linear perpetual of the exchange; found 'NOPEUSDT'"):
+        collect.run(compose(*collecting(binance(), "job.source.choice.symbols=[NOPEUSDT]")))
     assert not (tmp_path / "market").exists()
 
 
@@ -94,4 +121,4 @@ def test_help_does_not_load_ccxt_and_lists_the_sources(repository: Path) -> None
     )
     text = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     assert text.splitlines()[-1] == "False"
-    assert "archives, csv, exchange, freqtrade" in text
+    assert "archives, bybit, csv, exchange, freqtrade, hyperliquid, okx" in text

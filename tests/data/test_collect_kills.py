@@ -63,7 +63,7 @@ def killed_and_resumed(server: FakeBinance, tmp_path: Path, kills: int, seed: in
 
 
 def test_kill_minus_nine_and_resume(binance: Start, tmp_path: Path) -> None:
-    killed_and_resumed(binance(), tmp_path, kills=2, seed=1)
+    killed_and_resumed(binance(), tmp_path, kills=1, seed=1)
 
 
 @pytest.mark.slow

@@ -98,7 +98,7 @@ def test_months_days_repeats_and_funding_come_together(
     )
     assert (manifest.gaps or {})["BTCUSDT"]["missing"] == 0  # the third day was never asked for
     again = bring(tmp_path / "out", source)
-    assert again.repeated == again.rows == 3 * 288 + 93
+    assert (again.rows, again.repeated) == (0, 3 * 288 + 93)
     assert read_manifest(tmp_path / "out") == manifest
     bars = collected_source(tmp_path / "out").history()
     assert bars.funding is not None
@@ -247,6 +247,41 @@ def test_an_import_is_completed_by_the_exchange_and_a_contradiction_is_refused(
     changed = archive(tmp_path / "other", "BTCUSDT-5m-2025-05-02", slice(288, 575))
     with zipfile.ZipFile(changed, "w") as file:
         file.writestr("x.csv", ",".join(map(str, kline(second, BARS[5], closed=True))))
-    with pytest.raises(DataError, match=r"agree with the stored ones; found 0 exact repeats and 1 with other values"):
-        bring(both, source_of(repository, "archives", tmp_path / "other"))
-    assert {path.relative_to(both) for path in both.rglob("*.parquet")} == names
+    archive(tmp_path / "other", "ETHUSDT-5m-2025-05-31", slice(30 * 288, 31 * 288))
+    outcome = bring(both, source_of(repository, "archives", tmp_path / "other"))
+    says = "new rows of BTCUSDT on 2025-05-02 that agree with the stored ones; found 0 exact repeats and 1 with other"
+    assert list(outcome.refused) == ["BTCUSDT"]
+    assert says in str(outcome.refused["BTCUSDT"])
+    assert (outcome.rows, outcome.repeated) == (288, 0)
+    added = {path.relative_to(both) for path in both.rglob("*.parquet")} - names
+    assert [str(path)[:15] for path in added] == ["bars/2025-05-31"]
+    with open_store(both, "binanceusdm", STEP_MS) as store:
+        assert store.damaged() == ()
+
+
+def test_two_files_that_contradict_each_other_keep_no_third_out(
+    repository: Path, collected_source: Read, tmp_path: Path
+) -> None:
+    archive(tmp_path / "in", "BTCUSDT-5m-2025-05", slice(0, 600))
+    changed = archive(tmp_path / "in", "BTCUSDT-5m-2025-05-01", slice(0, 288))
+    with zipfile.ZipFile(changed, "w") as file:
+        file.writestr("x.csv", ",".join(map(str, kline(EPOCH_MS, BARS[5], closed=True))))
+    archive(tmp_path / "in", "ETHUSDT-5m-2025-05", slice(0, 600))
+    outcome = bring(tmp_path / "out", source_of(repository, "archives", tmp_path / "in"))
+    assert "1 with other values" in str(outcome.refused["BTCUSDT"])
+    assert (list(outcome.refused), outcome.rows) == (["BTCUSDT"], 600)
+    assert collected_source(tmp_path / "out").history().symbols == ("ETHUSDT",)
+
+
+@pytest.mark.parametrize("place", [80, 200, 900])
+def test_a_flipped_byte_in_a_packed_archive_is_one_sentence(repository: Path, tmp_path: Path, place: int) -> None:
+    path = archive(tmp_path / "in", "BTCUSDT-5m-2025-05", slice(0, 600))
+    with zipfile.ZipFile(path) as file:
+        text = file.read("BTCUSDT-5m-2025-05.csv")
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as file:
+        file.writestr("BTCUSDT-5m-2025-05.csv", text)
+    data = bytearray(path.read_bytes())
+    data[place : place + 2] = bytes(byte ^ 0xFF for byte in data[place : place + 2])
+    path.write_bytes(data)
+    outcome = bring(tmp_path / "out", source_of(repository, "archives", tmp_path / "in"))
+    assert "a whole zip file BTCUSDT-5m-2025-05.zip" in str(next(iter(outcome.refused.values())))

@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 
 from quantlab.core.errors import DataError
-from quantlab.core.types import Bars, Instrument
-from quantlab.data import ParquetSource, QualityGate, coverage
-from quantlab.data.live import check_bar, check_live_stamp
+from quantlab.core.types import Bars
+from quantlab.data import ParquetSource, coverage
+from quantlab.data.live import check_live
 from quantlab.data.suspects import find_suspects
 
 MakeBars = Callable[..., Bars]
@@ -86,31 +86,33 @@ def test_real_bars_are_hardly_suspected(perps_5m: Path, parquet_source: Callable
     assert {suspect.symbol for suspect in found} == {"ANIME", "BIO", "GMX", "MANTA", "MOODENG", "OM"}
 
 
+ROW = [100.0, 101.0, 99.0, 100.0, 5.0]
+OTHER = [100.0, 101.0, 99.0, 100.5, 5.0]
+
+
 @pytest.mark.parametrize(
-    ("open_ms", "now_ms", "says"),
+    ("stamps", "rows", "late_ms", "says"),
     [
-        (START_MS // 1000, START_MS + STEP_MS, "heck the feed's unit"),
-        (START_MS * 1000, START_MS + STEP_MS, "heck the feed's unit"),
-        (START_MS + 1, START_MS + STEP_MS + 1, "multiple of 300000 ms"),
-        (START_MS, START_MS + STEP_MS - 1, "a closed bar; found one that closes 1 ms from now"),
-        (START_MS, START_MS + STEP_MS + 10_001, "at most 10000 ms ago; found one that closed 10001 ms"),
+        ([START_MS // 1000], [ROW], 0, "between 2009 and 2100 in BTC; found 1970"),
+        ([START_MS * 1000], [ROW], 0, "between 2009 and 2100"),
+        ([START_MS - 1], [ROW], 1000, "looks like the bars' closing times"),
+        ([START_MS + 60_000], [ROW], 60_000, "multiples of 300000 ms"),
+        ([START_MS, START_MS], [ROW, OTHER], 0, "0 exact repeats and 1 with other values"),
+        ([START_MS - STEP_MS, START_MS], [ROW, OTHER], -1, "one that closes 1 ms from now by the exchange's clock"),
+        ([START_MS, START_MS + STEP_MS], [ROW, OTHER], 0, "if it has closed, the feed stamps bars with their close"),
     ],
 )
-def test_a_live_stamp_is_held_against_the_clock(open_ms: int, now_ms: int, says: str) -> None:
+def test_live_bars_are_held_against_the_grid_and_the_clock(
+    stamps: list[int], rows: list[list[float]], late_ms: int, says: str
+) -> None:
     with pytest.raises(DataError, match=says):
-        check_live_stamp(open_ms, STEP_MS, now_ms, 10_000)
+        check_live((np.array(stamps), np.array(rows)), STEP_MS, START_MS + STEP_MS + late_ms, "BTC")
 
 
-def test_a_live_bar_passes_the_same_gate_as_history(random_bars: MakeBars) -> None:
-    bars = random_bars(n_bars=30, start_ms=START_MS)
-    gate = QualityGate(bars.symbols, (Instrument(0.0, 0.0, 10.0, 0.03, 1.5, 4.5),) * 3, STEP_MS)
-    state, rows = gate.begin(), []
-    for t in range(30):
-        open_ms = int(bars.open_time_ms[t])
-        state, row = check_bar(gate, state, bars.ohlcv[t], open_ms, now_ms=open_ms + STEP_MS + 900, late_ms=60_000)
-        rows.append(row.ohlcv)
-    assert np.concatenate(rows).tobytes() == bars.ohlcv.tobytes()
-    bad = bars.ohlcv[29].copy()
-    bad[0, 1] = 0.0
-    with pytest.raises(DataError, match="a sound bar of S00"):
-        check_bar(gate, state, bad, START_MS + 30 * STEP_MS, now_ms=START_MS + 31 * STEP_MS, late_ms=1)
+def test_sound_live_bars_pass_and_an_exact_repeat_is_dropped() -> None:
+    stamps, rows = np.array([START_MS - STEP_MS, START_MS, START_MS]), np.array([OTHER, ROW, ROW])
+    time_ms, values = check_live((stamps, rows), STEP_MS, START_MS + STEP_MS, "BTC")
+    assert time_ms.tolist() == stamps[:2].tolist()
+    assert values.tolist() == [OTHER, ROW]
+    nothing = (np.empty(0, np.int64), np.empty((0, 5)))
+    assert len(check_live(nothing, STEP_MS, START_MS, "BTC")[0]) == 0

@@ -104,6 +104,25 @@ def test_whoever_was_a_member_is_collected_and_traded_only_while_it_was_one(
     assert bars.tradable[day >= 12][:, [0, 2]].all()
 
 
+def test_members_that_cannot_be_collected_are_said(
+    server: FakeMarkets, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    universe.run(compose(*asking(server)))
+    source = ["job=collect", "job.root=market", "job.source.days=1", "job.source.choice.universe=universe"]
+    del server.listings["ETHUSDT"]
+    capsys.readouterr()
+    collect.run(compose(*source, f"+job.source.{settings(server)}"))
+    assert (
+        "note: 1 members of the universe are no longer listed: ETHUSDT; their bars can only" in capsys.readouterr().out
+    )
+    for symbol in ("BTCUSDT", "SOLUSDT"):
+        del server.listings[symbol]
+    with pytest.raises(ConfigError, match="among the members in universe; found members like BTCUSDT, ETHUSDT, SOL"):
+        collect.run(compose(*source, "job.root=other", f"+job.source.{settings(server)}"))
+    assert not (tmp_path / "other").exists()
+
+
 @pytest.mark.slow
 def test_a_report_says_how_its_symbols_were_chosen(
     server: FakeMarkets, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -8,9 +8,11 @@ import pytest
 
 from quantlab.core.errors import ConfigError
 from quantlab.data.coingecko import Coin
+from quantlab.data.exchange_habits import Habits, habits_of
+from quantlab.data.universe_kinds import Coins, Kind, Peg, Twin
 from quantlab.data.universe_markets import Contract, contracts_of
 from quantlab.data.universe_names import Reading, readings
-from quantlab.data.universe_rules import Coins, Kind, UniverseRules
+from quantlab.data.universe_rules import UniverseRules
 from quantlab.data.universe_snapshot import Row
 
 DAY_MS = 86_400_000
@@ -30,12 +32,16 @@ def contract(base: str, price: float | None = 10.0, **facts: Any) -> Contract:
     return Contract(base=base, price=price, **{**values, **facts})
 
 
+def kind(categories: Any = (), symbols: Any = (), **more: Any) -> Kind:
+    return Kind(categories, symbols, **{"patterns": [], "names": [], "peg": None, "twins": None, **more})
+
+
 def rules(**settings: Any) -> UniverseRules:
     values: dict[str, Any] = {
         "quotes": ["USDT"],
         "excluded": {
-            "stablecoin": Kind(["stable"], ["DAI"], []),
-            "leveraged token": Kind([], [], ["[A-Z]{2,}[2-5][LS]", "(BTC|ETH)(UP|DOWN)"]),
+            "stablecoin": kind(["stable"], ["DAI"]),
+            "leveraged token": kind(patterns=["[A-Z]{2,}[2-5][LS]", "(BTC|ETH)(UP|DOWN)"]),
         },
         "rank_by": "volume",
         "largest": 10,
@@ -50,7 +56,7 @@ def rules(**settings: Any) -> UniverseRules:
 
 def coins(*listed: tuple[str, str, float | None], stable: tuple[str, ...] = ()) -> Coins:
     """Coins (id, ticker, price), the largest first."""
-    found = tuple(Coin(name, ticker, 1e9 / (k + 1), price) for k, (name, ticker, price) in enumerate(listed))
+    found = tuple(Coin(name, ticker, name, 1e9 / (k + 1), price) for k, (name, ticker, price) in enumerate(listed))
     return Coins(found, {"stable": frozenset(stable)})
 
 
@@ -191,7 +197,10 @@ def test_markets_become_contracts() -> None:
     }
     markets = {name: {**usual, "id": name, "base": "X", **change} for name, change in changes.items()}
     tickers = {"fine": {"quoteVolume": 5.0, "last": 2.0, "bid": 1.0, "ask": 3.0}, "euro": {"quoteVolume": None}}
-    found = {one.symbol: one for one in contracts_of(markets, tickers, {"euro": {"bid": 3.0, "ask": 1.0}}, ["USDT"])}
+    found = {
+        one.symbol: one
+        for one in contracts_of(markets, tickers, {"euro": {"bid": 3.0, "ask": 1.0}}, ["USDT"], Habits())
+    }
     assert {name: one.unfit for name, one in found.items()} == {
         "fine": "",
         "future": "not a perpetual",
@@ -219,7 +228,33 @@ def test_impossible_rules_are_refused(settings: dict[str, Any]) -> None:
     with pytest.raises(ConfigError, match=r"rules\."):
         rules(**settings)
     with pytest.raises(ConfigError, match="regular expression"):
-        Kind([], [], ["["])
+        kind(patterns=["["])
+
+
+def test_what_no_list_knows_shows_itself_by_name_and_by_price() -> None:
+    """Without categories and tickers: a dollar all day, a bitcoin in a wrapper, a name that says it."""
+    stable = kind(names=[r"\busd\b"], peg=Peg(1.0, 0.02, 0.01))
+    wrapped = kind(names=[r"\b(wrapped|staked)\b"], twins=Twin(["BTC", "SOL"], [0.9, 2.0]))
+    listed = (
+        Coin("bitcoin", "BTC", "Bitcoin", 1e12, 100_000.0, 101_000.0, 99_000.0),
+        Coin("solana", "SOL", "Solana", 1e11, 150.0, 155.0, 149.0),
+        Coin("new-dollar", "ZUSX", "Zed", 1e10, 1.004, 1.006, 1.001),
+        Coin("a-dollar-by-chance", "WILD", "Wild", 1e9, 1.004, 1.09, 0.93),
+        Coin("named", "PYX", "Paycorp USD", 1e9, 1.3, None, None),
+        Coin("vault-btc", "VBTC", "Vault Bitcoin", 1e8, 99_500.0, None, None),
+        Coin("staked-sol", "JSOL", "J Liquid", 1e8, 210.0, None, None),
+        Coin("solv", "SOLV", "Solv", 1e8, 0.04, 0.05, 0.03),
+        Coin("btc-dog", "DOGBTC", "Dog of Bitcoin", 1e8, 0.01, 0.02, 0.01),
+        Coin("w", "WX", "Wrapped X", 1e8, 5.0, 6.0, 4.0),
+        Coin("stacks", "STX", "Stacks", 1e8, 1.9, 2.0, 1.8),
+        Coin("usual", "USUAL", "Usual", 1e8, 0.5, 0.6, 0.4),
+    )
+    known = Coins(listed, {})
+    assert [one.symbol for one in listed if stable.holds(one.symbol, one, known)] == ["ZUSX", "PYX"]
+    assert [one.symbol for one in listed if wrapped.holds(one.symbol, one, known)] == ["VBTC", "JSOL", "WX"]
+    assert not stable.holds("ZUSX", None, known)  # nothing is guessed of a coin that is not known
+    with pytest.raises(ConfigError, match=r"twins\.multiples around 1"):
+        Twin(["BTC"], [1.1, 2.0])
 
 
 def test_the_fingerprint_follows_every_rule() -> None:
@@ -229,6 +264,19 @@ def test_the_fingerprint_follows_every_rule() -> None:
         {"least_age_days": None},
         {"quotes": []},
     ]
-    changed += [{"excluded": {}}, {"excluded": {"stablecoin": Kind(["stable"], ["DAI", "USDC"], [])}}]
+    changed += [{"excluded": {}}, {"excluded": {"stablecoin": kind(["stable"], ["DAI", "USDC"])}}]
     prints = {rules(**one).fingerprint for one in changed}
     assert len(prints | {rules().fingerprint}) == len(changed) + 1
+
+
+def test_a_contract_is_named_and_measured_as_its_exchange_means_it() -> None:
+    """Hyperliquid's id is a place in a list, OKX's volume counts contracts of a hundredth of a coin."""
+    every = {"contract": True, "swap": True, "linear": True, "active": True}
+    place = {**every, "id": "5", "base": "KPEPE", "baseName": "kPEPE", "quote": "USDC", "settle": "USDC"}
+    swap = {**every, "id": "BTC-USDT-SWAP", "base": "BTC", "quote": "USDT", "settle": "USDT", "contractSize": 0.01}
+    [one] = contracts_of({"K": place}, {"K": {"quoteVolume": 7e6, "last": 0.01}}, {}, ["USDC"], Habits())
+    assert (one.symbol, one.base, one.volume_usd, one.unfit) == ("kPEPE", "kPEPE", 7e6, "")
+    [two] = contracts_of({"B": swap}, {"B": {"baseVolume": 3e4, "last": 1e5}}, {}, ["USDT"], habits_of("okx"))
+    assert (two.symbol, two.volume_usd) == ("BTC-USDT-SWAP", 3e7)
+    [three] = contracts_of({"B": swap}, {"B": {"baseVolume": 3e4, "last": 1e5}}, {}, ["USDT"], Habits())
+    assert three.volume_usd is None  # of another exchange it could be coins: nothing is guessed

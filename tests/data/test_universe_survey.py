@@ -178,6 +178,31 @@ def test_no_list_of_coins_no_universe(markets: Markets) -> None:
         take(server)
 
 
+def test_an_unknown_category_is_an_error_and_never_an_empty_exclusion(markets: Markets) -> None:
+    """The nearest ids are named, and the way on without categories."""
+    server = markets()
+    server.categories["stablecoin-all"] = server.categories.pop("stablecoins")
+    with pytest.raises(DataError, match=r"'stablecoins'; the nearest are stablecoin-all.*go on being judged"):
+        take(server)
+
+
+def test_without_any_category_the_universe_is_as_clean(markets: Markets) -> None:
+    """Lists of tickers, names and prices keep out what the categories would have."""
+    none = [f"job.rules.excluded.{kind}.categories=[]" for kind in ("stablecoin", "wrapped_or_staked_coin")]
+    server = markets(categories={})
+    coins = server.coins
+    coins.append(coin("ZUSX", 110, current_price=1.001, high_24h=1.002, low_24h=0.9995))
+    coins.append(coin("VBTC", 111, current_price=coins[0]["current_price"] * 1.001))
+    for name in ("ZUSX", "VBTC"):
+        server.listings[f"{name}USDT"] = Listing(9, -400 * 288, volume=9e8)
+        server._paths[f"{name}USDT"] = server._paths["BTCUSDT"]
+    snapshot = take(server, "job.rules.least_volume_usd=0", *none)
+    rows = {row.symbol: row.reason for row in snapshot.rows}
+    assert set(snapshot.members) == set(take(markets(), "job.rules.least_volume_usd=0").members)
+    assert (rows["ZUSXUSDT"], rows["VBTCUSDT"]) == ("stablecoin", "wrapped or staked coin")
+    assert not [path for path, query in server.requests if "categor" in path or "category" in query]
+
+
 def test_a_dead_address_is_one_sentence(markets: Markets) -> None:
     survey, rules = parts(markets(), url="http://127.0.0.1:9/api/v3")
     with pytest.raises(DataError, match=r"coins from http://127\.0\.0\.1:9"):

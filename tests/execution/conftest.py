@@ -130,6 +130,33 @@ class Desk:
         return Session(parts.pop("strategy"), parts.pop("market"), **parts)
 
 
+@dataclasses.dataclass
+class MovingReleases:
+    """A pointer that moves behind given bars, by their open; `name` is what the session is started with."""
+
+    journal: SqliteJournal
+    name: str
+    moves: dict[int, Any]
+    looked_at: int = -1
+
+    def newer(self) -> Any:
+        bar = self.journal.latest("bar")
+        last_ms = -1 if bar is None else bar.facts["bar"]["open_ms"]
+        due = max(at for at in self.moves if at <= last_ms)
+        if due == self.looked_at:
+            return None
+        self.looked_at = due
+        found = self.moves[due]
+        if isinstance(found, Exception):
+            raise found
+        return found
+
+
+@pytest.fixture(scope="session")
+def moving_releases() -> type[MovingReleases]:
+    return MovingReleases
+
+
 @pytest.fixture(scope="session")
 def small_ensemble() -> Callable[..., Any]:
     """The factory of ``small_ensemble.py`` beside this file."""

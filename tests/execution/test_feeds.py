@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 import dataclasses
 import json
 import threading
-from http.server import BaseHTTPRequestHandler, HTTPServer
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from types import SimpleNamespace
 from urllib.parse import parse_qs, urlparse
 
 import numpy as np
@@ -16,11 +16,14 @@ from quantlab.core.clock import FakeClock
 from quantlab.core.errors import ConfigError, DataError
 from quantlab.core.events import RawBar
 from quantlab.core.fakes import ListFeed
-from quantlab.core.types import BarState
+from quantlab.core.types import BarState, Funding
 from quantlab.data.quality import QualityGate
+from quantlab.data.retry import Retry
+from quantlab.data.universe_snapshot import Row, Snapshot
 from quantlab.execution.feed import PolledFeed, ReplayFeed, raw_bar
 from quantlab.execution.intake import FAULTS, Intake, gate_state_after
 from quantlab.execution.live import CcxtBars, LiveFeed
+from quantlab.execution.live_universe import LiveUniverse
 
 LATER = 10**15
 
@@ -170,6 +173,7 @@ class Venue:
 
     def __init__(self, bars, clock, *, delay_ms=0, broken=()):
         self.bars, self.clock, self.delay_ms, self.broken, self.asked = bars, clock, delay_ms, set(broken), 0
+        self.closed = False
 
     def fetch(self, start_ms, end_ms):
         self.asked += 1
@@ -178,6 +182,9 @@ class Venue:
         there = self.bars.open_time_ms + self.bars.interval_ms + self.delay_ms <= self.clock.now_ms()
         wanted = (self.bars.open_time_ms >= start_ms) & (self.bars.open_time_ms < end_ms) & there
         return [raw_bar(self.bars, int(t)) for t in np.flatnonzero(wanted)[::-1]]
+
+    def close(self):
+        self.closed = True
 
 
 @pytest.mark.parametrize("delay_ms", [0, 7_000])
@@ -207,14 +214,22 @@ def test_bars_are_asked_for_when_they_close_and_again_until_they_come(world, del
 
 
 class Exchange(BaseHTTPRequestHandler):
-    """The two public end points of Binance's futures that bars need, over a history."""
+    """The three public end points of Binance's futures that a feed needs, over a history."""
+
+    protocol_version = "HTTP/1.1"
 
     def do_GET(self):
         query = {k: v[0] for k, v in parse_qs(urlparse(self.path).query).items()}
         path = urlparse(self.path).path
-        body = (
-            self.server.info if path.endswith("exchangeInfo") else self.klines(query) if path.endswith("klines") else []
-        )
+        self.server.connections.add(self.client_address)
+        self.server.paths.append(path.rsplit("/", 1)[1])
+        answers = {
+            "time": lambda _: {"serverTime": self.server.now_ms},
+            "exchangeInfo": lambda _: self.server.info,
+            "klines": self.klines,
+            "fundingRate": self.rates,
+        }
+        body = answers[path.rsplit("/", 1)[1]](query)
         data = json.dumps(body).encode()
         self.send_response(200)
         self.send_header("Content-Type", "application/json")
@@ -222,11 +237,23 @@ class Exchange(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(data)
 
+    def rates(self, query):
+        funding, s = self.server.bars.funding, self.server.bars.symbols.index(query["symbol"])
+        if query["symbol"] in self.server.mute_funding:
+            return {"code": -1121, "msg": "Invalid symbol."}
+        low, high = int(query["startTime"]), int(query["endTime"])
+        return [
+            {"symbol": query["symbol"], "fundingTime": int(ms) + 7, "fundingRate": repr(float(rate)), "markPrice": "1"}
+            for ms, rate in zip(funding.time_ms, funding.rate[:, s], strict=True)
+            if low <= ms + 7 <= high and np.isfinite(rate)
+        ]
+
     def klines(self, query):
         bars, s = self.server.bars, self.server.bars.symbols.index(query["symbol"])
         if query["symbol"] in self.server.mute:
             return {"code": -1121, "msg": "Invalid symbol."}
-        rows = np.flatnonzero(bars.open_time_ms >= int(query["startTime"]))[: int(query["limit"])]
+        inside = (bars.open_time_ms >= int(query["startTime"])) & (bars.open_time_ms <= int(query["endTime"]))
+        rows = np.flatnonzero(inside)[: int(query["limit"])]
         there = [t for t in rows if bars.state[t, s] < BarState.FILLED]
         step = bars.interval_ms
         return [
@@ -257,8 +284,11 @@ def listing(symbol):
 def exchange(world):
     """A loopback exchange and its history."""
     bars = dataclasses.replace(world(2, n_bars=60, n_symbols=3), symbols=("AAAUSDT", "BBBUSDT", "CCCUSDT"))
-    server = HTTPServer(("127.0.0.1", 0), Exchange)
-    server.bars, server.mute = bars, set()
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Exchange)
+    server.daemon_threads = True
+    server.bars, server.mute, server.mute_funding = bars, set(), set()
+    server.now_ms = int(bars.open_time_ms[-1]) + bars.interval_ms
+    server.connections, server.paths = set(), []
     server.info = {"symbols": [listing(symbol) for symbol in bars.symbols]}
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
@@ -268,6 +298,17 @@ def exchange(world):
     server.server_close()
 
 
+SOURCE = {
+    "exchange": "binanceusdm",
+    "concurrency": 3,
+    "bars_per_request": 200,
+    "rates_per_request": 100,
+    "retry": Retry(1, 0.0, 0.0, 0.0, 1.0),
+    "funding": True,
+    "settings": {},
+}
+
+
 def loopback(server, **given):
     url = f"http://127.0.0.1:{server.server_port}"
     settings = {
@@ -275,31 +316,178 @@ def loopback(server, **given):
             "api": {"fapiPublic": f"{url}/fapi/v1", "fapiPublicV2": f"{url}/fapi/v2", "fapiPublicV3": f"{url}/fapi/v3"}
         },
         "options": {"fetchCurrencies": False, "defaultType": "future", "fetchMarkets": {"types": ["linear"]}},
-        "enableRateLimit": False,
+        "rateLimit": 1,
+        "timeout": 5_000,
     }
-    return CcxtBars(
-        server.bars.symbols,
-        server.bars.interval_ms,
-        **{"exchange": "binanceusdm", "timeout_ms": 5_000, "concurrency": 4, "settings": settings, **given},
-    )
+    return CcxtBars(server.bars.symbols, server.bars.interval_ms, **{**SOURCE, "settings": settings, **given})
 
 
-def test_bars_come_from_an_exchange_bit_for_bit(exchange):
+@pytest.fixture
+def source(exchange):
+    """The exchange's bars, and their connection closed in the end."""
+    made = loopback(exchange)
+    yield made
+    made.close()
+
+
+def test_bars_and_funding_come_from_an_exchange_bit_for_bit(exchange, source):
+    """The stamps of an exchange are some milliseconds late; what is charged is what a replay charges."""
     bars = exchange.bars
-    got = loopback(exchange).fetch(int(bars.open_time_ms[20]), int(bars.open_time_ms[40]))
+    got = source.fetch(int(bars.open_time_ms[20]), int(bars.open_time_ms[40]))
     assert [raw.open_time_ms for raw in got] == bars.open_time_ms[20:40].tolist()
     for t, raw in enumerate(got, 20):
-        assert raw.ohlcv.tobytes() == raw_bar(bars, t).ohlcv.tobytes()
+        replayed = raw_bar(bars, t)
+        assert raw.ohlcv.tobytes() == replayed.ohlcv.tobytes()
+        paid = ~np.isnan(replayed.funding.rate).all(axis=1)  # at an hour that nobody pays there is no row
+        assert raw.funding.time_ms.tolist() == replayed.funding.time_ms[paid].tolist()
+        assert raw.funding.rate.tobytes() == replayed.funding.rate[paid].tobytes()
+    assert sum(len(raw.funding.time_ms) for raw in got) == 2
 
 
-def test_a_symbol_that_fails_is_missing_and_a_dead_exchange_is_an_error(exchange):
+def test_funding_is_asked_for_when_an_hour_begins_and_not_before(exchange, source):
+    bars = exchange.bars
+    hours = np.flatnonzero(bars.open_time_ms % 3_600_000 == 0)
+    t = int(hours[1])
+    for row, asked in ((t - 1, 0), (t, 3), (t + 1, 0)):
+        exchange.paths.clear()
+        source.fetch(int(bars.open_time_ms[row]), int(bars.open_time_ms[row + 1]))
+        assert exchange.paths.count("fundingRate") == asked
+    [quiet] = source.fetch(int(bars.open_time_ms[t + 1]), int(bars.open_time_ms[t + 2]))
+    assert quiet.funding is not None
+    assert len(quiet.funding.time_ms) == 0  # nothing due is not the same as nothing known
+
+
+def test_a_rate_that_cannot_be_had_is_unknown_and_none_at_all_is_an_error(exchange, source):
+    bars = exchange.bars
+    t = int(np.flatnonzero(bars.open_time_ms % 3_600_000 == 0)[1])
+    span = (int(bars.open_time_ms[t]), int(bars.open_time_ms[t + 1]))
+    exchange.mute_funding.add("BBBUSDT")
+    [raw] = source.fetch(*span)
+    assert np.isnan(raw.funding.rate[0, 1])
+    assert raw.funding.rate[0, 0] == bars.funding.rate[bars.funding.time_ms == raw.funding.time_ms[0]][0, 0]
+    exchange.mute_funding.update(bars.symbols)
+    with pytest.raises(DataError, match="funding rates of the exchange"):
+        source.fetch(*span)
+
+
+def test_what_fell_due_while_no_bar_came_is_charged_in_its_place(world):
+    """Twenty bars are missing; the session's gate gets every rate, once, on the bar that it falls due on."""
+    bars = world(0, n_bars=60)
+    intake = intake_for(bars)
+    through(intake, [raw_bar(bars, t) for t in range(10)])
+    late = raw_bar(bars, 30)
+    stamps = bars.funding.time_ms
+    owed = (stamps > bars.open_time_ms[9]) & (stamps <= bars.open_time_ms[30])
+    assert owed.sum() == 2
+    late = dataclasses.replace(late, funding=Funding(stamps[owed].copy(), bars.funding.rate[owed].copy()))
+    steps = intake.steps(late)
+    for step in steps:
+        assert all(step.open_time_ms - bars.interval_ms < ms <= step.open_time_ms for ms in step.funding.time_ms)
+    assert [int(ms) for step in steps for ms in step.funding.time_ms] == stamps[owed].tolist()
+
+
+def test_without_funding_it_is_unknown_and_not_nothing(exchange):
+    bars, silent = exchange.bars, loopback(exchange, funding=False)
+    got = silent.fetch(int(bars.open_time_ms[20]), int(bars.open_time_ms[40]))
+    silent.close()
+    assert all(raw.funding is None for raw in got)
+    assert "fundingRate" not in exchange.paths
+
+
+def test_one_connection_serves_a_session_and_ends_with_it(exchange):
+    """Markets are read once; the sockets are kept, and closed with the iterator, also by a session that stops."""
+    bars = exchange.bars
+    clock = FakeClock(int(bars.open_time_ms[20]) + bars.interval_ms)
+    feed = LiveFeed(
+        bars,
+        source=lambda symbols, interval_ms: loopback(exchange),
+        universe=None,
+        delay_ms=1,
+        retry_ms=1,
+        most_bars=5,
+        clock=clock,
+        sleep=lambda seconds: clock.advance(max(1, round(seconds * 1000))),
+    )
+    got = []
+    arriving = feed.bars(int(bars.open_time_ms[9]))
+    for raw in arriving:
+        if raw is not None:
+            got.append(raw.open_time_ms)
+        if len(got) == 20:
+            break
+    assert got == bars.open_time_ms[10:30].tolist()
+    assert exchange.paths.count("exchangeInfo") == 1
+    assert len(exchange.connections) <= 3  # as many as requests under way at once
+    client = feed._source._client
+    assert not client.api.session.closed
+    arriving.close()
+    assert client.api.session is None or client.api.session.closed
+    assert feed._source._client is None
+
+
+def test_a_symbol_that_fails_is_missing_and_a_dead_exchange_is_an_error(exchange, source):
     bars = exchange.bars
     exchange.mute.add("BBBUSDT")
-    got = loopback(exchange).fetch(int(bars.open_time_ms[52]), int(bars.open_time_ms[54]))
+    got = source.fetch(int(bars.open_time_ms[52]), int(bars.open_time_ms[54]))
     assert all(np.isnan(raw.ohlcv[1]).all() and not np.isnan(raw.ohlcv[0]).any() for raw in got)
     exchange.mute.update(bars.symbols)
     with pytest.raises(DataError, match="bars of the exchange"):
-        loopback(exchange).fetch(int(bars.open_time_ms[52]), int(bars.open_time_ms[54]))
+        source.fetch(int(bars.open_time_ms[52]), int(bars.open_time_ms[54]))
+
+
+def test_a_bar_that_runs_by_the_exchanges_clock_is_not_taken(exchange, source):
+    """This machine may be ahead: what it takes for closed is then still being made."""
+    bars = exchange.bars
+    exchange.now_ms = int(bars.open_time_ms[30]) + bars.interval_ms - 1
+    with pytest.raises(DataError, match="one that closes 1 ms from now by the exchange's clock"):
+        source.fetch(int(bars.open_time_ms[30]), int(bars.open_time_ms[31]))
+    exchange.now_ms += 1
+    assert len(source.fetch(int(bars.open_time_ms[30]), int(bars.open_time_ms[31]))) == 1
+
+
+def test_numbers_that_are_partly_missing_are_left_to_the_gate_and_counted(exchange, source):
+    bars = exchange.bars
+    ohlcv = bars.ohlcv.copy()
+    ohlcv[30, 1, 4] = np.nan
+    exchange.bars = SimpleNamespace(
+        open_time_ms=bars.open_time_ms, ohlcv=ohlcv, state=bars.state, symbols=bars.symbols,
+        interval_ms=bars.interval_ms, funding=bars.funding,
+    )  # fmt: skip
+    [raw] = source.fetch(int(bars.open_time_ms[30]), int(bars.open_time_ms[31]))
+    intake = intake_for(bars)
+    intake.steps(raw)
+    assert intake.counts["malformed_cell"] == 1
+
+
+def test_a_stamp_off_the_grid_does_not_move_what_is_asked_for_next(world):
+    bars = world(0, n_bars=20)
+    clock = FakeClock(int(bars.open_time_ms[9]) + bars.interval_ms)
+    asked = []
+
+    class Crooked(Venue):
+        def fetch(self, start_ms, end_ms):
+            asked.append(start_ms)
+            return [
+                dataclasses.replace(raw, open_time_ms=raw.open_time_ms + 1000)
+                for raw in super().fetch(start_ms, end_ms)
+            ]
+
+    feed = PolledFeed(
+        Crooked(bars, clock), interval_ms=bars.interval_ms, delay_ms=1, retry_ms=1, most_bars=5, clock=clock,
+        sleep=lambda seconds: clock.advance(max(1, round(seconds * 1000))),
+    )  # fmt: skip
+    arriving = feed.bars(int(bars.open_time_ms[4]))
+    while len(asked) < 3:
+        next(arriving)
+    assert all(start % bars.interval_ms == 0 for start in asked)
+
+
+def test_catching_up_needs_more_than_one_page(exchange):
+    bars, small = exchange.bars, loopback(exchange, bars_per_request=7, rates_per_request=1)
+    got = small.fetch(int(bars.open_time_ms[0]), int(bars.open_time_ms[59]))
+    small.close()
+    assert [raw.open_time_ms for raw in got] == bars.open_time_ms[:59].tolist()
+    assert all(raw.ohlcv.tobytes() == raw_bar(bars, t).ohlcv.tobytes() for t, raw in enumerate(got))
 
 
 @pytest.mark.parametrize(
@@ -307,12 +495,13 @@ def test_a_symbol_that_fails_is_missing_and_a_dead_exchange_is_an_error(exchange
     [
         ({"exchange": "nowhere"}, "ccxt knows"),
         ({"settings": {"secret": "x"}}, "without keys"),
-        ({"timeout_ms": 0}, "timeout_ms"),
+        ({"concurrency": 0}, "concurrency"),
+        ({"rates_per_request": 0}, "rates_per_request"),
     ],
 )
 def test_an_impossible_exchange_is_refused(given, what):
     with pytest.raises(ConfigError, match=what):
-        CcxtBars(("AAAUSDT",), 300_000, **{"exchange": "binanceusdm", "timeout_ms": 1, "concurrency": 1, **given})
+        CcxtBars(("AAAUSDT",), 300_000, **{**SOURCE, **given})
 
 
 def test_a_live_feed_takes_market_and_interval_from_the_history(world):
@@ -324,7 +513,7 @@ def test_a_live_feed_takes_market_and_interval_from_the_history(world):
         seen.append((symbols, interval_ms))
         return Venue(bars, clock)
 
-    feed = LiveFeed(bars, source=source, delay_ms=1, retry_ms=1, most_bars=5, clock=clock)
+    feed = LiveFeed(bars, source=source, universe=None, delay_ms=1, retry_ms=1, most_bars=5, clock=clock)
     assert seen == [(bars.symbols, bars.interval_ms)]
     assert feed.begins_ms is None
     got = []
@@ -333,4 +522,77 @@ def test_a_live_feed_takes_market_and_interval_from_the_history(world):
         if len(got) == 10:
             break
     assert got == bars.open_time_ms[10:].tolist()
-    assert asyncio.iscoroutinefunction(CcxtBars._ask_all)
+
+
+def snapshot(root, taken_ms, members):
+    rows = tuple(Row(name, None, name, None, 1, rank + 1, *[None] * 4, "") for rank, name in enumerate(members))
+    return Snapshot(taken_ms, "binanceusdm", "rules", rows).write(root, replace=True)
+
+
+def test_a_live_bar_is_marked_by_the_last_snapshot_known_at_its_open(world, tmp_path):
+    """Snapshots are read as they appear; one that cannot be read lets nothing be opened."""
+    bars = world(0, n_bars=20)
+    day = 86_400_000
+    first = int(bars.open_time_ms[0])
+    snapshot(tmp_path, first - day, bars.symbols[:2])
+    members = LiveUniverse(tmp_path, bars.symbols)
+
+    def outside(t):
+        found = members.mark(RawBar(first + t, bars.ohlcv[0])).outside
+        return [] if found is None else np.flatnonzero(found).tolist()
+
+    assert outside(0) == [2, 3]
+    later = snapshot(tmp_path, first + day, bars.symbols[1:])
+    assert outside(0) == [2, 3]  # taken later than this bar opened
+    assert outside(day - 1) == [2, 3]
+    assert outside(day) == [0]
+    assert outside(-2 * day) == [0, 1, 2, 3]  # before any snapshot
+    text = later.read_text()
+    later.write_text(text[:-9])
+    assert outside(0) == [0, 1, 2, 3]
+    later.write_text(text)
+    assert outside(day) == [0]
+    with pytest.raises(DataError, match="universe snapshots in"):
+        LiveUniverse(tmp_path / "none", bars.symbols)
+
+
+def test_a_live_feed_hands_on_who_is_outside_and_the_gate_marks_it(world, tmp_path):
+    bars = world(0, n_bars=20)
+    clock = FakeClock(int(bars.open_time_ms[-1]) + bars.interval_ms)
+    snapshot(tmp_path, int(bars.open_time_ms[0]) - 1_000, bars.symbols[:1])
+    venue = Venue(bars, clock)
+    feed = LiveFeed(
+        bars,
+        source=lambda symbols, interval_ms: venue,
+        universe=tmp_path,
+        delay_ms=1,
+        retry_ms=1,
+        most_bars=5,
+        clock=clock,
+    )
+    raw = next(feed.bars(int(bars.open_time_ms[9])))
+    assert raw.outside.tolist() == [False, True, True, True]
+    [bar] = through(intake_for(bars), [raw])
+    assert (bar.state[0, 1:] != BarState.TRADED).all()
+    assert venue.closed  # the iterator is gone
+
+
+def test_an_odd_bar_is_counted_and_told_and_traded_on(desk):
+    """A fall to a tenth and back: nothing is changed, everything is said, a restart says nothing twice."""
+    place = desk(0, n_bars=120, resets=False)
+    raws = [raw_bar(place.bars, t) for t in range(place.bars.n_bars)]
+    spiked = raws[80].ohlcv.copy()
+    spiked[0, 2:4] *= 0.1
+    raws[80] = dataclasses.replace(raws[80], ohlcv=spiked)
+    with place.journal() as journal:
+        session = place.session(journal, feed=ListFeed(raws[:90], place.bars.interval_ms))
+        session.start()
+        session.run()
+    with place.journal() as journal:
+        session = place.session(journal, feed=ListFeed(raws, place.bars.interval_ms))
+        session.start()
+        session.run()
+        counters = dict(journal._database.execute("SELECT * FROM counters WHERE name LIKE 'intake.suspect%'"))
+    assert counters == {"intake.suspect_jump": 2, "intake.suspect_spike": 1}
+    told = [alert.facts["kind"] for alert in place.alerts.sent if alert.kind == "suspect_bar"]
+    assert told == ["jump", "jump", "spike"]

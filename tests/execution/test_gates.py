@@ -101,6 +101,24 @@ def test_exits_are_counted_as_the_fills_make_them(recorded):
     assert int(evidence[2]) >= exits_for_sure
 
 
+def step(fraction=0.1, venue="somewhere"):
+    return {"fraction": fraction, "before": None, "venue": venue, "at_ms": 0}
+
+
+def look(*alerts, rows=5_000):
+    features = [{"feature": "rsi_14", "psi": 0.5, "ks": 0.3, "level": "alert" if alerts else "stable"}]
+    return {"rows": rows, "bars": 288, "min_rows": 2_016, "alerts": list(alerts), "features": features}
+
+
+def test_drift_is_unknown_with_few_rows_and_no_question_where_nothing_was_learned(random_bars):
+    for changes, status in (
+        ({"drift": look("rsi_14", rows=2_015)}, "UNKNOWN"),
+        ({"learned": True}, "UNKNOWN"),
+        ({"learned": False}, "PASS"),
+    ):
+        assert GATES["feature_drift"](window(said(), random_bars=random_bars, **changes), LIMITS).status == status
+
+
 def test_every_gate_passes_fails_and_does_not_know(random_bars):
     lost = [said(), {**said(), "account": {"equity": 99.0}}]
     fallen = {**said(), "day": {"utc": "2025-01-01", "drawdown": 0.05}}
@@ -111,8 +129,10 @@ def test_every_gate_passes_fails_and_does_not_know(random_bars):
         "consensus_rate": (([said()], {}), ([said(agreed=2)], {}), ([said(decisions=0)], {})),
         "mean_confidence": (([said()], {}), ([said(confidence_sum=1.5)], {}), ([said(decisions=0)], {})),
         "balance": (([said(buy=5, sell=6)], {}), ([said(buy=9, sell=1)], {}), ([said()], {})),
+        "feature_drift": (([said()], {"drift": look()}), ([said()], {"drift": look("rsi_14")}), ([said()], {})),
         "daily_drawdown": (([said()], {}), ([said(), fallen], {}), ([], {})),
         "pnl": (([said(), said()], {}), (lost, {}), ([], {})),
+        "rollout": (([], {"rollouts": (step(),)}), ([], {"rollouts": (step(), step(venue="paper"))}), ([said()], {})),
     }
     for gate, given in cases.items():
         for status, (facts, changes) in zip(("PASS", "FAIL", "UNKNOWN"), given, strict=True):
@@ -168,13 +188,13 @@ def test_unknown_blocks_and_a_failure_only_where_it_is_named(recorded):
 
 def test_a_stage_is_reached_only_behind_those_before_it(recorded):
     short = Stage("one", 60, ("feature_mismatches",))
-    production = dataclasses.replace(short, since="rollout")
+    production = dataclasses.replace(short, since="on_a_venue")
     first, second = gates(production=production, after=short).judge(journal_of(recorded))
     assert first.results[0].status == "UNKNOWN"
     assert not first.passed
     assert (second.reached, second.passed) == (False, False)
     with recorded.journal() as journal:
-        journal.append([Event("rollout", {"fraction": 0.1})])
+        journal.append([Event("on_a_venue", {})])
     assert not gates(production=production).judge(journal_of(recorded))[0].passed  # no bar behind it yet
 
 
@@ -202,12 +222,17 @@ def test_a_paper_day_ends_in_its_report(tmp_path, capsys):
     assert "24-hour paper" in capsys.readouterr().out
     (stage,) = json.loads((tmp_path / "paper" / "gates.json").read_text()).values()
     assert stage["recorded_minutes"] == 1440.0
-    assert {result["gate"] for result in stage["results"]} == set(GATES)
+    assert {result["gate"] for result in stage["results"]} == set(GATES) - {"rollout"}
     assert {result["status"] for result in stage["results"]} <= {"PASS", "FAIL"}
     cfg = compose("job=readiness", *folder)
     readiness.run(cfg)
     shown = json.loads((tmp_path / "paper" / "readiness.json").read_text())
     assert list(shown) == ["monitoring_1h", "paper_24h", "production"] == list(build(cfg.execution.gates).stages)
     assert shown["production"]["passed"] is False
+    assert shown["production"]["recorded_minutes"] == 1440.0  # the session's own entry is where it begins to count
+    (fact,) = (result for result in shown["production"]["results"] if result["gate"] == "rollout")
+    assert (fact["status"], fact["blocks"], fact["value"]) == ("FAIL", True, 1.0)
+    assert "100% of every target" in fact["evidence"]
+    assert "2025-01-06T08:00:00Z, venue paper: fills were simulated" in fact["evidence"]
     with pytest.raises(ContractError, match="'production' passed"):
         readiness.run(compose("job=readiness", *folder, "job.stage=production"))

@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from quantlab.core.clock import iso_utc
 from quantlab.core.errors import ArtifactError, ConfigError, ContractError
 from quantlab.execution.journal import SqliteJournal
 from quantlab.execution.reading import read_session
@@ -21,6 +22,11 @@ from quantlab.jobs import backtest, paper, status
 from quantlab.jobs.run.composition import compose
 from quantlab.jobs.sessions import strategy as paper_strategy
 
+TREES = (
+    "experiment=ensemble_v2", "debug=tiny", "learning.tuning=null", "workers=1",
+    "~learning.members.nhits", "~learning.members.patchtst",
+    "learning.members.xgboost.max_rounds=10", "learning.members.lightgbm.max_rounds=10",
+)  # fmt: skip
 SMALL = ("experiment=baseline", "data.days=8", "data.n_symbols=2", "data.late_listings=0", "cash=5000")
 
 
@@ -41,7 +47,7 @@ def test_a_session_goes_on_where_it_was_and_ends_as_the_backtest(tmp_path, capsy
     assert view.counters["event.bar"] == 2 * 288
     assert view.last_bar["account"]["equity"] == equity
     with SqliteJournal(tmp_path / "safe.db") as journal:
-        assert journal.last_seq == 2
+        assert journal.last_seq == 3
 
     cfg = compose(*SMALL)
     parts = backtest.setup(cfg)
@@ -102,6 +108,34 @@ def test_a_run_becomes_the_sessions_bundle_and_another_market_is_refused(tmp_pat
     for other in ({"interval_ms": 60_000, "open_time_ms": history.open_time_ms // 5}, {"symbols": ("SYN00", "NEW")}):
         with pytest.raises(ContractError, match="in the bundle"):
             chosen.require_market(dataclasses.replace(history, **other))
+
+
+@pytest.mark.slow
+def test_a_session_of_learned_members_watches_their_drift(tmp_path, capsys):
+    """From a finished run to figures in status and gates: the training distribution travels in the bundle."""
+    folders = (f"runs_dir={tmp_path}/runs", f"cache_dir={tmp_path}/.cache", f"registry_root={tmp_path}/models")
+    cfg = compose("job=backtest", *TREES, *folders)
+    backtest.run(cfg)
+    (run,) = (tmp_path / "runs" / "ensemble_v2").iterdir()
+    bars = backtest.setup(cfg).cut.load(backtest.setup(cfg).source)
+    start = f"execution.feed.start={iso_utc(int(bars.open_time_ms[-700]))}"
+    watched = (
+        "drift.block_bars=72",
+        "drift.min_rows=500",
+        "execution.drift.every=96",
+        "execution.drift.told_after=288",
+    )
+    given = (*TREES, *folders, f"job.folder={tmp_path}/paper", f"run={run}", start, *watched)
+    paper.run(compose("job=paper", *given, "job.bars=400"))
+    paper.run(compose("job=paper", *given))
+    view = read_session(tmp_path / "paper" / "journal.db", check=True)
+    assert view.counters["event.drift"] == 700 // 96
+    assert "event.drift_anew" not in view.counters
+    assert len(view.drift["features"]) == 49
+    assert view.drift["bars"] == 672  # the whole session at that look: less than 14 blocks
+    assert "feature drift" in capsys.readouterr().out
+    status.run(compose("job=status", *given))
+    assert "drift over" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

@@ -113,7 +113,7 @@ def test_a_journal_that_was_tampered_with_consistently_is_still_noticed(desk):
     forged = place.folder / "forged.db"
     with SqliteJournal(forged) as journal:
         snapshot = next(event for event in rows if event.kind == "snapshot")
-        bars = [dataclasses.replace(event, facts=json.loads(json.dumps(event.facts))) for event in rows[2:]]
+        bars = [dataclasses.replace(event, facts=json.loads(json.dumps(event.facts))) for event in rows[3:]]
         bars[50].facts["bar"]["account"]["cash"] += 0.01
         journal.append([rows[0], snapshot, *bars])
     with SqliteJournal(forged) as journal, pytest.raises(ArtifactError, match="the journalled account"):
@@ -383,6 +383,9 @@ def test_a_polled_feed_gives_the_session_that_a_replay_gives(desk):
                 raw_bar(bars, int(t))
                 for t in np.flatnonzero(there & (bars.open_time_ms >= start_ms) & (bars.open_time_ms < end_ms))
             ]
+
+        def close(self):
+            """There is no connection."""
 
     feed = PolledFeed(
         Venue(),

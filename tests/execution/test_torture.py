@@ -25,6 +25,7 @@ def test_fifty_kills_lose_nothing_and_double_nothing():
     seen = tortured("--kills", "50", "--bars", "1200")
     assert seen["kills"] == 50
     assert seen["fills"] > 300
+    assert seen["switches"] == 4
     assert seen["places"] >= 15  # they fell all over the session
 
 

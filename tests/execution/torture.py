@@ -4,9 +4,9 @@
 
 One process imports and compiles everything once; every life is a fork of it that opens the journal,
 recovers, trades, and is killed with SIGKILL at a random moment: in the recovery, in a bar, inside a
-commit. What is left is then held, number for number, against the backtest of the same bars. ``--models``
-puts a small ensemble with its own features into the loop. Prints one JSON object; exit code 1 if a number
-differs.
+commit. At ``--switches`` places another release takes over, in turn the second and the first. What is left is then held, number for number, against the backtest of the same bars. ``--models``
+puts a small ensemble with its own features into the loop, whose drift is watched. Prints one JSON object; exit
+code 1 if a number differs.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ from typing import Any
 
 from quantlab.backtest.scan import Scan
 from quantlab.core.fakes import MemoryAlerts
+from quantlab.execution.drift import DriftWatching
 from quantlab.execution.engine import Market
 from quantlab.execution.feed import ReplayFeed
 from quantlab.execution.head import read_head
@@ -35,6 +36,9 @@ from quantlab.execution.journal import SqliteJournal, entries, head_path
 from quantlab.execution.paper import PaperBroker
 from quantlab.execution.projections import contents
 from quantlab.execution.session import Session, SessionRules
+from quantlab.execution.switching import Release, release_of
+from quantlab.features.drift import Drift
+from quantlab.jobs.twins.witness import joined
 
 CASH = 10_000.0
 
@@ -58,12 +62,25 @@ class World:
     strategy: Any
     signal: Any
     first: int
+    drift: Any = None
+    switches: tuple[tuple[int, Any], ...] = ()  # row from which another strategy decides
+    make_releases: Any = None
+
+    def running(self, journal: SqliteJournal) -> tuple[Any, Any]:
+        """The strategy that the journal ends with, and what says which is next."""
+        if not self.switches:
+            return self.strategy, None
+        name = release_of(journal) or "0"
+        moves = {int(self.bars.open_time_ms[row - 1]): _release(row, chosen) for row, chosen in self.switches}
+        named = {"0": self.strategy, **{str(row): chosen for row, chosen in self.switches}}
+        return named[name], self.make_releases(journal, name, {-1: None, **moves})
 
     def session(self, journal: SqliteJournal) -> Session:
+        strategy, releases = self.running(journal)
         rows = ReplayFeed(self.bars, start=None, pace=None)
         rows = rows if self.first == 0 else _from(self.bars, self.first)
         return Session(
-            self.strategy,
+            strategy,
             Market.of(self.bars),
             feed=rows,
             journal=journal,
@@ -72,6 +89,8 @@ class World:
             rules=SessionRules(snapshot_every=40, stale_after_ms=None),
             initial_cash=CASH,
             history=self.bars.rows(0, self.first) if self.first else None,
+            drift=None if self.drift is None else self.drift(),
+            releases=releases,
         )
 
     def scanned(self) -> Any:
@@ -81,26 +100,44 @@ class World:
         )
 
 
+def _release(row: int, strategy: Any) -> Release:
+    return Release(str(row), strategy, {}, "torture")
+
+
 def _from(bars: Any, first: int) -> ReplayFeed:
     feed = ReplayFeed(bars, start=None, pace=None)
     feed._first = first
     return feed
 
 
-def plain_world(seed: int, n_bars: int) -> World:
-    """Random signals with stops and take-profits on a market with holes."""
+def plain_world(seed: int, n_bars: int, switches: int) -> World:
+    """Random signals with stops and take-profits on a market with holes; a breaker would soon end the trading."""
     kit = beside("conftest")
     bars = kit.make_world(seed, n_bars, 3)
-    played = kit.make_wild_signal(bars, seed)
-    return World(bars, kit.make_strategy(kit.FixedSignal(played)), played, 0)
+    played = [kit.make_wild_signal(bars, seed), kit.make_wild_signal(bars, seed + 1)]
+    strategies = [kit.make_strategy(kit.FixedSignal(signal), breaker=None) for signal in played]
+    rows = [n_bars * k // (switches + 1) for k in range(1, switches + 1)]
+    parts = zip([0, *rows], [*rows, n_bars], strict=True)
+    heard = joined([played[k % 2].rows(first, last) for k, (first, last) in enumerate(parts)])
+    moves = tuple((row, strategies[(k + 1) % 2]) for k, row in enumerate(rows))
+    return World(bars, strategies[0], heard, 0, switches=moves, make_releases=kit.MovingReleases)
 
 
-def model_world(seed: int, n_bars: int) -> World:
-    """The 49 features, two members and their vote."""
+def model_world(seed: int, n_bars: int, _switches: int) -> World:
+    """The 49 features, two members and their vote; drift is watched, and crosses its thresholds."""
     kit, models = beside("conftest"), beside("small_ensemble")
     bars = kit.make_world(seed, 1_700 + n_bars, 3, resets=False)
     source = models.small_ensemble(bars)
-    return World(bars, kit.make_strategy(source), source.signal(bars), 1_700)
+    rules = Drift(50, 10, 10_000, 20, 4, 100, 0.1, 0.25, 0.1, 0.2)
+    history = source.features.transform(bars)
+    reference = rules.reference(history, history.ready)
+    return World(
+        bars,
+        kit.make_strategy(source),
+        source.signal(bars),
+        1_700,
+        lambda: DriftWatching(rules, 25, 25).watch(reference),
+    )
 
 
 def live(world: World, path: Path) -> None:
@@ -133,6 +170,12 @@ def resumptions(path: Path) -> list[int]:
             if event.kind == "resumed":
                 found.append(bars)
     return found
+
+
+def switches(path: Path) -> int:
+    """How often another release took over."""
+    with SqliteJournal(path) as journal:
+        return sum(event.kind == "switched" for event in journal.replay())
 
 
 def await_moment(rng: random.Random, path: Path, kills: int, n_bars: int) -> None:
@@ -169,13 +212,14 @@ def torture(world: World, path: Path, kills: int, seed: int) -> dict[str, Any]:
 
 
 def ledger(path: Path) -> tuple[dict[str, Any], str]:
-    """The tables that a restart must not change, and a digest of every journalled bar."""
+    """The tables that a restart must not change, and a digest of every journalled bar and look at drift."""
     with SqliteJournal(path) as journal:
         found = contents(journal._database)
         bars = [(e.facts, e.digest) for e in entries(journal._database) if e.kind == "bar"]
+        looks = [e.facts for e in entries(journal._database) if e.kind in ("drift", "drift_alert")]
     found["counters"] = [row for row in found["counters"] if not row[0].startswith("event.")]
     lagless = [(json.loads(facts)["bar"], digest.hex()) for facts, digest in bars]
-    return found, hashlib.sha256(json.dumps(lagless).encode()).hexdigest()
+    return found, hashlib.sha256(json.dumps([lagless, looks]).encode()).hexdigest()
 
 
 def differences(world: World, folder: Path, tortured: list[Path]) -> list[str]:
@@ -203,8 +247,9 @@ def main() -> int:
     parser.add_argument("--bars", type=int, default=600)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--models", action="store_true")
+    parser.add_argument("--switches", type=int, default=4)
     asked = parser.parse_args()
-    world = (model_world if asked.models else plain_world)(asked.seed, asked.bars)
+    world = (model_world if asked.models else plain_world)(asked.seed, asked.bars, asked.switches)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         live(world, folder / "warm.db")  # everything is compiled before the first fork
@@ -212,8 +257,20 @@ def main() -> int:
         wrong = differences(world, folder, sorted(folder.glob("tortured*.db")))
         fills = len(ledger(folder / "whole.db")[0]["fills"])
         places = sorted({bars for path in folder.glob("tortured*.db") for bars in resumptions(path)})
+        switched = {switches(path) for path in (folder / "whole.db", *folder.glob("tortured*.db"))}
+        wrong += [] if switched == {len(world.switches)} else [f"switches: {sorted(switched)}"]
     sys.stdout.write(
-        json.dumps({**seen, "bars": asked.bars, "fills": fills, "places": len(places), "different": wrong}) + "\n"
+        json.dumps(
+            {
+                **seen,
+                "bars": asked.bars,
+                "fills": fills,
+                "switches": len(world.switches),
+                "places": len(places),
+                "different": wrong,
+            }
+        )
+        + "\n"
     )
     return 1 if wrong else 0
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from quantlab.core.errors import ContractError
 from quantlab.features import NAMES, WARMUP, FeatureStream, compute
 
 INTERVAL = 300_000
@@ -43,6 +44,30 @@ def test_ready_rows_are_counted_from_the_start_and_the_last_reset(history):
 @pytest.mark.parametrize("threads", [2, 3, 16])
 def test_threads_do_not_show(history, ohlcv, grid, threads):
     assert same_bits(compute(ohlcv, grid(BARS), INTERVAL, threads=threads), history)
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_memory_that_was_used_before_does_not_show(history, ohlcv, grid, threads):
+    used = np.full(history.shape, 7.0, dtype=np.float32)
+    assert compute(ohlcv, grid(BARS), INTERVAL, threads=threads, out=used) is used
+    assert same_bits(used, history)
+
+
+def test_memory_that_cannot_be_written_is_refused(history, ohlcv, grid):
+    locked = np.empty(history.shape, dtype=np.float32)
+    locked.flags.writeable = False
+    overlapping = np.empty(ohlcv.size * 10)
+    bars = overlapping[: ohlcv.size].reshape(ohlcv.shape)
+    bars[...] = ohlcv
+    for given, out in (
+        (ohlcv, np.empty(history.shape)),
+        (ohlcv, np.empty(history.shape[1:], dtype=np.float32)),
+        (ohlcv, np.empty((*history.shape[:2], 98), dtype=np.float32)[:, :, ::2]),
+        (ohlcv, locked),
+        (bars, overlapping.view(np.float32)[: history.size].reshape(history.shape)),
+    ):
+        with pytest.raises(ContractError, match="out as writeable"):
+            compute(given, grid(BARS), INTERVAL, out=out)
 
 
 def test_permuted_and_dropped_columns_do_not_show(history, ohlcv, grid):

@@ -164,15 +164,31 @@ def test_the_window_is_the_last_blocks_whatever_the_chunks(reference):
     while start < 1_030:
         stop = min(1_030, start + int(rng.integers(1, 120)))
         chunked.update(live.rows(start, stop))
-        saved = json.loads(json.dumps(chunked.state()))
+        saved = chunked.state()
         chunked = RULES.monitor(reference)
         chunked.restore(saved)
         start = stop
     assert chunked.report() == one.report()
-    assert len(one.state()["blocks"]) == RULES.blocks  # 21 blocks were seen: memory is bounded
+    assert one.bars == chunked.bars == 1_030
+    assert one.window_bars == 180
+    assert chunked.state() == one.state()
+    assert len(one.state()) < 8 * RULES.blocks * len(NAMES) * 100 + 1_000  # 21 blocks were seen: memory is bounded
     last = RULES.monitor(reference)
     last.update(live.rows(850, 1_030))  # three whole blocks of 50 and the 30 of the running one
     assert last.report() == one.report()
+
+
+def test_counts_of_another_training_or_window_are_refused(reference):
+    monitor = RULES.monitor(reference)
+    monitor.update(make(6, 20))
+    other = RULES.reference(make(9, 500), np.ones((500, 4), dtype=bool))
+    for stranger in (RULES.monitor(other), dataclasses.replace(RULES, block_bars=51).monitor(reference)):
+        with pytest.raises(ContractError, match="training distribution"):
+            stranger.restore(monitor.state())
+        assert stranger.bars == stranger.window_bars == 0
+    with pytest.raises(ArtifactError, match="drift state"):
+        monitor.restore(monitor.state()[:-1] + b"x")
+    dataclasses.replace(RULES, psi_alert=0.9).monitor(reference).restore(monitor.state())  # thresholds may change
 
 
 def test_the_reference_survives_json(reference):

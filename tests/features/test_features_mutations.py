@@ -159,7 +159,7 @@ MEMBERS = (
     Member("lightgbm", FittedLightGBM(Untouchable(), CONTRACT, 1, np.zeros((0, 49), np.float32)), "0"),
     Member("xgboost", FittedXGBoost(Untouchable(), CONTRACT, 1, np.zeros((0, 49), np.float32)), "0"),
 )
-VOTE = FittedEnsemble(Ensemble(0.36, 0.5, 2, 48, 0.1, 0.9), ("lightgbm", "xgboost"), (0.5, 0.5), 1.0)
+VOTE = FittedEnsemble(Ensemble(0.36, 0.5, 2, 48, 0.1, 0.9, 0.0, 2.0), ("lightgbm", "xgboost"), (0.5, 0.5), 1.0)
 _BOTH = (2, 1, 0.1, 8, (), (), (1.0, 1.0, 1.0), 0, 1)
 TREES = {
     "xgboost": XGBoost("xgboost", *_BOTH, 2, 1.0, 1.0, 1.0, 1.0, "cpu"),

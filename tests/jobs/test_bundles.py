@@ -29,7 +29,6 @@ from quantlab.jobs.promotion import bundles
 from quantlab.jobs.promotion import sealing as promoting
 from quantlab.jobs.promotion.bundles import Bundle, load_bundle
 from quantlab.jobs.promotion.finished_run import read_run
-from quantlab.jobs.promotion.keeping import strategy_node
 from quantlab.jobs.promotion.registering import register_run
 from quantlab.jobs.promotion.sealing import bundle_name, write_bundle
 from quantlab.jobs.run.backtesting import Backtest, backtest, setup
@@ -138,11 +137,9 @@ def test_all_four_members_as_tuning_chose_them_are_promoted(tmp_path: Path) -> N
     made = write_bundle(run, tmp_path / "models" / "bundles" / "four", CLOCK, 300.0)
     bundle = says_what_the_run_said(made.folder, *four, *at(tmp_path))
     assert [member.name for member in bundle.strategy.signal.members] == ["lightgbm", "nhits", "patchtst", "xgboost"]
-    assert set(run.manifest["tuned"]) == {"lightgbm", "nhits", "patchtst", "strategy", "xgboost"}
-    for name, value in run.manifest["tuned"]["strategy"].items():
-        part, _, field = name.partition(".")
-        rules = bundle.strategy.signal.ensemble.rules
-        assert getattr(rules if part == "ensemble" else getattr(bundle.strategy, part), field) == value
+    assert set(run.manifest["tuned"]) == {"gates 2", "lightgbm", "nhits", "patchtst", "xgboost"}
+    for name, value in run.manifest["tuned"]["gates 2"].items():
+        assert getattr(bundle.strategy.signal.ensemble.rules, name.removeprefix("ensemble.")) == value
 
 
 def test_a_bundle_needs_neither_run_nor_cache_nor_registry(
@@ -189,19 +186,6 @@ def test_the_members_of_a_run_are_registered_without_its_cache(
     reference = registry.drift(versions[0])
     assert reference is not None
     assert reference.rows >= facts["parts"]["fit"]["rows"]
-
-
-def test_values_that_tuning_chose_are_the_ones_that_are_promoted() -> None:
-    """The configuration says one horizon, the strategy that was tested has another."""
-    cfg = compose("experiment=ensemble_v2", "learning.tuning=null")
-    strategy = build(cfg.strategy)(signal=build(cfg.trading.signal))
-    tuned = dataclasses.replace(
-        strategy,
-        policy=dataclasses.replace(strategy.policy, horizon=77),
-        limits=dataclasses.replace(strategy.limits, max_positions=None, breaker=0.07),
-    )
-    node = OmegaConf.create(json.loads(json.dumps(strategy_node(cfg.strategy, tuned))))
-    assert build(node)(signal=strategy.signal).fingerprint == tuned.fingerprint != strategy.fingerprint
 
 
 def test_a_truncated_file_is_refused(stored: Path) -> None:

@@ -99,8 +99,9 @@ def test_a_run_folder_holds_its_log_and_vanishes_on_an_error(tmp_path: Path) -> 
     )
     with run_folder(cfg) as folder:
         logging.getLogger("quantlab.somewhere").info("hello %s", "there")
+        logging.getLogger("quantlab.somewhere").info("asked with apiKey=%s", "hush")
     lines = [json.loads(line) for line in (folder.final / "log.jsonl").read_text().splitlines()]
-    assert [line["message"] for line in lines] == ["hello there"]
+    assert [line["message"] for line in lines] == ["hello there", "asked with apiKey=[hidden]"]
     assert folder.final.stat().st_mode & 0o077 == 0o055
     with pytest.raises(DataError), run_folder(cfg):
         raise DataError("a", found="b", mend="c")

@@ -9,15 +9,16 @@ import math
 import numpy as np
 import pytest
 
-from quantlab.core.errors import ConfigError, ContractError
+from quantlab.core.errors import ArtifactError, ConfigError, ContractError
 from quantlab.core.fakes import SilentProgress
 from quantlab.core.types import BarState, Features
 from quantlab.execution.paper import PaperBroker
-from quantlab.jobs import parity
-from quantlab.jobs.run.backtesting import learn, setup
+from quantlab.jobs import backtest, parity, promote
+from quantlab.jobs.promotion.bundles import load_bundle
 from quantlab.jobs.run.composition import compose
 from quantlab.jobs.twins import ulp as parity_ulp
 from quantlab.jobs.twins.books import Books, compared, differing
+from quantlab.jobs.twins.cases import configured_case
 from quantlab.jobs.twins.validity import holes, late_listings
 from quantlab.jobs.twins.witness import Witness
 from quantlab.trading.layout import CASH
@@ -40,11 +41,8 @@ def document(folder):
 @pytest.fixture(scope="module")
 def case(tmp_path_factory):
     """A short comparison that is about to be made: its configuration and its case."""
-    cfg = composed(tmp_path_factory.mktemp("case"), *SMALL)
-    parts = setup(cfg)
-    history = parts.cut.load(parts.source)
-    study, strategy = learn(parts, history, SilentProgress())
-    return cfg, parity.case_of(parts, study, strategy, history, 300)
+    cfg = composed(tmp_path_factory.mktemp("case"), *SMALL, "job.bars=300")
+    return cfg, configured_case(cfg, SilentProgress())
 
 
 def compare(cfg, case, folder):
@@ -211,3 +209,51 @@ def test_holes_and_listings_are_counted_where_they_are(random_bars):
     assert late_listings(bars, 0, 20) == 1
     assert late_listings(bars, 5, 20) == 0
     assert late_listings(bars, 0, 5) == 0
+
+
+@pytest.fixture(scope="module")
+def bundle(tmp_path_factory):
+    """A bundle without members, and where it was made."""
+    folder = tmp_path_factory.mktemp("bundle")
+    at = (f"runs_dir={folder}/runs", f"cache_dir={folder}/cache", f"registry_root={folder}/models")
+    backtest.run(compose("job=backtest", *SYNTHETIC, "evaluation/stress@stress=none", "cash=20000", *at))
+    (run,) = [path for path in (folder / "runs" / "baseline").iterdir() if path.is_dir()]
+    promote.run(compose("job=promote", f"run={run}", "job.name=tested", *at))
+    return folder / "models" / "bundles" / "tested"
+
+
+def test_what_is_promoted_is_what_was_tested(bundle, tmp_path, monkeypatch):
+    """One object goes through both: the bundle's, whatever the configuration beside it says."""
+    used = []
+    monkeypatch.setattr(parity, "load_bundle", lambda folder: used.append(load_bundle(folder)) or used[-1])
+    given = (
+        "experiment=baseline",
+        *SYNTHETIC[3:],
+        f"bundle={bundle}",
+        "cash=555",
+        "trading.limits.daily_loss_limit=0.02",
+    )
+    assert parity.run(composed(tmp_path, *given)) == 0.0
+    found = document(tmp_path)
+    (loaded,) = used
+    assert (found["verdict"], found["what"]["bundle"]) == ("PASS", "tested")
+    assert found["what"]["strategy"] == loaded.strategy.fingerprint == loaded.manifest["strategy_fingerprint"]
+    assert set(found["differing"].values()) == {0}
+    assert found["self_test"]["noticed"] is True
+    assert found["what"]["first"] == loaded.manifest["period"]["first"]
+    assert found["what"]["last"] == loaded.manifest["period"]["last"]
+
+
+def test_a_bundle_is_not_compared_on_other_data_or_damaged(bundle, tmp_path):
+    given = ("experiment=baseline", f"bundle={bundle}")
+    with pytest.raises(ContractError, match="the bars that tested was tested on"):
+        parity.run(composed(tmp_path, *given, *SYNTHETIC[3:], "data.seed=8"))
+    with pytest.raises(ContractError, match="in the bundle"):
+        parity.run(composed(tmp_path, *given, "data.days=14", "data.n_symbols=5", "data.late_listings=2"))
+    config = bundle / "config.json"
+    whole = config.read_bytes()
+    config.write_bytes(whole.replace(b"0.005", b"0.006", 1))
+    with pytest.raises(ArtifactError, match=r"config\.json altered"):
+        parity.run(composed(tmp_path, *given, *SYNTHETIC[3:]))
+    config.write_bytes(whole)
+    assert not (tmp_path / "parity.json").exists()

@@ -117,14 +117,14 @@ def test_same_bytes_whatever_the_workers_the_cache_and_the_folder(quantlab_cli: 
     metrics = check_metrics(run, members={"xgboost", "lightgbm"})
     assert isinstance(metrics["evidence"], dict)
     assert metrics["evidence"]["orders"] > 0
-    check_tuning(run, {"xgboost", "lightgbm", "strategy"})
+    check_tuning(run, {"xgboost", "lightgbm", "gates 2"})
 
 
 @pytest.mark.slow
 def test_same_bytes_with_all_four_members(quantlab_cli: Command, tmp_path: Path) -> None:
     run = same_bytes(quantlab_cli, tmp_path)
     check_metrics(run, members=ALL_FOUR)
-    check_tuning(run, {*ALL_FOUR, "strategy"})
+    check_tuning(run, {*ALL_FOUR, "gates 2"})
 
 
 def check_tuning(run: Path, stages: set[str]) -> None:
@@ -138,21 +138,29 @@ def check_tuning(run: Path, stages: set[str]) -> None:
         chosen = stage["trials"][stage["best"]]["values"]
         assert chosen == metrics["tuning"]["stages"][name]["chosen"] == manifest["tuned"][name]
         assert f"{name}: {stage['objective']}" in page
-    tried = record["strategy"]["trials"]
-    assert metrics["judgement"]["trials"] == len(tried) == 6
+    tried, window = record["gates 2"]["trials"], record["gates 2"]["window"]
     days = {len(trial["returns"]) for trial in tried}
-    last = metrics["tuning"]["last_period"]
+    assert len(tried) == 6
     assert len(days) == 1
     assert days.pop() < metrics["evidence"]["days"]
-    assert last["first"] > metrics["period"]["first"]
-    assert last["last"] == metrics["period"]["last"]
-    assert last.keys() >= {"sharpe", "mean_daily_return", "trades", "contradicts"}
+    assert window == metrics["tuning"]["stages"]["gates 2"]["window"] == metrics["tuning"]["gates"]
+    assert window["first"] > metrics["period"]["first"]
+    assert window["last"] == metrics["period"]["last"]
+    # Nothing of the judged account was looked at by a choice: it is one trial.
+    judged = metrics["judgement"]
+    assert (judged["trials"], judged["pbo"], judged["dsr"]) == (1, None, judged["psr"])
+    assert 'id="tuning-gates"' in page
 
 
 def test_job_tune_prints_every_trial_and_leaves_no_run(quantlab_cli: Command, tmp_path: Path) -> None:
     done = quantlab_cli("experiment=ensemble_v2", "debug=tiny", "job=tune", "workers=1", *TREES_ONLY)
     assert done.returncode == 0, done.stderr
-    for said in ("xgboost: log loss", "lightgbm: log loss", "strategy: annual Sharpe", "trading.limits.max_positions="):
+    for said in (
+        "xgboost: log loss",
+        "lightgbm: log loss",
+        "gates 2: annual Sharpe",
+        "learning.ensemble.min_gain_bps=",
+    ):
         assert said in done.stdout
     assert not (tmp_path / "runs").exists()
     off = quantlab_cli("experiment=ensemble_v2", "debug=tiny", "job=tune", "learning.tuning=null", *TREES_ONLY[:2])

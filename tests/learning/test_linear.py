@@ -27,10 +27,9 @@ from quantlab.learning.models.linear import (
     SCALE_RANGE,
     FittedLinear,
     Linear,
-    LinearMap,
-    Standard,
     fit_scale,
 )
+from quantlab.learning.models.linear_map import LinearMap, Standard
 from quantlab.learning.models.rows import RowTable
 from quantlab.learning.scores import directional_auc
 
@@ -228,14 +227,14 @@ class TestFit:
 
 class TestStandard:
     def test_moments_are_those_of_the_fit_rows_alone(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr("quantlab.learning.models.linear.BLOCK_ROWS", 700)
+        monkeypatch.setattr("quantlab.learning.models.linear_map.BLOCK_ROWS", 700)
         standard = fit().map.standard
         seen = flat(world(), FIT)[0].astype(np.float64)
         np.testing.assert_allclose(standard.mean, seen.mean(axis=0), rtol=1e-12)
         np.testing.assert_allclose(standard.deviation, seen.std(axis=0), rtol=1e-12)
 
     def test_small_blocks_lose_no_row(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr("quantlab.learning.models.linear.BLOCK_ROWS", 700)
+        monkeypatch.setattr("quantlab.learning.models.linear_map.BLOCK_ROWS", 700)
         np.testing.assert_allclose(fit().map.coefficients, fitted().map.coefficients, atol=1e-9)
         assert fit().map.scale == pytest.approx(fitted().map.scale, rel=1e-7)
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from learning_fakes import Centroids, Refusing
 
-from quantlab.core.errors import ConfigError, HistoryError
+from quantlab.core.errors import ConfigError, ContractError, HistoryError
 from quantlab.core.indicators import average_true_range
 from quantlab.core.progress import SilentProgress
 from quantlab.core.results import Study
@@ -176,3 +176,28 @@ def test_other_gates_are_a_whole_new_study_bit_for_bit(walk_forward: Make, bars:
     assert 0 < np.count_nonzero(found.signal.side) < np.count_nonzero(study.signal.side)
     with pytest.raises(ConfigError, match="min_confidence"):
         loose.regate(study, {"min_confidence": 2.0})
+
+
+def test_every_window_has_its_own_gates_bit_for_bit(walk_forward: Make, bars: Bars, tmp_path: Path) -> None:
+    """Side by side with three whole walks, each behind the gates of one of the windows."""
+    learner = walk_forward(tmp_path)
+    study = learner.study(bars, SilentProgress())
+    gates = ({}, {"min_confidence": 0.45}, {"min_consensus": 0.9, "min_gain_bps": 5.0})
+    found = learner.regate(study, gates)
+    alone = [learner.regate(study, one) for one in gates]
+    influences = []
+    for k, ((first, end), walk) in enumerate(zip(study.windows, alone, strict=True)):
+        np.testing.assert_array_equal(found.signal.side[first:end], walk.signal.side[first:end])
+        assert found.votes[k + 1].ensemble == walk.votes[k + 1].ensemble
+        influences.append(walk.votes[k + 1].influence)
+    assert len({int(np.count_nonzero(walk.signal.side)) for walk in alone}) == len(gates)
+    np.testing.assert_array_equal(found.signal.proba, study.signal.proba)
+    assert found.source.fingerprint == alone[-1].source.fingerprint != study.source.fingerprint
+    assert found.report is not None
+    for name, member in found.report.members.items():
+        flipped, decided = sum(one.flipped[name] for one in influences), sum(one.decided for one in influences)
+        assert member.influence == flipped / decided
+    said = found.source.signal(bars)
+    np.testing.assert_array_equal(said.side[study.last_test :], found.signal.side[study.last_test :])
+    with pytest.raises(ContractError, match="each of 3; found 2"):
+        learner.regate(study, gates[:2])

@@ -113,6 +113,19 @@ def test_a_member_that_does_not_tell_is_done_when_it_is_done(dataset: Dataset) -
     assert told == [1.0]
 
 
+def test_whoever_overrides_fit_alone_is_heard(dataset: Dataset) -> None:
+    """A subclass of a member that tells its steps: its own fit counts, not the inherited telling one."""
+
+    class Stubborn(XGBoost):
+        def fit(self, train: Dataset, valid: Dataset) -> Any:
+            return "mine"
+
+    told: list[float] = []
+    assert fit_member(Stubborn(**vars(TREES)), dataset, dataset, told.append) == "mine"
+    assert told == [1.0]
+
+
+
 def test_the_stage_moves_inside_a_fit_and_ends_whole(tmp_path: Path, dataset: Dataset) -> None:
     _, stage = run(tmp_path, dataset, 1)
     assert sum(stage.steps) == 2.0

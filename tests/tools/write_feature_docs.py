@@ -56,7 +56,10 @@ flowchart LR
 - **The contract is checked before every fit and every prediction**: ordered names, fingerprint (definitions, versions,
   windows, dtype, interval, the text of extra features) and finite values. A refusal names both sides and the first
   difference, and `quantlab.features.feature_mismatch_total()` counts it.
-- **Drift**: `quantlab.features.drift` holds live rows against the training distribution (PSI and KS, bounded memory).
+- **Drift**: `quantlab.features.drift` holds live rows against the training distribution (PSI and KS, bounded memory);
+  [a paper session](paper.md#drift) watches it.
+- **Memory**: `compute(..., out=array)` writes where an earlier call wrote. Fresh memory is cleared by the system page by
+  page, which two threads share: `make bench` shows both, each beside its own limit.
 - **Your own**: [add a feature in 5 steps](add-a-feature.md).
 
 In a notebook, any of them beside the price:

@@ -111,8 +111,12 @@ class Books:
             if reason == OrderReason.SIGNAL and self.units[s] * units >= 0.0:
                 wanted[s] = self.units[s] + units
                 self.check_increase(t, s, units, before[s], halted)
+            grew = self.units[s] * units >= 0.0
             self.flow[s] -= units * price + fee
             self.units[s] += units
+            if grew and self.limits.max_gross_leverage is not None:
+                gross = sum(abs(u) * self.mark[k] for k, u in enumerate(self.units) if u != 0.0)
+                assert gross <= self.limits.max_gross_leverage * self.equity[t] * EPS
             if reason == OrderReason.STOP:
                 self.stops.append(t)
             if self.units[s] == 0.0:
@@ -157,16 +161,19 @@ class Books:
             assert held + entries <= limits.max_positions
             self.seen["max_positions"] += 1
         if limits.max_gross_leverage is not None and wanted:
-            close = self.bars.ohlcv[t - 1, :, 3]
-            gross = sum(abs(u) * close[s] for s, u in wanted.items())
-            stays = [s for s in range(S) if s not in wanted and before[s] != 0.0 and not self.flips(t, s, before)]
-            gross += sum(abs(before[s]) * self.mark[s] for s in stays)
-            assert gross <= limits.max_gross_leverage * self.equity[t] * EPS
+            self.check_gross(wanted, before, limits.max_gross_leverage * self.equity[t] * EPS)
             self.seen["max_gross_leverage"] += 1
 
-    def flips(self, t, s, before):
-        """A flip gives its room when it is decided, whether or not its opening leg comes to be."""
-        return self.said.target[t - 1, s] * before[s] < 0.0
+    def check_gross(self, wanted, before, most):
+        """At the decision's prices, for this bar's volumes and for any other: each close may have failed to fill."""
+        held = [abs(u) * self.mark[s] if u != 0.0 else 0.0 for s, u in enumerate(before)]
+        grown = {s: abs(u) * self.mark[s] for s, u in wanted.items()}
+        for s, value in grown.items():
+            assert value + sum(held) - held[s] <= most
+        if sum(held) <= most:
+            assert sum(max(grown.get(s, 0.0), held[s]) for s in range(S)) <= most
+        else:
+            self.seen["a flip over the limit"] += 1
 
     def latch(self, t):
         """Every rule that halts, at the close of t; events must be these and no others."""

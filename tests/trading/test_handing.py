@@ -5,9 +5,13 @@ from __future__ import annotations
 import pickle
 from typing import Any, NamedTuple
 
+import numba
 import numpy as np
 import pytest
 from numba import njit, types
+from numba.core import cgutils
+from numba.core.datamodel import default_manager
+from numba.core.datamodel.models import TupleModel
 from numba.core.errors import TypingError
 
 from quantlab.trading.decision import ACCOUNT_TYPE, INTENTS_TYPE, MARKET_TYPE
@@ -99,3 +103,29 @@ def test_a_type_is_itself_after_the_cache_and_no_other(handed):
     assert hash(again) == hash(handed)
     assert handed != types.NamedTuple(handed.types, handed.instance_class)
     assert handed != Handed(handed.types[:-1], handed.instance_class)
+
+
+def test_numba_still_has_what_handing_leans_on():
+    """Fails by name when another numba lays out arrays, tuples or arguments otherwise: see docs/performance.md."""
+    for owner, name in (
+        (TupleModel, "get_argument_type"),
+        (TupleModel, "as_argument"),
+        (TupleModel, "from_argument"),
+        (cgutils, "unpack_tuple"),
+        (cgutils, "pack_array"),
+        (cgutils, "get_item_pointer"),
+    ):
+        assert callable(getattr(owner, name, None)), f"numba {numba.__version__} has no {name}"
+    assert list(HANDED.types) == list(FIELDS)
+    column = default_manager.lookup(FIELDS[3])
+    array = default_manager.lookup(FIELDS[1])
+    assert array._fields == ("meminfo", "parent", "nitems", "itemsize", "data", "shape", "strides"), array._fields
+    handed, plain = default_manager.lookup(HANDED), default_manager.lookup(types.NamedTuple(FIELDS, Mixed))
+    words, whole = ([_count(part) for part in model.get_argument_type()] for model in (handed, plain))
+    # Pointer and lengths, but for the strided column and the number, which travel as ever.
+    assert words == [2, 4, 3, _count(column.get_argument_type()), 1, 2]
+    assert sum(words) < sum(whole)
+
+
+def _count(words):
+    return sum(_count(word) for word in words) if isinstance(words, tuple) else 1

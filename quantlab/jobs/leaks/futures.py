@@ -12,7 +12,20 @@ from typing import Any
 
 import numpy as np
 
-from quantlab.core.types import CLOSE, HIGH, LOW, OPEN, VOLUME, Bars, BarState, Float64Array, Funding, Signal
+from quantlab.core.types import (
+    CLOSE,
+    HIGH,
+    LOW,
+    OPEN,
+    VOLUME,
+    Bars,
+    BarState,
+    Float64Array,
+    Funding,
+    Int64Array,
+    Signal,
+    UInt8Array,
+)
 
 _STRENGTHS = (0.5, 1.0, 2.0)
 #: By what a signal's numbers are multiplied in another future.
@@ -46,6 +59,52 @@ def another_future(bars: Bars, row: int, seed: int) -> Bars:
         spread = rng.normal(0.0, _VOLUME_SPREAD, bars.n_symbols)
         ohlcv[row:, :, VOLUME] *= np.exp(spread + rng.normal(0.0, _BAR_SPREAD, ohlcv[row:, :, VOLUME].shape))
     return dataclasses.replace(bars, ohlcv=ohlcv, funding=_other_funding(bars, row))
+
+
+def broken_future(bars: Bars, row: int, seed: int) -> Bars:
+    """The same bars before `row`; from it on their moves in another order, each up or down by a coin.
+
+    A mirrored market keeps what leads to what, and a choice by results may come out the same in it. Here nothing
+    leads to anything, so that what earned in one market is a matter of luck in the other.
+
+    Parameters
+    ----------
+    bars : Bars, (T, S)
+    row : int
+        First replaced row, 1 .. T.
+    seed : int
+    """
+    rng = np.random.default_rng([seed, row, 1])
+    ohlcv = bars.ohlcv.copy()
+    anchor = _last_close(bars, row)
+    for s in range(bars.n_symbols):
+        traded = row + np.flatnonzero(np.isin(bars.state[row:, s], (BarState.TRADED, BarState.OUTSIDE)))
+        if len(traded):
+            _reorder(ohlcv[:, s], traded, anchor[s], rng)
+            _hold_prices(ohlcv[:, s], bars.state[:, s], row, anchor[s])
+    return dataclasses.replace(bars, ohlcv=ohlcv, funding=_other_funding(bars, row))
+
+
+def _reorder(ohlcv: Float64Array, traded: Int64Array, anchor: float, rng: np.random.Generator) -> None:
+    """Chain the bars `traded` of one symbol anew from `anchor` on, in place."""
+    shapes = np.log(ohlcv[traded, :VOLUME])
+    shapes -= np.concatenate([[np.log(anchor)], shapes[:-1, CLOSE]])[:, None]
+    order = rng.permutation(len(traded))
+    moves = shapes[order] * rng.choice([-1.0, 1.0], len(traded))[:, None]
+    moves[:, HIGH], moves[:, LOW] = np.maximum(moves[:, HIGH], moves[:, LOW]), np.minimum(moves[:, HIGH], moves[:, LOW])
+    before = np.concatenate([[0.0], np.cumsum(moves[:-1, CLOSE])])
+    ohlcv[traded, :VOLUME] = anchor * np.exp(before[:, None] + moves)
+    ohlcv[traded, VOLUME] = ohlcv[traded[order], VOLUME]
+
+
+def _hold_prices(ohlcv: Float64Array, state: UInt8Array, row: int, anchor: float) -> None:
+    """Bars that did not trade stand at the last close, in place; absent ones stay absent."""
+    last = anchor
+    for t in range(row, len(ohlcv)):
+        if state[t] in (BarState.ZERO_VOLUME, BarState.FILLED):
+            ohlcv[t, :VOLUME] = last
+        elif state[t] != BarState.ABSENT:
+            last = ohlcv[t, CLOSE]
 
 
 def delisted(bars: Bars, row: int, seed: int) -> Bars:

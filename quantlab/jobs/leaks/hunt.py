@@ -3,7 +3,7 @@
 1. ``universe``: the source's history, asked for earlier and under other futures;
 2. ``feature``, ``label``, ``weights``, ``split``: each stage alone, on what the stage before it made of the real bars;
 3. ``scaler``, ``calibrator``, ``weights``, ``split``: every member alone, fitted under two futures;
-4. ``tuning``, ``weights``, ``calibrator``, ``sizing``: the learner as a whole, and the search over tested bars;
+4. ``tuning``, ``weights``, ``calibrator``, ``sizing``: the learner as a whole, and the searches over tested bars;
 5. ``fill``, ``sizing``: the account, bar by bar;
 6. chance: labels that were shuffled, an AUC that cannot be, a signal that comes one bar late.
 
@@ -15,7 +15,8 @@ from __future__ import annotations
 
 import dataclasses
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
@@ -23,14 +24,15 @@ from typing import Any, Protocol, runtime_checkable
 from quantlab.core.indicators import average_true_range
 from quantlab.core.ports import FeatureSource, Learner, Model, Progress
 from quantlab.core.progress import SilentProgress
-from quantlab.core.results import Study
+from quantlab.core.results import Study, TuningStage
 from quantlab.core.types import Bars, Dataset, check_range, check_whole
-from quantlab.jobs.choices.strategy import choose
+from quantlab.jobs.choices.gates import Chooser, choose, gate_stages
 from quantlab.jobs.leaks.chance import ShuffledLabels, judge_shuffled, measure_delay
+from quantlab.jobs.leaks.ensembles import hunt_ensembles
 from quantlab.jobs.leaks.features import hunt_features
 from quantlab.jobs.leaks.fills import Account, hunt_fills
 from quantlab.jobs.leaks.findings import Finding, Log
-from quantlab.jobs.leaks.futures import another_future, cuts, other_opinions
+from quantlab.jobs.leaks.futures import another_future, broken_future, cuts, other_opinions
 from quantlab.jobs.leaks.labels import Labeler, hunt_labels
 from quantlab.jobs.leaks.members import hunt_members
 from quantlab.jobs.leaks.splits import hunt_splits
@@ -155,8 +157,10 @@ def _hunt_learner(scene: Scene, learner: WalkingLearner, features: Any) -> None:
     dataset = build_dataset(bars, features, labels, learner.labels.horizon)
     folds: tuple[Fold, ...] = tuple(learner.splits.split(dataset))
     first = folds[0].test[0]
-    rows = [first, *cuts(bars, first, bars.n_bars, 2)]
-    others = [(row, _dataset(learner, another_future(bars, row, hunt.seed))) for row in rows]
+    # What decided where a test begins may lie right behind it, and look the same in a mirror.
+    futures = [(row, another_future(bars, row, hunt.seed)) for row in (first, *cuts(bars, first, bars.n_bars, 2))]
+    futures += [(fold.test[0], broken_future(bars, fold.test[0], hunt.seed)) for fold in folds]
+    others = [(row, _dataset(learner, future)) for row, future in futures]
     hunt_splits(log, learner.splits, dataset, others)
     if log.found():
         log.note("members and learner: not looked at, because a stage before them leaks")
@@ -179,6 +183,10 @@ def hunt_learning(scene: Scene, study: Study) -> None:
         return
     if log.found():
         return
+    if isinstance(scene.parts.signal, WalkingLearner):
+        hunt_ensembles(log, scene.parts.signal.labels, bars, study, hunt.seed)
+    if log.found():
+        return
     with scene.progress.stage("the learner under other futures", 1) as stage:
         hunt_studies(log, scene.learn, bars, study, tested_rows(study), hunt.seed, learned=True)
         stage.advance()
@@ -193,29 +201,38 @@ def tested_rows(study: Study) -> list[int]:
 
 
 def hunt_choice(scene: Scene, study: Study) -> tuple[Study, Any]:
-    """The search over tested bars: nothing from the last test window on may be seen by it."""
+    """The searches over tested bars: none may see the test window that it chooses for, nor anything after it."""
     parts, bars = scene.parts, scene.bars
     if parts.chooser is None:
         return study, parts.make_strategy(signal=study.source)
-    chosen, strategy = _choose(scene, study, bars)
-    border = study.last_test
-    other = dataclasses.replace(study, signal=other_opinions(study.signal, border))
-    again, _ = _choose(scene, other, another_future(bars, border, scene.hunt.seed))
-    before, after = chosen.tuning[-1], again.tuning[-1]
-    found = []
-    if repr(before.trials) != repr(after.trials) or before.best != after.best:
-        names = [name for name in before.chosen if before.chosen[name] != after.chosen.get(name)] or ["trials"]
-        said = f"the search changed when the last test window, from row {border} on, was replaced"
-        found.append(Finding("tuning", ", ".join(names), "search strategy", said))
-    scene.log.check("tuning", "the search over tested bars under another last window", len(before.trials), found)
+    with _private(scene, parts.chooser) as chooser:
+        chosen, strategy = choose(chooser, study, bars, SilentProgress())
+    searches = chosen.tuning[len(study.tuning) :]
+    for count, (border, _) in enumerate(study.windows[1:], start=1):
+        signal, future = other_opinions(study.signal, border), another_future(bars, border, scene.hunt.seed)
+        # The windows up to this one: what is searched for later ones may well change.
+        other = dataclasses.replace(study, signal=signal, windows=study.windows[: count + 1])
+        with _private(scene, parts.chooser) as chooser:
+            again = gate_stages(chooser, other, future, SilentProgress())
+        found = list(_other_choices(searches[:count], again, border))
+        tried = sum(len(stage.trials) for stage in again)
+        scene.log.check("tuning", f"searches over tested bars, other bars from row {border} on", tried, found[:1])
     return chosen, strategy
 
 
-def _choose(scene: Scene, study: Study, bars: Bars) -> tuple[Study, Any]:
-    assert scene.parts.chooser is not None  # noqa: S101 - the caller has asked
+def _other_choices(searches: Sequence[TuningStage], again: Sequence[TuningStage], border: int) -> Iterator[Finding]:
+    for before, after in zip(searches, again, strict=True):
+        if repr(before.trials) != repr(after.trials) or before.best != after.best:
+            names = [name for name in before.chosen if before.chosen[name] != after.chosen.get(name)] or ["trials"]
+            said = f"the search changed when the bars from row {border} on, where its test window begins, were replaced"
+            yield Finding("tuning", ", ".join(names), f"search {before.name}", said)
+
+
+@contextmanager
+def _private(scene: Scene, chooser: Chooser) -> Iterator[Chooser]:
+    """The same searches with a cache of their own."""
     with tempfile.TemporaryDirectory(dir=scene.folder) as folder:
-        chooser = dataclasses.replace(scene.parts.chooser, cache_dir=Path(folder))
-        return choose(chooser, study, bars, SilentProgress())
+        yield dataclasses.replace(chooser, cache_dir=Path(folder))
 
 
 def hunt_account(scene: Scene, study: Study, strategy: Any) -> None:

@@ -4,7 +4,7 @@ Every member is fitted on the first fold, whose future is the longest, once as i
 from the first test row on. The masks are the same in both, and so must be the forecasts of the rows before.
 Where they are not, parts of the dataset are exchanged one at a time, and the fitted objects are compared:
 
-- the features matter, and numbers that the fitted member carries differ: a **scaler**;
+- the features matter and the labels do not, and numbers that the fitted member carries differ: a **scaler**;
 - labels or their weights matter, and such numbers differ, but not the model that was trained: a **calibrator**;
 - the trained model itself differs: **weights** of the training rows, if features, weights or mere class counts
   matter; **split**, if it matters which row has which label.
@@ -141,7 +141,11 @@ def _explained(trial: Trial, first: FittedModel) -> list[Finding]:
 def _stage(trial: Trial, kind: str, said: Float32Array, first: FittedModel, second: FittedModel) -> str:
     carried = bool(carried_differences(first, second))
     if kind == "features":
-        return "scaler" if carried else "weights"
+        if not carried:
+            return "weights"
+        # What was fitted on forecasts of the future follows its features too; a scaler never asks for a label.
+        labelled = trial.fitted(_with_labels(trial.dataset, trial.other))
+        return "calibrator" if carried_differences(first, labelled) else "scaler"
     if carried and not _trained_otherwise(trial, first, second):
         return "calibrator"
     if kind == "weights":

@@ -79,7 +79,12 @@ def _crossing(dataset: Dataset, fold: Fold, name: str, used: BoolArray, later: s
 
 def _moved(splitter: Any, folds: tuple[Fold, ...], others: Sequence[tuple[int, Dataset]]) -> list[Finding]:
     for row, dataset in others:
-        for before, after in zip(folds, splitter.split(dataset), strict=False):
+        moved = tuple(splitter.split(dataset))
+        begun_folds = sum(fold.test[0] <= row for fold in folds)
+        if sum(fold.test[0] <= row for fold in moved) != begun_folds:
+            said = f"another number of tests than {begun_folds} had begun when the bars from row {row} on were replaced"
+            return [Finding("split", "test", f"row {row}", said)]
+        for before, after in zip(folds, moved, strict=False):
             begun = before.test[0] <= row
             trained = (before.fit, before.early_stopping, before.calibration, before.test[0], before.every_k)
             again = (after.fit, after.early_stopping, after.calibration, after.test[0], after.every_k)

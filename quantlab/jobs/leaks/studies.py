@@ -15,6 +15,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import cycle
 from typing import Any
 
 import numpy as np
@@ -23,7 +24,7 @@ from quantlab.core.results import Study
 from quantlab.core.types import Bars, BoolArray, Signal
 from quantlab.jobs.leaks.comparing import differs, first_place, place
 from quantlab.jobs.leaks.findings import Finding, Log
-from quantlab.jobs.leaks.futures import another_future
+from quantlab.jobs.leaks.futures import another_future, broken_future
 
 #: Field of a signal -> the stage that it belongs to, in the order in which one causes the next.
 FIELDS = {
@@ -39,6 +40,9 @@ FIELDS = {
     "trail_distance": "sizing",
     "break_even_distance": "sizing",
 }
+
+#: What a choice by results must not see: first a market in which nothing leads to anything, then a mirrored one.
+_FUTURES = (broken_future, another_future)
 
 
 @dataclass(frozen=True)
@@ -73,8 +77,8 @@ def hunt_studies(
     learned : bool
         False for a plain source: all that it says is one computed column.
     """
-    for row in rows:
-        lived = Lived(row, learn(another_future(bars, row, seed)))
+    for row, future in zip(rows, cycle(_FUTURES), strict=False):
+        lived = Lived(row, learn(future(bars, row, seed)))
         found = list(_differences(bars, study, lived, learned))[:1]
         stage = found[0].stage if found else "calibrator"
         log.check(stage, f"opinions before row {row} under another future", row - study.first_row, found)

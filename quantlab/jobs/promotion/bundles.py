@@ -39,7 +39,7 @@ CONFIG = "config.json"
 #: What loading needs of a manifest.
 _KEYS = ("bundle", "models", "market", "features", "rooms", "packages", "feature_fingerprint", "strategy_fingerprint")
 _AGAIN = "run the research again with what is installed now, and promote that run"
-_RESTORE = "restore the folder from a backup, or promote the run again"
+RESTORE = "restore the folder from a backup, or promote the run again"
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,10 +82,10 @@ def load_bundle(folder: Path) -> Bundle:
         If its configuration names what this installation does not have.
     """
     require_plain(folder)
-    manifest = verify(folder, _RESTORE)
+    manifest = verify(folder, RESTORE)
     missing = [key for key in _KEYS if key not in manifest]
     if missing:
-        raise ArtifactError(f"a strategy bundle in {folder}", found=f"a manifest without {missing[0]}", mend=_RESTORE)
+        raise ArtifactError(f"a strategy bundle in {folder}", found=f"a manifest without {missing[0]}", mend=RESTORE)
     _require_same_code(folder, manifest)
     config = read_config(folder / CONFIG)
     features: FeatureSource = build(config.features)
@@ -109,9 +109,9 @@ def read_config(path: Path) -> DictConfig:
     try:
         config = OmegaConf.create(json.loads(path.read_bytes()))
     except (OSError, ValueError, RecursionError, OmegaConfBaseException) as error:
-        raise ArtifactError(f"a configuration in {path}", found=type(error).__name__, mend=_RESTORE) from error
+        raise ArtifactError(f"a configuration in {path}", found=type(error).__name__, mend=RESTORE) from error
     if not isinstance(config, DictConfig):
-        raise ArtifactError(f"a configuration in {path}", found="another kind of file", mend=_RESTORE)
+        raise ArtifactError(f"a configuration in {path}", found="another kind of file", mend=RESTORE)
     OmegaConf.set_readonly(config, True)
     return config
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -60,9 +61,7 @@ def write_bundle(run: FinishedRun, final: Path, clock: Clock, load_timeout_s: fl
         with staged_folder(final) as folder:
             _copy_parts(run, folder)
             seal(folder, _facts(run, final.name, clock))
-            for name in run.manifest["models"].get("members", {}):
-                member = folder / MEMBERS / name
-                prove(StoredMember.read(member), member, load_timeout_s)
+            prove_members(folder, run.manifest["models"], load_timeout_s)
             load_bundle(folder)
     except FileExistsError as error:
         raise _taken(final) from error
@@ -73,6 +72,21 @@ def write_bundle(run: FinishedRun, final: Path, clock: Clock, load_timeout_s: fl
             mend="free some space or mend its permissions; nothing was changed",
         ) from error
     return load_bundle(final)
+
+
+def prove_members(folder: Path, models: Mapping[str, Any], load_timeout_s: float) -> None:
+    """Load every member of a bundle in a process of its own, where it repeats its golden predictions.
+
+    Raises
+    ------
+    ArtifactError
+        If one is damaged, or does not.
+    InstallationError
+        If no process can be started.
+    """
+    for name in models.get("members", {}):
+        member = folder / MEMBERS / name
+        prove(StoredMember.read(member), member, load_timeout_s)
 
 
 def bundle_name(chosen: object, run: FinishedRun) -> str:

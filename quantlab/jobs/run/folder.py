@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import importlib.metadata
-import json
 import logging
 import os
 import platform
@@ -23,6 +22,7 @@ from quantlab.core.clock import SystemClock, iso_utc
 from quantlab.core.errors import ConfigError
 from quantlab.core.files import remove_abandoned, require_writable, sha256_file, staged_folder, write_json, write_text
 from quantlab.core.logs import attached
+from quantlab.execution.logs import RedactedJson
 from quantlab.jobs.run.composition import check_experiment_name
 
 #: Packages whose version can change a result.
@@ -31,6 +31,7 @@ RESULT_PACKAGES = (
     "numba",
     "pandas",
     "scipy",
+    "scikit-learn",
     "xgboost",
     "lightgbm",
     "torch",
@@ -154,22 +155,9 @@ def _name(cfg: DictConfig, experiment: object, now_ms: int) -> Path:
     return Path(cfg.runs_dir).resolve() / str(experiment) / f"{stamp}_{now_ms % 1000:03d}-{short}"
 
 
-class _JsonLines(logging.Formatter):
-    def format(self, record: logging.LogRecord) -> str:
-        return json.dumps(
-            {
-                "time": iso_utc(int(record.created * 1000)),
-                "level": record.levelname,
-                "logger": record.name,
-                "message": record.getMessage(),
-            },
-            ensure_ascii=False,
-        )
-
-
 @contextmanager
 def _log_file(path: Path) -> Iterator[None]:
     handler = logging.FileHandler(path, encoding="utf-8")
-    handler.setFormatter(_JsonLines())
+    handler.setFormatter(RedactedJson())
     with attached(handler):
         yield

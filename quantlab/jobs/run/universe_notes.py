@@ -22,8 +22,19 @@ class KnowsItsUniverse(Protocol):
         ...
 
 
+@runtime_checkable
+class KnowsItsData(Protocol):
+    """A source that can say what its bars do not show, such as which trading rules are defaults."""
+
+    def data_notes(self) -> tuple[str, ...]:
+        """What a reader of results must know."""
+        ...
+
+
 def universe_notes(source: DataSource, bars: Bars) -> tuple[str, ...]:
-    """Nothing of an invented market; else the source's own account of its universe, or that it has none."""
+    """Nothing of an invented market; else the source's own account of its universe, or that it has none, and its data."""
     if source.synthetic:
         return ()
-    return source.universe_notes(bars) if isinstance(source, KnowsItsUniverse) else (SURVIVORS,)
+    data = source.data_notes() if isinstance(source, KnowsItsData) else ()
+    universe = source.universe_notes(bars) if isinstance(source, KnowsItsUniverse) else (SURVIVORS,)
+    return (*universe, *data)

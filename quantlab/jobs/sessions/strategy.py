@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +11,10 @@ from omegaconf import DictConfig
 from quantlab.core.errors import ConfigError, ContractError
 from quantlab.core.ports import Learner
 from quantlab.core.types import Bars
+from quantlab.features.drift_reference import DriftReference
 from quantlab.jobs.promotion.bundles import Bundle, load_bundle
 from quantlab.jobs.promotion.finished_run import read_run
+from quantlab.jobs.promotion.pointer import active, bundle_folder, is_pointed_at, require_manifest
 from quantlab.jobs.promotion.sealing import write_bundle
 from quantlab.jobs.run.composition import build
 from quantlab.learning.registry.store import Registry
@@ -29,11 +31,25 @@ class PaperStrategy:
         ``symbols`` and ``interval_ms`` of a bundle; None where the configuration itself was asked for.
     barriers : dict
         ``take_profit_atr``, ``stop_atr`` and ``horizon``: how blind entries beside it are measured.
+    drift : DriftReference or None
+        The features in training; None where nothing was learned.
+    bundle : Bundle or None
+        That it was promoted in.
+    follows : Path or None
+        Folder of bundles whose pointer the session follows; None = it keeps what it was started with.
     """
 
     strategy: Any
     market: dict[str, Any] | None
     barriers: dict[str, Any]
+    drift: DriftReference | None = None
+    bundle: Bundle | None = None
+    follows: Path | None = None
+
+    @property
+    def terms(self) -> dict[str, Any]:
+        """What the gates need to know of it: strict JSON for the journal."""
+        return {"barriers": self.barriers, "learned": self.drift is not None}
 
     def require_market(self, history: Bars) -> None:
         """Return if `history` is of the market that the strategy was tested on.
@@ -54,8 +70,17 @@ class PaperStrategy:
             )
 
 
-def paper_strategy(cfg: DictConfig, folder: Path) -> PaperStrategy:
+def paper_strategy(cfg: DictConfig, folder: Path, running: str | None = None) -> PaperStrategy:
     """From a bundle, a finished run or the configuration.
+
+    Parameters
+    ----------
+    cfg : DictConfig
+        Its ``bundle`` is one, or a folder of bundles with a pointer to the active one.
+    folder : Path
+        Of the session.
+    running : str or None
+        The bundle that the session's journal ends with: it goes on with that one, wherever the pointer is.
 
     Raises
     ------
@@ -67,9 +92,10 @@ def paper_strategy(cfg: DictConfig, folder: Path) -> PaperStrategy:
     if cfg.bundle is not None and cfg.run is not None:
         raise ConfigError("a bundle or a run", found="both", mend="leave one of them out")
     if cfg.bundle is not None:
-        return _of(load_bundle(Path(cfg.bundle).resolve()))
+        root = Path(cfg.bundle).resolve()
+        return _promoted(root, running) if is_pointed_at(root) else strategy_of(load_bundle(root))
     if cfg.run is not None:
-        return _of(_bundle_of_run(cfg, folder / "bundle"))
+        return strategy_of(_bundle_of_run(cfg, folder / "bundle"))
     signal = build(cfg.signal)
     if isinstance(signal, Learner):
         raise ConfigError(
@@ -87,5 +113,18 @@ def _bundle_of_run(cfg: DictConfig, folder: Path) -> Bundle:
     return write_bundle(read_run(Path(cfg.run).resolve(), "run"), folder, registry.clock, registry.load_timeout_s)
 
 
-def _of(bundle: Bundle) -> PaperStrategy:
-    return PaperStrategy(bundle.strategy, bundle.manifest["market"], build(bundle.config.barriers))
+def _promoted(root: Path, running: str | None) -> PaperStrategy:
+    """What a session went on with last, or what is active where none has begun."""
+    if running is None:
+        move = active(root)
+        found = bundle_folder(root, move.bundle)
+        require_manifest(found, move)
+    else:
+        found = bundle_folder(root, running)
+    return replace(strategy_of(load_bundle(found)), follows=root)
+
+
+def strategy_of(bundle: Bundle) -> PaperStrategy:
+    """A bundle's strategy."""
+    barriers = build(bundle.config.barriers)
+    return PaperStrategy(bundle.strategy, bundle.manifest["market"], barriers, bundle.drift, bundle)

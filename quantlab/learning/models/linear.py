@@ -13,12 +13,10 @@ A row of average columns has scores of 0, so the scale leaves the shares of the 
 from __future__ import annotations
 
 import dataclasses
-import json
 import warnings
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import ClassVar, Self
 
 import numpy as np
 import sklearn
@@ -28,27 +26,24 @@ from sklearn.linear_model import LogisticRegression
 from threadpoolctl import threadpool_limits
 
 from quantlab.core.errors import ArtifactError, ConfigError, ContractError
-from quantlab.core.files import to_json
 from quantlab.core.types import (
-    CLASS_NAMES,
     Dataset,
     Features,
     Float32Array,
     Float64Array,
     check_range,
     check_whole,
-    read_only,
 )
 from quantlab.features.contract import FeatureContract
 from quantlab.learning.models.artifact import MemberCard, write_member
-from quantlab.learning.models.rows import BLOCK_ROWS, RowTable, agreed_contract, score
+from quantlab.learning.models.linear_map import N_CLASSES, LinearMap, Standard, blocks, softmax
+from quantlab.learning.models.rows import RowTable, agreed_contract, score
 
 MODEL_FILE = "linear.json"
 #: Scales that a fit may return. At the lower end the scores were of no use on the validation rows; it is
 #: above 0, because a member that says the same of every row counts as dead.
 SCALE_RANGE = (0.1, 10.0)
 
-_CLASSES = len(CLASS_NAMES)
 #: Of the fit: sums of products depend on how many threads share them. Predicting needs no more.
 _THREADS = 1
 #: The search for the smallest loss ends where no slope of it is larger.
@@ -58,121 +53,6 @@ _ROUNDING = float(np.sqrt(np.finfo(np.float64).eps))
 #: Weight of one average row of each class that is fitted beside the real ones, of weight 1: a class that never
 #: occurred is then very unlikely instead of unknown.
 _UNSEEN = 1e-3
-
-
-@dataclass(frozen=True, eq=False)
-class Standard:
-    """What makes columns comparable.
-
-    Parameters
-    ----------
-    mean, deviation : float64 (F,)
-        Of the fit rows, unweighted; a constant column has deviation 1.
-    clip : float
-        Standardised values beyond are cut: outside of what it was fitted on the map does not extrapolate.
-    """
-
-    mean: Float64Array
-    deviation: Float64Array
-    clip: float
-
-    @classmethod
-    def of(cls, rows: RowTable, clip: float) -> Self:
-        """In two passes, so that a large mean does not swallow a small deviation."""
-        mean, square = np.zeros((2, rows.values.shape[1]))
-        for block in _blocks(rows):
-            mean += block.sum(axis=0, dtype=np.float64) / len(rows)
-        for block in _blocks(rows):
-            square += ((block - mean) ** 2).sum(axis=0) / len(rows)
-        deviation = np.sqrt(square)
-        deviation[deviation <= _ROUNDING * np.abs(mean)] = 1.0
-        return cls(mean, deviation, clip)
-
-    def __call__(self, rows: Float32Array) -> Float64Array:
-        """float64 (N, F): rows (N, F) standardised and cut."""
-        return np.clip((rows - self.mean) / self.deviation, -self.clip, self.clip)
-
-
-@dataclass(frozen=True, eq=False)
-class LinearMap:
-    """From rows to class probabilities.
-
-    Parameters
-    ----------
-    standard : Standard
-    coefficients : float64 (F, 3)
-    intercepts : float64 (3,)
-    scale : float
-
-    Raises
-    ------
-    ContractError
-        If a shape does not fit the others, or a number is not finite, or not above 0 where it divides or bounds.
-    """
-
-    standard: Standard
-    coefficients: Float64Array
-    intercepts: Float64Array
-    scale: float
-
-    def __post_init__(self) -> None:
-        n_features = len(self.coefficients)
-        sizes = np.array([*self.standard.deviation, self.standard.clip, self.scale])
-        arrays = [
-            read_only(self.coefficients, np.float64, (n_features, _CLASSES), "coefficients"),
-            read_only(self.intercepts, np.float64, (_CLASSES,), "intercepts"),
-            read_only(self.standard.mean, np.float64, (n_features,), "mean"),
-            read_only(self.standard.deviation, np.float64, (n_features,), "deviation"),
-        ]
-        if not (all(np.isfinite(array).all() for array in (*arrays, sizes)) and (sizes > 0.0).all()):
-            raise ContractError(
-                "finite numbers, and deviation, clip and scale above 0", found="others", mend="fit the member again"
-            )
-
-    def scores(self, rows: Float32Array) -> Float64Array:
-        """float64 (3, N): scores of rows (N, F) before the scale.
-
-        Summed column by column, not as a matrix product: a row's bits must not depend on how many others there are.
-        """
-        total = np.zeros((_CLASSES, len(rows)))
-        columns = np.ascontiguousarray(self.standard(rows).T)
-        for column, slopes in zip(columns, self.coefficients, strict=True):
-            total += slopes[:, None] * column
-        return total
-
-    def classify(self, rows: Float32Array) -> Float32Array:
-        """float32 (N, 3): probabilities of rows (N, F)."""
-        proba = _softmax(self.intercepts[:, None] + self.scale * self.scores(rows))
-        return np.ascontiguousarray(proba.T, dtype=np.float32)
-
-    def payload(self) -> bytes:
-        """As JSON, from which every number comes back bit for bit."""
-        content = {
-            "mean": self.standard.mean.tolist(),
-            "deviation": self.standard.deviation.tolist(),
-            "clip": self.standard.clip,
-            "coefficients": self.coefficients.tolist(),
-            "intercepts": self.intercepts.tolist(),
-            "scale": self.scale,
-        }
-        return to_json(content).encode()
-
-    @classmethod
-    def read(cls, payload: bytes) -> Self:
-        """What :meth:`payload` wrote.
-
-        Raises
-        ------
-        ContractError, ValueError, TypeError, KeyError, RecursionError
-            If it is something else.
-        """
-        content: dict[str, Any] = json.loads(payload)
-        arrays = {
-            name: np.array(content[name], dtype=np.float64)
-            for name in ("mean", "deviation", "coefficients", "intercepts")
-        }
-        standard = Standard(arrays["mean"], arrays["deviation"], float(content["clip"]))
-        return cls(standard, arrays["coefficients"], arrays["intercepts"], float(content["scale"]))
 
 
 @dataclass(frozen=True, eq=False)
@@ -295,19 +175,21 @@ class Linear:
         scale_on = RowTable.of(valid, "fit the scale on")
         standard = Standard.of(rows, float(self.clip))
         timid = LinearMap(standard, *self._smallest_loss(standard, rows), scale=1.0)
-        scores = np.concatenate([timid.scores(block) for block in _blocks(scale_on)], axis=1)
+        scores = np.concatenate([timid.scores(block) for block in blocks(scale_on)], axis=1)
         fitted = dataclasses.replace(timid, scale=fit_scale(scores, timid.intercepts, scale_on))
         return FittedLinear(fitted, contract, rows.golden())
 
     def _smallest_loss(self, standard: Standard, rows: RowTable) -> tuple[Float64Array, Float64Array]:
         """Coefficients (F, 3) and intercepts (3,)."""
-        table = np.zeros((len(rows) + _CLASSES, rows.values.shape[1]))
-        for number, block in enumerate(_blocks(rows)):
-            table[number * BLOCK_ROWS :][: len(block)] = standard(block)
-        label = np.concatenate([rows.label, np.arange(_CLASSES)])
-        weight = np.concatenate([rows.weight.astype(np.float64), np.full(_CLASSES, _UNSEEN)])
+        table = np.zeros((len(rows) + N_CLASSES, rows.values.shape[1]))
+        done = 0
+        for block in blocks(rows):
+            table[done : done + len(block)] = standard(block)
+            done += len(block)
+        label = np.concatenate([rows.label, np.arange(N_CLASSES)])
+        weight = np.concatenate([rows.weight.astype(np.float64), np.full(N_CLASSES, _UNSEEN)])
         model = LogisticRegression(
-            C=_CLASSES / (self.penalty * weight.sum()), tol=_FLAT, max_iter=self.max_iterations, solver="lbfgs"
+            C=N_CLASSES / (self.penalty * weight.sum()), tol=_FLAT, max_iter=self.max_iterations, solver="lbfgs"
         )
         with threadpool_limits(limits=_THREADS), warnings.catch_warnings():
             warnings.simplefilter("error", ConvergenceWarning)
@@ -343,7 +225,7 @@ def fit_scale(scores: Float64Array, intercepts: Float64Array, rows: RowTable) ->
     chosen = scores[rows.label.astype(np.int64), np.arange(len(rows))]
 
     def slope(scale: float) -> float:
-        proba = _softmax(intercepts[:, None] + scale * scores)
+        proba = softmax(intercepts[:, None] + scale * scores)
         # Not a dot product: its bits depend on the number of threads.
         return float((rows.weight * ((proba * scores).sum(axis=0) - chosen)).sum())
 
@@ -353,14 +235,3 @@ def fit_scale(scores: Float64Array, intercepts: Float64Array, rows: RowTable) ->
     if slope(largest) <= 0.0:
         return largest
     return float(brentq(slope, smallest, largest, xtol=1e-12, rtol=1e-12))
-
-
-def _blocks(rows: RowTable) -> Iterator[Float32Array]:
-    for start in range(0, len(rows), BLOCK_ROWS):
-        yield rows.block(start, start + BLOCK_ROWS)
-
-
-def _softmax(logits: Float64Array) -> Float64Array:
-    """float64 (3, N): shares of each column."""
-    powers = np.exp(logits - logits.max(axis=0))
-    return np.asarray(powers / (powers[0] + powers[1] + powers[2]))

@@ -144,10 +144,11 @@ class FakeBinance:
     def _funding(self, query: dict[str, str]) -> tuple[int, Any]:
         symbol = query["symbol"]
         start, limit = int(query.get("startTime", 0)), int(query.get("limit", "100"))
+        end = int(query.get("endTime", 2**62))
         if limit > 1000:
             return 400, {"code": -1130, "msg": "Parameter 'limit' is invalid."}
         stamps, rates = self.rates(symbol)
-        keep = np.flatnonzero(stamps >= start)[:limit]
+        keep = np.flatnonzero((stamps >= start) & (stamps <= end))[:limit]
         return 200, [
             {"symbol": symbol, "fundingTime": int(stamps[i]), "fundingRate": f"{rates[i]:.8f}", "markPrice": "1.0"}
             for i in keep
@@ -251,6 +252,17 @@ class _Handler(BaseHTTPRequestHandler):
             self._send(status, json.dumps(answer).encode())
         else:
             self._play(fault, parts.path, query)
+
+    def do_POST(self) -> None:
+        """For exchanges that take their questions as JSON."""
+        question = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        path = f"{urlsplit(self.path).path}/{question['type']}"
+        fault = self.exchange.next_fault(path)
+        if fault is None:
+            status, answer = self.exchange.answer(path, question)
+            self._send(status, json.dumps(answer).encode())
+        else:
+            self._play(fault, path, question)
 
     def _play(self, fault: Fault, path: str, query: dict[str, str]) -> None:
         body = json.dumps(self.exchange.answer(path, query)[1]).encode()

@@ -71,7 +71,11 @@ class FakeMarkets(FakeBinance):
     spreads_bps: dict[str, float | None] = field(default_factory=dict)
 
     def answer(self, path: str, query: dict[str, str]) -> tuple[int, Any]:
-        answers = {"/fapi/v1/ticker/bookTicker": self._books, "/api/v3/coins/markets": self._coins}
+        answers = {
+            "/fapi/v1/ticker/bookTicker": self._books,
+            "/api/v3/coins/markets": self._coins,
+            "/api/v3/coins/categories/list": self._categories,
+        }
         if path not in answers:
             return super().answer(path, query)
         with self._lock:
@@ -100,6 +104,9 @@ class FakeMarkets(FakeBinance):
                 book = {"bidPrice": repr(bid), "bidQty": "1", "askPrice": repr(ask), "askQty": "1", "time": self.now_ms}
                 rows.append({"symbol": symbol, **book})
         return 200, rows
+
+    def _categories(self, query: dict[str, str]) -> tuple[int, Any]:
+        return 200, [{"category_id": one, "name": one.title()} for one in (*self.categories, "meme-token")]
 
     def _coins(self, query: dict[str, str]) -> tuple[int, Any]:
         page, number = int(query["per_page"]), int(query["page"])

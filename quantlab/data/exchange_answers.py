@@ -1,0 +1,55 @@
+"""Was that an answer? And if it was none: can the same question be answered later?"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import aiohttp
+import ccxt.async_support as ccxt
+
+from quantlab.core.errors import DataError
+
+#: What ccxt's parsers raise over an answer of a wrong form.
+UNREADABLE = (TypeError, ValueError, KeyError, IndexError, AttributeError)
+
+
+class ExchangeLost(DataError):  # noqa: N818 - a state of the line, not of the data
+    """The exchange cannot be reached, refuses to answer, or answers nonsense: nothing more can be fetched."""
+
+
+class NeedsKey(DataError):  # noqa: N818 - a property of the request
+    """The exchange tells this to account holders only."""
+
+
+def rows_in(sent: object) -> list[Any] | None:
+    """The list in an answer, bare or in an envelope; None if there is none."""
+    if isinstance(sent, list):
+        return sent
+    inner = sent.values() if isinstance(sent, dict) else ()
+    return next((rows for rows in map(rows_in, inner) if rows is not None), None)
+
+
+def uniform(rows: list[Any] | None) -> bool:
+    """Are the rows of a list all objects, or all lists of one length?"""
+    if not rows:
+        return rows is not None
+    lists = [len(row) for row in rows if isinstance(row, list)]
+    objects = sum(isinstance(row, dict) for row in rows)
+    return objects == len(rows) or (len(lists) == len(rows) and len(set(lists)) == 1)
+
+
+def may_pass(error: ccxt.BaseError) -> bool:
+    """Can the same request succeed later?
+
+    A plain ExchangeError is what ccxt makes of a body that broke off, and of words that it does not know:
+    a limit or a maintenance may be among them.
+    """
+    return isinstance(error, ccxt.NetworkError) or type(error) is ccxt.ExchangeError
+
+
+def end_of(error: ccxt.BaseError) -> type[DataError]:
+    """What it means if every attempt ends so: no line for anybody, or no answer to this question."""
+    if isinstance(error, ccxt.AuthenticationError):
+        return NeedsKey
+    no_line = isinstance(error, ccxt.NetworkError) or isinstance(error.__cause__, aiohttp.ClientError)
+    return ExchangeLost if no_line else DataError

@@ -1,0 +1,74 @@
+"""One question to an exchange about every symbol at once; what fails for one of them fails for it alone."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import logging
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+
+from quantlab.core.errors import DataError
+from quantlab.data.alignment import Series
+from quantlab.data.exchange_pages import joined
+from quantlab.data.spans import Span
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Question:
+    """What is asked of each symbol.
+
+    Parameters
+    ----------
+    what : str
+        For messages: ``bars``.
+    ask : callable
+        Takes a unified name, start, end (exclusive, ms) and how many rows; gives the rows.
+    check : callable
+        Takes a symbol and its rows; gives the rows that may be used, or raises DataError.
+    paging : tuple of int
+        ``(step_ms, most, usual_ms)`` of :func:`~quantlab.data.exchange_pages.joined`.
+    """
+
+    what: str
+    ask: Callable[[str, int, int, int], Awaitable[Series]]
+    check: Callable[[str, Series], Series]
+    paging: tuple[int, int, int]
+
+
+async def ask_all(question: Question, names: Mapping[str, str], span: Span, concurrency: int) -> dict[str, Series]:
+    """The checked rows in `span` of every symbol that answers well, by symbol.
+
+    Parameters
+    ----------
+    question : Question
+    names : dict of symbol to unified name
+    span : Span
+    concurrency : int
+        Requests under way at once.
+
+    Raises
+    ------
+    DataError
+        If no symbol's answer can be used.
+    """
+    gate = asyncio.Semaphore(concurrency)
+
+    async def one(symbol: str, name: str) -> tuple[str, Series | DataError]:
+        async with gate:
+            try:
+                rows = await joined(functools.partial(question.ask, name), span, question.paging)
+                return symbol, question.check(symbol, rows)
+            except DataError as error:
+                return symbol, error
+
+    answers = await asyncio.gather(*(one(*item) for item in names.items()))
+    failed = [(symbol, answer) for symbol, answer in answers if isinstance(answer, DataError)]
+    if len(failed) == len(answers):
+        found = str(failed[0][1]) if failed else "none of the symbols"
+        raise DataError(f"{question.what} of the exchange", found=found, mend="wait")
+    if failed:
+        _log.warning("%s: %d of %d failed, e.g. %s: %s", question.what, len(failed), len(answers), *failed[0])
+    return {symbol: answer for symbol, answer in answers if not isinstance(answer, DataError)}

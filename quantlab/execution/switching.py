@@ -1,0 +1,145 @@
+"""Another release between two bars: what it is, and what it warms up on.
+
+1. Between two bars the session asks its :class:`Releases` whether another one was made active.
+2. That one is verified as a whole before the session sees it: a release is a strategy that may run.
+3. Its signal warms up on the bars that the session has seen, in a stream of its own: from the switch on it
+   hears what a session would hear that had begun with it.
+4. The account goes on: positions, open orders, levels, the guard's latches, the day. See
+   :meth:`quantlab.execution.engine.Engine.successor`.
+5. One commit holds the switch and a snapshot of the state behind it, so that a restart never repeats a switch:
+   it begins behind the last one, with the release that the journal names.
+
+Up to that commit nothing has changed. Whatever is refused before it leaves the running release in its place.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from quantlab.core.errors import HistoryError
+from quantlab.core.events import Event
+from quantlab.core.types import Bars
+from quantlab.data.quality import MAX_FILLED, QualityGate
+from quantlab.execution.drift import DriftWatch
+from quantlab.execution.intake import Intake, gate_state_after
+from quantlab.execution.journal import SqliteJournal
+from quantlab.execution.snapshot import unpack_raw
+from quantlab.trading.strategy import Limits, Strategy
+
+#: Bars beyond a signal's warm-up that tell the gate about holes which began before it.
+_MARGIN = MAX_FILLED + 2
+
+#: The venue of a session whose fills are simulated.
+PAPER_VENUE = "paper"
+
+
+@dataclass(frozen=True, eq=False)
+class Release:
+    """A strategy under the name by which it was promoted; every file of it was verified.
+
+    Parameters
+    ----------
+    name : str
+    strategy : Strategy
+    terms : dict
+        Strict JSON, for the journal: what the gates need to know of it.
+    reason : str
+        Why it was made active.
+    drift : DriftWatch, optional
+        Of the training of its members.
+    """
+
+    name: str
+    strategy: Strategy
+    terms: dict[str, Any]
+    reason: str
+    drift: DriftWatch | None = None
+
+
+class Releases(Protocol):
+    """Where a running session learns that another release was made active."""
+
+    #: The release that the session is started with.
+    name: str
+
+    def newer(self) -> Release | None:
+        """The release that was made active since the last look; None if it is still the same.
+
+        What was refused once is not looked at again until another one is made active.
+
+        Raises
+        ------
+        QuantlabError
+            If it cannot be trusted, or does not fit what the session trades.
+        """
+        ...
+
+
+def release_of(journal: SqliteJournal) -> str | None:
+    """Name of the release that a journal ends with; None if it names none."""
+    event = journal.latest("switched") or journal.latest("began")
+    return None if event is None else event.facts.get("release")
+
+
+def rollout_event(limits: Limits, before: float | None, venue: str, at_ms: int) -> Event:
+    """The share of every target that is asked for from now on, and where."""
+    facts = {"fraction": limits.rollout, "before": before, "venue": venue, "at_ms": at_ms}
+    return Event("rollout", facts)
+
+
+def seen_bars(journal: SqliteJournal, history: Bars | None, gate: QualityGate, strategy: Strategy) -> list[Bars]:
+    """The newest bars that a session has seen, as many as a strategy's signal needs, oldest first.
+
+    Parameters
+    ----------
+    journal : SqliteJournal
+        Of the session.
+    history : Bars or None
+        Rows before the first journalled bar are taken from it where they lead up to that bar.
+    gate : QualityGate
+        Of the session's market.
+    strategy : Strategy
+        Without a ``warmup`` of its signal all bars are taken.
+
+    Returns
+    -------
+    list of Bars, each of length 1
+
+    Raises
+    ------
+    HistoryError
+        If there are fewer than the signal's warm-up.
+    """
+    needed = getattr(strategy.signal, "warmup", None)
+    most = None if needed is None else needed + _MARGIN
+    raws = [unpack_raw(event.payload) for event in journal.newest("bar", most)]
+    before = _leading_up_to(history, raws[0].open_time_ms if raws else None)
+    if most is not None and before is not None:
+        kept = min(before.n_bars, most - len(raws))
+        before = before.rows(before.n_bars - kept, before.n_bars) if kept else None
+    state = gate.begin() if before is None else gate_state_after(before)
+    intake = Intake(gate, state)
+    bars = [*_rows(before), *map(intake.take, raws)]
+    if needed is not None and len(bars) < needed:
+        raise HistoryError(
+            f"{needed} bars that the session has seen, as many as the release's signal warms up on",
+            found=str(len(bars)),
+            mend="let it run longer, or stop it and start it with a longer history; then make the release active again",
+        )
+    return bars
+
+
+def _leading_up_to(history: Bars | None, open_ms: int | None) -> Bars | None:
+    """The rows before a bar; None if the last of them is not its predecessor."""
+    if history is None or open_ms is None:
+        return history
+    stop = int(history.open_time_ms.searchsorted(open_ms))
+    if stop == 0 or int(history.open_time_ms[stop - 1]) + history.interval_ms != open_ms:
+        return None
+    return history.rows(0, stop)
+
+
+def _rows(bars: Bars | None) -> Iterable[Bars]:
+    return () if bars is None else (bars.rows(t, t + 1) for t in range(bars.n_bars))

@@ -1,0 +1,184 @@
+"""Which bundle of a folder is active: one pointer, moved in one rename, that keeps every move it ever made.
+
+``promoted.json`` lies beside the bundles and holds the moves, oldest first; the last one counts. A session that
+was started with that folder goes on with the bundle that it names, between two bars; a move back to an older
+bundle is a rollback. The file carries its own sha256, and each move the sha256 of its bundle's manifest.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from quantlab.core.clock import iso_utc
+from quantlab.core.errors import ArtifactError, ConfigError, InstallationError
+from quantlab.core.files import sha256_file, to_json, write_text
+from quantlab.core.fingerprint import fingerprint
+from quantlab.core.ports import Clock
+from quantlab.learning.sealed import MANIFEST
+
+POINTER, _LOCK = "promoted.json", ".promoted.lock"
+
+
+@dataclass(frozen=True)
+class Move:
+    """One move of the pointer.
+
+    Parameters
+    ----------
+    time : str
+        ISO 8601, UTC.
+    bundle : str
+        Name of its folder, beside the pointer.
+    manifest_sha256 : str
+        Of the bundle's sealed manifest, and with it of every file.
+    reason : str
+    """
+
+    time: str
+    bundle: str
+    manifest_sha256: str
+    reason: str
+
+
+def is_pointed_at(folder: Path) -> bool:
+    """Whether `folder` holds bundles under a pointer, and is no bundle itself."""
+    return (folder / POINTER).is_file() and not (folder / MANIFEST).is_file()
+
+
+def moves(root: Path) -> tuple[Move, ...]:
+    """Every move, oldest first; none where nothing was ever made active.
+
+    Raises
+    ------
+    ArtifactError
+        If the pointer is damaged.
+    """
+    path = root / POINTER
+    try:
+        text = path.read_bytes()
+    except FileNotFoundError:
+        return ()
+    except OSError as error:
+        raise _damaged(path, error.strerror or str(error)) from error
+    try:
+        content: dict[str, Any] = json.loads(text)
+        as_written = to_json(content).encode() == text
+        stated = content.pop("sha256")
+        found = tuple(Move(**move) for move in content["moves"])
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+        raise _damaged(path, f"a file that is none ({type(error).__name__})") from error
+    if not as_written or fingerprint(content) != stated or not found:
+        raise _damaged(path, "an altered file")
+    return found
+
+
+def active(root: Path) -> Move:
+    """The move that counts.
+
+    Raises
+    ------
+    ArtifactError
+        If the pointer is damaged.
+    ConfigError
+        If there is none.
+    """
+    found = moves(root)
+    if not found:
+        raise ConfigError(
+            f"an active bundle in {root}", found="none", mend="job=promote bundle=FOLDER makes one active"
+        )
+    return found[-1]
+
+
+def bundle_folder(root: Path, name: str) -> Path:
+    """Where a bundle that the pointer names lies.
+
+    Raises
+    ------
+    ArtifactError
+        If the name leads out of the folder.
+    """
+    if Path(name).name != name or name in ("", ".", ".."):
+        raise _damaged(root / POINTER, f"the bundle {name!r}")
+    return root / name
+
+
+def require_manifest(folder: Path, move: Move) -> None:
+    """Return if the bundle in `folder` is still the one that was made active.
+
+    Raises
+    ------
+    ArtifactError
+        If its manifest is another one or gone.
+    """
+    try:
+        found = sha256_file(folder / MANIFEST)
+    except OSError as error:
+        raise ArtifactError(
+            f"the active bundle {folder}",
+            found=error.strerror or str(error),
+            mend="restore the folder, or make another bundle active",
+        ) from error
+    if found != move.manifest_sha256:
+        raise ArtifactError(
+            f"{folder} with the manifest {move.manifest_sha256}",
+            found=found,
+            mend="make it active again if you trust it",
+        )
+
+
+def make_active(folder: Path, clock: Clock, reason: str) -> Move:
+    """Point at a bundle that was verified.
+
+    Raises
+    ------
+    ArtifactError
+        If the pointer, or the bundle's manifest, cannot be read.
+    InstallationError
+        If the pointer cannot be written; then nothing has changed.
+    """
+    root = folder.parent
+    with _locked(root):
+        done = moves(root)
+        try:
+            move = Move(iso_utc(clock.now_ms()), folder.name, sha256_file(folder / MANIFEST), reason)
+            content = {"moves": [asdict(one) for one in (*done, move)]}
+            write_text(root / POINTER, to_json({**content, "sha256": fingerprint(content)}))
+        except OSError as error:
+            raise _unwritable(root, error) from error
+    return move
+
+
+@contextmanager
+def _locked(root: Path) -> Iterator[None]:
+    """One writer at a time, over all processes of this machine."""
+    try:
+        handle = os.open(root / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    except OSError as error:
+        raise _unwritable(root, error) from error
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)
+
+
+def _unwritable(root: Path, error: OSError) -> InstallationError:
+    return InstallationError(
+        f"a pointer in {root} that can be written",
+        found=error.strerror or str(error),
+        mend="free some space or mend its permissions; nothing was changed",
+    )
+
+
+def _damaged(path: Path, found: str) -> ArtifactError:
+    return ArtifactError(
+        f"{path} as it was written", found=found, mend="restore it from a backup, or remove it and make a bundle active"
+    )
