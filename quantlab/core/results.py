@@ -190,13 +190,46 @@ class Trial:
 
 
 @dataclass(frozen=True)
+class Window:
+    """A test window, and what two accounts that begin with it came to, daily limit and breaker off.
+
+    Parameters
+    ----------
+    first, last : str
+        Opens of its first and last bar, ISO 8601.
+    chosen_return, configured_return : float
+        Net, behind the gates that were chosen for it and behind the configured ones.
+    chosen_trades, configured_trades : int
+        Closed.
+    """
+
+    first: str
+    last: str
+    chosen_return: float
+    configured_return: float
+    chosen_trades: int
+    configured_trades: int
+
+    def __add__(self, other: Window) -> Window:
+        """Both, one after the other: returns compounded, trades added up."""
+        return Window(
+            self.first,
+            other.last,
+            (1.0 + self.chosen_return) * (1.0 + other.chosen_return) - 1.0,
+            (1.0 + self.configured_return) * (1.0 + other.configured_return) - 1.0,
+            self.chosen_trades + other.chosen_trades,
+            self.configured_trades + other.configured_trades,
+        )
+
+
+@dataclass(frozen=True)
 class TuningStage:
     """A finished search.
 
     Parameters
     ----------
     name : str
-        A member, or ``"strategy"``.
+        A member, or ``"gates 2"`` and so on: the gates of the second test window.
     objective : str
         In words.
     maximise : bool
@@ -205,6 +238,8 @@ class TuningStage:
         Number of the chosen trial.
     importance : dict of parameter name to float
         Shares that sum to 1; empty where they cannot be told apart.
+    window : Window or None
+        The test window that was chosen for, of which the search has seen nothing; None for a member.
     """
 
     name: str
@@ -213,6 +248,7 @@ class TuningStage:
     trials: tuple[Trial, ...]
     best: int
     importance: dict[str, float]
+    window: Window | None = None
 
     @property
     def chosen(self) -> dict[str, Any]:
@@ -234,8 +270,9 @@ class Study:
         What made the last rows; the object that a strategy carries to paper and live.
     report : SignalReport or None
         None for a source that was not learned.
-    last_test : int
-        First row of the last test period, which no choice may look at; ``first_row`` where there is one period.
+    windows : tuple of (int, int)
+        First row and end of every test window, in time order; they tile ``first_row:last_row``. Empty for a source
+        that was not learned.
     tuning : tuple of TuningStage
         Choices that were made on the way.
     votes : tuple
@@ -247,6 +284,11 @@ class Study:
     last_row: int
     source: Any
     report: SignalReport | None
-    last_test: int = 0
+    windows: tuple[tuple[int, int], ...] = ()
     tuning: tuple[TuningStage, ...] = ()
     votes: tuple[Any, ...] = ()
+
+    @property
+    def last_test(self) -> int:
+        """First row of the last test window; `first_row` where nothing was learned."""
+        return self.windows[-1][0] if self.windows else self.first_row

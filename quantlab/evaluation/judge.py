@@ -115,7 +115,7 @@ def _sharpe_statistics(rule: VerdictRule, shape: Moments | Undefined, trials: Tr
 
 def _pbo(rule: VerdictRule, trials: Trials) -> Statistic:
     if trials.count == 1:
-        return Undefined("a single trial: nothing was chosen")
+        return Undefined("a single trial: nothing was chosen by these returns")
     if trials.returns is None:
         return Undefined("the trials' daily returns were not kept")
     return backtest_overfitting(trials.returns, rule.pbo_blocks)

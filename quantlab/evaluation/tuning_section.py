@@ -7,13 +7,15 @@ from typing import Any
 import numpy as np
 import plotly.graph_objects as go
 
-from quantlab.core.results import Trial, TuningStage
-from quantlab.evaluation.markup import Html, join, number, section, table, tag
+from quantlab.core.results import TuningStage
+from quantlab.evaluation import gates_section
+from quantlab.evaluation.markup import Html, join, section, tag
 from quantlab.evaluation.report import Report
+from quantlab.evaluation.trial_table import trials
 
 _NOTE = (
-    "Members are tuned by log loss on folds before the first test window, the strategy by its Sharpe ratio after costs "
-    "on all test windows but the last. Trial 0 is the configuration; every trial is counted, also those without a value."
+    "Members are tuned by log loss on folds before the first test window, gates by the Sharpe ratio after costs on the tested "
+    "bars before each window. Trial 0 is the configuration; every trial is shown, also those without a value."
 )
 
 
@@ -21,17 +23,25 @@ def tuning(report: Report) -> Html:
     """The section; empty where nothing was tuned."""
     if not report.tuning:
         return Html("")
-    return section("Tuning", *(_stage(stage, i) for i, stage in enumerate(report.tuning)), note=_NOTE)
+    members = (_stage(stage, i) for i, stage in enumerate(_members(report)))
+    return section("Tuning", *members, gates_section.gates(report.tuning), note=_NOTE)
 
 
 def tuning_figures(report: Report) -> dict[str, go.Figure]:
-    """Figures by element id: every stage's history, and its importance where there is one."""
+    """Figures by element id: every member's history, its importance where there is one, and the gates' windows."""
     found: dict[str, go.Figure] = {}
-    for i, stage in enumerate(report.tuning):
+    members = _members(report)
+    for i, stage in enumerate(members):
         found[_history_id(i)] = history_figure(stage)
         if stage.importance:
             found[_importance_id(i)] = importance_figure(stage)
+    if len(members) < len(report.tuning):
+        found[gates_section.FIGURE] = gates_section.gates_figure(report.tuning)
     return found
+
+
+def _members(report: Report) -> list[TuningStage]:
+    return [stage for stage in report.tuning if stage.window is None]
 
 
 def history_figure(stage: TuningStage) -> go.Figure:
@@ -94,26 +104,8 @@ def _stage(stage: TuningStage, i: int) -> Html:
     if stage.importance:
         parts.append(tag("div", "", id=_importance_id(i), class_="chart"))
     count = f"{len(stage.trials)} trials, number {stage.best} was chosen"
-    parts.append(tag("details", join((tag("summary", count), _trials(stage)))))
+    parts.append(tag("details", join((tag("summary", count), trials(stage)))))
     return join(parts)
-
-
-def _trials(stage: TuningStage) -> Html:
-    names = list(stage.trials[0].values)
-    rows = [_row(stage, trial, names) for trial in stage.trials]
-    return table(("Trial", "State", "Value", *names, "Remark"), rows, words=2, empty="No trial.")
-
-
-def _row(stage: TuningStage, trial: Trial, names: list[str]) -> tuple[object, ...]:
-    name = f"{trial.number} (chosen)" if trial.number == stage.best else str(trial.number)
-    values = (_shown(trial.values[key]) for key in names)
-    return name, trial.state, number(trial.value, ",.5g"), *values, trial.note
-
-
-def _shown(value: Any) -> str:
-    if isinstance(value, float):
-        return number(value, ".4g")
-    return ", ".join(map(str, value)) or "none" if isinstance(value, list | tuple) else str(value)
 
 
 def _history_id(i: int) -> str:

@@ -21,7 +21,7 @@ class Trials:
     Parameters
     ----------
     count : int
-        Every trial, pruned and failed ones too; 1 = nothing was chosen.
+        Every trial, pruned and failed ones too; 1 = nothing was chosen by the judged returns.
     sharpe : float64 (M,), optional
         *Daily* (not annualised) Sharpe ratios of the trials that have one, M <= `count`.
     returns : float64 (D, N), optional

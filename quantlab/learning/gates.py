@@ -6,11 +6,13 @@ Nothing is fitted here and no member is asked, so that other thresholds cost one
 from __future__ import annotations
 
 import dataclasses
-from typing import NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from quantlab.core.compiled import compiled
+from quantlab.core.errors import ContractError
 from quantlab.core.types import Bars, Float64Array, Int8Array, Signal
 from quantlab.learning.pooling import Pooled, decisions
 
@@ -100,3 +102,36 @@ def gated(said: Pooled | Signal, gates: Gates) -> Int8Array:
 def regated(signal: Signal, gates: Gates) -> Signal:
     """The same opinions behind other gates."""
     return dataclasses.replace(signal, side=gated(signal, gates))
+
+
+def regated_by_window(signal: Signal, windows: Sequence[tuple[int, int]], gates: Sequence[Gates]) -> Signal:
+    """The same opinions, each window behind gates of its own; HOLD outside.
+
+    Parameters
+    ----------
+    signal : Signal, (T, S)
+    windows : sequence of (int, int)
+        First row and end of each.
+    gates : sequence of Gates
+        One for each window.
+    """
+    side = np.zeros_like(signal.side)
+    for (first, end), one in zip(windows, gates, strict=True):
+        side[first:end] = gated(signal.rows(first, end), one)
+    return dataclasses.replace(signal, side=side)
+
+
+def one_each(gates: Mapping[str, Any] | Sequence[Mapping[str, Any]], n_windows: int) -> Sequence[Mapping[str, Any]]:
+    """Gates for each test window, where they were given for all of them or one by one.
+
+    Raises
+    ------
+    ContractError
+        If there are not as many as test windows.
+    """
+    each = [gates] * n_windows if isinstance(gates, Mapping) else gates
+    if len(each) != n_windows:
+        raise ContractError(
+            f"gates for all test windows, or for each of {n_windows}", found=str(len(each)), mend="give one for each"
+        )
+    return each

@@ -35,7 +35,7 @@ from quantlab.core.types import Bars, Dataset, Float64Array, check_has, check_wh
 from quantlab.learning.dataset import build_dataset
 from quantlab.learning.ensemble import Ensemble, FittedEnsemble
 from quantlab.learning.forecasts import Forecast, forecasts, make_task
-from quantlab.learning.gates import move_bps, regated
+from quantlab.learning.gates import move_bps, one_each, regated_by_window
 from quantlab.learning.labels import Labels
 from quantlab.learning.provenance import identity
 from quantlab.learning.signal import EnsembleSignal, Member, to_signal
@@ -190,37 +190,44 @@ class WalkForward:
             last_row=folds[-1].test[1],
             source=_source(self.features, said[folds[-1]], votes[-1].ensemble),
             report=report,
-            last_test=folds[-1].test[0],
+            windows=tuple(fold.test for fold in folds),
             tuning=tuning,
             votes=(dataset, *votes),
         )
 
-    def regate(self, study: Study, gates: Mapping[str, Any]) -> Study:
+    def regate(self, study: Study, gates: Mapping[str, Any] | Sequence[Mapping[str, Any]]) -> Study:
         """The same study under other gates: nobody is fitted or asked again.
 
         Parameters
         ----------
         study : Study
             Of this learner.
-        gates : dict
-            Any of the fields of :class:`~quantlab.learning.gates.Gates`.
+        gates : dict, or sequence of dict
+            Any of the fields of :class:`~quantlab.learning.gates.Gates`; others stay as they are configured. One
+            for all test windows, or one for each. The source that is returned has the last window's.
 
         Raises
         ------
         ConfigError
             If a gate is out of range.
+        ContractError
+            If there are not as many gates as test windows.
         """
-        rules = dataclasses.replace(self.ensemble, **gates)
-        rules.check(len(self.members))
         dataset, *old = study.votes
-        votes = [revote(one, rules) for one in old]
+        rules = [self._behind(one) for one in one_each(gates, len(old))]
+        votes = [revote(one, other) for one, other in zip(old, rules, strict=True)]
         return dataclasses.replace(
             study,
-            signal=regated(study.signal, rules.gates),
+            signal=regated_by_window(study.signal, study.windows, [one.gates for one in rules]),
             source=dataclasses.replace(study.source, ensemble=votes[-1].ensemble),
             report=self._report(votes, dataset),
             votes=(dataset, *votes),
         )
+
+    def _behind(self, gates: Mapping[str, Any]) -> Ensemble:
+        rules = dataclasses.replace(self.ensemble, **gates)
+        rules.check(len(self.members))
+        return rules
 
     def _report(self, votes: Sequence[Vote], dataset: Dataset) -> SignalReport:
         return signal_report(gather(votes, dataset), bootstrap_samples=self.bootstrap_samples, seed=self.seed)

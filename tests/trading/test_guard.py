@@ -85,12 +85,32 @@ def test_gross_leverage_scales_all_increases_by_one_factor(market, play):
     assert counted(result) == {"max_gross_leverage": 2}
 
 
-def test_a_flipped_position_gives_its_room_but_a_closing_one_does_not(market, play):
+def test_what_a_flip_frees_belongs_to_its_opening_leg_and_what_a_close_frees_to_nobody_yet(market, play):
     bars = market([[FLAT] * 2] * 3)
-    flip = play(bars, target=[[0.6, NAN], [-0.6, 0.6], [NAN] * 2], limits={"max_gross_leverage": 1.0})
-    assert flip.orders["size"].tolist() == [60.0, 60.0, 10 / 12 * 60.0, 10 / 12 * 60.0]
-    closing = play(bars, target=[[0.6, NAN], [0.0, 0.6], [NAN] * 2], limits={"max_gross_leverage": 1.0})
-    assert closing.orders["size"].tolist() == [60.0, 60.0, 40.0]
+    for back in (-0.6, 0.0):
+        result = play(bars, target=[[0.6, NAN], [back, 0.6], [NAN] * 2], limits={"max_gross_leverage": 1.0})
+        # S1 has the 40 that were free before
+        assert result.orders["size"].tolist() == [60.0, 60.0, *[60.0] * (back < 0.0), 40.0]
+        assert counted(result) == {"max_gross_leverage": 1}
+
+
+def test_a_flip_shares_only_what_it_needs_beyond_its_own_room(market, play):
+    """Held 60 of 100, so 40 are free; the flip to 80 needs 20 more, the opening 60: each gets half of that."""
+    targets = [[0.6, NAN], [-0.8, 0.6], [NAN] * 2]
+    result = play(market([[FLAT] * 2] * 3), target=targets, limits={"max_gross_leverage": 1.0})
+    assert result.orders["size"].tolist() == [60.0, 60.0, 70.0, 30.0]
+    assert counted(result) == {"max_gross_leverage": 2}
+
+
+def test_a_flip_whose_close_is_cut_to_a_tenth_leaves_the_limit_whole(market, play):
+    """S0 flips 60 units in a bar that lets 6 through, beside S1, which opens: 54 + 40 units are held."""
+    rows = [[FLAT, FLAT], [FLAT, FLAT], [[*FLAT[:4], 120.0], FLAT]]
+    targets = [[0.6, NAN], [-0.6, 0.6], [NAN] * 2]
+    result = play(market(rows), target=targets, limits={"max_gross_leverage": 1.0}, costs={"participation": 0.05})
+    assert result.orders["size"].tolist() == [60.0, 6.0, 40.0]
+    assert result.units.tolist() == [54.0, 40.0]
+    assert result.gross.tolist() == [0.0, 6_000.0, 9_400.0]
+    assert counted(result) == {"max_gross_leverage": 1, "participation": 2}  # the close, and the dropped opening leg
 
 
 def test_rollout_multiplies_the_target_but_never_below_the_holding(market, play):

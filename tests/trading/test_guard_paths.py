@@ -46,7 +46,7 @@ def wild_bars(rng):
 
 
 def wild_signal(rng, signal, bars):
-    target = np.where(rng.random((T, S)) < 0.4, rng.normal(0.0, 0.6, (T, S)), np.nan)
+    target = np.where(rng.random((T, S)) < one_of(rng, 0.4, 0.9), rng.normal(0.0, 0.6, (T, S)), np.nan)
     target[rng.random((T, S)) < 0.05] = 0.0
     target[rng.random((T, S)) < 0.02] = np.inf
     brought = {}
@@ -161,8 +161,14 @@ class Books:
             assert held + entries <= limits.max_positions
             self.seen["max_positions"] += 1
         if limits.max_gross_leverage is not None and wanted:
+            self.seen["a flip cut beside an increase"] += any(self.flip_was_cut(t, s, before[s]) for s in range(S))
             self.check_gross(wanted, before, limits.max_gross_leverage * self.equity[t] * EPS)
             self.seen["max_gross_leverage"] += 1
+
+    def flip_was_cut(self, t, s, before):
+        """The other side was asked for, and this bar did not even close the first."""
+        asked = np.sign(self.said.target[t - 1, s])
+        return asked * before < 0.0 < self.units[s] * before
 
     def check_gross(self, wanted, before, most):
         """At the decision's prices, for this bar's volumes and for any other: each close may have failed to fill."""
@@ -209,6 +215,8 @@ def test_no_order_passes_a_limit(signal, strategy, part):
     # It proves something only where every rule was met.
     assert min(seen[k] for k in ("increases", "max_weight", "max_positions", "max_gross_leverage")) > 1_000, seen
     assert min(seen[k] for k in ("DAILY_LIMIT", "BREAKER", "LOSS_STREAK", "STOP_RATE")) > 50, seen
+    assert seen["a flip cut beside an increase"] > 50, seen
+    assert seen["a flip over the limit"] > 3, seen
     assert min(cuts[k] for k in result.cuts) > 50, cuts
 
 

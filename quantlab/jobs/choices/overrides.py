@@ -7,17 +7,13 @@ from typing import Any
 
 from quantlab.core.results import TuningStage
 
-#: The stage that is not a member.
-STRATEGY = "strategy"
-
 
 def chosen_keys(stages: Sequence[TuningStage]) -> Iterator[tuple[str, Any]]:
-    """Key in the configuration -> chosen value."""
+    """Key in the configuration -> chosen value; of the gates, which walk forward, the last test window's."""
+    gates: dict[str, Any] = {}
     for stage in stages:
-        for name, value in stage.chosen.items():
-            if stage.name != STRATEGY:
-                yield f"learning.members.{stage.name}.{name}", value
-            elif name.startswith("ensemble."):
-                yield f"learning.{name}", value
-            else:
-                yield f"trading.{name}", value
+        if stage.window is None:
+            yield from ((f"learning.members.{stage.name}.{name}", value) for name, value in stage.chosen.items())
+        else:
+            gates = stage.chosen
+    yield from ((f"learning.{name}", value) for name, value in gates.items())

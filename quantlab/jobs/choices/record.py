@@ -1,4 +1,4 @@
-"""What a run says about its own choices: trials for the verdict, numbers for ``metrics.json``, a table, a file."""
+"""What a run says about its own choices: numbers for ``metrics.json``, a sentence, tables, a file."""
 
 from __future__ import annotations
 
@@ -6,51 +6,27 @@ import dataclasses
 import math
 from collections import Counter
 from collections.abc import Sequence
+from functools import reduce
+from operator import add
 from typing import Any
 
-import numpy as np
 from rich.table import Table
 
-from quantlab.core.clock import iso_utc
 from quantlab.core.files import write_json
-from quantlab.core.results import TuningStage
-from quantlab.core.types import Float64Array
-from quantlab.evaluation.metrics import Undefined, daily_returns, moments
-from quantlab.evaluation.summary import summarise
-from quantlab.evaluation.verdict import Trials
-from quantlab.jobs.run.backtesting import Backtest
+from quantlab.core.results import TuningStage, Window
 from quantlab.jobs.run.folder import RunFolder
 
 TRIALS_FILE = "tuning.json"
 
 
-def trials_of(result: Backtest) -> Trials | None:
-    """Everything that was tried on tested bars, for the deflated Sharpe ratio and PBO; None if nothing was.
-
-    Stage 1 is not counted: it has chosen before the first tested bar, so no tested return was looked at.
-    """
-    stage = result.strategy_stage
-    if stage is None:
+def tuning_numbers(stages: Sequence[TuningStage]) -> dict[str, Any] | None:
+    """Strict JSON: every stage's choice, and what chosen gates came to in all; None where nothing was tuned."""
+    if not stages:
         return None
-    returns = np.array([trial.returns for trial in stage.trials if trial.returns], dtype=np.float64)
-    if len(returns) == 0:
-        return Trials(len(stage.trials))
-    return Trials(len(stage.trials), np.array([_daily_sharpe(one) for one in returns]), np.ascontiguousarray(returns.T))
-
-
-def _daily_sharpe(returns: Float64Array) -> float:
-    """0 for a trial that never moved."""
-    shape = moments(returns)
-    return 0.0 if isinstance(shape, Undefined) else shape.sharpe
-
-
-def tuning_numbers(result: Backtest) -> dict[str, Any] | None:
-    """Strict JSON: every stage's choice, and the last test period on its own; None where nothing was tuned."""
-    if not result.study.tuning:
-        return None
+    total = in_all(stages)
     return {
-        "stages": {stage.name: _stage_numbers(stage) for stage in result.study.tuning},
-        "last_period": last_period(result),
+        "stages": {stage.name: _stage_numbers(stage) for stage in stages},
+        "gates": None if total is None else dataclasses.asdict(total),
     }
 
 
@@ -66,46 +42,28 @@ def _stage_numbers(stage: TuningStage) -> dict[str, Any]:
         "chosen": best.values,
         "chosen_value": best.value,
         "importance": stage.importance,
+        "window": None if stage.window is None else dataclasses.asdict(stage.window),
     }
 
 
-def last_period(result: Backtest) -> dict[str, Any] | None:
-    """The test period that no choice has seen, in an account that begins with it; None if nothing was chosen."""
-    unseen = result.unseen
-    if unseen is None:
-        return None
-    numbers = summarise(unseen, result.bars.rows(result.bars.n_bars - len(unseen.equity), result.bars.n_bars))
-    returns = daily_returns(unseen.equity, unseen.open_time_ms, unseen.initial_cash)
-    kept = ("days", "trades", "total_return", "sharpe", "sharpe_se", "max_drawdown")
-    return {
-        "first": iso_utc(int(unseen.open_time_ms[0])),
-        "last": iso_utc(int(unseen.open_time_ms[-1])),
-        **{name: numbers[name] for name in kept},
-        "mean_daily_return": float(returns.mean()),
-        "contradicts": contradicts(result, float(returns.mean())),
-        "undefined": {name: why for name, why in numbers["undefined"].items() if name in kept},
-    }
+def in_all(stages: Sequence[TuningStage]) -> Window | None:
+    """All test windows that gates were chosen for, one after the other; None without any."""
+    windows = [stage.window for stage in stages if stage.window is not None]
+    return reduce(add, windows) if windows else None
 
 
-def contradicts(result: Backtest, unseen_mean: float) -> bool:
-    """Does the period that nobody has seen lose where all tested bars together win?"""
-    evidence = result.evidence
-    mean = float(daily_returns(evidence.equity, evidence.open_time_ms, evidence.initial_cash).mean())
-    return mean > 0.0 >= unseen_mean
-
-
-def tuning_notes(result: Backtest) -> tuple[str, ...]:
-    """Sentences that a reader must see."""
-    numbers = last_period(result)
-    if numbers is None:
+def tuning_notes(stages: Sequence[TuningStage]) -> tuple[str, ...]:
+    """What a reader must see: did choosing gates on the past help afterwards?"""
+    total = in_all(stages)
+    if total is None:
         return ()
-    sharpe = "undefined" if numbers["sharpe"] is None else f"{numbers['sharpe']:.2f}"
-    said = (
-        f"The last test period ({numbers['days']:.1f} days), which no choice has seen: {numbers['trades']:,} trades, "
-        f"mean daily return {numbers['mean_daily_return'] * 100:+.3f} %, annual Sharpe ratio {sharpe}"
+    count = sum(stage.window is not None for stage in stages)
+    windows = "the last test window" if count == 1 else f"each of the last {count} test windows"
+    return (
+        f"Gates were chosen anew for {windows}, on the tested bars before it. Afterwards the chosen ones came to "
+        f"{total.chosen_return * 100:+.2f} % with {total.chosen_trades:,} trades, the configured ones to "
+        f"{total.configured_return * 100:+.2f} % with {total.configured_trades:,}",
     )
-    warning = "; it contradicts the evidence, which wins over all tested bars: mistrust the choice"
-    return (said + (warning if numbers["contradicts"] else ""),)
 
 
 def write_trials(folder: RunFolder, stages: Sequence[TuningStage]) -> None:

@@ -49,19 +49,9 @@ def keep(folder: RunFolder, cfg: DictConfig, result: Backtest) -> dict[str, Any]
         "market": market(result.history),
         "features": {"names": list(features.names), "definitions": definitions_of(features)},
         "rooms": rooms(),
-        "strategy": strategy_node(cfg.strategy, result.strategy),
+        "strategy": as_dict(cfg.strategy),
         "tuned": {stage.name: stage.chosen for stage in result.study.tuning},
     }
-
-
-def strategy_node(node: DictConfig, strategy: Any) -> dict[str, Any]:
-    """The configuration's node with the values that the strategy's parts really have: tuning may have chosen others."""
-    resolved: dict[str, Any] = as_dict(node)
-    for name, part in resolved.items():
-        if isinstance(part, dict) and hasattr(strategy, name):
-            owner = getattr(strategy, name)
-            part.update({key: getattr(owner, key) for key in part if _is_plain(getattr(owner, key, ...))})
-    return resolved
 
 
 def as_dict(node: DictConfig) -> dict[str, Any]:
@@ -69,10 +59,6 @@ def as_dict(node: DictConfig) -> dict[str, Any]:
     resolved: Any = OmegaConf.to_container(node, resolve=True)
     checked: dict[str, Any] = resolved
     return checked
-
-
-def _is_plain(value: Any) -> bool:
-    return value is None or isinstance(value, (bool, int, float, str))
 
 
 def keep_members(

@@ -12,12 +12,11 @@ from omegaconf import DictConfig
 
 from quantlab.core.errors import HistoryError
 from quantlab.core.ports import DataSource, Learner, Progress, SignalSource
-from quantlab.core.results import Simulation, Study, TuningStage
+from quantlab.core.results import Simulation, Study
 from quantlab.core.types import Bars, Signal
 from quantlab.evaluation.stress import NO_STRESS, StressPlan
 from quantlab.evaluation.verdict import VerdictRule
-from quantlab.jobs.choices.overrides import STRATEGY
-from quantlab.jobs.choices.strategy import Chooser, Regatable, choose
+from quantlab.jobs.choices.gates import Chooser, Regatable, choose
 from quantlab.jobs.run.barriers import Barriers, barriers_of
 from quantlab.jobs.run.composition import build
 from quantlab.jobs.run.history import HistoryCut, history_cut
@@ -119,9 +118,6 @@ class Backtest:
         Daily limit and breaker off: all statistics and the verdict rest on it.
     lived : Simulation
         Every limit on: what an account would have lived through.
-    unseen : Simulation or None
-        The evidence's rules in an account that begins with the last test period, which no choice has seen;
-        None where nothing was chosen on tested bars.
     """
 
     history: Bars
@@ -131,12 +127,6 @@ class Backtest:
     strategy: Any
     evidence: Simulation
     lived: Simulation
-    unseen: Simulation | None = None
-
-    @property
-    def strategy_stage(self) -> TuningStage | None:
-        """The search over tested bars, if there was one: its trials deflate the evidence."""
-        return next((stage for stage in self.study.tuning if stage.name == STRATEGY), None)
 
 
 def backtest(parts: Setup, bars: Bars, progress: Progress) -> Backtest:
@@ -150,18 +140,16 @@ def backtest(parts: Setup, bars: Bars, progress: Progress) -> Backtest:
     study, strategy = learn(parts, bars, progress)
     rows = bars.rows(study.first_row, study.last_row)
     signal = study.signal.rows(study.first_row, study.last_row)
-    chosen = any(stage.name == STRATEGY for stage in study.tuning)
     with progress.stage("simulation, limits off and on", 2) as stage:
         evidence = parts.engine.run(rows, signal, strategy, limits_on=False)
         stage.advance()
         lived = parts.engine.run(rows, signal, strategy, limits_on=True)
-        unseen = _unseen(parts.engine, study, bars, strategy) if chosen else None
         stage.advance()
-    return Backtest(bars, rows, signal, study, strategy, evidence, lived, unseen)
+    return Backtest(bars, rows, signal, study, strategy, evidence, lived)
 
 
 def learn(parts: Setup, bars: Bars, progress: Progress) -> tuple[Study, Any]:
-    """The study and the strategy made of it, both as tuning chose them.
+    """The study, its members and gates as tuning chose them, and the strategy that trades it.
 
     Raises
     ------
@@ -172,11 +160,6 @@ def learn(parts: Setup, bars: Bars, progress: Progress) -> tuple[Study, Any]:
     if parts.chooser is None:
         return study, parts.make_strategy(signal=study.source)
     return choose(parts.chooser, study, bars, progress)
-
-
-def _unseen(engine: Engine, study: Study, bars: Bars, strategy: Any) -> Simulation:
-    rows = study.last_test, study.last_row
-    return engine.run(bars.rows(*rows), study.signal.rows(*rows), strategy, limits_on=False)
 
 
 def study_signal(source: Learner | SignalSource, bars: Bars, progress: Progress) -> Study:

@@ -21,7 +21,7 @@ from quantlab.evaluation.regimes import regime_numbers, regimes
 from quantlab.evaluation.stress import Stress, stress_numbers
 from quantlab.evaluation.summary import summarise
 from quantlab.evaluation.verdict import Verdict
-from quantlab.jobs.choices.record import trials_of, tuning_numbers
+from quantlab.jobs.choices.record import tuning_numbers
 from quantlab.jobs.run.backtesting import Backtest, Setup
 from quantlab.jobs.run.benchmarks import Benchmarks, benchmark_numbers, benchmarks
 from quantlab.jobs.run.composition import build
@@ -78,7 +78,7 @@ def judge(cfg: DictConfig, parts: Setup, result: Backtest) -> Judgement:
     halted = result.lived.halted_at_ms
     lived["halted_at"] = None if halted is None else iso_utc(halted)
     oracle = known_truth(cfg, parts, result)
-    verdict: Verdict = get_method(cfg.judge)(parts.rule, result.evidence, evidence, trials_of(result))
+    verdict: Verdict = get_method(cfg.judge)(parts.rule, result.evidence, evidence)
     replays = stress(parts.stress, parts.engine, result.bars, result.signal, result.strategy, result.evidence)
     return Judgement(evidence, lived, verdict, beside, oracle, suspicions(result.study.report, oracle), replays)
 
@@ -181,7 +181,7 @@ def metrics_document(
         "benchmarks": benchmark_numbers(judgement.beside, result),
         "oracle": judgement.oracle,
         "suspicions": list(judgement.suspicions),
-        "tuning": tuning_numbers(result),
+        "tuning": tuning_numbers(result.study.tuning),
         "stress": stress_numbers(judgement.stress),
         "regimes": regime_numbers(regimes(result.evidence, result.bars)),
         "per_symbol": symbol_numbers(by_symbol(result.evidence, result.bars)),

@@ -64,7 +64,7 @@ def close(console: Console, parts: Setup, folder: RunFolder, result: Backtest, j
     console.print(f"verdict: [bold]{judgement.verdict.verdict}[/]. {judgement.verdict.words}", highlight=False)
     for line in (
         *remarks(judgement),
-        *tuning_notes(result),
+        *(f"{note}." for note in tuning_notes(result.study.tuning)),
         *(["The market is synthetic."] if parts.source.synthetic else []),
     ):
         console.print(line, highlight=False)

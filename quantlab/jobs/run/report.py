@@ -43,7 +43,7 @@ def tear_sheet(
         fingerprints={name.removesuffix("_fingerprint"): value for name, value in prints.items()},
         notes=(
             *judgement.suspicions,
-            *tuning_notes(result),
+            *tuning_notes(result.study.tuning),
             *sweep_notes(),
             *oracle_notes(judgement),
             *account_notes(result.evidence),

@@ -16,7 +16,6 @@ from omegaconf import DictConfig, OmegaConf
 
 from quantlab.core.errors import ConfigError
 from quantlab.core.progress import SilentProgress
-from quantlab.core.results import TuningStage
 from quantlab.jobs.run.backtesting import Backtest, backtest, setup
 from quantlab.jobs.run.metrics import Judgement, judge
 
@@ -118,9 +117,5 @@ def _numbers(result: Backtest, judgement: Judgement) -> dict[str, Any]:
         "break_even_cost_bps": evidence["break_even_cost_bps"],
         "members_auc": {} if report is None else {name: m.auc for name, m in report.members.items()},
         "oracle": {name: oracle.get(name) for name in _ORACLE},
-        "tuned": _chosen(result.strategy_stage),
+        "tuned": {stage.name: stage.chosen for stage in result.study.tuning},
     }
-
-
-def _chosen(stage: TuningStage | None) -> dict[str, Any]:
-    return {} if stage is None else dict(stage.chosen)

@@ -1,4 +1,4 @@
-"""What passes between a search over strategies and whoever can simulate them."""
+"""What passes between a search over gates and whoever can simulate them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Lived:
-    """What a set of strategy parameters came to.
+    """What a set of gates came to.
 
     Parameters
     ----------
@@ -26,5 +26,5 @@ class Lived:
     error: str = ""
 
 
-#: Simulates many sets of parameters at once; given by the job, which knows what a backtest is.
+#: Simulates many sets of gates at once; given by the job, which knows what a backtest is.
 Simulate = Callable[[Sequence[dict[str, Any]]], Sequence[Lived]]

@@ -1,43 +1,37 @@
 """Tuning in two stages, each of which looks only at what it may.
 
-1. **Members**: hyper-parameters by inner-fold log loss, on rows before the first test window
-   (``tuning_members``).
-2. **Strategy**: thresholds, policy and sizing by the after-cost Sharpe ratio on the cached out-of-sample
-   forecasts, on rows before the *last* test window. No member is fitted or asked again.
+1. **Members** (``members``): hyper-parameters by inner-fold log loss, on rows before the first test window.
+2. **Gates** (``gates``): the ensemble's thresholds by the after-cost Sharpe ratio on the cached out-of-sample
+   forecasts; for every test window anew, on the tested rows before it. No member is fitted or asked again.
 
-The last test window is seen by neither. How a search runs, and why its result depends on neither workers nor
-crashes, stands in ``tuning_rounds``.
+So every tested row is judged under values that were chosen on rows before it. How a search runs, and why its
+result depends on neither workers nor crashes, stands in ``rounds``.
 """
 
 from __future__ import annotations
 
 import dataclasses
-import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from quantlab.core.errors import ConfigError
 from quantlab.core.fingerprint import fingerprint
-from quantlab.core.ports import Model, Progress
+from quantlab.core.ports import Model, Progress, Stage
 from quantlab.core.results import TuningStage
 from quantlab.core.types import Dataset, check_range, check_whole
-from quantlab.evaluation.metrics import DAYS_PER_YEAR, Undefined, moments
 from quantlab.learning.provenance import versions
 from quantlab.learning.splits import Fold
-from quantlab.learning.tuning.lived import Lived, Simulate
+from quantlab.learning.tuning.gates import GateTuning
+from quantlab.learning.tuning.lived import Simulate
 from quantlab.learning.tuning.members import OBJECTIVE, Past, before, inner_folds, tune_members
-from quantlab.learning.tuning.rounds import Candidate, Outcome, Search, run_search
+from quantlab.learning.tuning.rounds import Search, run_search
 from quantlab.learning.tuning.space import space
 from quantlab.learning.tuning.store import RoundStore
 from quantlab.learning.workers import Workers
-
-STRATEGY = "strategy"
 
 
 @dataclass(frozen=True)
@@ -83,34 +77,6 @@ class MemberTuning:
 
 
 @dataclass(frozen=True)
-class StrategyTuning:
-    """Stage 2.
-
-    Parameters
-    ----------
-    trials : int
-        >= 1; the first is the configuration itself.
-    min_trades : int
-        A trial with fewer closed trades is not eligible: its Sharpe ratio says nothing.
-    space : dict of dotted name to its range
-        ``ensemble.*`` are gates, all others are fields of the strategy, e.g. ``limits.max_positions``.
-
-    Raises
-    ------
-    ConfigError
-        If a value is out of range.
-    """
-
-    trials: int
-    min_trades: int
-    space: dict[str, dict[str, Any]]
-
-    def __post_init__(self) -> None:
-        check_whole("learning.tuning.strategy.trials", self.trials, low=1)
-        check_whole("learning.tuning.strategy.min_trades", self.min_trades, low=0)
-
-
-@dataclass(frozen=True)
 class Tuning:
     """Both stages; either may be None.
 
@@ -120,7 +86,7 @@ class Tuning:
         Trials that are proposed together, whatever the number of workers.
     seed : int
     members : MemberTuning or None
-    strategy : StrategyTuning or None
+    strategy : GateTuning or None
 
     Raises
     ------
@@ -131,7 +97,7 @@ class Tuning:
     round_size: int
     seed: int
     members: MemberTuning | None
-    strategy: StrategyTuning | None
+    strategy: GateTuning | None
 
     def __post_init__(self) -> None:
         check_whole("learning.tuning.round_size", self.round_size, low=1)
@@ -200,13 +166,15 @@ class Tuning:
         chosen = {stage.name: stage.chosen for stage in stages}
         return {name: _with(member, chosen.get(name, {})) for name, member in members.items()}, stages
 
-    def strategy_search(self, configured: Mapping[str, Any]) -> Search | None:
-        """Stage 2's search; None if it is off.
+    def gate_search(self, configured: Mapping[str, Any], window: int) -> Search | None:
+        """Stage 2's search for one test window; None if it is off.
 
         Parameters
         ----------
         configured : dict of dotted name to value
-            Everything that may be varied.
+            Every gate, as it is configured.
+        window : int
+            Counted from 1; the first has nothing before it to choose on.
 
         Raises
         ------
@@ -216,23 +184,24 @@ class Tuning:
         rules = self.strategy
         if rules is None or not rules.space:
             return None
-        dimensions = space("learning.tuning.strategy.space", rules.space, configured)
-        said = f"annual Sharpe ratio after costs, with at least {rules.min_trades:,} trades"
-        return self._search(STRATEGY, said, True, dimensions, rules.trials, 0.0)
+        dimensions = rules.dimensions(configured)
+        return self._search(f"gates {window}", rules.objective, True, dimensions, rules.trials, 0.0)
 
-    def tune_strategy(
-        self, search: Search, simulate: Simulate, *, context: str, cache_dir: Path, progress: Progress
+    def tune_gates(
+        self, search: Search, simulate: Simulate, *, context: str, cache_dir: Path, stage: Stage
     ) -> TuningStage:
-        """Search thresholds, policy and sizing.
+        """Search the gates of one test window.
 
         Parameters
         ----------
         search : Search
-            From :meth:`strategy_search`.
+            From :meth:`gate_search`.
         simulate : callable
-            On cached forecasts, and on no bar of the last test period.
+            On cached forecasts, and on no bar of the window or after it.
         context : str
             sha256 over everything that `simulate` depends on.
+        stage : Stage
+            Advanced by one per trial.
 
         Raises
         ------
@@ -241,31 +210,14 @@ class Tuning:
         ArtifactError
             If a stored round is damaged.
         """
-        assert self.strategy is not None  # noqa: S101 - there is a search
-        key = fingerprint(STRATEGY, search, self.strategy.min_trades, context, versions(), version("optuna"))
-        evaluate = partial(_evaluate, simulate=simulate, min_trades=self.strategy.min_trades)
-        with progress.stage("tuning the strategy", search.trials) as stage:
-            return run_search(search, evaluate, RoundStore(cache_dir / "tuning" / key), stage)
+        rules = self.strategy
+        assert rules is not None  # noqa: S101 - there is a search
+        key = fingerprint("gates", search, rules.min_trades, context, versions(), version("optuna"))
+        evaluate = partial(rules.evaluate, simulate=simulate)
+        return run_search(search, evaluate, RoundStore(cache_dir / "tuning" / key), stage)
 
     def _search(self, name: str, said: str, maximise: bool, dimensions: Any, trials: int, prune: float) -> Search:
         return Search(name, said, maximise, dimensions, trials, self.round_size, prune, self.seed)
-
-
-def _evaluate(candidates: Sequence[Candidate], *, simulate: Simulate, min_trades: int) -> list[Outcome]:
-    lived = simulate([one.values for one in candidates])
-    return [outcome_of(one, min_trades) for one in lived]
-
-
-def outcome_of(lived: Lived, min_trades: int) -> Outcome:
-    """The objective of a simulated set of parameters."""
-    if lived.error:
-        return Outcome(None, "failed", note=lived.error)
-    shape = moments(np.array(lived.returns))
-    if lived.trades < min_trades:
-        return Outcome(None, "infeasible", lived.returns, f"{lived.trades:,} trades, fewer than {min_trades:,}")
-    if isinstance(shape, Undefined):
-        return Outcome(None, "infeasible", lived.returns, shape.reason)
-    return Outcome(shape.sharpe * math.sqrt(DAYS_PER_YEAR), returns=lived.returns)
 
 
 def _fields(member: Any) -> dict[str, Any]:
