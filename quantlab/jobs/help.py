@@ -23,7 +23,7 @@ The commonest overrides
   data.symbols=[BTC,ETH]                     some of them
   history.start=2025-04-01 history.bars=9000 a part of the history
   workers=4 seed=1 cash=25000                processes, seed, starting equity in USD
-  barriers.horizon=24                        bars until a position is closed by time (labels and exits)
+  barriers.horizon=24 exits.horizon=96       bars that a label looks ahead; bars until a position is closed by time
   trading.costs.slippage_bps=4               costs
   debug=tiny                                 any experiment in under 30 seconds (longer the first time: it compiles)
 

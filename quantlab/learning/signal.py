@@ -93,8 +93,10 @@ class EnsembleSignal:
             If a member refuses the features or breaks its promises.
         """
         features = self.features.transform(bars)
+        # Members first: they refuse features that are not theirs, by name, before anything is read of them.
+        members = self._speak(features, 0)
         atr = average_true_range(bars, features)
-        pooled, _ = self._vote(self._speak(features, 0), self.ensemble.begin(bars.n_symbols), bars, atr)
+        pooled, _ = self._vote(members, self.ensemble.begin(bars.n_symbols), bars, atr)
         return to_signal(pooled, atr)
 
     def stream(self, symbols: tuple[str, ...], interval_ms: int) -> EnsembleStream:

@@ -140,7 +140,14 @@ _PARTS: dict[str, tuple[str, str, tuple[str, ...]]] = {
     "best_threshold": (
         "tuning",
         "a gate chosen by the return of all tested bars",
-        (*TREES, "learning.study._target_=second_learning.BestThreshold", "+learning.study.leaks="),
+        # Narrow exits trade often enough for the choice to turn on what it must not see.
+        (
+            *TREES,
+            "barriers={take_profit_atr: 2.0, stop_atr: 1.2, horizon: 12}",
+            "exits={take_profit_atr: 2.0, stop_atr: 1.2, horizon: 12}",
+            "learning.study._target_=second_learning.BestThreshold",
+            "+learning.study.leaks=",
+        ),
     ),
     "tuned_to_the_end": (
         "tuning",

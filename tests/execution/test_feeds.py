@@ -370,6 +370,24 @@ def test_a_rate_that_cannot_be_had_is_unknown_and_none_at_all_is_an_error(exchan
         source.fetch(*span)
 
 
+def test_a_rate_told_twice_is_one_and_one_told_differently_is_unknown(exchange, source):
+    bars = exchange.bars
+    hours = np.flatnonzero(bars.open_time_ms % 3_600_000 == 0)
+    span = (int(bars.open_time_ms[hours[1]]), int(bars.open_time_ms[hours[3]]) + bars.interval_ms)
+
+    def told():
+        return np.concatenate([raw.funding.rate for raw in source.fetch(*span)])
+
+    usual = told()
+    times, rates = (np.repeat(column, 2, axis=0) for column in (bars.funding.time_ms, bars.funding.rate))
+    shown = {name: getattr(bars, name) for name in ("open_time_ms", "ohlcv", "state", "symbols", "interval_ms")}
+    exchange.bars = SimpleNamespace(**shown, funding=SimpleNamespace(time_ms=times, rate=rates))
+    assert told().tobytes() == usual.tobytes()
+    rates[::2, 1] += 1e-4
+    assert np.isnan(told()[:, 1]).all()
+    assert told()[:, [0, 2]].tobytes() == usual[:, [0, 2]].tobytes()
+
+
 def test_what_fell_due_while_no_bar_came_is_charged_in_its_place(world):
     """Twenty bars are missing; the session's gate gets every rate, once, on the bar that it falls due on."""
     bars = world(0, n_bars=60)

@@ -64,10 +64,18 @@ def test_unknown_keys_inside_a_node_are_refused_by_its_constructor() -> None:
 
 
 def test_the_barriers_reach_labels_and_policy_alike() -> None:
-    cfg = compose("experiment=ensemble_v2", "barriers.horizon=7", "barriers.stop_atr=0.9", "barriers.take_profit_atr=3")
+    cfg = compose("barriers.horizon=7", "barriers.stop_atr=0.9", "barriers.take_profit_atr=3")
     labels, policy = build(cfg.learning.labels), build(cfg.trading.policy)
     for name in ("horizon", "stop_atr", "take_profit_atr"):
         assert getattr(labels, name) == getattr(policy, name) == cfg.barriers[name]
+    assert build(cfg.learning.ensemble).move_atr == 3
+
+
+def test_an_experiment_may_leave_elsewhere_than_its_labels_end() -> None:
+    cfg = compose("experiment=ensemble_v2", "exits.horizon=7")
+    labels, policy = build(cfg.learning.labels), build(cfg.trading.policy)
+    assert (labels.horizon, policy.horizon) == (cfg.barriers.horizon, 7)
+    assert (policy.stop_atr, policy.take_profit_atr) == (cfg.exits.stop_atr, None)
 
 
 def test_a_wrong_target_is_refused_and_a_bug_is_not_hidden() -> None:
