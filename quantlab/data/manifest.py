@@ -1,7 +1,8 @@
 """The manifest of a collected dataset: what it holds, how far it reaches, and the hash of every file.
 
 The manifest *is* the dataset: a file that it does not name is not read. Replacing it, which is one
-rename, is how anything becomes part of the dataset.
+rename, is how anything becomes part of the dataset. It carries its own checksum: trading rules and coverage
+stand nowhere else.
 """
 
 from __future__ import annotations
@@ -16,10 +17,11 @@ from typing import Any, NamedTuple
 from quantlab.core.clock import iso_utc, parse_utc
 from quantlab.core.errors import ArtifactError, DataError
 from quantlab.core.files import to_json, write_text
+from quantlab.core.fingerprint import fingerprint
 from quantlab.data.spans import Spans, union
 
 NAME = "manifest.json"
-_FORMAT = 1
+_FORMAT = 2
 _DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
@@ -96,7 +98,8 @@ class Manifest:
 
     def write(self, root: Path) -> None:
         """Commit: from here on the dataset is this."""
-        write_text(root / NAME, to_json(_document(self)))
+        body = _document(self)
+        write_text(root / NAME, to_json({**body, "sha256": fingerprint(to_json(body))}))
 
 
 def read_manifest(root: Path) -> Manifest:
@@ -107,7 +110,7 @@ def read_manifest(root: Path) -> Manifest:
     DataError
         If there is no dataset.
     ArtifactError
-        If the manifest is damaged.
+        If the manifest is damaged, or was changed by hand.
     """
     path = root / NAME
     if not path.is_file():
@@ -157,6 +160,8 @@ def _document(manifest: Manifest) -> dict[str, Any]:
 def _parsed(document: dict[str, Any]) -> Manifest:
     if document["format"] != _FORMAT:
         raise ValueError(f"format {document['format']!r}")
+    if document.pop("sha256") != fingerprint(to_json(document)):
+        raise ValueError("its checksum does not hold")
     symbols = {
         name: SymbolFacts(
             market=facts["market"],

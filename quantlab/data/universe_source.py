@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
@@ -11,8 +12,12 @@ from quantlab.core.clock import iso_utc
 from quantlab.core.errors import DataError
 from quantlab.core.ports import DataSource
 from quantlab.core.types import Bars, check_has
+from quantlab.data.day_files import DAY_MS
 from quantlab.data.universe_membership import Membership, absentees
 from quantlab.data.universe_snapshot import Snapshot, read_snapshots
+
+#: Snapshots are to be taken daily; a longer life of one is said in reports.
+_FRESH_DAYS = 2.0
 
 
 @runtime_checkable
@@ -103,6 +108,9 @@ class UniverseSource:
             notes.append(
                 f"{len(missing)} symbols were members and have no bars here ({shown}): who has vanished flatters results"
             )
+        since, days = _longest_reliance(snapshots, int(bars.open_time_ms[-1]))
+        if days > _FRESH_DAYS:
+            notes.append(f"the snapshot of {iso_utc(since)} decides for {days:.0f} days: none was taken in between")
         return tuple(notes)
 
     def data_notes(self) -> tuple[str, ...]:
@@ -111,6 +119,13 @@ class UniverseSource:
 
     def _snapshots(self) -> tuple[Snapshot, ...]:
         return read_snapshots(Path(self.universe))
+
+
+def _longest_reliance(snapshots: tuple[Snapshot, ...], last_ms: int) -> tuple[int, float]:
+    """When the snapshot was taken that decides longest, up to the last bar, and for how many days."""
+    times = [snapshot.taken_ms for snapshot in snapshots if snapshot.taken_ms <= last_ms]
+    ms, since = max(((after - since, since) for since, after in pairwise([*times, last_ms])), default=(0, last_ms))
+    return since, ms / DAY_MS
 
 
 def _require_some(bars: Bars, snapshots: tuple[Snapshot, ...], root: Path) -> None:

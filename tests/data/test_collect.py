@@ -6,8 +6,10 @@ import asyncio
 import json
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
+import ccxt
 import numpy as np
 import pytest
 from binance_server import DAY_MS, EPOCH_MS, STEP_MS, FakeBinance, Fault, Listing, SilentWatcher, serving
@@ -16,7 +18,7 @@ from quantlab.core.errors import ArtifactError, ConfigError
 from quantlab.core.types import BarState
 from quantlab.data.collected import CollectedSource
 from quantlab.data.exchange_answers import ExchangeLost
-from quantlab.data.exchange_client import ExchangeClient
+from quantlab.data.exchange_client import ExchangeClient, connect
 from quantlab.data.exchange_source import ExchangeSource
 from quantlab.data.incoming import Outcome
 from quantlab.data.manifest import read_manifest
@@ -177,6 +179,41 @@ def test_everybody_waits_while_the_exchange_asks_for_it(monkeypatch: pytest.Monk
     assert waits == [pytest.approx(30.0, abs=5.0)]
     asyncio.run(client._pause("bars", "no line", 1, 0.0))
     assert waits[1:] == [1.0]
+
+
+def test_a_limit_without_a_time_is_everybodys_and_another_fault_is_not() -> None:
+    client = ExchangeClient(SimpleNamespace(last_response_headers={}), Retry(5, 2.0, 8.0, 0.0, 60.0))
+    assert client._asked_to_wait(ccxt.RateLimitExceeded("429")) == 2.0
+    assert client._asked_to_wait(ccxt.DDoSProtection("418")) == 2.0
+    assert client._asked_to_wait(ccxt.ExchangeNotAvailable("503")) == 0.0
+
+
+def test_requests_are_paced_by_the_weights_that_the_exchange_charges(binance: Start) -> None:
+    """ccxt's throttler is told the weight of Binance's own table, and lets fewer pass than 2,400 a minute."""
+    server = binance()
+
+    async def paced() -> tuple[list[float], list[int], float]:
+        settings = {"urls": {"api": {"fapiPublic": f"{server.url}/fapi/v1"}}}
+        client = connect("binanceusdm", settings, Retry(1, 0.0, 0.0, 0.0, 60.0))
+        told: list[float] = []
+
+        async def throttle(cost: float) -> None:
+            told.append(cost)
+
+        await client.markets()
+        client.api.throttle, charged = throttle, []
+        for limit in (50, 288, 1000):
+            before = server.weight
+            await client.bars("BTC/USDT:USDT", "5m", EPOCH_MS, EPOCH_MS + limit * STEP_MS, limit)
+            charged.append(server.weight - before)
+        assert client.api.enableRateLimit
+        per_minute = 60_000 / client.api.rateLimit
+        await client.close()
+        return told, charged, per_minute
+
+    told, charged, per_minute = asyncio.run(paced())
+    assert told == charged == [1, 2, 5]
+    assert per_minute <= 2_400
 
 
 def test_a_dead_exchange_ends_the_run_with_one_sentence_and_keeps_what_was_had(
@@ -349,7 +386,15 @@ def test_damage_is_refused_before_it_is_decoded_and_can_be_repaired(
         store.finish()
     assert contents(tmp_path) == before
     text = (tmp_path / "manifest.json").read_text()
-    for broken in (text[: len(text) // 2], json.dumps({**json.loads(text), "format": 9})):
+    changed = json.loads(text)
+    changed["symbols"]["BTCUSDT"]["rules"]["taker_fee_bps"] = 0.5
+    for broken, says in (
+        (text[: len(text) // 2], "JSONDecodeError"),
+        (json.dumps({**json.loads(text), "format": 9}), "format 9"),
+        (json.dumps(changed), "its checksum does not hold"),
+    ):
         (tmp_path / "manifest.json").write_text(broken)
-        with pytest.raises(ArtifactError, match="a manifest of format 1"):
+        with pytest.raises(ArtifactError, match=f"a manifest of format 2 .*{says}"):
             collected_source(tmp_path).history()
+    (tmp_path / "manifest.json").write_text(json.dumps(json.loads(text)))  # the same content in another layout
+    assert collected_source(tmp_path).history().n_bars > 0

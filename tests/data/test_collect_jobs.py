@@ -13,7 +13,7 @@ from binance_server import DAY_MS, EPOCH_MS, FakeBinance, Listing, serving
 from other_exchanges import FakeHyperliquid
 
 from quantlab.core.errors import ConfigError
-from quantlab.jobs import collect
+from quantlab.jobs import collect, data
 from quantlab.jobs.run.composition import compose
 
 Start = Callable[..., FakeBinance]
@@ -44,7 +44,9 @@ def collecting(server: FakeBinance, *more: str) -> list[str]:
 
 
 @pytest.fixture
-def collected(binance: Start, tmp_path: Path) -> Path:
+def collected(
+    binance: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Path:
     listings = {
         "BTCUSDT": Listing(1),
         "ETHUSDT": Listing(2, holes=((700, 703), (900, 1000))),
@@ -52,17 +54,16 @@ def collected(binance: Start, tmp_path: Path) -> Path:
         "NEWUSDT": Listing(4, first=1500),
     }
     server = binance(listings, bars=17 * 288, now_ms=EPOCH_MS + 16 * DAY_MS)
-    done = quantlab(tmp_path, *collecting(server, "job.source.days=16"))
-    assert done.returncode == 0, done.stderr
-    assert "17,001 new rows, 0 repeated ones dropped; 4 symbols, 32 files" in done.stdout
+    monkeypatch.chdir(tmp_path)
+    collect.run(compose(*collecting(server, "job.source.days=16")))
+    assert "17,001 new rows, 0 repeated ones dropped; 4 symbols, 32 files" in capsys.readouterr().out
     return tmp_path
 
 
-def test_collect_look_and_learn(collected: Path) -> None:
+def test_collect_look_and_learn(collected: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """job=collect, then job=data, then the main job with both kinds of trees on what was collected."""
-    looked = quantlab(collected, "job=data", "data=collected", "data.root=market")
-    assert looked.returncode == 0, looked.stderr
-    folder = Path(looked.stdout.rsplit("run: ", 1)[1].strip())
+    data.run(compose("job=data", "data=collected", "data.root=market"))
+    folder = Path(capsys.readouterr().out.rsplit("run: ", 1)[1].strip())
     quality = json.loads((folder / "quality.json").read_text())
     assert quality["refused"] == []
     assert "ETHUSDT: 100 missing bars after 2025-05-04T02:55:00Z, back at 2025-05-04T11:20:00Z" in quality["findings"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -44,6 +45,15 @@ def test_real_defects_are_refused_in_one_sentence(
 ) -> None:
     with pytest.raises(DataError, match=says):
         parquet_source(market_data / "dirty", name).history()
+
+
+def test_every_file_of_the_manifest_has_its_case_here(market_data: Path) -> None:
+    listed = {
+        entry["file"].split(".")[0] for entry in json.loads((market_data / "dirty" / "manifest.json").read_text())
+    }
+    text = Path(__file__).read_text()
+    assert len(listed) == 12
+    assert all(f'"{name}"' in text for name in listed)
 
 
 def test_sorting_restores_the_out_of_order_file(market_data: Path, parquet_source: Make, tmp_path: Path) -> None:

@@ -207,6 +207,9 @@ def test_a_report_says_who_chose_the_symbols(
     assert told[0].startswith("The universe is point in time: 2 snapshots from 2025-01-02T00:00:00Z")
     assert told[1].startswith("288 bars lie before the first snapshot")
     assert told[2].startswith("1 symbols were members and have no bars here (GONE)")
+    assert told[3:] == ("the snapshot of 2025-01-02T00:00:00Z decides for 7 days: none was taken in between",)
+    daily = source.universe_notes(source.history(None, parse_utc("2025-01-03")))
+    assert len(daily) == 3
 
 
 @pytest.mark.parametrize("inner", ["collected", "parquet"])

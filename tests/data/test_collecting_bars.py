@@ -1,0 +1,40 @@
+"""What is seen of a collection: a bar for every symbol that moves, one in total, one line where nobody looks."""
+
+from __future__ import annotations
+
+import io
+
+import pytest
+from rich.console import Console
+
+from quantlab.jobs.market.collecting import CollectingBars
+
+
+def test_every_symbol_has_a_bar_and_all_together_one() -> None:
+    steps = {f"S{k:02d}": 2 for k in range(12)}
+    with CollectingBars(Console(file=io.StringIO(), force_terminal=True)) as watch:
+        watch.plan(steps)
+        total, *symbols = watch._progress.tasks
+        assert (total.total, total.completed) == (24, 0)
+        assert not any(task.visible for task in symbols)
+        for symbol in (*steps, "S03"):
+            watch.advance(symbol)
+        done = {task.description: task.completed for task in symbols}
+        assert done == {**dict.fromkeys(steps, 1), "S03": 2}
+        assert total.completed == 13
+        assert {task.description for task in symbols if task.visible} == {"S03", *(f"S{k:02d}" for k in range(5, 12))}
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_without_a_terminal_one_line_says_how_it_ended(fails: bool) -> None:
+    said = io.StringIO()
+    try:
+        with CollectingBars(Console(file=said)) as watch:
+            watch.plan({"BTC": 1})
+            watch.advance("BTC")
+            if fails:
+                raise KeyError
+    except KeyError:
+        assert fails
+    assert said.getvalue().startswith(f"{'stopped' if fails else 'done'} collect: 1 steps")
+    assert said.getvalue().count("\n") == 1
