@@ -10,12 +10,11 @@ from quantlab.core.results import CUT_RULES
 from quantlab.core.types import CLOSE
 from quantlab.trading.layout import (
     EQUITY,
+    GROSS,
     INCREASE,
     INLINED,
-    MARK,
     N_ACTIVE,
     N_HELD,
-    REDUCE,
     SLOT,
     UNITS,
     WEIGHT,
@@ -23,7 +22,7 @@ from quantlab.trading.layout import (
     Rules,
     State,
 )
-from quantlab.trading.legs import cut_increase, drop_increase, forget_empty, is_entry, kept
+from quantlab.trading.legs import cut_increase, drop_increase, forget_empty, freed, is_entry, kept
 
 MAX_POSITIONS = CUT_RULES.index("max_positions")
 MAX_WEIGHT = CUT_RULES.index("max_weight")
@@ -76,27 +75,32 @@ def limit_weight(state: State, rules: Rules, row: Row) -> None:
 
 @compiled(**INLINED)
 def limit_leverage(state: State, rules: Rules, row: Row) -> None:
-    """One factor for all increases if together they exceed the room left by what is held."""
-    increases = 0.0
+    """One factor for what all increases need beyond the room that their own closing legs free.
+
+    Everything held counts in full, what is being closed or flipped too: a closing leg may be cut by
+    the volume, but then its own opening leg does not fill. So each symbol counts with the larger of
+    held and wanted, and no partial fill passes the limit. The excess of a book over the limit comes
+    off the opening leg of every flip and leaves nothing of other increases.
+    """
+    beyond, increases = 0.0, 0
     for i in range(state.counters[N_ACTIVE]):
         s = state.active[i]
         if state.orders[INCREASE, s] > 0.0:
-            increases += state.orders[INCREASE, s] * row.ohlcv[s, CLOSE]
-    if increases == 0.0:
+            increases += 1
+            beyond += max(state.orders[INCREASE, s] - freed(state, s), 0.0) * row.ohlcv[s, CLOSE]
+    if increases == 0:
         return
-    gross = 0.0
-    for i in range(state.counters[N_HELD]):
-        s = state.held[i]
-        if not (state.orders[INCREASE, s] > 0.0 and state.orders[REDUCE, s] > 0.0):
-            gross += abs(state.positions[UNITS, s]) * state.positions[MARK, s]
-    room = max(rules.max_gross_leverage * state.account[EQUITY] - gross, 0.0)
-    if not increases > room:
+    room = rules.max_gross_leverage * state.account[EQUITY] - state.account[GROSS]
+    if not beyond > room:
         return
-    factor = room / increases
+    factor = room / beyond if room > 0.0 else 0.0
+    excess = min(room, 0.0)
     for i in range(state.counters[N_ACTIVE]):
         s = state.active[i]
         if state.orders[INCREASE, s] > 0.0:
-            cut_increase(state, s, MAX_GROSS_LEVERAGE, factor * state.orders[INCREASE, s])
+            own = freed(state, s)
+            allowed = own + factor * max(state.orders[INCREASE, s] - own, 0.0) + excess / row.ohlcv[s, CLOSE]
+            cut_increase(state, s, MAX_GROSS_LEVERAGE, allowed)
 
 
 @compiled(**INLINED)

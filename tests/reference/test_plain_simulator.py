@@ -14,6 +14,8 @@ import plain_guard
 import plain_markets
 import plain_risk
 import plain_simulator
+import plain_sizers
+import plain_streaks
 import pytest
 from plain_account import Account, Bar
 from plain_comparison import differences
@@ -37,6 +39,7 @@ BRANCHES = (
     "daily_limit",
     "equity at or below zero",
     "flip",
+    "flip cut to its room",
     "flip dropped its opening leg",
     "flip refused",
     "funding",
@@ -58,6 +61,28 @@ BRANCHES = (
     "take-profit",
     "time exit",
     "trailing stop moved",
+    # the two rules that count
+    "a gain ends a streak",
+    "a new day ends a streak",
+    "loss_streak",
+    "several stops in one bar",
+    "stop rate over midnight",
+    "stop_rate",
+    "stops too far apart",
+    # the sizers
+    "ConfidenceFraction refused",
+    "ConfidenceFraction sized",
+    "FixedFraction capped",
+    "KellyFraction capped",
+    "KellyFraction flat",
+    "KellyFraction refused",
+    "KellyFraction sized",
+    "RiskPerTrade capped",
+    "RiskPerTrade refused",
+    "RiskPerTrade sized",
+    "VolatilityTarget capped",
+    "VolatilityTarget refused",
+    "VolatilityTarget sized",
 )
 
 
@@ -111,7 +136,7 @@ def test_random_markets_meet_every_rule_a_hundred_times(random_agreement: Any, r
 
 
 def test_both_simulators_agree_on_real_markets(april_bars: Bars, compare: Callable[..., Any]) -> None:
-    agreement = compare(case_on(april_bars, seed) for seed in range(4))
+    agreement = compare(case_on(april_bars, seed) for seed in range(12))
     assert agreement.different == []
     for branch in ("stop", "take-profit", "cut entry", "flip", "held through no volume", "funding"):
         assert agreement.branches[branch] >= 20, branch
@@ -157,6 +182,21 @@ def _last_symbol_first(account: Account, wants: plain_guard.Wants, limit: int) -
         plain_guard.cut(account, wants, s, "max_positions", 0.0)
 
 
+def _any_number(_: str, value: float) -> bool:
+    return value == value
+
+
+def _never_a_new_day(take_in: Callable[..., None]) -> Callable[..., None]:
+    return lambda streaks, account, open_ms, *, new_day: take_in(streaks, account, open_ms, new_day=False)
+
+
+def _window_closed_at_both_ends(streaks: plain_streaks.Streaks, account: Account, open_ms: int, limits: Any) -> bool:
+    if limits.max_stops is None or not any(account.stopped) or len(streaks.stop_opens_ms) < limits.max_stops:
+        return False
+    age_ms: int = open_ms - streaks.stop_opens_ms[-limits.max_stops]
+    return age_ms <= limits.stop_window_minutes * plain_streaks.MINUTE_MS
+
+
 MUTANTS: dict[str, tuple[Any, str, Any]] = {
     "a touch fills a take-profit": (plain_exits, "touches_take_profit", _touch_fills),
     "a touch does not fill a stop": (plain_exits, "touches_stop", _strict_stop),
@@ -166,8 +206,14 @@ MUTANTS: dict[str, tuple[Any, str, Any]] = {
     "prices ignore the tick": (plain_fills, "against_us", lambda price, tick, buy: price),
     "unknown distances pass": (plain_guard, "_not_finite", lambda *_: None),
     "the last symbol gets the slot": (plain_guard, "_max_positions", _last_symbol_first),
+    "a flip frees no room": (plain_guard.Want, "freed", property(lambda _: 0.0)),
     "no flattening": (plain_guard, "_flatten", lambda *_: None),
     "a day has two days": (plain_risk, "DAY_MS", 2 * plain_risk.DAY_MS),
+    "losses are not counted": (plain_streaks.Streaks, "too_many_losses", lambda *_: False),
+    "stops are not counted": (plain_streaks.Streaks, "too_many_stops", lambda *_: False),
+    "a stop window holds both its ends": (plain_streaks.Streaks, "too_many_stops", _window_closed_at_both_ends),
+    "a streak lives over midnight": (plain_streaks.Streaks, "take_in", _never_a_new_day(plain_streaks.Streaks.take_in)),
+    "sizers take what is not possible": (plain_sizers, "possible", _any_number),
     "no liquidation": (plain_simulator, "liquidate", lambda *_: 0.0),
     "a cut close is forgotten": (plain_simulator, "_issue_again", lambda *_: None),
     "funding is free": (plain_simulator, "_pay_funding", lambda *_: (0.0, 0)),

@@ -54,6 +54,7 @@ class Position:
     take: float = math.nan
     trail: float = math.inf
     break_even: float = math.nan
+    own_cash: float = 0.0  # of its own fills since it was opened, minus their fees
 
     @property
     def sign(self) -> float:
@@ -102,6 +103,7 @@ class Account:
     stopped: list[bool]
     seen: list[bool]
     equity: float
+    closes_lost: list[bool] = field(default_factory=list)  # of this bar, in the order of the fills
     fills: list[Fill] = field(default_factory=list)
     events: list[tuple[int, int, float, float]] = field(default_factory=list)
     cuts: Counter[str] = field(default_factory=Counter)
@@ -144,19 +146,22 @@ class Account:
         fee = abs(units) * price * (fee_bps / BASIS_POINTS)
         self.cash -= units * price
         self.cash -= fee
-        self._change_units(s, units, price)
+        self._change_units(s, units, price, fee)
         self.fills.append(Fill(bar, s, units, price, fee, reason, over_participation=False))
         return abs(units) * price
 
-    def _change_units(self, s: int, units: float, price: float) -> None:
+    def _change_units(self, s: int, units: float, price: float, fee: float) -> None:
         position = self.positions[s]
         if position.units == 0.0:
-            self.positions[s] = Position(units=units, entry=price)
+            position = self.positions[s] = Position(units=units, entry=price)
         elif math.copysign(1.0, units) == position.sign:
             position.entry = (position.units * position.entry + units * price) / (position.units + units)
             position.units += units
         else:
             position.units += units
-            if position.units == 0.0:
-                self.positions[s] = Position()
-                self.wanted[s] = None
+        position.own_cash -= units * price
+        position.own_cash -= fee
+        if position.units == 0.0:
+            self.closes_lost.append(position.own_cash < 0.0)
+            self.positions[s] = Position()
+            self.wanted[s] = None

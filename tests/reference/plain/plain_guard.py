@@ -42,6 +42,16 @@ class Want:
         return self.is_opening or self.is_flip or self.change * self.held > 0.0
 
     @property
+    def freed(self) -> float:
+        """The units that the closing leg of a flip takes off."""
+        return abs(self.held) if self.is_flip else 0.0
+
+    @property
+    def beyond(self) -> float:
+        """The units of an increase that its own closing leg makes no room for."""
+        return max(abs(self.change) - self.freed, 0.0)
+
+    @property
     def kept(self) -> float:
         """The units that an increase builds on."""
         return 0.0 if self.closes else self.held
@@ -126,22 +136,22 @@ def _max_weight(account: Account, wants: Wants, row: list[Bar], limit: float) ->
 
 
 def _max_gross_leverage(account: Account, wants: Wants, row: list[Bar], limit: float) -> None:
-    asked = 0.0
-    for s, want in increases(wants):
-        asked += abs(want.change) * row[s].close
-    gross = 0.0
-    for s in account.held():
-        want_or_none = wants[s]
-        if want_or_none is None or not want_or_none.is_flip:
-            gross += abs(account.positions[s].units) * account.marks[s]
-    room = limit * account.equity - gross
-    if asked == 0.0 or asked <= room:
+    if not increases(wants):
         return
-    factor = max(room, 0.0) / asked
+    beyond = 0.0
     for s, want in increases(wants):
-        change = want.change * factor
-        cut(account, wants, s, "max_gross_leverage", want.kept + change)
-        want.change = change
+        beyond += want.beyond * row[s].close
+    room = limit * account.equity - account.gross()
+    if beyond <= room:
+        return
+    factor = room / beyond if room > 0.0 else 0.0
+    for s, want in increases(wants):
+        fits = max(want.freed + factor * want.beyond + min(room, 0.0) / row[s].close, 0.0)
+        if fits < abs(want.change):
+            account.branches["flip cut to its room"] += want.is_flip
+            change = math.copysign(fits, want.change) if fits > 0.0 else 0.0
+            cut(account, wants, s, "max_gross_leverage", want.kept + change)
+            want.change = change
 
 
 def legs(want: Want) -> Order:

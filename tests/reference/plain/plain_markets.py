@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from plain_choices import random_sizer, with_streak_rules
 
 from quantlab.core.types import Bars, BarState, Float64Array, Funding, Instrument, Signal
 from quantlab.trading.policies import BuyAndHold, EnsembleThreshold, FromSignals
-from quantlab.trading.sizing import ConfidenceFraction, FixedFraction
 from quantlab.trading.strategy import Costs, Limits, Strategy
 
 CASH = 10_000.0
@@ -47,9 +47,8 @@ def _case(rng: np.random.Generator, seed: int, bars: Bars, volatility: float, mo
     reckless = bool(rng.random() < 0.2)  # far too large, unlimited and unprotected: what the venue liquidates
     policy, kind = (FromSignals(rebalance=False), "reckless") if reckless else _policy(rng, moving_stops)
     signal = _signal(rng, bars, volatility, kind, moving_stops)
-    fixed = kind == "hold" or rng.random() < 0.4
-    sizer: Any = FixedFraction(_weight(rng)) if fixed else ConfidenceFraction(_weight(rng))
-    limits, costs = (NO_LIMITS, UNCAPPED) if reckless else (_limits(rng), _costs(rng))
+    sizer = random_sizer(rng)
+    limits, costs = (NO_LIMITS, UNCAPPED) if reckless else (with_streak_rules(rng, _limits(rng)), _costs(rng))
     strategy = Strategy(_Silent(), policy, sizer, limits, costs)
     return Case(seed, bars, signal, strategy, limits_on=bool(rng.random() < 0.9))
 
@@ -76,10 +75,6 @@ class _Silent:
 
     def stream(self, symbols: tuple[str, ...], interval_ms: int) -> Any:
         raise AssertionError(f"asked to follow {symbols} every {interval_ms} ms")
-
-
-def _weight(rng: np.random.Generator) -> float:
-    return float(rng.choice([0.1, 0.3, 0.8, 2.5]))
 
 
 def _policy(rng: np.random.Generator, moving_stops: bool) -> tuple[Any, str]:
@@ -165,7 +160,7 @@ def _symbol(
     """(T, 5) and (T,): a walk with gaps and jumps, on the tick grid or off it, with holes and silent bars."""
     steps = rng.normal(0.0, volatility, n_bars) + _rare(rng, n_bars, 0.015) * rng.normal(0.0, 0.3, n_bars)
     close = float(rng.choice([3.0, 100.0])) * np.exp(np.cumsum(steps))
-    gaps = rng.normal(0.0, volatility, n_bars) * _rare(rng, n_bars, 0.4) * rng.choice([0.2, 1.0, 4.0])
+    gaps = rng.normal(0.0, volatility, n_bars) * _rare(rng, n_bars, 0.4) * rng.choice([0.2, 1.0, 4.0, 8.0, 16.0])
     open_ = np.concatenate([close[:1], close[:-1]]) * np.exp(gaps)
     wicks = np.abs(rng.normal(0.0, volatility, (2, n_bars)))
     high, low = np.maximum(open_, close) * np.exp(wicks[0]), np.minimum(open_, close) * np.exp(-wicks[1])
@@ -224,6 +219,7 @@ def _signal(rng: np.random.Generator, bars: Bars, volatility: float, kind: str, 
     atr = volatility * price * rng.uniform(0.3, 2.5, shape)
     atr[rng.random(shape) < 0.03] = np.nan
     confidence = rng.choice([0.3, 0.5, 0.8], shape) * rng.choice([1.0, 1.01], shape)
+    confidence[rng.random(shape) < 0.02] = rng.choice([np.nan, -0.1, 1.2])
     brought: dict[str, Any] = {}
     if kind in ("targets", "reckless"):
         brought = {"target": _targets(rng, shape) * (1.0 if kind == "targets" else 4.0)}

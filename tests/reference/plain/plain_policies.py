@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from plain_account import Account, Distances
+from plain_sizers import Entry, weight_of
 
 from quantlab.core.results import OrderReason
 from quantlab.core.types import BarState, Signal
@@ -20,6 +21,7 @@ class Request:
     target: float = math.nan
     distances: Distances = field(default_factory=Distances)
     reason: OrderReason = OrderReason.SIGNAL
+    sized: bool = True  # False: the sizer could not say how much
 
 
 def ask(strategy: Strategy, account: Account, signal: Signal, t: int, s: int) -> Request:
@@ -27,15 +29,26 @@ def ask(strategy: Strategy, account: Account, signal: Signal, t: int, s: int) ->
     return policies[type(strategy.policy).__name__](strategy, account, signal, t, s)
 
 
-def _weight(sizer: Any, strength: float) -> float:
-    if type(sizer).__name__ == "FixedFraction":
-        return float(sizer.weight)
-    return float(sizer.weight) * strength
+def _sized(
+    strategy: Strategy, account: Account, signal: Signal, t: int, s: int, strength: float, distances: Distances
+) -> Request:
+    """A strength with the sizer's weight; an unknown one is an increase without bound, which the guard refuses."""
+    atr, close = float(signal.atr[t, s]), float(account.bars.close[t, s])
+    weight = weight_of(strategy.sizer, Entry(float(signal.confidence[t, s]), atr, close, distances))
+    _note_weight(account, strategy.sizer, weight)
+    if math.isnan(weight):
+        return Request(strength * math.inf, distances, sized=False)
+    return Request(strength * weight, distances)
 
 
-def _sided(strategy: Strategy, signal: Signal, t: int, s: int, distances: Distances) -> Request:
-    weight = _weight(strategy.sizer, float(signal.confidence[t, s]))
-    return Request(float(signal.side[t, s]) * weight, distances)
+def _note_weight(account: Account, sizer: Any, weight: float) -> None:
+    largest = getattr(sizer, "max_weight", sizer.weight if hasattr(sizer, "weight") else math.inf)
+    kind = "refused" if math.isnan(weight) else "flat" if weight == 0.0 else "capped" if weight == largest else "sized"
+    account.branches[f"{type(sizer).__name__} {kind}"] += 1
+
+
+def _sided(strategy: Strategy, account: Account, signal: Signal, t: int, s: int, distances: Distances) -> Request:
+    return _sized(strategy, account, signal, t, s, float(signal.side[t, s]), distances)
 
 
 def _is_flip(account: Account, signal: Signal, t: int, s: int) -> bool:
@@ -50,14 +63,14 @@ def _ensemble_threshold(strategy: Strategy, account: Account, signal: Signal, t:
         if side != 0 and account.stopped[s]:
             account.branches["no entry after a stop"] += 1
         may_enter = side != 0 and not account.stopped[s]
-        return _sided(strategy, signal, t, s, distances) if may_enter else Request()
+        return _sided(strategy, account, signal, t, s, distances) if may_enter else Request()
     if _is_flip(account, signal, t, s):
-        return _sided(strategy, signal, t, s, distances)
+        return _sided(strategy, account, signal, t, s, distances)
     if policy.horizon is not None and position.bars_held >= policy.horizon:
         account.branches["time exit"] += 1
         return Request(0.0, reason=OrderReason.TIME_EXIT)
     if side != 0 and policy.rebalance:
-        return _sided(strategy, signal, t, s, distances)
+        return _sided(strategy, account, signal, t, s, distances)
     return Request()
 
 
@@ -75,7 +88,7 @@ def _from_signals(strategy: Strategy, account: Account, signal: Signal, t: int, 
         return Request(float(signal.target[t, s]), distances)
     units, side = account.positions[s].units, int(signal.side[t, s])
     if side != 0 and (units == 0.0 or policy.rebalance or _is_flip(account, signal, t, s)):
-        return _sided(strategy, signal, t, s, distances)
+        return _sided(strategy, account, signal, t, s, distances)
     return Request()
 
 
@@ -92,4 +105,4 @@ def _buy_and_hold(strategy: Strategy, account: Account, signal: Signal, t: int, 
     traded = account.bars.state[t, s] == BarState.TRADED
     if account.seen[s] or not traded or not math.isfinite(signal.atr[t, s]):
         return Request()
-    return Request(_weight(strategy.sizer, 1.0))
+    return _sized(strategy, account, signal, t, s, 1.0, Distances())

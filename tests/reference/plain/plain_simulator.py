@@ -58,7 +58,7 @@ def simulate(
     missing = stale = 0
     for t in range(bars.n_bars):
         row = _row(bars, t)
-        before, account.stopped = account.equity, [False] * bars.n_symbols
+        before, account.stopped, account.closes_lost = account.equity, [False] * bars.n_symbols, []
         paid, no_rate = _pay_funding(account, row, charges[t])
         missing += no_rate
         budgets = [Budget(bar, bars.instruments[s].lot, strategy.costs) for s, bar in enumerate(row)]
@@ -106,8 +106,9 @@ def _want(account: Account, t: int, s: int, bar: Bar, signal: Signal, strategy: 
     account.wanted[s] = None
     if request.target == 0.0:
         return None if held == 0.0 else close(held, request.reason)
-    price_known = math.isfinite(bar.close)  # else the mark: a reduction is never cut, an increase is `not_finite`
-    units = request.target * account.equity / account.marks[s]
+    # else the mark: a reduction is never cut, an increase is `not_finite`
+    price_known = math.isfinite(bar.close) and request.sized
+    units = request.target * account.equity / account.marks[s] if request.sized else request.target
     flips = held * request.target < 0.0
     change = units if flips else units - held
     if change == 0.0:
