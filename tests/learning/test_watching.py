@@ -125,7 +125,6 @@ def test_whoever_overrides_fit_alone_is_heard(dataset: Dataset) -> None:
     assert told == [1.0]
 
 
-
 def test_the_stage_moves_inside_a_fit_and_ends_whole(tmp_path: Path, dataset: Dataset) -> None:
     _, stage = run(tmp_path, dataset, 1)
     assert sum(stage.steps) == 2.0
