@@ -145,11 +145,9 @@ def _words(rule: VerdictRule, verdict: str, numbers: dict[str, Any], undefined: 
 
 
 def _checks(rule: VerdictRule, numbers: dict[str, Any], undefined: dict[str, str]) -> list[str]:
-    trials = "one trial" if numbers["trials"] == 1 else f"{numbers['trials']:,} trials"
     dsr = _shown(numbers["dsr"], undefined.get("dsr"), ".3f")
-    texts = [
-        f"The probability that it exceeds what luck gives the best of {trials} is {dsr} (needed: {rule.min_dsr:g})"
-    ]
+    beaten = "zero" if numbers["trials"] == 1 else f"what luck gives the best of {numbers['trials']:,} trials"
+    texts = [f"The probability that it exceeds {beaten} is {dsr} (needed: {rule.min_dsr:g})"]
     low, high = numbers["mean_daily_return_lower"], numbers["mean_daily_return_upper"]
     if low is None:
         texts.append(f"the interval of the mean daily return is undefined ({undefined['mean_daily_return_lower']})")

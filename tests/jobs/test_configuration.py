@@ -64,7 +64,8 @@ def test_unknown_keys_inside_a_node_are_refused_by_its_constructor() -> None:
 
 
 def test_the_barriers_reach_labels_and_policy_alike() -> None:
-    cfg = compose("barriers.horizon=7", "barriers.stop_atr=0.9", "barriers.take_profit_atr=3")
+    changed = ("barriers.horizon=7", "barriers.stop_atr=0.9", "barriers.take_profit_atr=3")
+    cfg = compose("trading/policy=ensemble_threshold", *changed)
     labels, policy = build(cfg.learning.labels), build(cfg.trading.policy)
     for name in ("horizon", "stop_atr", "take_profit_atr"):
         assert getattr(labels, name) == getattr(policy, name) == cfg.barriers[name]

@@ -49,7 +49,7 @@ def test_from_a_run_to_service_and_back(
 
     facts = registry.describe(versions[0])
     assert facts["metrics"]["log_loss"] > 0
-    assert facts["labels"]["horizon"] == 12
+    assert facts["labels"]["horizon"] == 36
     assert facts["splits"]["n_folds"] == 2
     assert set(facts["parts"]) == {"fit", "early_stopping", "calibration", "test"}
     assert facts["parts"]["fit"]["last"] < facts["parts"]["test"]["first"]

@@ -20,7 +20,7 @@ TIMEOUT = 600
 CLAIMS = {
     "from_bars_to_verdict": """{
         "verdict": result.verdict.verdict,
-        "every member knows something": bool((members["errors_above_chance"] > 2).all()),
+        "every member knows something": bool((scores["errors_above_chance"] > 2).all()),
         "no member is beyond the oracle": not result.judgement.suspicions,
         "costs are above what trades bear": bool(
             result.numbers["evidence"]["cost_bps"] > result.numbers["evidence"]["break_even_cost_bps"]
@@ -29,6 +29,8 @@ CLAIMS = {
         "and it kept more": bool(result.equity["lived"].iloc[-1] > result.equity["evidence"].iloc[-1]),
         "confidence is narrow": bool(result.run.study.report.reliability[-1][0] < 0.5),
         "warm-up": int(features.ready.argmax(axis=0).min()) == 1535,
+        "care pays": bool(careful.equity["evidence"].iloc[-1] > careful.equity["evidence"].iloc[0] * 1.02),
+        "far fewer trades": bool(5 * len(careful.trades) < len(result.trades)),
     }""",
     "a_sweep_read_honestly": """{
         "verdict": swept.verdict.verdict,

@@ -130,9 +130,8 @@ def test_everything_that_matters_is_in_the_fingerprint(strategy, range_features)
 def test_the_shipped_configuration_holds_the_documented_defaults(repository):
     conf = repository / "conf" / "trading"
     features = OmegaConf.load(repository / "conf" / "features" / "unified49.yaml")
-    top = OmegaConf.create(
-        {"barriers": {"stop_atr": 1.2, "take_profit_atr": 2.0, "horizon": 12}, "features": features, "seed": 7}
-    )
+    exits = {"stop_atr": 1.2, "take_profit_atr": 2.0, "horizon": 12}
+    top = OmegaConf.create({"exits": exits, "features": features, "seed": 7})
 
     def load(group):
         return instantiate(OmegaConf.merge(top, {"it": OmegaConf.load(conf / f"{group}.yaml")}).it)

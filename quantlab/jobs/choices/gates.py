@@ -29,8 +29,7 @@ from quantlab.core.results import Study, TuningStage, Window
 from quantlab.core.types import Bars, Signal
 from quantlab.jobs.run.folder import sources_fingerprint
 from quantlab.learning.gates import Gates, regated
-from quantlab.learning.tuning.gates import ENSEMBLE
-from quantlab.learning.tuning.lived import Lived
+from quantlab.learning.tuning.lived import ENSEMBLE, Lived
 
 
 @runtime_checkable

@@ -17,12 +17,10 @@ import numpy as np
 from quantlab.core.errors import ConfigError
 from quantlab.core.types import check_whole
 from quantlab.evaluation.metrics import DAYS_PER_YEAR, Undefined, moments
-from quantlab.learning.tuning.lived import Lived, Simulate
+from quantlab.learning.tuning.lived import ENSEMBLE, Lived, Simulate
 from quantlab.learning.tuning.rounds import Candidate, Outcome
 from quantlab.learning.tuning.space import Space, space
 
-#: What every name in the space begins with.
-ENSEMBLE = "ensemble."
 _WHERE = "learning.tuning.strategy"
 
 

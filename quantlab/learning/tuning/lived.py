@@ -6,6 +6,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+#: What every name in the space of gates begins with.
+ENSEMBLE = "ensemble."
+
 
 @dataclass(frozen=True)
 class Lived:
