@@ -13,8 +13,8 @@ from typing import Any
 import pandas as pd
 from measure import Row
 from nets_data import HORIZON, dataset, member, rows
-from nets_peak import peak_bytes
 from neuralforecast import NeuralForecast
+from peak import peak_bytes
 
 SYMBOLS = 100
 #: 91 days of 5 minutes.

@@ -1,8 +1,7 @@
-"""Our sweep of pairs of moving averages; as a script, the peak memory in MB of a process that does nothing else."""
+"""Our sweep of pairs of moving averages; as a script, so many pairs and nothing else, for its peak memory."""
 
 from __future__ import annotations
 
-import resource
 import sys
 
 from measure import market
@@ -32,4 +31,3 @@ def ours(bars: Bars, pairs: list[tuple[int, int]], threads: int) -> None:
 
 if __name__ == "__main__":
     ours(market(25_920, 1), (PAIRS * 10)[: int(sys.argv[1])], 2)
-    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)

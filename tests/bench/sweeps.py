@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -14,6 +12,7 @@ import numpy as np
 import pandas as pd
 from measure import Row, market
 from pair_sweep import CASH, PAIRS, ours
+from peak import peak_bytes
 from peers import fused_kernels
 
 with warnings.catch_warnings():
@@ -85,13 +84,7 @@ def memory_row() -> Row:
 
 
 def _peak_mb(count: int) -> float:
-    done = subprocess.run(
-        [sys.executable, str(Path(__file__).with_name("pair_sweep.py")), str(count)],
-        check=True,
-        capture_output=True,
-        text=True,
-    )
-    return float(done.stdout)
+    return peak_bytes(Path(__file__).with_name("pair_sweep.py"), str(count)) / 2**20
 
 
 def _walls(*work: Callable[[], object], repeats: int) -> list[float]:

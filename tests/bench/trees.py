@@ -12,7 +12,7 @@ import numpy as np
 import xgboost as xgb
 from measure import Row
 from nets_data import dataset, member, rows
-from nets_peak import peak_bytes
+from peak import peak_bytes
 
 from quantlab.core.types import Dataset
 
