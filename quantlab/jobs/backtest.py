@@ -6,10 +6,10 @@ depends on has changed.
 
 from __future__ import annotations
 
+from hydra.utils import get_method
 from omegaconf import DictConfig
 from rich.console import Console
 
-from quantlab.jobs.promotion.keeping import keep
 from quantlab.jobs.run.backtesting import backtest, setup
 from quantlab.jobs.run.folder import run_folder
 from quantlab.jobs.run.metrics import fingerprints, judge, metrics_document
@@ -34,7 +34,7 @@ def run(cfg: DictConfig) -> float | None:
         judgement = judge(cfg, parts, result)
         prints = fingerprints(parts, result)
         write_results(folder, metrics_document(cfg, parts, result, judgement, prints), result)
-        folder.write_manifest(cfg, {**prints, **keep(folder, cfg, result)})
+        folder.write_manifest(cfg, {**prints, **get_method(cfg.keep)(folder, cfg, result)})
     close(console, parts, folder, result, judgement)
     objective: float | None = judgement.evidence["sharpe"]
     return objective

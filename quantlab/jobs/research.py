@@ -19,7 +19,6 @@ from quantlab.core.errors import ContractError
 from quantlab.core.files import write_text
 from quantlab.core.ports import Progress
 from quantlab.core.results import Simulation
-from quantlab.jobs.promotion.keeping import keep
 from quantlab.jobs.run.backtesting import Backtest, backtest, setup
 from quantlab.jobs.run.folder import run_folder
 from quantlab.jobs.run.metrics import fingerprints, judge, metrics_document
@@ -53,7 +52,7 @@ def run(cfg: DictConfig) -> float | None:
             html = tear_sheet(cfg, folder, parts, result, judgement, prints)
             write_text(folder.path / "report.html", html)
             stage.advance()
-        folder.write_manifest(cfg, {**prints, **keep(folder, cfg, result)})
+        folder.write_manifest(cfg, {**prints, **get_method(cfg.keep)(folder, cfg, result)})
     close(console, parts, folder, result, judgement)
     objective: float | None = judgement.evidence["sharpe"]
     return objective
