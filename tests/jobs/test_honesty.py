@@ -49,7 +49,7 @@ def sample(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, An
 
 def test_the_sample_finds_the_planted_edge_and_no_other(sample: tuple[Path, dict[str, Any]]) -> None:
     folder, found = sample
-    assert {path.name for path in folder.iterdir()} == {"worlds.jsonl", "honesty.json", "config.yaml"}
+    assert {path.name for path in folder.iterdir()} == {"worlds.jsonl", "honesty.json", "config.yaml", "code.json"}
     assert found == {"no_edge": {"worlds": 2, "edge": 0}, "planted": {"worlds": 2, "edge": 2}}
     said = lines(folder)
     assert [(one["seed"], one["kind"]) for one in said] == [
@@ -73,7 +73,8 @@ def test_a_stopped_bench_goes_on_and_comes_to_the_same_record(
     again.mkdir()
     whole = (folder / "worlds.jsonl").read_text().splitlines(keepends=True)
     (again / "worlds.jsonl").write_text("".join(whole[:1] + whole[2:]))
-    (again / "config.yaml").write_bytes((folder / "config.yaml").read_bytes())
+    for name in ("config.yaml", "code.json"):
+        (again / name).write_bytes((folder / name).read_bytes())
     asked = []
 
     def watched(call: tuple[dict[str, Any], World]) -> dict[str, Any]:
@@ -148,12 +149,31 @@ def test_intervals_are_those_of_the_papers() -> None:
 def test_worlds_of_another_configuration_do_not_join(tmp_path: Path) -> None:
     cfg = compose(*TINY)
     with open_record(tmp_path, measured(cfg), 0.95):
-        pass
+        (tmp_path / "worlds.jsonl").touch()
     other = compose(*TINY, "trading.costs.slippage_bps=1")
     with pytest.raises(ConfigError, match="another than in its"), open_record(tmp_path, measured(other), 0.95):
         pass
     elsewhere = compose(*TINY, "workers=2", "cache_dir=there", "runs_dir=there", "seed=99", "job.worlds=9")
     with open_record(tmp_path, measured(elsewhere), 0.95) as record:
+        assert record.records == []
+
+
+@pytest.mark.parametrize("name", ["code.json", "config.yaml"])
+def test_worlds_of_other_or_unknown_code_do_not_join(tmp_path: Path, name: str) -> None:
+    """An edited module may change a rule, so what it measures is another record."""
+    cfg = compose(*TINY)
+    with open_record(tmp_path, measured(cfg), 0.95):
+        (tmp_path / "worlds.jsonl").touch()
+    stated = (tmp_path / name).read_text()
+    for other in (stated.replace("1", "2", 1), None):
+        (tmp_path / name).unlink() if other is None else (tmp_path / name).write_text(other)
+        with (
+            pytest.raises(ConfigError, match=f"another than in its {name}"),
+            open_record(tmp_path, measured(cfg), 0.95),
+        ):
+            pass
+    (tmp_path / name).write_text(stated)
+    with open_record(tmp_path, measured(cfg), 0.95) as record:
         assert record.records == []
 
 

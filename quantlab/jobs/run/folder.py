@@ -67,9 +67,8 @@ class RunFolder:
             self.path / "manifest.json",
             {
                 "run": self.final.name,
-                "code": {"version": quantlab.__version__, "sources": sources_fingerprint()},
+                **made_by(),
                 "seed": cfg.seed,
-                "packages": {name: importlib.metadata.version(name) for name in RESULT_PACKAGES},
                 "host": {
                     "python": platform.python_version(),
                     "system": platform.platform(),
@@ -138,6 +137,14 @@ def record_failure(cfg: DictConfig, reason: str) -> Path:
     path = final.with_name(final.name + ".failed.json")
     write_json(path, {"reason": reason, "config": OmegaConf.to_container(cfg, resolve=False)})
     return path
+
+
+def made_by() -> dict[str, dict[str, str]]:
+    """What can change a result beside its configuration: this code, and the packages that it computes with."""
+    return {
+        "code": {"version": quantlab.__version__, "sources": sources_fingerprint()},
+        "packages": {name: importlib.metadata.version(name) for name in RESULT_PACKAGES},
+    }
 
 
 def sources_fingerprint() -> str:

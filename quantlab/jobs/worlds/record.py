@@ -1,8 +1,8 @@
 """The record of an honesty bench: finished worlds, one line each, and the two shares that are made of them.
 
 ``worlds.jsonl`` is replaced as a whole after every world, so that it is never half written; its lines are in the
-order of (seed, kind), whoever finished first. ``config.yaml`` says what was measured: worlds of another
-configuration never join them.
+order of (seed, kind), whoever finished first. ``config.yaml`` says what was measured and ``code.json`` by which code
+and packages: worlds of another configuration or of other code never join them.
 """
 
 from __future__ import annotations
@@ -22,9 +22,10 @@ from scipy.stats import binomtest
 from quantlab.core.errors import ArtifactError, ConfigError
 from quantlab.core.files import remove_abandoned, require_writable, write_json, write_text
 from quantlab.evaluation.verdict import EDGE
+from quantlab.jobs.run.folder import made_by
 from quantlab.jobs.worlds.world import KINDS, Kind, World
 
-WORLDS, SHARES, CONFIG = "worlds.jsonl", "honesty.json", "config.yaml"
+WORLDS, SHARES, CONFIG, CODE = "worlds.jsonl", "honesty.json", "config.yaml", "code.json"
 
 
 @dataclass(frozen=True)
@@ -112,7 +113,7 @@ def open_record(folder: Path, measured: dict[str, Any], confidence: float) -> It
     InstallationError
         If the folder cannot be written.
     ConfigError
-        If another process holds it, or its worlds are of another configuration.
+        If another process holds it, or its worlds are of another configuration or of other code.
     ArtifactError
         If it is damaged.
     """
@@ -121,6 +122,7 @@ def open_record(folder: Path, measured: dict[str, Any], confidence: float) -> It
     with _locked(folder):
         remove_abandoned(folder)
         _check_same(folder / CONFIG, OmegaConf.to_yaml(OmegaConf.create(measured), sort_keys=True))
+        _check_same(folder / CODE, json.dumps(made_by(), indent=2, sort_keys=True) + "\n")
         record = Record(folder, confidence, read_worlds(folder / WORLDS))
         record.write_shares()  # a killed process may have written the one and not the other
         yield record
@@ -141,13 +143,14 @@ def _locked(folder: Path) -> Iterator[None]:
 
 
 def _check_same(path: Path, text: str) -> None:
-    if not path.is_file():
+    """Hold `text` against what the folder's first world was measured with; a folder without worlds takes it."""
+    if not (path.parent / WORLDS).is_file():
         write_text(path, text)
-    elif path.read_text(encoding="utf-8") != text:
+    elif not path.is_file() or path.read_text(encoding="utf-8") != text:
         raise ConfigError(
-            f"the configuration that {path.parent} has been measured with",
+            f"the configuration and the code that {path.parent} has been measured with",
             found=f"another than in its {path.name}",
-            mend="set job.folder to a new folder, or repeat the options of the first command",
+            mend="set job.folder to a new folder, or repeat the options of the first command on the first code",
         )
 
 
