@@ -44,7 +44,10 @@ def _sure(report: Report) -> str:
     need = n["min_track_record_days"]
     if need is None:
         return said + "; no length of this record would prove skill."
-    return said + f"; a single trial with this record needs {number(need, ',.0f')} days to be sure of skill."
+    return (
+        said
+        + f"; a single trial with this record needs {number(need, ',.0f')} days to be {percent(n['min_dsr'], 'g')} sure of skill."
+    )
 
 
 def _costs(report: Report) -> str:

@@ -7,6 +7,7 @@ that one specification serves light and dark. Arrays travel as base64.
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from html import escape
 from typing import Any
 
@@ -18,7 +19,7 @@ from quantlab.core.results import OrderReason, SignalReport
 from quantlab.core.types import Bars, Float64Array, Int64Array, Records
 from quantlab.evaluation.metrics import drawdowns
 from quantlab.evaluation.reduce import extreme_rows
-from quantlab.evaluation.report import Report, Run
+from quantlab.evaluation.report import Judged, Report, Run
 
 #: Symbols with a price chart: those with the most trades.
 MAX_PRICE_CHARTS = 12
@@ -43,12 +44,12 @@ def specification(figure: go.Figure) -> dict[str, Any]:
     return {"data": spec["data"], "layout": spec["layout"]}
 
 
-def equity_figure(report: Report) -> go.Figure:
-    """Equity of both runs and the benchmarks above the drawdowns and the exposure of both runs."""
+def equity_figure(report: Judged, benchmarks: Mapping[str, Float64Array]) -> go.Figure:
+    """Equity of both runs and the benchmarks (T,), USD, above the drawdowns and the exposure of both runs."""
     figure = make_subplots(rows=3, cols=1, shared_xaxes=True, row_heights=[0.6, 0.22, 0.18], vertical_spacing=0.035)
     times = report.bars.close_time_ms
     runs = {"Lived": report.lived, "Evidence": report.evidence}  # evidence on top where they coincide
-    for i, (name, equity) in enumerate(report.benchmarks.items()):
+    for i, (name, equity) in enumerate(benchmarks.items()):
         line = {"width": 1.2, "dash": _DASHES[i % len(_DASHES)]}
         figure.add_trace(_line(escape(name), times, equity, f"benchmark-{i % 3}", line), row=1, col=1)
     for name, run in runs.items():
@@ -91,7 +92,8 @@ def price_figure(bars: Bars, column: int, trades: Records) -> go.Figure:
     figure.add_trace(_exits(bars, mine[mine["closed"]]))
     figure.update_layout(hovermode="closest", height=460, legend={"orientation": "h", "y": 1.02, "yanchor": "bottom"})
     figure.update_xaxes(type="date")
-    figure.update_yaxes(title_text="Price, USD")
+    # Prices of 0.0003 USD would otherwise be shown in micro-dollars.
+    figure.update_yaxes(title_text="Price, USD", exponentformat="none")
     return figure
 
 

@@ -10,7 +10,7 @@ import plotly.graph_objects as go
 
 from quantlab.core.clock import parse_utc
 from quantlab.core.results import TuningStage, Window
-from quantlab.evaluation.markup import Html, join, minute, number, percent, table, tag
+from quantlab.evaluation.markup import Html, join, number, percent, table, tag, when
 from quantlab.evaluation.trial_table import shown, trials
 
 FIGURE = "tuning-gates"
@@ -88,7 +88,7 @@ def _outcomes(walked: Sequence[Walked]) -> Html:
 
 
 def _came_to(window: Window) -> tuple[str, ...]:
-    dates = (minute(parse_utc(time)) for time in (window.first, window.last))
+    dates = (when(parse_utc(time)) for time in (window.first, window.last))
     returns = (percent(value, "+,.2f") for value in (window.configured_return, window.chosen_return))
     trades = (number(value, ",.0f") for value in (window.configured_trades, window.chosen_trades))
     return *dates, *returns, *trades

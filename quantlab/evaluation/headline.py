@@ -7,16 +7,16 @@ from typing import Any
 
 import numpy as np
 
-from quantlab.evaluation.markup import Html, join, minute, number, percent, section, table, tag, typeset
-from quantlab.evaluation.report import Report
+from quantlab.evaluation.markup import Html, join, minute, number, percent, reasons, section, table, tag, typeset
+from quantlab.evaluation.report import Judged
 from quantlab.evaluation.verdict import EDGE, NOT_ENOUGH
 
 _CHECK_KIND = {"passed": "yes", "not passed": "no", "not asked": "moot"}
 _VERDICT_KIND = {EDGE: "edge", NOT_ENOUGH: "unknown"}
 
 
-def header(report: Report) -> Html:
-    """Name, data, span; the loud badge of a made-up market."""
+def header(report: Judged, title: str) -> Html:
+    """Title, data, span; the loud badge of a made-up market."""
     bars = report.bars
     span = f"{minute(int(bars.open_time_ms[0]))} to {minute(int(bars.close_time_ms[-1]))} UTC"
     size = f"{bars.n_symbols:,} symbols × {bars.n_bars:,} bars of {bars.interval_ms / 60_000:g} min"
@@ -24,10 +24,10 @@ def header(report: Report) -> Html:
     lines = join(
         (tag("p", join((badge, report.data_label)), class_="data"), tag("p", f"{span} · {size}", class_="span"))
     )
-    return join((tag("h1", report.experiment), lines))
+    return join((tag("h1", title), lines))
 
 
-def verdict(report: Report) -> Html:
+def verdict(report: Judged) -> Html:
     """The verdict in words, the checks that it rests on, then its other numbers."""
     v = report.verdict
     n: dict[str, Any] = v.numbers
@@ -44,7 +44,7 @@ def verdict(report: Report) -> Html:
     top = join((tag("p", v.verdict, class_="word"), tag("p", typeset(v.words))))
     rows = [(tag("span", said, class_=f"check {_CHECK_KIND[said]}"), *cells) for said, *cells in _checks(n)]
     checks = table(("Check", "", "Found", "Needed"), rows, words=2, empty="")
-    beside = tag("div", join((checks, tag("dl", join(items)))), class_="evidence")
+    beside = tag("div", join((tag("div", join((checks, _missing(report)))), tag("dl", join(items)))), class_="evidence")
     kind = _VERDICT_KIND.get(v.verdict, "none")
     return tag("section", join((top, beside)), class_=f"verdict {kind}", id="verdict")
 
@@ -69,17 +69,28 @@ def _checks(n: dict[str, Any]) -> Iterator[tuple[str, str, str, str]]:
         yield chosen_well, name, number(pbo, ".2f"), f"below {n['max_pbo']:g}"
 
 
+def _missing(report: Judged) -> Html:
+    """Why a check that was asked has no number."""
+    asked = {"dsr": "Deflated Sharpe ratio", "mean_daily_return_lower": "Mean daily net return"}
+    if report.verdict.numbers["trials"] != 1:
+        asked["pbo"] = "Probability of backtest overfitting"
+    return reasons(
+        {name: report.verdict.undefined[key] for key, name in asked.items() if key in report.verdict.undefined}
+    )
+
+
 def _outcome(passed: bool) -> str:
     return "passed" if passed else "not passed"
 
 
-def statements(report: Report) -> Html:
+def statements(report: Judged) -> Html:
     """What a reader must know before believing a number."""
     said = [*_facts(report), *report.notes]
-    return tag("ul", join(tag("li", typeset(line)) for line in said), class_="statements") if said else Html("")
+    whole = (line if line.endswith(".") else f"{line}." for line in said)
+    return tag("ul", join(tag("li", typeset(line)) for line in whole), class_="statements") if said else Html("")
 
 
-def _facts(report: Report) -> Iterator[str]:
+def _facts(report: Judged) -> Iterator[str]:
     if report.synthetic:
         yield "The market is synthetic: results show that the machinery works, not that a strategy earns."
     if not report.evidence.simulation.has_funding:
@@ -92,7 +103,7 @@ def _facts(report: Report) -> Iterator[str]:
         yield f"{stops:,} stops of the evidence run filled more than the participation budget."
 
 
-def cards(report: Report) -> Html:
+def cards(report: Judged, title: str) -> Html:
     """The first numbers of both runs."""
     chosen = (
         ("Total return", lambda s: percent(s["total_return"], "+,.2f"), "over the whole run"),
@@ -113,7 +124,7 @@ def cards(report: Report) -> Html:
         "Evidence: daily limit and breaker off; all statistics and the verdict rest on it. "
         "Lived: risk limits on; what an account would have gone through."
     )
-    return section("At a glance", tag("div", join(made), class_="cards"), note=note)
+    return section(title, tag("div", join(made), class_="cards"), note=note)
 
 
 def _card(name: str, evidence: str, lived: str, hint: str) -> Html:

@@ -29,7 +29,9 @@ def _by_day(days: Int64Array, returns: Float64Array) -> Html:
     # 1970-01-01 was a Thursday; weeks start on Monday.
     monday = (days[0] + 3) // 7
     labels = [tag("span", name, class_="axis", style=f"grid-area:{i + 2}/1") for i, name in enumerate(_WEEKDAYS)]
-    months = [_month_label(int(day), int((day + 3) // 7 - monday)) for day in _month_starts(days)]
+    # Of two months that begin in one week the later stays: their names would lie upon each other.
+    weeks = {int((day + 3) // 7 - monday): day for day in _month_starts(days)}
+    months = [_month_label(day, week) for week, day in weeks.items()]
     cells = [
         _cell(
             _date(int(day)).strftime("%Y-%m-%d"),

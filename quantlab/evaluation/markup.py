@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from html import escape
@@ -32,6 +33,15 @@ def number(value: float | None, form: str = ",.2f", *, suffix: str = "", scale: 
     if value is None:
         return _NONE
     return (format(value * scale, form) + suffix).replace("-", _MINUS)
+
+
+def significant(value: float, digits: int = 6) -> str:
+    """Prices and units of any size to `digits` significant ones, never as powers of ten."""
+    if value == 0.0:
+        return "0"
+    places = max(0, digits - 1 - math.floor(math.log10(abs(value))))
+    shown = number(value, f",.{places}f")
+    return shown.rstrip("0").rstrip(".") if places else shown
 
 
 def typeset(words: str) -> str:
@@ -93,6 +103,11 @@ def reasons(undefined: Mapping[str, str]) -> Html:
 def minute(time_ms: int) -> str:
     """A UTC time to the minute."""
     return iso_utc(time_ms)[:16].replace("T", " ")
+
+
+def when(time_ms: int) -> Html:
+    """The same in a table's cell, in one line."""
+    return tag("span", minute(time_ms), class_="when")
 
 
 def script_json(value: Any) -> Html:

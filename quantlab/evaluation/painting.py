@@ -40,7 +40,8 @@ def painted(figure: go.Figure, *, title: str | None = None, dark: bool = False) 
         tone = (trace.meta or {}).get("tone")
         if tone is not None:
             _paint(trace, colours[tone])
-    framed = {"gridcolor": colours["grid"], "zerolinecolor": colours["line"], "linecolor": colours["line"]}
+    lines = {"gridcolor": colours["grid"], "zerolinecolor": colours["line"], "linecolor": colours["line"]}
+    framed = lines | {"automargin": True}  # a price of 0.000275 needs more room than 1,140
     figure.update_xaxes(**framed)
     figure.update_yaxes(**framed)
     # The modest height of the legend row stays free between title and plot.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 from quantlab.core.errors import ContractError
 from quantlab.core.results import SignalReport, Simulation, TuningStage
@@ -26,6 +26,34 @@ class Run:
 
     simulation: Simulation
     summary: dict[str, Any]
+
+
+class Judged(Protocol):
+    """What every page about a judged strategy has: its name, its market, its verdict and both of its accounts."""
+
+    @property
+    def experiment(self) -> str: ...
+
+    @property
+    def data_label(self) -> str: ...
+
+    @property
+    def synthetic(self) -> bool: ...
+
+    @property
+    def bars(self) -> Bars: ...
+
+    @property
+    def verdict(self) -> Verdict: ...
+
+    @property
+    def evidence(self) -> Run: ...
+
+    @property
+    def lived(self) -> Run: ...
+
+    @property
+    def notes(self) -> tuple[str, ...]: ...
 
 
 @dataclass(frozen=True)

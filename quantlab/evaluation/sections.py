@@ -8,8 +8,9 @@ import numpy as np
 
 from quantlab.core.results import CUT_RULES, RiskEvent
 from quantlab.evaluation.benchmarks import curve_numbers
-from quantlab.evaluation.markup import Html, join, minute, number, percent, reasons, section, table, tag, usd
-from quantlab.evaluation.report import Report, Run
+from quantlab.evaluation.markup import Html, join, number, percent, reasons, section, significant, table, tag, usd, when
+from quantlab.evaluation.metrics import DAYS_PER_YEAR
+from quantlab.evaluation.report import Judged, Report, Run
 from quantlab.evaluation.trades import last_marks
 
 _MAX_EVENTS = 200
@@ -19,11 +20,11 @@ _RELIABILITY = (
 )
 
 
-def numbers(report: Report) -> Html:
+def numbers(report: Judged) -> Html:
     """Every number of both runs, and the reason where there is none."""
     forms = (
         ("Net P&L, USD", "net_pnl", usd),
-        ("CAGR", "cagr", percent),
+        (_growth(report), "cagr", percent),
         ("Volatility, annual", "volatility", percent),
         ("Sortino ratio", "sortino", number),
         ("Calmar ratio", "calmar", number),
@@ -34,7 +35,7 @@ def numbers(report: Report) -> Html:
         ("Average trade, USD", "average_trade", usd),
         ("Stopped out", "stop_hit_share", lambda v: percent(v, ".1f")),
         ("Stopped out, blind entries", "stop_hit_baseline", lambda v: percent(v, ".1f")),
-        ("Stopped out, random signal", "random_stop_hit_share", lambda v: percent(v, ".1f")),
+        ("Stopped out, random signal (limits off)", "random_stop_hit_share", lambda v: percent(v, ".1f")),
         ("Took profit", "take_profit_share", lambda v: percent(v, ".1f")),
         ("Symbols traded", "symbols_traded", lambda v: number(v, ",.0f")),
         ("Fills below the smallest order", "dust_share", lambda v: percent(v, ".1f")),
@@ -43,10 +44,16 @@ def numbers(report: Report) -> Html:
     rows = [
         (label, form(report.evidence.summary.get(key)), form(report.lived.summary.get(key)))
         for label, key, form in forms
+        if key in report.evidence.summary
     ]
     body = table(("", "Evidence", "Lived"), rows, empty="No numbers.")
     missing = reasons(report.lived.summary["undefined"] | report.evidence.summary["undefined"])
     return section("Numbers", body, missing, anchor="numbers")
+
+
+def _growth(report: Judged) -> str:
+    days = report.evidence.summary["days"]
+    return "CAGR" if days >= DAYS_PER_YEAR else f"CAGR, extrapolated from {number(days, '.0f')} days"
 
 
 def compared(report: Report) -> Html:
@@ -109,7 +116,7 @@ def risk(report: Report) -> Html:
     events = report.lived.simulation.events[-_MAX_EVENTS:]
     rows = [
         (
-            minute(_bar_close(report, int(e["idx"]))),
+            when(_bar_close(report, int(e["idx"]))),
             _event_name(int(e["kind"])),
             usd(float(e["equity"])),
             usd(float(e["level"])),
@@ -154,12 +161,12 @@ def _held(report: Report, name: str, run: Run) -> Iterator[tuple[object, ...]]:
     for s in np.flatnonzero(run.simulation.units):
         units, entry, mark = float(run.simulation.units[s]), float(run.simulation.entry_price[s]), float(marks[s])
         stale = not np.isfinite(report.bars.close[-1, s])
-        prices = number(entry, ",.6g"), number(mark, ",.6g")
+        prices = significant(entry), significant(mark)
         gain = number(units * (mark - entry), "+,.2f")
         yield (
             name,
             report.bars.symbols[s],
-            number(units, ",.6g"),
+            significant(units),
             *prices,
             usd(units * mark),
             gain,

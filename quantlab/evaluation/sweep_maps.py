@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import combinations, pairwise
 from typing import Any
@@ -40,6 +41,11 @@ class PairMap:
     count: Int64Array
 
 
+def moving(table: SweepTable) -> list[str]:
+    """Parameters that took at least two values."""
+    return [name for name in table.names if len({values[name] for values in table.values}) > 1]
+
+
 def pair_maps(table: SweepTable, score: Float64Array) -> list[PairMap]:
     """A map for every pair of parameters that took at least two values each, at most :data:`MAX_MAPS`.
 
@@ -51,9 +57,9 @@ def pair_maps(table: SweepTable, score: Float64Array) -> list[PairMap]:
     score : float64 (N,)
         NaN = undefined, left out.
     """
-    classes = {name: _classes([values[name] for values in table.values]) for name in table.names}
-    moving = [name for name in table.names if len(classes[name][0]) > 1]
-    return [_map(down, across, classes, score) for down, across in list(combinations(moving, 2))[:MAX_MAPS]]
+    names = moving(table)
+    classes = {name: _classes([values[name] for values in table.values]) for name in names}
+    return [_map(down, across, classes, score) for down, across in list(combinations(names, 2))[:MAX_MAPS]]
 
 
 def _map(
@@ -84,6 +90,12 @@ def _classes(values: list[Any]) -> tuple[tuple[str, ...], Int64Array]:
     inner = edges[1:-1]
     labels = tuple(f"{low:.3g} .. {high:.3g}" for low, high in pairwise(edges))
     return labels, np.searchsorted(inner, array, side="right").astype(np.int64)
+
+
+def short_names(names: Sequence[str]) -> list[str]:
+    """Parameter names in words that wrap, without the part they belong to where that leaves them distinct."""
+    fields = [name.rpartition(".")[2].replace("_", " ") for name in names]
+    return fields if len(set(fields)) == len(fields) else list(names)
 
 
 def label(value: Any) -> str:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from quantlab.core.types import Float64Array, Int64Array
+from quantlab.core.types import Bars, Float64Array, Int64Array
+from quantlab.evaluation.report import Run
 from quantlab.evaluation.sweep_scores import SweepTable
 from quantlab.evaluation.verdict import Verdict
 
@@ -18,6 +19,10 @@ class SweepReport:
     experiment, data_label : str
     synthetic : bool
         The market is made up; the page says so.
+    bars : Bars
+        The bars that all of them ran over, (T, S).
+    evidence, lived : Run
+        Of the best: daily limit and breaker off, as in all rows of the sweep, and on.
     table : SweepTable
     sharpe : float64 (N,)
         Annualised, after costs; NaN = undefined.
@@ -38,6 +43,9 @@ class SweepReport:
     experiment: str
     data_label: str
     synthetic: bool
+    bars: Bars
+    evidence: Run
+    lived: Run
     table: SweepTable
     sharpe: Float64Array
     order: Int64Array

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from hashlib import blake2b
 from typing import Any
 
 import numpy as np
 
 from quantlab.core.errors import ContractError
 from quantlab.core.types import Float64Array, Int64Array
-from quantlab.evaluation.metrics import DAYS_PER_YEAR, Undefined, moments
+from quantlab.evaluation.metrics import DAYS_PER_YEAR, Undefined, moments, sharpe_error
 from quantlab.evaluation.overfitting import expected_max_sharpe
 from quantlab.evaluation.verdict import Trials
 
@@ -101,6 +102,33 @@ def luck(trials: Trials) -> float | None:
         return None
     variance = float(np.var(trials.sharpe, ddof=1))
     return expected_max_sharpe(trials.count, variance) * math.sqrt(DAYS_PER_YEAR)
+
+
+def scatter(daily_returns: Float64Array) -> tuple[float, float] | None:
+    """How far apart the Sharpe ratios lie, and how far chance alone moves a single one; None for fewer than two.
+
+    Where the first is much larger than the second, the parameter sets differ in what they do and pay, not in
+    luck; the deflated Sharpe ratio takes all of it for luck.
+
+    Parameters
+    ----------
+    daily_returns : float64 (N, D)
+
+    Returns
+    -------
+    tuple of float
+        Annualised: standard deviation over the rows, and their median standard error.
+    """
+    shapes = (m for m in map(moments, daily_returns) if not isinstance(m, Undefined))
+    known = np.array([(m.sharpe, sharpe_error(m)) for m in shapes])
+    if len(known) < 2:
+        return None
+    return float(annual(np.std(known[:, 0], ddof=1))), float(annual(np.median(known[:, 1])))
+
+
+def different(daily_returns: Float64Array) -> int:
+    """How many of the rows (N, D) differ from all rows before them, to the bit."""
+    return len({blake2b(row.tobytes(), digest_size=16).digest() for row in daily_returns})
 
 
 def spread(sharpe: Float64Array) -> dict[str, float | None]:

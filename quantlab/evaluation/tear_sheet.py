@@ -62,7 +62,7 @@ def render(report: Report) -> str:
         plotly=get_plotlyjs(),
         script=_asset("tear_sheet.js"),
         figures=script_json(_figures(shown)),
-        header=headline.header(report),
+        header=headline.header(report, report.experiment),
         body=_body(shown),
     )
 
@@ -100,7 +100,7 @@ def _body(shown: _Shown) -> Html:
             headline.verdict(report),
             answers(report, shown.regimes, shown.symbols),
             headline.statements(report),
-            headline.cards(report),
+            headline.cards(report, "At a glance"),
             section(
                 "Equity, drawdown, exposure",
                 tag("div", "", id="equity", class_="chart"),
@@ -157,7 +157,7 @@ def _figures(shown: _Shown) -> dict[str, Any]:
     """Specifications by element id; ``price`` holds one for each entry of the symbol selector."""
     report = shown.report
     drawn = {
-        "equity": figures.equity_figure(report),
+        "equity": figures.equity_figure(report, report.benchmarks),
         **stress_section.stress_figures(report),
         **breakdown_section.breakdown_figures(shown.trades.closed, shown.regimes, shown.symbols),
         **tuning_section.tuning_figures(report),

@@ -74,7 +74,8 @@ def history_figure(stage: TuningStage) -> go.Figure:
         )
     )
     figure.update_layout(height=260, hovermode="closest", legend={"orientation": "h", "y": 1.02, "yanchor": "bottom"})
-    figure.update_xaxes(title_text="Trial")
+    step = max(1, len(stage.trials) // 10)  # no half trials on the axis
+    figure.update_xaxes(title_text="Trial", tick0=0, dtick=step)
     figure.update_yaxes(title_text="Objective")
     return figure
 

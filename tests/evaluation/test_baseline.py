@@ -37,6 +37,13 @@ def test_the_stop_comes_first_within_one_bar(random_bars: Callable[..., Bars]) -
     assert blind_stop_share(bars, atr, take_profit_atr=2.0, stop_atr=1.0, horizon=1) == 1.0
 
 
+def test_a_touched_target_is_not_passed(random_bars: Callable[..., Bars]) -> None:
+    # The long's target at 102 is touched in bar 1, its stop at 99 reached in bar 2; the short's at 101 in bar 1.
+    bars = hand_bars(random_bars, [(100, 100, 100, 100), (100, 102, 99.5, 100), (100, 100.5, 98.5, 99)])
+    atr = np.array([[1.0], [np.nan], [np.nan]])
+    assert blind_stop_share(bars, atr, take_profit_atr=2.0, stop_atr=1.0, horizon=2) == 1.0
+
+
 def test_equals_a_plain_loop(random_bars: Callable[..., Bars]) -> None:
     bars = random_bars(seed=3, n_bars=300, n_symbols=2)
     state = bars.state.copy()

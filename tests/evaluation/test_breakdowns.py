@@ -108,6 +108,7 @@ def test_a_symbol_by_hand(bars_of, booked) -> None:
     assert (first.symbol, first.trades, first.hit_rate, first.stop_share, first.bars_held) == ("A", 1, 1.0, 0.0, 3.0)
     assert first.net_pnl == pytest.approx(2.9 - 1.0)
     assert first.slippage == pytest.approx(0.1)
+    assert first.long_share == 1.0
     assert first.undefined == {"profit_factor": "no losing trade"}
     assert (second.symbol, second.trades, second.hit_rate) == ("B", 0, None)  # still open
     assert second.net_pnl == pytest.approx(-0.25)

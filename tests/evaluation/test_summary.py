@@ -11,6 +11,7 @@ import pytest
 from quantlab.core.errors import ConfigError, ContractError
 from quantlab.core.files import to_json
 from quantlab.core.results import EVENT_DTYPE, OrderReason, RiskEvent
+from quantlab.core.types import VOLUME
 from quantlab.evaluation.slippage import slippage_usd
 from quantlab.evaluation.summary import summarise
 
@@ -70,6 +71,20 @@ def test_by_hand(booked, day):
     assert {name: summary[name] for name in expected} == pytest.approx(expected)
     assert summary["undefined"]["profit_factor"] == "no losing trade"
     check_json(summary)
+
+
+def test_capacity_is_that_of_the_median_entry(booked, day):
+    """Entries at volumes of 100, 300 and 2,000 units: half of them still fit where the middle one meets the cap."""
+    ohlcv = day.ohlcv.copy()
+    ohlcv[[2, 10, 20], 0, VOLUME] = [100.0, 300.0, 2_000.0]
+    bars = dataclasses.replace(day, ohlcv=ohlcv)
+    legs = [
+        leg
+        for row in (2, 10, 20)
+        for leg in ((row, 0, 1.0, 100.0, 0.0, SIGNAL), (row + 3, 0, -1.0, 100.0, 0.0, SIGNAL))
+    ]
+    summary = summarise(booked(bars, legs), bars, participation=0.05, entry_weight=0.1)
+    assert summary["capacity_usd"] == pytest.approx(0.05 * 300.0 * 100.0 / 0.1)
 
 
 def test_stops_slip_at_the_rate_of_the_opens(booked, day):

@@ -10,10 +10,20 @@ from scipy.stats import rankdata
 
 from quantlab.core.errors import ContractError
 from quantlab.evaluation import overfitting
-from quantlab.evaluation.metrics import moments, sharpe_ratio
+from quantlab.evaluation.metrics import moments, sharpe_ratio, sharpe_standard_error
 from quantlab.evaluation.overfitting import backtest_overfitting, deflated_sharpe, probabilistic_sharpe
-from quantlab.evaluation.sweep_maps import label, pair_maps
-from quantlab.evaluation.sweep_scores import SweepTable, annual, daily_sharpes, luck, ranking, spread, trials_of
+from quantlab.evaluation.sweep_maps import label, moving, pair_maps, short_names
+from quantlab.evaluation.sweep_scores import (
+    SweepTable,
+    annual,
+    daily_sharpes,
+    different,
+    luck,
+    ranking,
+    scatter,
+    spread,
+    trials_of,
+)
 
 
 def table_of(
@@ -123,3 +133,32 @@ def test_the_spread_of_nothing_is_nothing() -> None:
     assert spread(np.array([np.nan]))["median"] is None
     assert spread(np.array([-1.0, 1.0, 3.0]))["median"] == 1.0
     assert spread(np.array([-1.0, 1.0, 3.0]))["positive_share"] == pytest.approx(2 / 3)
+
+
+def test_the_scatter_of_coins_is_the_error_of_one() -> None:
+    """Independent trials without skill differ by chance alone; a drift of their own sets them further apart."""
+    coins = np.random.default_rng(9).normal(0.0, 0.01, (400, 60))
+    apart, by_chance = scatter(coins) or (0.0, 0.0)
+    assert by_chance == pytest.approx(np.median([sharpe_standard_error(row) for row in coins]), rel=1e-12)
+    assert apart == pytest.approx(by_chance, rel=0.1)
+    drifting = coins - np.linspace(0.0, 0.02, 400)[:, None]
+    apart, by_chance = scatter(drifting) or (0.0, 0.0)
+    assert apart > 3.0 * by_chance
+    assert scatter(np.vstack([coins[:1], np.zeros((3, 60))])) is None  # those that never traded have no ratio
+
+
+def test_accounts_that_are_the_same_are_counted_once() -> None:
+    returns = np.random.default_rng(4).normal(0.0, 0.01, (6, 30))
+    returns[4] = returns[1]
+    assert different(returns) == 5
+    assert different(np.zeros((7, 30))) == 1
+
+
+def test_names_are_short_where_that_leaves_them_apart() -> None:
+    assert short_names(["policy.stop_atr", "signal.fast"]) == ["stop atr", "fast"]
+    assert short_names(["policy.x", "signal.x"]) == ["policy.x", "signal.x"]
+
+
+def test_what_has_one_value_was_not_varied() -> None:
+    values: list[dict[str, object]] = [{"a": i, "b": 0.5, "c": 1e-9 * i} for i in range(3)]
+    assert moving(table_of(np.zeros((3, 4)), values)) == ["a", "c"]

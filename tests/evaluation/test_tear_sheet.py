@@ -16,7 +16,7 @@ from quantlab.core.errors import ContractError
 from quantlab.core.results import MemberReport, SignalReport
 from quantlab.evaluation import figures, headline, heatmap, tear_sheet
 from quantlab.evaluation.judge import judge
-from quantlab.evaluation.markup import Html, number, script_json, table, tag, typeset
+from quantlab.evaluation.markup import Html, number, script_json, significant, table, tag, typeset
 from quantlab.evaluation.reduce import MAX_POINTS
 from quantlab.evaluation.stress import Replay, Stress
 from quantlab.evaluation.summary import summarise
@@ -227,6 +227,16 @@ def test_the_checks_say_what_the_rule_says(report_of, random_bars):
     assert outcomes(good | {"trials": 1, "pbo": None}) == ["passed"] * 4 + ["not asked"]
 
 
+def test_a_check_without_a_number_says_why(report_of, random_bars):
+    report = report_of(random_bars(1, n_bars=300, n_symbols=2))
+    numbers = report.verdict.numbers | {"pbo": None, "trials": 9}
+    undefined = {"pbo": "10 days are too few for 16 blocks"}
+    several = dataclasses.replace(report.verdict, numbers=numbers, undefined=undefined)
+    alone = dataclasses.replace(several, numbers=numbers | {"trials": 1})
+    said = [headline.verdict(dataclasses.replace(report, verdict=verdict)) for verdict in (several, alone)]
+    assert ["too few for 16 blocks" in page for page in said] == [True, False]
+
+
 EVIL = "</script><script>alert(1)</script><img src=x onerror=alert(2)>\"'&"
 
 
@@ -313,11 +323,47 @@ def test_heat_map_by_day_and_by_month(booked, bars_of):
     assert days.count('class="cell gain"') == 39
     assert days.count('class="cell flat"') == 1
     assert "2025-03-17: +1.00 %" in days
+    assert re.findall(r"grid-area:1/(\d+)\">(\w+)<", days) == [("2", "Mar"), ("5", "Apr")]
+    begun = dataclasses.replace(short, open_time_ms=short.open_time_ms + 15 * 86_400_000)  # on 31 March, a Monday
+    assert re.findall(r"grid-area:1/(\d+)\">(\w+)<", heatmap.returns_heat_map(begun)) == [("2", "Apr"), ("6", "May")]
     long = booked(bars_of(np.full((450, 1), 100.0), interval_ms=86_400_000), [])
     growth = dataclasses.replace(long, equity=1e4 * 0.999 ** np.arange(450))
     months = heatmap.returns_heat_map(growth)
     assert months.count("<i ") == 16  # March 2025 to June 2026
     assert f"2025-04: {number(0.999**30 - 1, '+.2f', suffix=' %', scale=100.0)}" in months
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [
+        (51_585_876.4, "51,585,876"),
+        (1_090.23, "1,090.23"),
+        (212.441, "212.441"),
+        (0.98936712, "0.989367"),
+        (2.0929e-05, "0.000020929"),
+        (-0.00027309, "\N{MINUS SIGN}0.00027309"),
+        (100.0, "100"),
+        (0.0, "0"),
+    ],
+)
+def test_prices_of_any_size_are_read_without_powers_of_ten(value, shown):
+    assert significant(value) == shown
+
+
+def test_a_price_axis_has_no_micro_dollars(report_of, bars):
+    trades = round_trips(report_of(bars).evidence.simulation, bars).records
+    assert figures.price_figure(bars, 0, trades).layout.yaxis.exponentformat == "none"
+
+
+def test_growth_of_a_short_run_says_that_it_is_extrapolated(page, report_of, bars_of):
+    assert "CAGR, extrapolated from" in page.text
+    days = bars_of(100.0 + np.sin(np.arange(400.0))[:, None], interval_ms=86_400_000)
+    assert "extrapolated" not in Page(render(report_of(days))).text
+
+
+def test_every_statement_is_a_whole_sentence(report_of, bars):
+    said = headline.statements(report_of(bars, notes=("With a stop.", "Without one, -3 % in all")))
+    assert "<li>With a stop.</li><li>Without one, \N{MINUS SIGN}3 % in all.</li>" in said
 
 
 def test_markup():

@@ -63,6 +63,7 @@ def test_the_history_runs_to_the_best() -> None:
     assert (list(trials.x), list(trials.y)) == ([0, 2, 3], [1.10, 1.05, 1.07])
     np.testing.assert_array_equal(best.y, [1.10, 1.05, 1.05])
     assert len(history_figure(STAGES[1]).data[1].y) == 0
+    assert history_figure(STAGES[0]).layout.xaxis.dtick == 1  # there is no half a trial
 
 
 def test_the_most_important_parameter_is_on_top_and_every_trace_has_a_tone() -> None:
@@ -70,6 +71,11 @@ def test_the_most_important_parameter_is_on_top_and_every_trace_has_a_tone() -> 
     assert list(figure.data[0].y) == ["columns", "rate"]
     for one in (figure, history_figure(STAGES[0])):
         assert all(trace.meta["tone"] in ("evidence", "price") for trace in one.data)
+
+
+def one_line(time: str) -> str:
+    """A time that does not wrap in a narrow table."""
+    return f'<span class="when">{time}</span>'
 
 
 def test_gates_stand_window_by_window_beside_the_configured_ones(
@@ -85,10 +91,10 @@ def test_gates_stand_window_by_window_beside_the_configured_ones(
     assert cells[0] == ["Chosen", "min confidence", "quorum", "Past, configured", "Past, chosen"]
     assert cells[1] == ["gates 2", "0.41", "2", "1.00", "2.00"]
     assert cells[3][:3] == ["Afterwards", "From", "To"]
-    dates = "2025-01-01 00:00", "2025-01-05 23:55"
+    dates = one_line("2025-01-01 00:00"), one_line("2025-01-05 23:55")
     assert cells[4] == ["gates 2", *dates, "\N{MINUS SIGN}20.00 %", "+10.00 %", "1,040", "30"]
     # 0.8 x 1.25 behind the configured gates, 1.1 x 0.5 behind the chosen ones.
-    dates = "2025-01-01 00:00", "2025-01-09 23:55"
+    dates = one_line("2025-01-01 00:00"), one_line("2025-01-09 23:55")
     assert cells[6] == ["in all", *dates, "+0.00 %", "\N{MINUS SIGN}45.00 %", "1,046", "35"]
     assert cells[8] == ["gates 3", "75 %", "25 %"]
     assert page.count("2 trials, number 1 was chosen") == 2

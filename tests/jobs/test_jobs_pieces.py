@@ -14,15 +14,18 @@ import pytest
 from omegaconf import OmegaConf
 
 from quantlab.core.errors import ConfigError, DataError
-from quantlab.core.fakes import BarsSource
+from quantlab.core.fakes import BarsSource, SilentProgress
 from quantlab.core.results import MemberReport, SignalReport
 from quantlab.core.types import Bars, Instrument, Signal
 from quantlab.data.oracle import measure_oracle
 from quantlab.data.synthetic import SyntheticSource
-from quantlab.jobs.run.benchmarks import rotated
+from quantlab.jobs.run.backtesting import backtest, setup
+from quantlab.jobs.run.benchmarks import benchmarks, rotated
+from quantlab.jobs.run.composition import compose
 from quantlab.jobs.run.folder import record_failure, run_folder
 from quantlab.jobs.run.history import HistoryCut
-from quantlab.jobs.run.metrics import entry_weight, suspicions
+from quantlab.jobs.run.metrics import entry_weight, judge, suspicions
+from quantlab.jobs.run.outcome import load
 from quantlab.jobs.run.truth import oracle_numbers
 from quantlab.trading import ConfidenceFraction, FixedFraction
 
@@ -38,14 +41,68 @@ def signal_of(side: np.ndarray) -> Signal:
 
 
 def test_a_rotated_signal_trades_as_often_and_knows_nothing() -> None:
-    side = np.random.default_rng(0).integers(-1, 2, CELLS)
-    turned = rotated(signal_of(side), seed=1)
+    side, close = np.random.default_rng(0).integers(-1, 2, CELLS), np.ones(CELLS)
+    turned = rotated(signal_of(side), close, seed=1)
     for s in range(CELLS[1]):
         offsets = [k for k in range(CELLS[0]) if np.array_equal(np.roll(side[:, s], k), turned.side[:, s])]
         assert len(offsets) == 1
         assert CELLS[0] // 10 <= offsets[0] < CELLS[0] - CELLS[0] // 10 + 1
-    assert np.array_equal(rotated(signal_of(side), seed=1).side, turned.side)
-    assert not np.array_equal(rotated(signal_of(side), seed=2).side, turned.side)
+    assert np.array_equal(rotated(signal_of(side), close, seed=1).side, turned.side)
+    assert not np.array_equal(rotated(signal_of(side), close, seed=2).side, turned.side)
+
+
+def test_all_that_is_decided_on_is_rotated_together() -> None:
+    """A user's targets and distances too: what stayed in its place would still know."""
+    rng = np.random.default_rng(3)
+    side, close = rng.integers(-1, 2, CELLS), np.exp(rng.normal(0.0, 0.5, CELLS))
+    mine = {name: rng.uniform(0.1, 0.9, CELLS) for name in ("confidence", "consensus", "gain_bps", "target", "atr")}
+    proba, share = rng.dirichlet(np.ones(3), CELLS), rng.uniform(0.01, 0.1, CELLS)
+    said = dataclasses.replace(
+        signal_of(side), **mine, proba=proba, stop_distance=share * close, take_distance=np.full(CELLS, np.inf)
+    )
+    turned = rotated(said, close, seed=1)
+    for s in range(CELLS[1]):
+        (offset,) = (k for k in range(CELLS[0]) if np.array_equal(np.roll(side[:, s], k), turned.side[:, s]))
+        for name in ("confidence", "consensus", "gain_bps", "target", "proba"):
+            found = getattr(turned, name)[:, s]
+            np.testing.assert_array_equal(found, np.roll(getattr(said, name)[:, s], offset, axis=0), err_msg=name)
+        moved = np.asarray(turned.stop_distance)[:, s] / close[:, s]
+        np.testing.assert_allclose(moved, np.roll(share[:, s], offset), rtol=1e-12)
+    np.testing.assert_array_equal(turned.atr, said.atr)
+    assert np.isposinf(turned.take_distance).all()
+    assert turned.trail_distance is None
+
+
+def test_the_market_leader_is_chosen_before_the_tested_bars(random_bars: Callable[..., Bars]) -> None:
+    """What will be traded most is not known when holding begins."""
+    bars = random_bars(n_bars=400, n_symbols=3)
+    ohlcv = bars.ohlcv.copy()
+    ohlcv[:150, 1, 4] *= 50.0
+    ohlcv[150:, 2, 4] *= 5_000.0
+    history = dataclasses.replace(bars, ohlcv=ohlcv)
+    tested, ones = history.rows(150, 400), np.ones((250, 3))
+    account = SimpleNamespace(initial_cash=1e4, equity=1e4 * ones[:, 0])
+    result = SimpleNamespace(
+        history=history,
+        bars=tested,
+        signal=signal_of(ones),
+        strategy=None,
+        study=SimpleNamespace(first_row=150),
+        evidence=account,
+    )
+    parts = SimpleNamespace(engine=SimpleNamespace(run=lambda *_, **__: account))
+    beside = benchmarks(parts, result, seed=1)  # type: ignore[arg-type]
+    assert next(iter(beside.curves)) == f"{bars.symbols[1]} buy and hold"
+
+
+def test_the_verdict_rests_on_the_evidence_also_where_the_breaker_ended_the_other_account() -> None:
+    cfg = compose("debug=tiny", "trading.limits.breaker=0.01", "evaluation/stress@stress=none")
+    parts = setup(cfg)
+    result = backtest(parts, load(parts, SilentProgress()), SilentProgress())
+    judged = judge(cfg, parts, result)
+    assert judged.lived["halted_at"] is not None
+    for name in ("sharpe", "trades"):
+        assert judged.verdict.numbers[name] == judged.evidence[name] != judged.lived[name]
 
 
 def synthetic(edge: float) -> SyntheticSource:

@@ -72,6 +72,15 @@ def test_the_multiple_one_and_the_same_cash_are_the_run_itself(result: Backtest)
     assert np.array_equal(again.equity, result.evidence.equity)  # what is left out would have been the same
 
 
+def test_every_fee_and_the_slippage_are_multiplied_and_nothing_else(result: Backtest) -> None:
+    one = result.bars.instruments[0]
+    dearer = scaled(one, 3.0)
+    assert (dearer.maker_fee_bps, dearer.taker_fee_bps) == (3.0 * one.maker_fee_bps, 3.0 * one.taker_fee_bps)
+    assert dataclasses.replace(dearer, maker_fee_bps=one.maker_fee_bps, taker_fee_bps=one.taker_fee_bps) == one
+    costs, own = costlier(result.strategy, 3.0).costs, result.strategy.costs
+    assert costs == dataclasses.replace(own, slippage_bps=3.0 * own.slippage_bps)
+
+
 def test_dearer_is_worse_and_free_trading_costs_nothing(result: Backtest) -> None:
     found = replays(result, StressPlan([0.0, 0.5, 1.0, 2.0, 4.0], 1e3, 1e7, 0))
     assert [run.at for run in found.costs] == [0.0, 0.5, 1.0, 2.0, 4.0]

@@ -30,6 +30,7 @@ from quantlab.jobs.sweep import run
 from quantlab.jobs.sweeps.chunks import Chunks, in_chunks
 from quantlab.jobs.sweeps.plan import plan
 from quantlab.jobs.sweeps.signals import LazySignals, OneHistory, SignalMaker, remembering
+from quantlab.jobs.sweeps.work import Sweep
 from quantlab.learning.gates import Gates
 from quantlab.trading import Costs, EnsembleThreshold, FixedFraction, Limits, MovingAverageSignal, Strategy
 
@@ -80,7 +81,9 @@ def test_a_whole_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
     shown, page = capsys.readouterr().out, (folder / "report.html").read_text()
     for text in ("horizon", "verdict on the best", "report.html"):
         assert text in shown
-    for text in ("policy.stop_atr", "Sharpe ratios of all parameter sets", 'id="distribution"', 'class="map"'):
+    assert "Only 4 of 8 accounts differ" in shown  # the breaker is off while sweeping
+    assert metrics["evidence"]["capacity_usd"] > 0.0
+    for text in ("policy.stop_atr", "Sharpe ratios of all 8 parameter sets", 'id="distribution"', 'class="map"'):
         assert text in page
     assert len(page) < 7_000_000
     assert len(list((tmp_path / "cache" / "sweeps").rglob("chunk-*.npz"))) == 3
@@ -95,10 +98,14 @@ def test_the_number_of_workers_and_the_chunks_change_no_byte(tmp_path: Path) -> 
 
 def test_windows_are_swept_and_impossible_ones_counted(tmp_path: Path) -> None:
     space = "sweep.space={signal.fast:[12,48,96],signal.slow:[48,96],costs.slippage_bps:[0.0,8.0]}"
-    folder = swept(tmp_path, space)
-    sweep_ = json.loads((folder / "metrics.json").read_text())["sweep"]
+    folder = swept(tmp_path, space, "trading.limits.breaker=0.01")
+    metrics = json.loads((folder / "metrics.json").read_text())
+    assert metrics["lived"]["halted_at"] is not None  # only the best's second account knows the breaker
+    assert metrics["lived"]["max_drawdown"] < metrics["evidence"]["max_drawdown"]
+    sweep_ = metrics["sweep"]
     assert (sweep_["tried"], sweep_["simulated"], sum(sweep_["impossible"].values())) == (12, 6, 6)
     assert next(iter(sweep_["impossible"])) == "signal.fast < signal.slow"
+    assert "costs.slippage_bps = 0: what trading costs is no choice" in (folder / "report.html").read_text()
     rows = pq.read_table(folder / "sweep.parquet").to_pylist()
     cfg = compose(*TINY)
     bars = history_cut(cfg).load(build(cfg.data))
@@ -130,6 +137,39 @@ def test_a_space_that_cannot_be_leaves_nothing_behind(tmp_path: Path, space: str
     with pytest.raises(ConfigError, match=said):
         swept(tmp_path, f"sweep.space={space}")
     assert list((tmp_path / "runs").rglob("metrics.json")) == []
+
+
+def test_finished_chunks_are_kept_under_all_that_they_depend_on(
+    case: tuple[Bars, Signal],
+) -> None:
+    bars, said = case
+    maker = SignalMaker(FixedSignal(said), Study(said, 10, 500, FixedSignal(said), None), bars)
+    points = [{"policy.stop_atr": 1.0}, {"policy.stop_atr": 2.0}]
+
+    def sweep_of(
+        history: Bars = bars, points: list[dict[str, Any]] = points, cash: float = CASH, **changes: Any
+    ) -> Sweep:
+        other = dataclasses.replace(maker, study=dataclasses.replace(maker.study, **changes))
+        return Sweep(history, history.rows(10, 500), other, plan(a_strategy(), other, points), cash)
+
+    ohlcv = bars.ohlcv.copy()
+    ohlcv[5, 0, 3] = np.nextafter(ohlcv[5, 0, 3], 0.0)
+    dear = tuple(dataclasses.replace(one, taker_fee_bps=one.taker_fee_bps + 1.0) for one in bars.instruments)
+    flipped = dataclasses.replace(said, side=-said.side)
+    others = [
+        sweep_of(dataclasses.replace(bars, ohlcv=ohlcv)),
+        sweep_of(dataclasses.replace(bars, instruments=dear)),
+        sweep_of(points=points[::-1]),
+        sweep_of(points=points[:1]),
+        sweep_of(points=[{"policy.stop_atr": 1.0}, {"policy.stop_atr": 2.5}]),
+        sweep_of(points=[{"costs.slippage_bps": 1.0}, {"costs.slippage_bps": 2.0}]),
+        sweep_of(cash=CASH + 1.0),
+        sweep_of(first_row=11),
+        sweep_of(last_row=499),
+        sweep_of(signal=flipped),
+    ]
+    assert sweep_of().key() == sweep_of().key()
+    assert len({one.key() for one in (sweep_of(), *others)}) == 1 + len(others)
 
 
 def some_results(bars: Bars, said: Signal, rows: Sequence[int]) -> SweepResult:

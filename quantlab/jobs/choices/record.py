@@ -10,7 +10,7 @@ from functools import reduce
 from operator import add
 from typing import Any
 
-from rich.table import Table
+from rich.table import Column, Table
 
 from quantlab.core.files import write_json
 from quantlab.core.results import TuningStage, Window
@@ -74,10 +74,11 @@ def write_trials(folder: RunFolder, stages: Sequence[TuningStage]) -> None:
 
 def chosen_table(stages: tuple[TuningStage, ...]) -> Table:
     """One line per stage: what was tried, what was gained, what was chosen."""
-    table = Table("tuned", "trials", "as configured", "chosen", "values", title_justify="left")
+    counts, before = Column("trials", max_width=10), Column("as configured", max_width=10)
+    table = Table("tuned", counts, before, "chosen", Column("values", overflow="fold"), title_justify="left")
     for stage in stages:
         first, best = stage.trials[0], stage.trials[stage.best]
-        values = ", ".join(f"{name}={shown(value)}" for name, value in best.values.items())
+        values = "\n".join(f"{name.rpartition('.')[2]}={shown(value)}" for name, value in best.values.items())
         table.add_row(stage.name, _counted(stage), shown(first.value), shown(best.value), values)
     return table
 

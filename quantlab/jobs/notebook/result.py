@@ -92,7 +92,8 @@ class Result:
 
     def equity_figure(self) -> go.Figure:
         """Both accounts, the benchmarks and the drawdowns."""
-        return painted(equity_figure(self._report()), title=titled("Equity after costs", self.synthetic))
+        figure = equity_figure(self._report(), self.judgement.beside.curves)
+        return painted(figure, title=titled("Equity after costs", self.synthetic))
 
     def price_figure(self, symbol: str, last: int | None = None) -> go.Figure:
         """One symbol's close with the trades on it.
@@ -117,8 +118,6 @@ class Result:
         for name in ("entry_idx", "exit_idx"):
             shown[name] -= first
         figure = price_figure(bars.rows(first, bars.n_bars), bars.symbols.index(symbol), shown)
-        # Prices of 0.0003 USD would otherwise be shown in micro-dollars.
-        figure.update_yaxes(exponentformat="none")
         return painted(figure, title=titled(f"{symbol} and its trades", self.synthetic))
 
     def reliability_figure(self) -> go.Figure:

@@ -13,6 +13,8 @@ from quantlab.core.types import Float64Array, Signal
 from quantlab.evaluation.benchmarks import buy_and_hold, curve_numbers, equal_weight, most_traded
 from quantlab.jobs.run.backtesting import Backtest, Setup
 
+_DISTANCES = {"stop_distance", "take_distance", "trail_distance", "break_even_distance"}
+
 
 @dataclass(frozen=True)
 class Benchmarks:
@@ -38,7 +40,9 @@ def benchmarks(parts: Setup, result: Backtest, seed: int) -> Benchmarks:
     the same clusters and knows nothing.
     """
     cash = result.evidence.initial_cash
-    random = parts.engine.run(result.bars, rotated(result.signal, seed), result.strategy, limits_on=False)
+    random = parts.engine.run(
+        result.bars, rotated(result.signal, result.bars.close, seed), result.strategy, limits_on=False
+    )
     leader = most_traded(result.history.rows(0, max(result.study.first_row, 1)))
     curves = {
         f"{leader} buy and hold": buy_and_hold(result.bars, cash, leader),
@@ -48,14 +52,31 @@ def benchmarks(parts: Setup, result: Backtest, seed: int) -> Benchmarks:
     return Benchmarks(curves, random)
 
 
-def rotated(signal: Signal, seed: int) -> Signal:
-    """Every symbol's sides, moved in time by a random offset of at least a tenth of the history."""
+def rotated(signal: Signal, close: Float64Array, seed: int) -> Signal:
+    """Every symbol's opinions, moved in time by a random offset of at least a tenth of the history.
+
+    All that is decided on moves together: sides, probabilities, targets. Distances keep their share of the
+    price; only the ATR stays, since it describes the market.
+
+    Parameters
+    ----------
+    signal : Signal, (T, S)
+    close : float64 (T, S)
+        USD.
+    seed : int
+    """
     rng = np.random.default_rng(seed)
     n_bars, n_symbols = signal.side.shape
     least = n_bars // 10
     offsets = rng.integers(least, max(n_bars - least, least + 1), n_symbols)
-    side = np.stack([np.roll(signal.side[:, s], offsets[s]) for s in range(n_symbols)], axis=1)
-    return dataclasses.replace(signal, side=np.ascontiguousarray(side))
+    rows = (np.arange(n_bars)[:, None] - offsets) % n_bars
+    columns = np.arange(n_symbols)
+    moved = {
+        name: values[rows, columns] for name, values in vars(signal).items() if name != "atr" and values is not None
+    }
+    for name in _DISTANCES & moved.keys():
+        moved[name] = moved[name] * (close / close[rows, columns])
+    return dataclasses.replace(signal, **moved)
 
 
 def benchmark_numbers(beside: Benchmarks, result: Backtest) -> dict[str, Any]:

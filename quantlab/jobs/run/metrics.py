@@ -64,11 +64,7 @@ class Judgement:
 def judge(cfg: DictConfig, parts: Setup, result: Backtest) -> Judgement:
     """Summarise both accounts, measure what stands beside them, judge the evidence."""
     beside = benchmarks(parts, result, int(cfg.seed))
-    settings: dict[str, Any] = {
-        "participation": result.strategy.costs.participation,
-        "entry_weight": entry_weight(result),
-        "stop_hit_baseline": blind_stops(result),
-    }
+    settings = summary_settings(result)
     evidence = summarise(result.evidence, result.bars, **settings)
     random_stops = summarise(beside.random, result.bars)["stop_hit_share"]
     evidence["random_stop_hit_share"] = random_stops
@@ -81,6 +77,15 @@ def judge(cfg: DictConfig, parts: Setup, result: Backtest) -> Judgement:
     verdict: Verdict = get_method(cfg.judge)(parts.rule, result.evidence, evidence)
     replays = stress(parts.stress, parts.engine, result.bars, result.signal, result.strategy, result.evidence)
     return Judgement(evidence, lived, verdict, beside, oracle, suspicions(result.study.report, oracle), replays)
+
+
+def summary_settings(result: Backtest) -> dict[str, Any]:
+    """What :func:`~quantlab.evaluation.summary.summarise` has to be told of a strategy."""
+    return {
+        "participation": result.strategy.costs.participation,
+        "entry_weight": entry_weight(result),
+        "stop_hit_baseline": blind_stops(result),
+    }
 
 
 def entry_weight(result: Backtest) -> float | None:

@@ -16,7 +16,8 @@ from quantlab.core.types import Float64Array, Int64Array, check_whole
 from quantlab.evaluation.summary import summarise
 from quantlab.evaluation.sweep_scores import SweepTable, annual, daily_sharpes, luck, ranking, trials_of
 from quantlab.evaluation.verdict import Verdict
-from quantlab.jobs.run.backtesting import Setup
+from quantlab.jobs.run.backtesting import Backtest, Setup
+from quantlab.jobs.run.metrics import summary_settings
 from quantlab.jobs.sweeps.work import Sweep
 
 #: The engine may be another one than the sweep's, whose books differ in their last digits.
@@ -97,7 +98,8 @@ def best_of(cfg: DictConfig, parts: Setup, what: Sweep, result: SweepResult) -> 
         for name, limits_on in (("evidence", False), ("lived", True))
     }
     check_same(runs["evidence"], float(result.final_equity[row]))
-    settings = {"participation": strategy.costs.participation}
+    chosen = Backtest(what.history, what.bars, signal, what.maker.study, strategy, runs["evidence"], runs["lived"])
+    settings = summary_settings(chosen)
     evidence = summarise(runs["evidence"], what.bars, **settings)
     lived = summarise(runs["lived"], what.bars, **settings)
     halted = runs["lived"].halted_at_ms

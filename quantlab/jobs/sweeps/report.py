@@ -17,15 +17,17 @@ from rich.table import Table
 import quantlab
 from quantlab.core.clock import iso_utc
 from quantlab.core.files import write_bytes, write_json, write_text
-from quantlab.evaluation.sweep_maps import label
+from quantlab.evaluation.report import Run
+from quantlab.evaluation.sweep_maps import label, short_names
 from quantlab.evaluation.sweep_report import SweepReport
-from quantlab.evaluation.sweep_scores import spread
+from quantlab.evaluation.sweep_scores import different, scatter, spread
 from quantlab.jobs.run.backtesting import Setup
 from quantlab.jobs.run.folder import RunFolder, resolved_yaml
 from quantlab.jobs.run.metrics import in_sweep
-from quantlab.jobs.run.outcome import sweep_notes
+from quantlab.jobs.run.report import account_notes
 from quantlab.jobs.run.tables import write_equity, write_orders
 from quantlab.jobs.sweeps.best import Best
+from quantlab.jobs.sweeps.notes import notes
 from quantlab.jobs.sweeps.work import Sweep
 
 
@@ -96,10 +98,21 @@ def document(cfg: DictConfig, parts: Setup, what: Sweep, best: Best, prints: dic
             "impossible": what.plan.impossible,
             "sharpe": spread(best.sharpe),
             "luck_sharpe": best.luck,
+            **_likeness(best),
             "best": _row(best, best.row),
             "top": [_row(best, int(row)) for row in best.order[: int(cfg.job.top)]],
         },
         **prints,
+    }
+
+
+def _likeness(best: Best) -> dict[str, Any]:
+    """How far apart the annual Sharpe ratios lie, how far chance moves one, and how many accounts differ."""
+    apart, by_chance = scatter(best.table.daily_returns) or (None, None)
+    return {
+        "sharpe_deviation": apart,
+        "sharpe_error": by_chance,
+        "different_accounts": different(best.table.daily_returns),
     }
 
 
@@ -108,26 +121,6 @@ def _row(best: Best, row: int) -> dict[str, Any]:
     finite = {name: value if np.isfinite(value) else None for name, value in numbers.items()}
     sharpe = float(best.sharpe[row])
     return {"values": best.table.values[row], "sharpe": sharpe if np.isfinite(sharpe) else None, **finite}
-
-
-def notes(what: Sweep, best: Best) -> tuple[str, ...]:
-    """Sentences that a reader must see."""
-    said = [*sweep_notes()]
-    shares = spread(best.sharpe)
-    if shares["median"] is not None:
-        said.append(
-            f"Of the parameter sets that traded, half have a Sharpe ratio above {shares['median']:+.2f}; "
-            f"{100.0 * (shares['positive_share'] or 0.0):.0f} % are above zero."
-        )
-    if best.luck is not None:
-        said.append(
-            f"The best has {best.evidence['sharpe'] or 0.0:+.2f}; without any skill the best of "
-            f"{best.table.tried:,} as different as these would be expected to have {best.luck:+.2f}."
-        )
-    said += [f"{count:,} parameter sets are impossible: {why}." for why, count in what.plan.impossible.items()]
-    if what.maker.study.report is not None:
-        said.append("The signal was learned once, out of sample; the choice among parameter sets was not.")
-    return tuple(said)
 
 
 def report_of(
@@ -139,13 +132,16 @@ def report_of(
         experiment=str(cfg.experiment_name),
         data_label=f"{history.n_symbols} perpetuals, {history.interval_ms // 60_000}-minute bars",
         synthetic=parts.source.synthetic,
+        bars=what.bars,
+        evidence=Run(best.runs["evidence"], best.evidence),
+        lived=Run(best.runs["lived"], best.lived),
         table=best.table,
         sharpe=best.sharpe,
         order=best.order,
         top=int(cfg.job.top),
         luck=best.luck,
         verdict=best.verdict,
-        notes=notes(what, best),
+        notes=(*notes(what, best), *account_notes(best.runs["evidence"])),
         stamps={
             "run": folder.final.name,
             "started": iso_utc(folder.started_ms),
@@ -169,10 +165,16 @@ def print_sweep(console: Console, cfg: DictConfig, parts: Setup, folder: RunFold
 def top_table(best: Best, top: int) -> Table:
     """Parameters and results of the first rows of the ranking."""
     names, numbers = best.table.names, best.table.numbers
-    fields = [name.rpartition(".")[2].replace("_", " ") for name in names]  # words wrap
-    heads = fields if len(set(fields)) == len(fields) else names
     table = Table(
-        *heads, "Sharpe", "equity", "drawdown %", "trades", "costs", box=SIMPLE_HEAD, pad_edge=False, caption="USD"
+        *short_names(names),
+        "Sharpe",
+        "equity",
+        "drawdown %",
+        "trades",
+        "costs",
+        box=SIMPLE_HEAD,
+        pad_edge=False,
+        caption="USD",
     )
     for column in table.columns:
         column.justify = "right"

@@ -14,12 +14,11 @@ from quantlab.evaluation.painting import painted
 from quantlab.evaluation.sweep_figures import before_and_after, pair_figure, seen_and_unseen
 from quantlab.evaluation.sweep_maps import pair_maps
 from quantlab.evaluation.sweep_page import distribution
-from quantlab.evaluation.sweep_report import SweepReport
 from quantlab.evaluation.verdict import Verdict
 from quantlab.jobs.notebook.frames import numbers_frame, utc
 from quantlab.jobs.notebook.shown import card, titled, words
 from quantlab.jobs.sweeps.best import Best
-from quantlab.jobs.sweeps.report import notes
+from quantlab.jobs.sweeps.notes import notes
 from quantlab.jobs.sweeps.unseen import Unseen
 from quantlab.jobs.sweeps.work import Sweep
 
@@ -99,7 +98,8 @@ class Swept:
 
     def distribution_figure(self) -> go.Figure:
         """Sharpe ratios of all parameter sets, the best among them, and what luck gives the best of so many."""
-        figure = painted(distribution(self._report()), title=titled("Where the choice was made", self.synthetic))
+        drawn = distribution(self.best.sharpe, self.best.row, self.best.luck)
+        figure = painted(drawn, title=titled("Where the choice was made", self.synthetic))
         return figure.update_traces(marker_line_width=0, selector={"type": "bar"})
 
     def unseen_figure(self) -> go.Figure:
@@ -115,9 +115,3 @@ class Swept:
         """A map of medians for every pair of parameters; none where fewer than two were varied."""
         maps = pair_maps(self.best.table, self.best.sharpe)
         return [painted(pair_figure(one), title="Median Sharpe ratio") for one in maps]
-
-    def _report(self) -> SweepReport:
-        best = self.best
-        return SweepReport(
-            "", "", self.synthetic, best.table, best.sharpe, best.order, 1, best.luck, best.verdict, (), {}, ""
-        )

@@ -16,7 +16,8 @@ from quantlab.core.results import Simulation
 from quantlab.core.types import Float64Array
 from quantlab.evaluation.summary import summarise
 from quantlab.evaluation.sweep_scores import annual, daily_sharpes
-from quantlab.jobs.run.backtesting import Setup
+from quantlab.jobs.run.backtesting import Backtest, Setup
+from quantlab.jobs.run.metrics import summary_settings
 from quantlab.jobs.sweeps.best import Best
 from quantlab.jobs.sweeps.work import Sweep, simulate
 
@@ -84,5 +85,6 @@ def afterwards(cfg: DictConfig, parts: Setup, later: Sweep, best: Best, progress
     result = simulate(cfg, later, progress)
     signal, strategy = later.maker.make(later.plan.signals[best.row]), best.strategy
     chosen = parts.engine.run(later.bars, signal, strategy, limits_on=False)
-    summary = summarise(chosen, later.bars, participation=strategy.costs.participation)
+    result_of = Backtest(later.history, later.bars, signal, later.maker.study, strategy, chosen, chosen)
+    summary = summarise(chosen, later.bars, **summary_settings(result_of))
     return Unseen(later, annual(daily_sharpes(result.daily_returns)), chosen, summary)

@@ -1,0 +1,159 @@
+"""The sweep's page: whole, escaped, and readable where there is little room."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import re
+from collections.abc import Callable
+from html.parser import HTMLParser
+from typing import Any
+
+import numpy as np
+import pytest
+
+from quantlab.core.types import Bars
+from quantlab.evaluation.report import Report
+from quantlab.evaluation.sweep_maps import MAX_MAPS
+from quantlab.evaluation.sweep_page import best_table, distribution, render_sweep
+from quantlab.evaluation.sweep_report import SweepReport
+from quantlab.evaluation.sweep_scores import SweepTable, annual, daily_sharpes, luck, ranking, trials_of
+
+EVIL = "</script><img src=x onerror=alert(1)>\"'&"
+
+
+def a_sweep(report: Report, names: tuple[str, ...] = ("policy.stop_atr", "policy.horizon"), n: int = 24) -> SweepReport:
+    """Random results of `n` parameter sets, on the accounts of `report`."""
+    rng = np.random.default_rng(1)
+    returns = rng.normal(0.0, 0.01, (n, 40))
+    values = tuple({name: int(rng.integers(1, 4)) for name in names} for _ in range(n))
+    columns = {name: rng.uniform(1.0, 2.0, n) for name in ("final_equity", "max_drawdown", "costs")}
+    table = SweepTable(names, values, returns, columns | {"trades": np.full(n, 200)}, n + 3)
+    sharpe = annual(daily_sharpes(returns))
+    sharpe[5] = np.nan  # one that never traded
+    return SweepReport(
+        experiment="fabricated",
+        data_label="a random walk",
+        synthetic=True,
+        bars=report.bars,
+        evidence=report.evidence,
+        lived=report.lived,
+        table=table,
+        sharpe=sharpe,
+        order=ranking(sharpe, table.numbers["trades"], 100),
+        top=5,
+        luck=luck(trials_of(table)),
+        verdict=report.verdict,
+        notes=("The best has -1.50.",),
+        stamps={"run": "20250614T000000Z"},
+        config_text="seed: 1\n",
+    )
+
+
+@pytest.fixture(scope="module")
+def report(report_of: Callable[..., Report], random_bars: Callable[..., Bars]) -> Report:
+    return report_of(random_bars(1, n_bars=3_000, n_symbols=3))
+
+
+class Nested(HTMLParser):
+    """Fails where tags are not nested; keeps the words and the identifiers."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.words: list[str] = []
+        self.identifiers: list[str] = []
+        self.feed(page)
+        self.close()
+        assert self.open == []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.identifiers += [value or "" for name, value in attrs if name == "id"]
+        assert tag not in {"img", "link", "iframe"}
+        if tag != "meta":
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        if not self.open or self.open[-1] not in {"style", "script"}:
+            self.words.append(data)
+
+
+def drawn(page: str) -> dict[str, Any]:
+    found = re.search(r'<script type="application/json" id="figures">(.*?)</script>', page, re.DOTALL)
+    assert found is not None
+    figures: dict[str, Any] = json.loads(found[1])["fixed"]
+    return figures
+
+
+def test_everything_a_reader_needs_is_on_the_page(report: Report) -> None:
+    page = render_sweep(a_sweep(report))
+    parsed = Nested(page)
+    said = " ".join(parsed.words)
+    for words in (
+        "fabricated: sweep",
+        "Synthetic data",
+        "not that a strategy earns",
+        report.verdict.verdict,
+        "Deflated Sharpe ratio",
+        "not passed",
+        "Sharpe ratios of all 24 parameter sets",
+        "The best 5",
+        "stop atr",
+        "rarely as good",
+        "Max drawdown",
+        "policy.stop_atr \N{DOWNWARDS ARROW} policy.horizon",
+        "Stopped out, blind entries",
+        "The best has \N{MINUS SIGN}1.50.",
+        "halted by the circuit breaker",
+        "20250614T000000Z",
+    ):
+        assert words in said, words
+    figures = drawn(page)
+    assert set(figures) == {"equity", "distribution"} <= set(parsed.identifiers)
+    assert len(parsed.identifiers) == len(set(parsed.identifiers))
+    assert not re.search(r"\b(nan|None|inf)\b", said)
+    assert len(page.encode()) < 7_000_000
+
+
+def test_the_best_lead_with_their_sharpe_ratio(report: Report) -> None:
+    swept = a_sweep(report)
+    rows = re.findall("<tr>(.*?)</tr>", best_table(swept))
+    cells = [re.sub("<.*?>", "", cell) for cell in re.findall("<td.*?</td>", rows[1])]
+    best = int(swept.order[0])
+    assert cells[:2] == ["1", f"{np.nanmax(swept.sharpe):+.2f}"]
+    assert cells[2:4] == [str(swept.table.values[best][name]) for name in swept.table.names]
+    assert len(rows) == 1 + swept.top
+
+
+def test_pairs_that_are_left_out_are_counted(report: Report) -> None:
+    many = render_sweep(a_sweep(report, tuple(f"policy.p{i}" for i in range(7))))
+    assert many.count('class="map"') == MAX_MAPS
+    assert f"Shown are the first {MAX_MAPS} of 21 pairs." in many
+    assert "Shown are the first" not in render_sweep(a_sweep(report))
+    assert "Fewer than two parameters were varied." in render_sweep(a_sweep(report, ("policy.stop_atr",)))
+
+
+def test_the_distribution_holds_every_known_ratio(report: Report) -> None:
+    swept = a_sweep(report, n=500)
+    bars, best, lucky = distribution(swept.sharpe, int(swept.order[0]), swept.luck).data
+    assert np.sum(bars.y) == 499
+    assert 5 <= len(bars.y) <= 60
+    assert best.x[0] == np.nanmax(swept.sharpe)
+    assert lucky.x[0] == swept.luck
+    (empty,) = distribution(np.full(3, np.nan), 0, None).data
+    assert np.sum(empty.y) == 0
+
+
+def test_every_string_is_escaped(report: Report) -> None:
+    evil = dataclasses.replace(
+        a_sweep(report, (EVIL, f"{EVIL}2")),
+        experiment=EVIL,
+        data_label=EVIL,
+        notes=(EVIL,),
+        stamps={EVIL: EVIL},
+        config_text=EVIL,
+    )
+    assert "onerror" in " ".join(Nested(render_sweep(evil)).words)
