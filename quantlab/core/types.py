@@ -361,7 +361,7 @@ class Features(_StaysReadOnly):
 
     def rows(self, start: int, stop: int) -> Features:
         """Rows ``start:stop`` as views."""
-        return dataclasses.replace(self, values=self.values[start:stop], ready=self.ready[start:stop])
+        return _slice_of(self, {"values": self.values[start:stop], "ready": self.ready[start:stop]})
 
 
 @dataclass(frozen=True)
@@ -475,4 +475,8 @@ class Signal(_StaysReadOnly):
 
     def rows(self, start: int, stop: int) -> Signal:
         """Rows ``start:stop`` as views."""
-        return _slice_of(self, {k: a[start:stop] for k, a in vars(self).items() if a is not None})
+        cut, part = slice(start, stop), object.__new__(type(self))
+        own = vars(part)
+        for name, values in vars(self).items():  # every field is an array of rows, and was checked once
+            own[name] = None if values is None else values[cut]
+        return part

@@ -115,11 +115,18 @@ class Engine:
             "limits_on": self._limits_on,
         }
 
-    def warm_up(self, history: Bars) -> None:
-        """Let the signal see what lies before the first bar, without an account."""
-        for t in range(history.n_bars):
+    def warm_up(self, history: Bars) -> int:
+        """Let the signal see what lies before the first bar, without an account; returns how many bars it saw.
+
+        A source that names its ``warmup`` sees no more than that: what it says behind it does not depend on where
+        the history began, to the last bit.
+        """
+        needed = getattr(self.strategy.signal, "warmup", None)
+        first = 0 if needed is None else max(0, history.n_bars - needed)
+        for t in range(first, history.n_bars):
             self._stream.update(history.rows(t, t + 1))
         self.intake.warm(history)
+        return history.n_bars - first
 
     def work(self, raw: RawBar, *, stale: bool) -> tuple[dict[str, Any], Decision]:
         """One bar that continues the grid: gate, signal, settle, decide.

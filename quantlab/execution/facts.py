@@ -11,7 +11,7 @@ import numpy as np
 from quantlab.core.clock import iso_utc
 from quantlab.core.events import Decision
 from quantlab.core.results import CUT_RULES, OrderReason, RiskEvent
-from quantlab.core.types import Bars, Int64Array, Signal
+from quantlab.core.types import Bars, Float64Array, Int64Array, Signal
 from quantlab.trading import layout
 from quantlab.trading.layout import (
     CASH,
@@ -115,7 +115,7 @@ def bar_facts(
         "day": {name: v if name == "utc" else _number(v) for name, v in dataclasses.asdict(day).items()},
         "signal": spoken,
         "tradable": int(bar.tradable.sum()),
-        "atr": [_number(value) for value in signal.atr[0]],  # what blind entries are measured with
+        "atr": _numbers(signal.atr[0]),  # what blind entries are measured with
         "fills": fills,
         "events": events,
         "positions": sorted(
@@ -163,6 +163,11 @@ def _risk_event(event: Any) -> dict[str, Any]:
         "equity": _number(event["equity"]),
         "level": _number(event["level"]),
     }
+
+
+def _numbers(values: Float64Array) -> list[float | None]:
+    known = np.isfinite(values).tolist()
+    return [value if finite else None for value, finite in zip(values.tolist(), known, strict=True)]
 
 
 def _number(value: Any) -> float | None:

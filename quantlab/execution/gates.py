@@ -1,7 +1,7 @@
 """From a journal to stages: each stage's gates with their evidence, and whether it may be left behind.
 
-A stage is passed when no gate says UNKNOWN and none that blocks says FAIL. It counts as reached only behind
-stages that were passed.
+A stage is passed when all of its time is recorded, no gate says UNKNOWN and none that blocks says FAIL. It counts
+as reached only behind stages that were passed.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any
 from quantlab.core.errors import ConfigError
 from quantlab.core.types import check_whole
 from quantlab.execution.gates_checks import FAIL, GATES, UNKNOWN, Finding, GateLimits
-from quantlab.execution.gates_window import Window, read_window
+from quantlab.execution.gates_window import Window, read_windows
 
 
 @dataclass(frozen=True)
@@ -48,6 +48,15 @@ class Stage:
         _require_known(f"the gates of {self.title!r}", self.gates)
         if not self.gates:
             raise ConfigError(f"at least one gate for {self.title!r}", found="none", mend="name some")
+
+
+def _so_far(found: Finding, stage: Stage, minutes: float) -> Finding:
+    """What a gate says of less time than was asked for: a failure is one however little is recorded."""
+    behind = "" if stage.since is None else f" behind an entry {stage.since!r}"
+    recorded = f"{minutes:,.0f} of {stage.minutes:,} minutes recorded{behind}"
+    if found.status == FAIL:
+        return Finding(FAIL, f"{found.evidence}; {recorded}", found.value)
+    return Finding(UNKNOWN, f"{recorded}; so far: {found.evidence}", found.value)
 
 
 def _require_known(what: str, names: Sequence[str]) -> None:
@@ -116,7 +125,7 @@ class Gates:
     ----------
     limits : GateLimits
     blocking : tuple of str
-        Gates whose FAIL blocks; UNKNOWN of any gate does.
+        Gates whose FAIL blocks; UNKNOWN of any gate does, and whatever it says of a stage not recorded in full.
     stages : dict of name to Stage
 
     Raises
@@ -136,7 +145,7 @@ class Gates:
             raise ConfigError("execution.gates.stages with at least one stage", found="none", mend="name some")
 
     def judge(self, journal: Path, names: Sequence[str] | None = None) -> tuple[StageResult, ...]:
-        """Every stage, or those named, as a journal shows it.
+        """Every stage, or those named, as a journal shows it; a stage behind others is reached only if they passed.
 
         Raises
         ------
@@ -147,15 +156,24 @@ class Gates:
         """
         wanted = tuple(self.stages) if names is None else tuple(names)
         for name in wanted:
-            if name not in self.stages:
-                known = ", ".join(self.stages)
-                raise ConfigError(f"a stage, one of {known}", found=repr(name), mend="correct its name")
-        done: list[StageResult] = []
-        for name in wanted:
-            stage = self.stages[name]
-            window = read_window(journal, stage.minutes, stage.since)
-            done.append(self._stage(name, stage, window, all(result.passed for result in done)))
-        return tuple(done)
+            self.require_stage(name)
+        windows = read_windows(journal, [(stage.minutes, stage.since) for stage in self.stages.values()])
+        done: dict[str, StageResult] = {}
+        for (name, stage), window in zip(self.stages.items(), windows, strict=True):
+            done[name] = self._stage(name, stage, window, all(result.passed for result in done.values()))
+        return tuple(done[name] for name in wanted)
+
+    def require_stage(self, name: str) -> None:
+        """Return if there is such a stage.
+
+        Raises
+        ------
+        ConfigError
+            Naming those that there are.
+        """
+        if name not in self.stages:
+            known = ", ".join(self.stages)
+            raise ConfigError(f"a stage, one of {known}", found=repr(name), mend="correct its name")
 
     def _stage(self, name: str, stage: Stage, window: Window, reached: bool) -> StageResult:
         minutes = len(window.facts) * window.bars.interval_ms / 60_000 if window.bars is not None else 0.0
@@ -164,9 +182,7 @@ class Gates:
 
     def _result(self, gate: str, stage: Stage, window: Window, minutes: float) -> GateResult:
         found = GATES[gate](window, self.limits)
-        if not window.complete and found.status != FAIL:  # a failure is one however little is recorded
-            behind = "" if stage.since is None else f" behind an entry {stage.since!r}"
-            so_far = f"{minutes:,.0f} of {stage.minutes:,} minutes recorded{behind}; so far: {found.evidence}"
-            found = Finding(UNKNOWN, so_far, found.value)
-        blocks = found.status == UNKNOWN or (found.status == FAIL and gate in self.blocking)
+        if not window.complete:
+            found = _so_far(found, stage, minutes)
+        blocks = not window.complete or found.status == UNKNOWN or (found.status == FAIL and gate in self.blocking)
         return GateResult(gate, found.status, found.evidence, found.value, blocks)

@@ -119,15 +119,17 @@ def _none_of(window: Window, kind: str, words: str) -> Finding:
 
 
 def predictions(window: Window, _limits: GateLimits) -> Finding:
-    """Some in every bar, and no bar missing."""
+    """Some in every bar, in time to act on, and no bar missing."""
     total = _total(window, "predictions")
     if not total:
         return Finding(UNKNOWN, "no prediction is recorded")
     silent = sum(bar["signal"]["predictions"] == 0 for bar in window.facts)
+    late = sum("feed" in bar["halts"] for bar in window.facts)
     missing = sum(seen["intake"].get("missing", 0) for seen in window.observed)
     minutes = len(window.facts) * _interval_ms(window) / 60_000
-    evidence = f"{total / minutes:,.2f} a minute over {minutes:,.0f} minutes; bars without one: {silent}, bars that did not arrive: {missing}"
-    return _judged(silent + missing == 0, evidence, total / minutes)
+    gaps = f"bars without one: {silent}, too late to enter on: {late}, that did not arrive: {missing}"
+    evidence = f"{total / minutes:,.2f} a minute over {minutes:,.0f} minutes; {gaps}"
+    return _judged(silent + late + missing == 0, evidence, total / minutes)
 
 
 def consensus_rate(window: Window, limits: GateLimits) -> Finding:
@@ -180,7 +182,9 @@ def feature_drift(window: Window, _limits: GateLimits) -> Finding:
             return Finding(PASS, "nothing was learned from features: there is no training distribution to leave")
         return Finding(UNKNOWN, "no look at the features' drift is recorded")
     if look["rows"] < look["min_rows"]:
-        return Finding(UNKNOWN, f"{look['rows']:,} rows so far, {look['min_rows']:,} are needed to tell")
+        evidence = f"{look['rows']:,} rows of {look['bars']:,} bars so far, {look['min_rows']:,} are needed to tell"
+        more = f": some {math.ceil(look['min_rows'] * look['bars'] / look['rows']):,} bars" if look["rows"] else ""
+        return Finding(UNKNOWN, evidence + more)
     names, count = look["alerts"], len(look["features"])
     worst = f": {', '.join(names[:3])}{' ...' if len(names) > 3 else ''}" if names else ""
     over = f"over {look['rows']:,} rows of {look['bars']:,} bars"

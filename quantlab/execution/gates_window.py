@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -68,15 +69,20 @@ class Window:
 
 
 def read_window(path: Path, minutes: int, since: str | None = None) -> Window:
-    """The newest `minutes` of market time in a journal, of a running session or of one that ended.
+    """:func:`read_windows` of one stretch."""
+    return read_windows(path, [(minutes, since)])[0]
+
+
+def read_windows(path: Path, stretches: Sequence[tuple[int, str | None]]) -> tuple[Window, ...]:
+    """The newest stretches of market time in a journal, of a running session or of one that ended.
 
     Parameters
     ----------
     path : Path
-        The SQLite file; every entry of it is verified.
-    minutes : int
-    since : str or None
-        Only bars behind the first entry of this kind count; none does where there is no such entry.
+        The SQLite file; every entry of it is verified, once for all stretches.
+    stretches : sequence of (minutes, since)
+        Only bars behind the first entry of the kind `since` count, where one is named; none does where there is no
+        such entry.
 
     Raises
     ------
@@ -88,7 +94,8 @@ def read_window(path: Path, minutes: int, since: str | None = None) -> Window:
     view = read_session(path, check=True)
     database = connect(path, read_only=True)
     try:
-        return _window(database, view, minutes, since)
+        database.execute("BEGIN")  # one moment for all
+        return tuple(_window(database, view, minutes, since) for minutes, since in stretches)
     finally:
         database.close()
 

@@ -288,6 +288,7 @@ class SqliteJournal:
             raise InstallationError(f"a backup in {target}", found=str(error), mend="choose another disk") from error
         finally:
             copy.close()
+        head_path(target).unlink(missing_ok=True)  # of a backup that was taken away: it may have reached further
         head = Head(head_path(target))
         head.write(*self._last)
         head.close()

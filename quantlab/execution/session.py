@@ -188,13 +188,11 @@ class Session:
         self._tell(kind, message, facts)
 
     def _begin(self) -> None:
-        history = self._history
-        if history is not None:
-            self._engine.warm_up(history)
+        seen = 0 if self._history is None else self._engine.warm_up(self._history)
         facts = {
             "identity": self._engine.identity(),
             "at_ms": self._now(),
-            "warmed_up_on": 0 if history is None else history.n_bars,
+            "warmed_up_on": seen,
             "release": self._release,
         }
         limits = self._engine.strategy.limits

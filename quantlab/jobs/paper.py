@@ -19,7 +19,7 @@ from rich.console import Console
 from quantlab.core.errors import ArtifactError, ContractError
 from quantlab.core.events import Event
 from quantlab.core.files import require_writable, write_json
-from quantlab.core.types import Bars
+from quantlab.core.types import Bars, check_whole
 from quantlab.execution.drift import DriftWatching
 from quantlab.execution.engine import Market
 from quantlab.execution.gates import Gates
@@ -50,6 +50,10 @@ def run(cfg: DictConfig) -> float | None:
     """
     console, progress = Console(), TerminalProgress()
     gates: Gates = build(cfg.execution.gates)
+    if cfg.job.bars is not None:
+        check_whole("job.bars", cfg.job.bars, low=1)
+    if cfg.job.gates is not None:
+        gates.require_stage(str(cfg.job.gates))
     folder = Path(cfg.job.folder).resolve()
     require_writable("job.folder", folder)
     with json_log(folder / LOG), stop_when_asked() as stop:

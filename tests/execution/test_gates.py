@@ -57,6 +57,7 @@ def said(**changes):
         "account": {"equity": 100.0},
         "fills": [],
         "positions": [],
+        "halts": [],
     }
 
 
@@ -111,12 +112,15 @@ def look(*alerts, rows=5_000):
 
 
 def test_drift_is_unknown_with_few_rows_and_no_question_where_nothing_was_learned(random_bars):
-    for changes, status in (
-        ({"drift": look("rsi_14", rows=2_015)}, "UNKNOWN"),
-        ({"learned": True}, "UNKNOWN"),
-        ({"learned": False}, "PASS"),
+    for changes, status, evidence in (
+        ({"drift": look("rsi_14", rows=2_015)}, "UNKNOWN", "2,015 rows of 288 bars so far, 2,016 are needed"),
+        ({"drift": look("rsi_14", rows=1_152)}, "UNKNOWN", "some 504 bars"),
+        ({"drift": look("rsi_14", rows=0)}, "UNKNOWN", "0 rows of 288 bars so far"),
+        ({"learned": True}, "UNKNOWN", "no look"),
+        ({"learned": False}, "PASS", "nothing was learned"),
     ):
-        assert GATES["feature_drift"](window(said(), random_bars=random_bars, **changes), LIMITS).status == status
+        found = GATES["feature_drift"](window(said(), random_bars=random_bars, **changes), LIMITS)
+        assert (found.status, evidence in found.evidence) == (status, True), found
 
 
 def test_every_gate_passes_fails_and_does_not_know(random_bars):
@@ -146,6 +150,15 @@ def test_a_bar_that_did_not_arrive_is_a_gap(random_bars):
     seen = {"lag_ms": 0, "intake": {"missing": 1}}
     found = GATES["predictions"](window(said(), random_bars=random_bars, observed=(seen,)), LIMITS)
     assert found.status == "FAIL"
+
+
+def test_a_bar_that_came_too_late_to_enter_on_is_a_gap(random_bars):
+    """Bars that a session catches up with are no evidence of a day that it watched."""
+    late, halted = {**said(), "halts": ["feed"]}, {**said(), "halts": ["daily"]}
+    found = GATES["predictions"](window(said(), late, halted, random_bars=random_bars), LIMITS)
+    assert found.status == "FAIL"
+    assert "too late to enter on: 1" in found.evidence
+    assert GATES["predictions"](window(said(), halted, random_bars=random_bars), LIMITS).status == "PASS"
 
 
 def test_stops_are_held_against_blind_entries(random_bars):
@@ -196,6 +209,19 @@ def test_a_stage_is_reached_only_behind_those_before_it(recorded):
     with recorded.journal() as journal:
         journal.append([Event("on_a_venue", {})])
     assert not gates(production=production).judge(journal_of(recorded))[0].passed  # no bar behind it yet
+    asked = gates(production=production, after=short)
+    (alone,) = asked.judge(journal_of(recorded), ["after"])
+    assert (alone.name, alone.reached, alone.passed) == ("after", False, False)
+    assert alone == asked.judge(journal_of(recorded))[1]
+
+
+def test_too_little_time_is_never_enough_even_where_every_gate_fails_without_blocking(recorded):
+    """A gate that says FAIL and does not block says nothing for the time that was not recorded."""
+    lost = Gates(dataclasses.replace(LIMITS, pnl=10.0), (), {"one": Stage("one", 60 * 48, ("pnl",))})
+    (stage,) = lost.judge(journal_of(recorded))
+    assert [(result.status, result.blocks) for result in stage.results] == [("FAIL", True)]
+    assert "2,000 of 2,880 minutes recorded" in stage.results[0].evidence
+    assert not stage.passed
 
 
 def test_what_cannot_be_judged_is_refused(recorded, tmp_path):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import hashlib
 import os
 import random
 import resource
@@ -17,7 +18,7 @@ import pytest
 
 from quantlab.core.errors import ArtifactError, InstallationError, QuantlabError
 from quantlab.core.events import Event
-from quantlab.execution.chain import GENESIS, chain, digest_of, facts_text
+from quantlab.execution.chain import chain, digest_of, facts_text
 from quantlab.execution.head import read_head
 from quantlab.execution.journal import SqliteJournal, connect, entries, head_path
 from quantlab.execution.projections import contents
@@ -54,12 +55,14 @@ def test_what_was_appended_comes_back_in_order_and_for_ever(tmp_path):
 
 
 def test_the_chain_is_the_published_formula(tmp_path):
+    """Each hash covers the one before it, number, kind, facts and payload; written out here without the code's help."""
     path = tmp_path / "j.db"
     filled(path, 3)
-    before = GENESIS
+    before = hashlib.sha256(b"quantlab journal 1").digest()
     for i, row in enumerate(everything(path)[0], 1):
-        facts = facts_text({"i": i - 1, "text": "x" * 40})
-        before = chain(before, i, "note", facts, digest_of(bytes([i - 1]) * 40))
+        facts = '{"i":' + str(i - 1) + ',"text":"' + "x" * 40 + '"}'
+        payload = hashlib.sha256(bytes([i - 1]) * 40).digest()
+        before = hashlib.sha256(before + f"{i}:4:note:{len(facts)}:{facts}".encode() + payload).digest()
         assert row[4] == before
     assert read_head(head_path(path)) == (3, before)
 
@@ -352,6 +355,18 @@ def test_a_backup_is_taken_while_the_session_runs(tmp_path):
     assert len(everything(target)[0]) == 2
     assert len(everything(path)[0]) == 3
     assert sorted(p.name for p in target.parent.iterdir()) == ["b.db", "b.db.head", "b.db.lock"]
+
+
+def test_a_backup_is_whole_where_another_ones_head_was_left_behind(tmp_path):
+    target = tmp_path / "safe" / "b.db"
+    for name, count in (("long", 7), ("short", 2)):
+        with SqliteJournal(tmp_path / f"{name}.db") as journal:
+            for i in range(count):
+                journal.append([note(i)])
+            journal.backup(target)
+        if name == "long":
+            target.unlink()
+    assert len(everything(target)[0]) == 2
 
 
 def test_a_reader_beside_sees_every_commit(tmp_path):

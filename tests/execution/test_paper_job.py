@@ -85,6 +85,25 @@ def test_a_learned_signal_needs_a_bundle_and_one_source_is_enough(tmp_path):
         paper.run(composed("paper", tmp_path, "bundle=a", "run=b"))
 
 
+def test_what_is_mistyped_is_refused_before_anything_is_journalled(tmp_path):
+    """A wrong name is no failure of a model: the session's gates would remember that for good."""
+    (tmp_path / "bundles" / "good").mkdir(parents=True)
+    (tmp_path / "bundles" / "good" / "manifest.json").write_text("{}")
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "metrics.json").write_text("{}")
+    for given, said in (
+        (f"bundle={tmp_path}/nowhere", "no folder"),
+        (f"bundle={tmp_path}/run", "a finished run"),
+        (f"bundle={tmp_path}/bundles", "none that is active"),
+        ("job.bars=0", r"job\.bars"),
+        ("job.gates=bogus", "one of monitoring_1h, paper_24h, production; found 'bogus'"),
+    ):
+        with pytest.raises(ConfigError, match=said):
+            paper.run(composed("paper", tmp_path, given))
+    path = tmp_path / "paper" / "journal.db"
+    assert read_session(path).counters == {}
+
+
 def test_a_bundle_that_cannot_be_loaded_is_a_journalled_fact(tmp_path):
     (tmp_path / "bundle").mkdir()
     with pytest.raises(ArtifactError):
@@ -108,6 +127,9 @@ def test_a_run_becomes_the_sessions_bundle_and_another_market_is_refused(tmp_pat
     for other in ({"interval_ms": 60_000, "open_time_ms": history.open_time_ms // 5}, {"symbols": ("SYN00", "NEW")}):
         with pytest.raises(ContractError, match="in the bundle"):
             chosen.require_market(dataclasses.replace(history, **other))
+    with pytest.raises(ContractError, match=r"SYN00 at the costs .*taker_fee_bps 4\.5.*found .*taker_fee_bps 0"):
+        paper.run(composed("paper", tmp_path, *given, "trading.instrument.taker_fee_bps=0"))
+    paper.run(composed("paper", tmp_path, *given, "trading.instrument.min_notional=5", f"job.folder={tmp_path}/other"))
 
 
 @pytest.mark.slow

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from quantlab.backtest.scan import Scan
-from quantlab.core.clock import FakeClock
+from quantlab.core.clock import FakeClock, iso_utc
 from quantlab.core.errors import ArtifactError, ConfigError, ContractError, InstallationError
 from quantlab.core.fakes import FixedSignal, ListFeed
 from quantlab.core.results import CUT_RULES, OrderReason
@@ -407,3 +407,21 @@ def test_a_polled_feed_gives_the_session_that_a_replay_gives(desk):
         lags = [e.facts["observed"]["lag_ms"] for e in journal.replay() if e.kind == "bar"]
     assert max(lags) <= 7_000
     assert place.alerts.sent == [] or all(alert.kind in ("daily_limit", "breaker") for alert in place.alerts.sent)
+
+
+def test_a_session_warms_up_on_what_its_signal_needs_and_no_more(desk, small_ensemble, strategy):
+    """The account of the whole history, though a hole lies across the first bar that the signal saw."""
+    place = desk(1, n_bars=2_600, n_symbols=3)
+    source = small_ensemble(place.bars)
+    chosen = strategy(source, daily_loss_limit=None, breaker=None)
+    first = 2_600 // 3 + 2 + source.warmup
+    assert place.bars.state[first - source.warmup, 0] == BarState.FILLED
+    scanned = Scan(CASH).run(place.bars.rows(first, 2_600), source.signal(place.bars).rows(first, 2_600), chosen)
+    feed = ReplayFeed(place.bars, start=iso_utc(int(place.bars.open_time_ms[first])), pace=None)
+    with place.journal() as journal:
+        session = place.session(journal, feed=feed, strategy=chosen, history=place.bars.rows(0, first))
+        session.start()
+        assert journal.latest("began").facts["warmed_up_on"] == source.warmup
+        session.run()
+        assert_ledger_is(journal, scanned)
+    assert len(scanned.orders) > 10

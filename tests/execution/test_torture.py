@@ -7,8 +7,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pytest
-
 
 def tortured(*arguments: str) -> dict:
     script = Path(__file__).with_name("torture.py")
@@ -29,7 +27,6 @@ def test_fifty_kills_lose_nothing_and_double_nothing():
     assert seen["places"] >= 15  # they fell all over the session
 
 
-@pytest.mark.slow
 def test_five_kills_with_models_in_the_loop():
     seen = tortured("--kills", "5", "--bars", "300", "--models")
     assert seen["kills"] == 5

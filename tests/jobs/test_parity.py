@@ -27,6 +27,13 @@ KINDS = {"orders", "fills", "risk_events", "equity_marks", "decisions", "feature
 #: Trades a lot, is stopped often, and falls into its daily limit.
 BUSY = ("experiment=baseline", "trading/policy=ensemble_threshold", "trading.limits.daily_loss_limit=0.005")
 SYNTHETIC = (*BUSY, "data.days=14", "data.n_symbols=4", "data.late_listings=2")
+#: Four members that trade enough for a valid comparison; docs/parity.md shows what comes out.
+WIDE = (
+    "experiment=ensemble_v2", "learning.tuning=null", "learning.net_steps=60", "learning.splits.n_folds=1",
+    "learning.splits.min_train_bars=2880", "learning.ensemble.min_confidence=0.33", "learning.ensemble.min_gain_bps=0.0",
+    "data.days=24", "data.n_symbols=10", "data.late_listings=6", "data.edge=0.0", "exits.stop_atr=1.2",
+    "exits.take_profit_atr=2.0", "exits.horizon=12", "trading.limits.daily_loss_limit=0.01", "trading.limits.breaker=off",
+)  # fmt: skip
 SMALL = (*BUSY, "data.days=7", "data.n_symbols=2", "data.late_listings=0")
 
 
@@ -100,6 +107,21 @@ def test_a_session_with_models_in_the_loop_hears_what_history_said(tmp_path):
     assert found["compared"]["features"] > 100_000
     assert found["probabilities"]["within_tolerance"]
     assert found["compared"]["fills"] > 0
+
+
+@pytest.mark.slow
+def test_four_promoted_members_pass_where_everything_was_met(tmp_path):
+    """The command of docs/parity.md: four learned members in a bundle, gates wide open, late listings in the test."""
+    at = (f"runs_dir={tmp_path}/runs", f"cache_dir={tmp_path}/cache", f"registry_root={tmp_path}/models")
+    backtest.run(compose("job=backtest", *WIDE, *at))
+    (run,) = [path for path in (tmp_path / "runs" / "ensemble_v2").iterdir() if path.is_dir()]
+    promote.run(compose("job=promote", f"run={run}", "job.name=wide", *at))
+    assert parity.run(composed(tmp_path, *WIDE, f"bundle={tmp_path}/models/bundles/wide")) == 0.0
+    found = document(tmp_path)
+    assert (found["valid"], found["verdict"], found["what"]["bundle"]) == (True, "PASS", "wide")
+    assert found["what"]["members"] == ["lightgbm", "nhits", "patchtst", "xgboost"]
+    assert set(found["differing"].values()) == {0}
+    assert found["compared"]["features"] > 500_000
 
 
 def test_too_little_is_unknown_and_still_written(tmp_path):

@@ -37,7 +37,17 @@ from quantlab.learning.sealed import verify
 CONFIG = "config.json"
 
 #: What loading needs of a manifest.
-_KEYS = ("bundle", "models", "market", "features", "rooms", "packages", "feature_fingerprint", "strategy_fingerprint")
+_KEYS = (
+    "bundle",
+    "models",
+    "market",
+    "costs",
+    "features",
+    "rooms",
+    "packages",
+    "feature_fingerprint",
+    "strategy_fingerprint",
+)
 _AGAIN = "run the research again with what is installed now, and promote that run"
 RESTORE = "restore the folder from a backup, or promote the run again"
 

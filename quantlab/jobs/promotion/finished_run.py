@@ -19,6 +19,7 @@ _CONFIG, _METRICS = "config.yaml", "metrics.json"
 _KEYS = (
     "models",
     "market",
+    "costs",
     "features",
     "rooms",
     "strategy",

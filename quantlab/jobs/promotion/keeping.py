@@ -33,7 +33,7 @@ ROOMS = ("features", "learning", "trading")
 
 
 def keep(folder: RunFolder, cfg: DictConfig, result: Backtest) -> dict[str, Any]:
-    """Write ``members/`` into a run folder; what the run's manifest says about models, market, features and code.
+    """Write ``members/`` into a run folder; what the manifest says about models, market, costs, features and code.
 
     Raises
     ------
@@ -47,6 +47,7 @@ def keep(folder: RunFolder, cfg: DictConfig, result: Backtest) -> dict[str, Any]
     return {
         "models": used,
         "market": market(result.history),
+        "costs": costs(result.history),
         "features": {"names": list(features.names), "definitions": definitions_of(features)},
         "rooms": rooms(),
         "strategy": as_dict(cfg.strategy),
@@ -114,6 +115,15 @@ def market(history: Bars) -> dict[str, Any]:
         "interval_ms": history.interval_ms,
         "first": iso_utc(int(history.open_time_ms[0])),
         "last": iso_utc(int(history.open_time_ms[-1])),
+    }
+
+
+def costs(history: Bars) -> dict[str, dict[str, float]]:
+    """What trading each symbol costs beside slippage; steps of price and size are the venue's, and may change."""
+    names = ("maker_fee_bps", "taker_fee_bps", "maintenance_margin_rate")
+    return {
+        symbol: {name: getattr(instrument, name) for name in names}
+        for symbol, instrument in zip(history.symbols, history.instruments, strict=True)
     }
 
 

@@ -145,6 +145,7 @@ def _facts(run: FinishedRun, name: str, clock: Clock) -> dict[str, Any]:
         "models": manifest["models"],
         "tuned": manifest["tuned"],
         "market": manifest["market"],
+        "costs": manifest["costs"],
         "features": manifest["features"],
         "rooms": manifest["rooms"],
         "packages": versions(),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -14,10 +15,12 @@ from quantlab.core.types import Bars
 from quantlab.features.drift_reference import DriftReference
 from quantlab.jobs.promotion.bundles import Bundle, load_bundle
 from quantlab.jobs.promotion.finished_run import read_run
+from quantlab.jobs.promotion.keeping import costs
 from quantlab.jobs.promotion.pointer import active, bundle_folder, is_pointed_at, require_manifest
 from quantlab.jobs.promotion.sealing import write_bundle
 from quantlab.jobs.run.composition import build
 from quantlab.learning.registry.store import Registry
+from quantlab.learning.sealed import MANIFEST
 
 
 @dataclass(frozen=True)
@@ -27,20 +30,17 @@ class PaperStrategy:
     Parameters
     ----------
     strategy : Strategy
-    market : dict or None
-        ``symbols`` and ``interval_ms`` of a bundle; None where the configuration itself was asked for.
     barriers : dict
         ``take_profit_atr``, ``stop_atr`` and ``horizon``: how blind entries beside it are measured.
     drift : DriftReference or None
         The features in training; None where nothing was learned.
     bundle : Bundle or None
-        That it was promoted in.
+        That it was promoted in; None where the configuration itself was asked for.
     follows : Path or None
         Folder of bundles whose pointer the session follows; None = it keeps what it was started with.
     """
 
     strategy: Any
-    market: dict[str, Any] | None
     barriers: dict[str, Any]
     drift: DriftReference | None = None
     bundle: Bundle | None = None
@@ -57,17 +57,29 @@ class PaperStrategy:
         Raises
         ------
         ContractError
-            If the interval differs, or a symbol was not in the test.
+            If the interval differs, a symbol was not in the test, or trading one costs something else.
         """
-        if self.market is None:
+        if self.bundle is None:
             return
-        unknown = [symbol for symbol in history.symbols if symbol not in self.market["symbols"]]
-        if self.market["interval_ms"] != history.interval_ms or unknown:
+        market, tested = self.bundle.manifest["market"], self.bundle.manifest["costs"]
+        unknown = [symbol for symbol in history.symbols if symbol not in market["symbols"]]
+        if market["interval_ms"] != history.interval_ms or unknown:
             raise ContractError(
-                f"bars of {self.market['interval_ms']} ms of the {len(self.market['symbols'])} symbols in the bundle",
+                f"bars of {market['interval_ms']} ms of the {len(market['symbols'])} symbols in the bundle",
                 found=f"bars of {history.interval_ms} ms" + (f", and {', '.join(unknown[:5])}" if unknown else ""),
                 mend="choose the data that the strategy was tested on",
             )
+        for symbol, ours in costs(history).items():
+            if tested[symbol] != ours:
+                raise ContractError(
+                    f"{symbol} at the costs that the strategy was tested with, {_shown(tested[symbol])}",
+                    found=_shown(ours),
+                    mend="set trading.instrument as in the run, or run the research at these costs and promote that",
+                )
+
+
+def _shown(costs_of_one: Mapping[str, float]) -> str:
+    return ", ".join(f"{name} {value:g}" for name, value in costs_of_one.items())
 
 
 def paper_strategy(cfg: DictConfig, folder: Path, running: str | None = None) -> PaperStrategy:
@@ -85,7 +97,8 @@ def paper_strategy(cfg: DictConfig, folder: Path, running: str | None = None) ->
     Raises
     ------
     ConfigError
-        If both a bundle and a run are named, or neither where the signal is one that must be learned.
+        If both a bundle and a run are named, or neither where the signal is one that must be learned; or there is no
+        such folder, or none of its bundles is active.
     ArtifactError, ContractError
         If a file, the code, a library, the features or the strategy is not what was promoted.
     """
@@ -93,6 +106,7 @@ def paper_strategy(cfg: DictConfig, folder: Path, running: str | None = None) ->
         raise ConfigError("a bundle or a run", found="both", mend="leave one of them out")
     if cfg.bundle is not None:
         root = Path(cfg.bundle).resolve()
+        _require_bundles(root)
         return _promoted(root, running) if is_pointed_at(root) else strategy_of(load_bundle(root))
     if cfg.run is not None:
         return strategy_of(_bundle_of_run(cfg, folder / "bundle"))
@@ -103,7 +117,21 @@ def paper_strategy(cfg: DictConfig, folder: Path, running: str | None = None) ->
             found="none",
             mend="promote a run (job=promote run=...), then add bundle=FOLDER",
         )
-    return PaperStrategy(build(cfg.strategy)(signal=signal), None, build(cfg.barriers))
+    return PaperStrategy(build(cfg.strategy)(signal=signal), build(cfg.barriers))
+
+
+def _require_bundles(root: Path) -> None:
+    """What is not there, or not pointed at yet, is another question than a bundle that cannot be trusted."""
+    if not root.is_dir():
+        raise ConfigError(f"a bundle, or a folder of bundles, in {root}", found="no folder", mend="correct bundle=")
+    if (root / "metrics.json").is_file():
+        raise ConfigError("a bundle", found=f"a finished run, {root}", mend="give it as run=, or promote it first")
+    if not is_pointed_at(root) and not (root / MANIFEST).is_file() and any(root.glob(f"*/{MANIFEST}")):
+        raise ConfigError(
+            f"a bundle in {root}, or one of its bundles made active",
+            found="bundles, and none that is active",
+            mend="name one of them in bundle=, or make it active with job=promote bundle=FOLDER",
+        )
 
 
 def _bundle_of_run(cfg: DictConfig, folder: Path) -> Bundle:
@@ -127,4 +155,4 @@ def _promoted(root: Path, running: str | None) -> PaperStrategy:
 def strategy_of(bundle: Bundle) -> PaperStrategy:
     """A bundle's strategy."""
     barriers = build(bundle.config.barriers)
-    return PaperStrategy(bundle.strategy, bundle.manifest["market"], barriers, bundle.drift, bundle)
+    return PaperStrategy(bundle.strategy, barriers, bundle.drift, bundle)
