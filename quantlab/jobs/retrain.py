@@ -1,6 +1,7 @@
 """``job=retrain``: a candidate from the newest data, promoted only if it beats what serves.
 
-1. Every configured member is fitted on the last fold of the splits, over the newest history.
+1. Every configured member is fitted on the last fold of the splits, over the newest history. Its gates are those of
+   what serves, if something does: nothing is changed that is not compared.
 2. The members are registered together, as candidates.
 3. The active ensemble speaks about the candidate's test rows, which neither has seen; a paired test compares.
 4. The candidate is promoted if it is better at ``job.test.confidence``, or with ``job.promote=force`` and a reason.
@@ -32,11 +33,13 @@ from quantlab.jobs.run.folder import require_folders
 from quantlab.jobs.run.history import history_cut
 from quantlab.jobs.run.terminal import TerminalProgress
 from quantlab.learning.comparison import Comparison
-from quantlab.learning.registry.serving import serve
+from quantlab.learning.gates import Gates
+from quantlab.learning.registry.serving import serve, serving_gates
 from quantlab.learning.registry.store import Registry
 
 KEPT = 3
 _PROMOTE = ("if_better", "never", "force")
+_GATES = ("active", "configured")
 
 
 @dataclass(frozen=True)
@@ -69,8 +72,9 @@ def run(cfg: DictConfig) -> None:
     """
     check_request(cfg)
     console, progress = Console(), TerminalProgress()
-    learner = build(newest_step(cfg).signal)
     registry: Registry = build(cfg.learning.registry)
+    gates = kept_gates(cfg, registry)
+    learner = build(newest_step(cfg, gates).signal)
     features: FeatureSource = build(cfg.features)
     build(cfg.job.test)  # refused now, not after the fitting
     require_folders(cfg, "cache_dir", "registry_root")
@@ -85,18 +89,58 @@ def run(cfg: DictConfig) -> None:
     registry.note("compare", versions, decision.why)
     before = registry.active()
     after = registry.promote(versions, features, f"retrain: {decision.why}") if decision.promote else before
-    console.print(decision_table(decision, versions, study, bars))
+    console.print(decision_table(decision, versions, gates_in_words(cfg, gates), study, bars))
     console.print(moves_table(before, after))
     if not decision.promote:
         sys.exit(KEPT)
 
 
-def newest_step(cfg: DictConfig) -> DictConfig:
-    """The configuration with ``job.splits`` in the place of its splits."""
+def newest_step(cfg: DictConfig, gates: Gates | None) -> DictConfig:
+    """The configuration with ``job.splits`` in the place of its splits, and `gates` in that of its own."""
     changed = copy.deepcopy(cfg)
     splits = OmegaConf.to_container(cfg.job.splits, resolve=True)
     OmegaConf.update(changed, "learning.splits", splits, merge=False)
+    for name, value in ({} if gates is None else gates._asdict()).items():
+        OmegaConf.update(changed, f"learning.ensemble.{name}", value)
     return changed
+
+
+def kept_gates(cfg: DictConfig, registry: Registry) -> Gates | None:
+    """The gates of what serves; None where nothing can be trusted to, or ``job.gates=configured``.
+
+    Raises
+    ------
+    ConfigError
+        If the configured members cannot meet their quorum.
+    """
+    if cfg.job.gates == "configured":
+        return None
+    try:
+        gates = serving_gates(registry)
+    except ArtifactError:
+        return None  # in quarantine now, and the audit log says why
+    if gates is not None and len(cfg.learning.members) < gates.quorum:
+        raise ConfigError(
+            f"at least {gates.quorum} members, the quorum of what serves",
+            found=f"{len(cfg.learning.members)} in learning.members",
+            mend="add members, or set job.gates=configured",
+        )
+    return gates
+
+
+def gates_in_words(cfg: DictConfig, gates: Gates | None) -> str:
+    """Whose gates the candidate has, and where the configuration wanted others."""
+    if gates is None:
+        return "as configured"
+    wanted = cfg.learning.ensemble
+    others = [
+        f"{name} {value:g} (configured: {wanted[name]:g})"
+        for name, value in gates._asdict().items()
+        if value != wanted[name]
+    ]
+    if not others:
+        return "those of the active ensemble, as configured"
+    return f"those of the active ensemble: {', '.join(others)}; job.gates=configured takes the others"
 
 
 def check_request(cfg: DictConfig) -> None:
@@ -105,7 +149,7 @@ def check_request(cfg: DictConfig) -> None:
     Raises
     ------
     ConfigError
-        If the signal is not learned, the mode is unknown, or an override has no reason.
+        If the signal is not learned, a mode is unknown, or an override has no reason.
     """
     if "splits" not in cfg.signal:
         raise ConfigError(
@@ -113,6 +157,8 @@ def check_request(cfg: DictConfig) -> None:
         )
     if cfg.job.promote not in _PROMOTE:
         raise ConfigError(f"job.promote as one of {', '.join(_PROMOTE)}", found=repr(cfg.job.promote), mend="set it")
+    if cfg.job.gates not in _GATES:
+        raise ConfigError(f"job.gates as one of {', '.join(_GATES)}", found=repr(cfg.job.gates), mend="set it")
     if cfg.job.promote == "force" and not str(cfg.job.reason or "").strip():
         raise ConfigError("a reason for job.promote=force", found="none", mend="add job.reason='...': it is logged")
 
@@ -184,7 +230,7 @@ def unseen_from(registry: Registry, version: str) -> int:
     return parse_utc(first)
 
 
-def decision_table(decision: Decision, versions: tuple[str, ...], study: Study, bars: Bars) -> Table:
+def decision_table(decision: Decision, versions: tuple[str, ...], gates: str, study: Study, bars: Bars) -> Table:
     """The comparison as a person reads it."""
     table = Table("", "candidate", "active", title_justify="left")
     test = (
@@ -192,6 +238,7 @@ def decision_table(decision: Decision, versions: tuple[str, ...], study: Study, 
     )
     table.add_row("versions", "\n".join(versions), "")
     table.add_row("its test bars", test, "")
+    table.add_row("its gates", gates, "")
     if decision.found is not None:
         found = decision.found
         table.add_row("log loss", f"{found.candidate:.5f}", f"{found.active:.5f}")

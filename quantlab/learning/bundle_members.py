@@ -11,53 +11,28 @@ import shutil
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
 from quantlab.core.errors import ArtifactError
 from quantlab.core.files import write_json
 from quantlab.core.ports import FeatureSource, FittedModel
-from quantlab.features.contract import FeatureContract
-from quantlab.features.definitions import definitions_of, first_difference
 from quantlab.features.drift_reference import DriftReference, read_reference
 from quantlab.learning.ensemble import FittedEnsemble
 from quantlab.learning.forecasts import read
-from quantlab.learning.golden import FILES, Golden
+from quantlab.learning.golden import FILES
 from quantlab.learning.registry.loading import load_verified
 from quantlab.learning.registry.manifest import DRIFT_FILE, MODEL_FOLDER
 from quantlab.learning.registry.names import check_member
 from quantlab.learning.sealed import files_digest, seal, verify
 from quantlab.learning.signal import EnsembleSignal, Member
+from quantlab.learning.stored import Stored
 
 _MEND = "restore it from a backup, or run again what made it"
 
 
 @dataclass(frozen=True)
-class StoredMember:
-    """The facts in a stored member's ``manifest.json``.
-
-    Parameters
-    ----------
-    version : str
-        The member's name in the configuration.
-    class_path : str
-        ``module:name`` of the fitted member.
-    model_sha256 : str
-        Over names and hashes of the native files.
-    feature_names, feature_fingerprint
-        In column order; what the member may be asked about.
-    feature_definitions : dict of str
-        What the fingerprint is made of, see :mod:`quantlab.features.definitions`.
-    parts : dict of part to {rows, first, last}
-        Rows and dates of fit, early stopping, calibration and test.
-    """
-
-    version: str
-    class_path: str
-    model_sha256: str
-    feature_names: tuple[str, ...]
-    feature_fingerprint: str
-    feature_definitions: dict[str, str]
-    parts: dict[str, Any]
+class StoredMember(Stored):
+    """The facts in a stored member's ``manifest.json``; its version is the member's name in the configuration."""
 
     @classmethod
     def read(cls, folder: Path) -> Self:
@@ -77,22 +52,6 @@ class StoredMember:
         if found != stored.model_sha256:
             raise ArtifactError(f"native files {stored.model_sha256} in {folder}", found=found, mend=_MEND)
         return stored
-
-    def golden(self, folder: Path) -> Golden:
-        """The golden rows stored in `folder`."""
-        return Golden.load(folder, self.feature_names, self.feature_fingerprint)
-
-    def require_contract(self, features: FeatureSource) -> None:
-        """Return if `features` are the ones that the member was fitted on.
-
-        Raises
-        ------
-        ContractError
-            Naming the first name or, where both sides' are known, definition that differs.
-        """
-        difference = first_difference(self.feature_definitions, definitions_of(features))
-        contract = FeatureContract(self.feature_names, self.feature_fingerprint)
-        contract.require(tuple(features.names), features.fingerprint, difference)
 
 
 def keep_member(

@@ -12,6 +12,8 @@ member that does not speak in probabilities brings its own map inside :meth:`Fit
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 from scipy.optimize import brentq
 
@@ -28,8 +30,7 @@ TEMPERATURE_RANGE = (0.1, 10.0)
 def fit_temperature(proba: Float64Array, label: Int8Array, weight: Float32Array) -> float:
     """The temperature at which `proba` has the smallest weighted log loss.
 
-    With ``b = 1 / temperature`` the loss is convex and its slope is ``sum w (E_p[log p] - log p_label)``
-    under the tempered p, so the minimum is the root of a monotone function: no start value and no step size to choose.
+    ``1 / temperature`` scales the logarithms of `proba`, see :func:`scale_of_least_loss`.
 
     Parameters
     ----------
@@ -61,17 +62,43 @@ def fit_temperature(proba: Float64Array, label: Int8Array, weight: Float32Array)
     chosen = log_proba[np.arange(len(label)), label]
     share = weight.astype(np.float64) / weight.sum(dtype=np.float64)
 
-    def slope(inverse: float) -> float:
+    def beyond(inverse: float) -> Float64Array:
         powers = np.exp(inverse * log_proba)
-        mean = (powers * log_proba).sum(axis=1) / powers.sum(axis=1)
-        return float(share @ (mean - chosen))
+        mean: Float64Array = (powers * log_proba).sum(axis=1) / powers.sum(axis=1)
+        return mean - chosen
 
-    coldest, hottest = (1.0 / bound for bound in TEMPERATURE_RANGE)
-    if slope(hottest) >= 0.0:
-        return TEMPERATURE_RANGE[1]
-    if slope(coldest) <= 0.0:
-        return TEMPERATURE_RANGE[0]
-    return float(1.0 / brentq(slope, hottest, coldest, xtol=1e-12, rtol=1e-12))
+    coldest, hottest = TEMPERATURE_RANGE
+    return 1.0 / scale_of_least_loss(beyond, share, (1.0 / hottest, 1.0 / coldest))
+
+
+def scale_of_least_loss(
+    beyond: Callable[[float], Float64Array], weight: Float32Array | Float64Array, bounds: tuple[float, float]
+) -> float:
+    """The scale of scores at which the log loss of their softmax is smallest.
+
+    The loss is convex in the scale, and its slope is ``sum w (E_p[score] - score of the label)`` under the
+    probabilities p at that scale. So the minimum is the root of a monotone function: no start value and no step
+    size to choose.
+
+    Parameters
+    ----------
+    beyond : callable
+        Takes a scale and gives float64 (N,): ``E_p[score] - score of the label``.
+    weight : float (N,)
+    bounds : (float, float)
+        The smallest and the largest scale, either of which may be the result.
+    """
+
+    def slope(scale: float) -> float:
+        # Not a dot product: its bits depend on how many threads share it.
+        return float((weight * beyond(scale)).sum())
+
+    smallest, largest = bounds
+    if slope(smallest) >= 0.0:
+        return smallest
+    if slope(largest) <= 0.0:
+        return largest
+    return float(brentq(slope, smallest, largest, xtol=1e-12, rtol=1e-12))
 
 
 def log_losses(proba: Float64Array | Float32Array, label: Int8Array) -> Float64Array:

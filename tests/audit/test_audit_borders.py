@@ -24,6 +24,7 @@ from quantlab.learning.splits import Fold, PurgedWalkForward
 MakeBars = Callable[..., Bars]
 BARRIERS = TripleBarrier(2.0, 1.2, 12)
 SPLITS = PurgedWalkForward(2, 1_000, 200, None, 0.2, 0.2, 1)
+FIRST_CALIBRATION = 200
 
 
 def dataset_of(bars: Bars) -> Dataset:
@@ -62,14 +63,21 @@ def test_a_market_without_a_cause_is_possible_and_keeps_its_holes(random_bars: M
 
 @dataclass(frozen=True)
 class Means:
-    """An ensemble whose weight and temperature are mean labels: of the rows it may see, or of all it is handed."""
+    """An ensemble of mean labels, their uniqueness and forecasts: of the rows it may see, or of all it is handed.
+
+    With `only` it makes its mistake in the first fold (0) or in a later one (1) alone, whose calibration is longer.
+    """
 
     leak: str = ""
+    only: int | None = None
 
     def fit(self, names: Any, members: Any, label: Any, weight: Any, rows: BoolArray) -> FittedMeans:
-        everything = np.ones_like(rows)
-        mean = {of: float(label[everything if of == self.leak else rows].mean()) for of in ("weights", "temperature")}
-        return FittedMeans(self, names, (mean["weights"],), mean["temperature"])
+        wrong = self.only is None or self.only == int(len(label) > FIRST_CALIBRATION)
+        seen = {of: np.ones_like(rows) if wrong and of == self.leak else rows for of in ("weights", "temperature")}
+        mean = float(label[seen["weights"]].mean())
+        unique = rows if self.leak != "uniqueness" else np.ones_like(rows)
+        warmth = float(label[seen["temperature"]].mean() + weight[unique].mean() + members[0, :, :, 0][rows].mean())
+        return FittedMeans(self, names, (mean,), warmth)
 
 
 @dataclass(frozen=True)
@@ -87,19 +95,23 @@ class Voted:
     heard: Float32Array
 
 
-@pytest.mark.parametrize(("leak", "stage"), [("", None), ("weights", "weights"), ("temperature", "calibrator")])
+@pytest.mark.parametrize(
+    ("leak", "stage"),
+    [("", None), ("weights", "weights"), ("temperature", "calibrator"), ("uniqueness", "calibrator")],
+)
+@pytest.mark.parametrize("only", [None, 0, 1])
 def test_an_ensemble_that_knows_labels_of_its_tests_is_found(
-    random_bars: MakeBars, leak: str, stage: str | None
+    random_bars: MakeBars, leak: str, stage: str | None, only: int | None
 ) -> None:
     bars, log = random_bars(n_bars=1_600), Log()
-    dataset, rules = dataset_of(bars), Means(leak)
+    dataset, rules = dataset_of(bars), Means(leak, only)
     votes = []
     for fold in SPLITS.split(dataset):
         inner = slice(*fold.calibration)
         rows = np.zeros_like(dataset.mask)
         rows[inner] = dataset.mask[inner] & (dataset.known_at_ms[inner] <= dataset.open_time_ms[fold.test[0]])
-        heard = np.full((1, fold.test[1] - fold.calibration[0], bars.n_symbols, 3), 1 / 3, dtype=np.float32)
-        args = (heard, dataset.label[inner], dataset.weight[inner], rows[inner])
+        heard = np.random.default_rng(0).random((1, fold.test[1] - fold.calibration[0], bars.n_symbols, 3), np.float32)
+        args = (heard[:, : len(rows[inner])], dataset.label[inner], dataset.weight[inner], rows[inner])
         votes.append(Voted(fold, rules.fit(("one",), *args), heard))
     hunt_ensembles(log, BARRIERS, bars, Study(_silent(bars), 0, 0, None, None, votes=(dataset, *votes)), 0)
     assert [one.stage for one in log.findings] == ([] if stage is None else [stage])

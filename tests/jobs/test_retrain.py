@@ -10,7 +10,9 @@ import pytest
 from quantlab.core.errors import ConfigError
 from quantlab.jobs import retrain
 from quantlab.jobs.run.composition import build, compose
+from quantlab.learning.gates import Gates
 from quantlab.learning.registry import inspection as registry_module
+from quantlab.learning.registry.manifest import ensemble_of
 from quantlab.learning.registry.store import Registry
 
 TREES = (
@@ -82,6 +84,50 @@ def test_from_nothing_to_an_override_to_a_fair_comparison(
     assert retrained(LATER, "job.promote=never") == retrain.KEPT
 
 
+def gates_of(registry: Registry, version: str) -> Gates:
+    return ensemble_of(registry.describe(version)["ensemble"]).rules.gates
+
+
+def test_a_candidate_has_the_gates_of_what_serves_unless_the_configured_ones_are_asked_for(
+    tmp_path: Path, retrained: Callable[..., int], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As they were before, say by tuning: the comparison of probabilities does not touch them."""
+    tuned = (
+        "learning.ensemble.min_confidence=0.41",
+        "learning.ensemble.min_gain_bps=7.5",
+        "learning.ensemble.quorum=1",
+    )
+    retrained(EARLIER, "job.promote=force", "job.reason=tuned", *tuned)
+    assert "as configured" in capsys.readouterr().out
+    registry = registry_of(tmp_path)
+    first = registry.active()["xgboost"]
+    assert gates_of(registry, first) == Gates(0.41, 0.5, 1, 7.5)
+
+    assert retrained(EARLIER, "learning.ensemble.min_consensus=0.7") == retrain.KEPT
+    said = " ".join(capsys.readouterr().out.replace("│", " ").split())
+    assert "min_consensus 0.5 (configured: 0.7)" in said
+    assert gates_of(registry, registry.versions()[-1]) == Gates(0.41, 0.5, 1, 7.5)
+
+    assert retrained(EARLIER, "job.gates=configured") == retrain.KEPT
+    assert gates_of(registry, registry.versions()[-1]) == Gates(0.33, 0.5, 2, 0.0)
+
+    damaged = next((registry.folder / first).rglob("model.*"))
+    damaged.write_bytes(damaged.read_bytes() + b" ")
+    assert retrained(EARLIER) == retrain.KEPT
+    assert gates_of(registry, registry.versions()[-1]) == Gates(0.33, 0.5, 2, 0.0)
+    assert registry.active() == {}
+
+
+def test_fewer_members_than_the_quorum_of_what_serves_are_refused_before_anything(
+    tmp_path: Path, retrained: Callable[..., int]
+) -> None:
+    retrained(EARLIER, "job.promote=force", "job.reason=two")
+    with pytest.raises(ConfigError, match="at least 2 members, the quorum of what serves"):
+        retrained(
+            EARLIER, "~learning.members.lightgbm", "learning.ensemble.quorum=1", "learning.ensemble.max_weight=1.0"
+        )
+
+
 def test_rows_that_the_active_ensemble_was_fitted_on_are_not_compared(
     tmp_path: Path, retrained: Callable[..., int]
 ) -> None:
@@ -101,6 +147,7 @@ def test_rows_that_the_active_ensemble_was_fitted_on_are_not_compared(
     [
         ("job.promote=force", "a reason"),
         ("job.promote=perhaps", "if_better, never, force"),
+        ("job.gates=mine", "active, configured"),
         ("experiment=baseline", "a signal that is learned"),
     ],
 )

@@ -3,6 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from scipy.optimize import minimize_scalar
+from threadpoolctl import threadpool_limits
 
 from quantlab.core.errors import HistoryError
 from quantlab.learning.calibration import SMALLEST, TEMPERATURE_RANGE, fit_temperature, log_losses
@@ -65,6 +66,18 @@ def test_certainty_is_no_trouble() -> None:
     assert np.isfinite(fit_temperature(proba, np.array([0, 0, 1], dtype=np.int8), np.ones(3, dtype=np.float32)))
     losses = log_losses(proba, np.array([0, 0, 1], dtype=np.int8))
     np.testing.assert_allclose(losses, [0.0, -np.log(SMALLEST), np.log(2.0)])
+
+
+@pytest.mark.parametrize("seed", [14, 22])
+def test_threads_change_no_bit(seed: int) -> None:
+    """On rows where a dot product that threads share moves the result."""
+    forecast, label = _drawn(seed, 30_000)
+    weight = np.random.default_rng(seed).random(len(label)).astype(np.float32)
+    found = []
+    for threads in (1, 2):
+        with threadpool_limits(limits=threads):
+            found.append(fit_temperature(_tempered(forecast, 1 / 1.7), label, weight))
+    assert found[0] == found[1]
 
 
 @pytest.mark.parametrize("n", [0, 5])

@@ -466,7 +466,7 @@ def reseal(one: FittedNet, folder: Path, payload: bytes) -> None:
         threads=1,
         contract=one.contract,
         golden_inputs=one.golden,
-        golden_outputs=one._classify_golden(),
+        golden_outputs=one.classify_golden(),
     )
 
 

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from scipy.optimize import minimize
 from sklearn.linear_model import LogisticRegression
+from threadpoolctl import threadpool_limits
 
 from quantlab.core.errors import ContractError, HistoryError
 from quantlab.core.types import Dataset, Features
@@ -179,6 +180,22 @@ def test_the_calibrator_is_the_multinomial_regression_of_others() -> None:
     z = np.clip((x - ours.mean) / ours.deviation, -4, 4)
     theirs = LogisticRegression(C=1e9, tol=1e-10, max_iter=1_000).fit(z, label, sample_weight=weight)
     np.testing.assert_allclose(ours(x), theirs.predict_proba(z), atol=2e-5)
+
+
+@pytest.mark.parametrize("seed", [1, 6, 15, 48])
+def test_threads_change_no_bit_of_a_calibrator(seed: int) -> None:
+    """Rows on which a search that threads share ended elsewhere."""
+    rng, n = np.random.default_rng(seed), 40_000 if seed == 1 else 13_000
+    x = rng.normal(size=(n, 3))
+    x[:, 1] = np.abs(x[:, 1])
+    label = rng.integers(0, 3, n).astype(np.int8)
+    weight = rng.random(n)
+    x[:, 0] += 0.3 * (label - 1.0)
+    found = []
+    for threads in (1, 2):
+        with threadpool_limits(limits=threads):
+            found.append(fit_calibrator(x, label, weight / weight.mean(), 0.01).coefficients)
+    np.testing.assert_array_equal(found[0], found[1])
 
 
 def test_the_calibrator_pays_for_its_slopes() -> None:

@@ -18,7 +18,7 @@ import numpy as np
 from quantlab.core.errors import QuantlabError
 from quantlab.core.ports import DataSource
 from quantlab.core.types import Bars
-from quantlab.jobs.leaks.comparing import differs, first_place
+from quantlab.jobs.leaks.comparing import differs, place
 from quantlab.jobs.leaks.findings import Finding, Log
 from quantlab.jobs.leaks.futures import another_future, cuts, delisted
 from quantlab.jobs.run.history import HistoryCut
@@ -63,7 +63,7 @@ def hunt_universe(log: Log, source: DataSource, cut: HistoryCut, bars: Bars, cou
 
 def _until(log: Log, source: DataSource, cut: HistoryCut, end_ms: int) -> Bars | None:
     """The same history, asked for earlier."""
-    return _loaded(log, dataclasses.replace(cut, bars=None), _EndsEarlier(source, end_ms), "were not there yet")
+    return _loaded(log, cut, _EndsEarlier(source, end_ms), "were not there yet")
 
 
 def _loaded(log: Log, cut: HistoryCut, source: DataSource, said: str) -> Bars | None:
@@ -155,9 +155,11 @@ def changed_history(
 
 def differing_past(bars: Bars, other: Bars, row: int, said: str) -> list[Finding]:
     """What differs before `row`, by symbol and time; `said` tells what happened to the bars from there on."""
-    known, also = _before(bars, bars.open_time_ms[row]), _before(other, bars.open_time_ms[row])
-    times, mine, theirs = np.intersect1d(known.open_time_ms, also.open_time_ms, return_indices=True)
     evidence = f"it changed when the bars from row {row} on {said}"
+    times, mine, theirs = np.intersect1d(bars.open_time_ms[:row], other.open_time_ms, return_indices=True)
+    if not len(times):
+        return [Finding("universe", "open_time_ms", f"row {row}", evidence)]
+    known, also = _before(bars, bars.open_time_ms[row]), _before(other, bars.open_time_ms[row])
     for symbol in dict.fromkeys((*bars.symbols, *other.symbols)):
         if symbol not in bars.symbols or symbol not in other.symbols:
             had = known if symbol in bars.symbols else also
@@ -171,8 +173,9 @@ def differing_past(bars: Bars, other: Bars, row: int, said: str) -> list[Finding
         for name in ("state", "ohlcv"):
             different = differs(getattr(known, name)[mine, a], getattr(also, name)[theirs, b])
             if different.any():
-                return [Finding("universe", name, f"{symbol}, {first_place(bars, different, int(mine[0]))}", evidence)]
-    return [] if len(times) else [Finding("universe", "open_time_ms", f"row {row}", evidence)]
+                row_of_it = int(mine[np.argwhere(different)[0, 0]])
+                return [Finding("universe", name, f"{symbol}, {place(bars, row_of_it)}", evidence)]
+    return []
 
 
 def _before(bars: Bars, time_ms: int) -> Bars:

@@ -17,10 +17,11 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 
-from quantlab.core.errors import ArtifactError, ConfigError
+from quantlab.core.errors import ConfigError
 from quantlab.core.types import Dataset, Features, Float32Array, Int64Array
 from quantlab.features.contract import FeatureContract
-from quantlab.learning.models.artifact import MemberCard, write_member
+from quantlab.learning.models.artifact import MemberCard
+from quantlab.learning.models.native import NativeMember
 from quantlab.learning.models.net_forecast import summaries
 from quantlab.learning.models.net_recipe import NetRecipe
 from quantlab.learning.models.net_training import Examples, train
@@ -53,7 +54,7 @@ Fitted = TypeVar("Fitted", bound="FittedNet")
 
 
 @dataclass(frozen=True, eq=False)
-class FittedNet:
+class FittedNet(NativeMember):
     """A network and the map from its forecasts to class probabilities.
 
     Parameters
@@ -71,6 +72,16 @@ class FittedNet:
         Raw windows that a reloaded member is compared on.
     """
 
+    library: ClassVar[str] = f"torch {torch.__version__}"
+    model_file: ClassVar[str] = MODEL_FILE
+    refusals: ClassVar[tuple[type[Exception], ...]] = (
+        SafetensorError,
+        KeyError,
+        TypeError,
+        ValueError,
+        RuntimeError,
+        ConfigError,
+    )
     recipe_class: ClassVar[type[NetRecipe]]
 
     recipe: NetRecipe
@@ -110,14 +121,8 @@ class FittedNet:
             proba.reshape(-1, 3)[index] = self._classify(table, index)
         return proba
 
-    def save(self, folder: Path) -> None:
-        """Write ``model.safetensors`` and its card, load both again and compare golden predictions bit for bit.
-
-        Raises
-        ------
-        ArtifactError
-            If the reloaded member differs.
-        """
+    def payload(self) -> bytes:
+        """Weights, moments and calibrator as tensors, the configuration in the header."""
         tensors = {
             **{_WEIGHTS + name: tensor for name, tensor in weights(self.network).items()},
             "exogenous.mean": torch.from_numpy(self.standard.mean),
@@ -127,41 +132,11 @@ class FittedNet:
             "calibrator.coefficients": torch.from_numpy(self.calibrator.coefficients),
         }
         header = json.dumps({"horizon": self.horizon, "recipe": asdict(self.recipe)}, sort_keys=True)
-        card = write_member(
-            folder,
-            library=f"torch {torch.__version__}",
-            file=MODEL_FILE,
-            payload=save(tensors, metadata={_HEADER: header}),
-            threads=self.recipe.threads,
-            contract=self.contract,
-            golden_inputs=self.golden,
-            golden_outputs=self._classify_golden(),
-        )
-        card.require_golden(self.load(folder)._classify_golden(), tolerance=0.0)
+        return save(tensors, metadata={_HEADER: header})
 
     @classmethod
-    def load(cls, folder: Path) -> Self:
-        """Read what :meth:`save` wrote.
-
-        Raises
-        ------
-        ArtifactError
-            If a file is missing or damaged, or golden predictions differ.
-        """
-        card = MemberCard.read(folder)
-        try:
-            fitted = cls._read(folder / card.file, card)
-        except (SafetensorError, KeyError, TypeError, ValueError, RuntimeError, ConfigError) as error:
-            raise ArtifactError(
-                f"a {cls.recipe_class.__name__} model in {folder / card.file}",
-                found=f"a file that it refuses ({type(error).__name__})",
-                mend="fit the member again",
-            ) from error
-        card.require_golden(fitted._classify_golden())
-        return fitted
-
-    @classmethod
-    def _read(cls, path: Path, card: MemberCard) -> Self:
+    def read(cls, path: Path, card: MemberCard) -> Self:
+        """See :class:`~quantlab.learning.models.native.NativeMember`."""
         with safe_open(path, framework="pt") as file:
             header = json.loads(file.metadata()[_HEADER])
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a mapping
@@ -181,8 +156,12 @@ class FittedNet:
         with fixed_threads(self.recipe.threads):
             return self.calibrator(summaries(self.network, table, index))
 
-    def _classify_golden(self) -> Float32Array:
-        """float32 (G, 3): each golden window as a symbol of its own."""
+    def speaks_on(self) -> int:
+        """Threads that it predicts with."""
+        return self.recipe.threads
+
+    def classify_golden(self) -> Float32Array:
+        """float32 (G, 3): what it says of its golden windows, each as a symbol of its own."""
         values = np.ascontiguousarray(self.golden.transpose(1, 0, 2))
         n_bars, n_windows = values.shape[:2]
         features = Features(values, np.ones((n_bars, n_windows), bool), self.recipe.columns, "golden")

@@ -24,15 +24,15 @@ class FittedLightGBM(FittedTrees):
 
     library: ClassVar[str] = f"lightgbm {lgb.__version__}"
     model_file: ClassVar[str] = MODEL_FILE
-    library_error: ClassVar[type[Exception]] = lgb.basic.LightGBMError
+    refusals: ClassVar[tuple[type[Exception], ...]] = (lgb.basic.LightGBMError, UnicodeDecodeError)
 
     def payload(self) -> bytes:
-        """The booster as the library writes it."""
+        """The booster as its file holds it."""
         return bytes(self.booster.model_to_string().encode())
 
     @classmethod
-    def read(cls, payload: bytes, threads: int) -> Any:  # noqa: ARG003 - its predictions are told each time
-        """A booster as a file holds it: no training data, no training state."""
+    def booster_of(cls, payload: bytes, threads: int) -> Any:  # noqa: ARG003 - its predictions are told each time
+        """See :class:`~quantlab.learning.models.trees.FittedTrees`."""
         return lgb.Booster(model_str=payload.decode("utf-8"))
 
     def classify(self, rows: Float32Array) -> Float32Array:

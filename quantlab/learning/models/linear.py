@@ -20,12 +20,11 @@ from typing import ClassVar, Self
 
 import numpy as np
 import sklearn
-from scipy.optimize import brentq
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 from threadpoolctl import threadpool_limits
 
-from quantlab.core.errors import ArtifactError, ConfigError, ContractError
+from quantlab.core.errors import ConfigError, ContractError
 from quantlab.core.types import (
     Dataset,
     Features,
@@ -35,8 +34,10 @@ from quantlab.core.types import (
     check_whole,
 )
 from quantlab.features.contract import FeatureContract
-from quantlab.learning.models.artifact import MemberCard, write_member
+from quantlab.learning.calibration import scale_of_least_loss
+from quantlab.learning.models.artifact import MemberCard
 from quantlab.learning.models.linear_map import N_CLASSES, LinearMap, Standard, blocks, softmax
+from quantlab.learning.models.native import NativeMember
 from quantlab.learning.models.rows import RowTable, agreed_contract, score
 
 MODEL_FILE = "linear.json"
@@ -48,15 +49,13 @@ SCALE_RANGE = (0.1, 10.0)
 _THREADS = 1
 #: The search for the smallest loss ends where no slope of it is larger.
 _FLAT = 1e-8
-#: A column that deviates by no larger a share of its mean than this is constant, but for rounding.
-_ROUNDING = float(np.sqrt(np.finfo(np.float64).eps))
 #: Weight of one average row of each class that is fitted beside the real ones, of weight 1: a class that never
 #: occurred is then very unlikely instead of unknown.
 _UNSEEN = 1e-3
 
 
 @dataclass(frozen=True, eq=False)
-class FittedLinear:
+class FittedLinear(NativeMember):
     """A fitted :class:`Linear`.
 
     Parameters
@@ -68,6 +67,8 @@ class FittedLinear:
     """
 
     library: ClassVar[str] = f"scikit-learn {sklearn.__version__}"
+    model_file: ClassVar[str] = MODEL_FILE
+    refusals: ClassVar[tuple[type[Exception], ...]] = (ContractError, ValueError, TypeError, KeyError, RecursionError)
 
     map: LinearMap
     contract: FeatureContract
@@ -78,43 +79,22 @@ class FittedLinear:
         self.contract.check(features)
         return score(features, self.map.classify)
 
-    def save(self, folder: Path) -> None:
-        """Write the map and its card, load both again and compare golden predictions bit for bit.
-
-        Raises
-        ------
-        ArtifactError
-            If the reloaded member differs.
-        """
-        card = write_member(
-            folder,
-            library=self.library,
-            file=MODEL_FILE,
-            payload=self.map.payload(),
-            threads=_THREADS,
-            contract=self.contract,
-            golden_inputs=self.golden,
-            golden_outputs=self.map.classify(self.golden),
-        )
-        card.require_golden(self.load(folder).map.classify(self.golden), tolerance=0.0)
+    def payload(self) -> bytes:
+        """The map as its file holds it."""
+        return self.map.payload()
 
     @classmethod
-    def load(cls, folder: Path) -> Self:
-        """Read what :meth:`save` wrote.
+    def read(cls, path: Path, card: MemberCard) -> Self:
+        """See :class:`~quantlab.learning.models.native.NativeMember`."""
+        return cls(LinearMap.read(path.read_bytes()), card.contract, card.golden())
 
-        Raises
-        ------
-        ArtifactError
-            If a file is missing or damaged, or golden predictions differ.
-        """
-        card = MemberCard.read(folder)
-        path = folder / card.file
-        try:
-            fitted = cls(LinearMap.read(path.read_bytes()), card.contract, card.golden())
-            card.require_golden(fitted.map.classify(fitted.golden))
-        except (ContractError, ValueError, TypeError, KeyError, RecursionError) as error:
-            raise ArtifactError(f"a linear map in {path}", found=str(error), mend="fit the member again") from error
-        return fitted
+    def speaks_on(self) -> int:
+        """Threads that it predicts with."""
+        return _THREADS
+
+    def classify_golden(self) -> Float32Array:
+        """float32 (G, 3): what it says of its golden rows."""
+        return self.map.classify(self.golden)
 
 
 @dataclass(frozen=True)
@@ -207,9 +187,8 @@ class Linear:
 def fit_scale(scores: Float64Array, intercepts: Float64Array, rows: RowTable) -> float:
     """The scale at which ``softmax(intercepts + scale * scores)`` has the smallest weighted log loss.
 
-    The loss is convex in the scale, so the minimum is the root of its slope ``sum w (E_p[score] - score of the
-    label)``, a monotone function (as in :func:`quantlab.learning.calibration.fit_temperature`, which is the case
-    without intercepts).
+    See :func:`quantlab.learning.calibration.scale_of_least_loss`; the ensemble's temperature is the case without
+    intercepts.
 
     Parameters
     ----------
@@ -224,14 +203,9 @@ def fit_scale(scores: Float64Array, intercepts: Float64Array, rows: RowTable) ->
     """
     chosen = scores[rows.label.astype(np.int64), np.arange(len(rows))]
 
-    def slope(scale: float) -> float:
+    def beyond(scale: float) -> Float64Array:
         proba = softmax(intercepts[:, None] + scale * scores)
-        # Not a dot product: its bits depend on the number of threads.
-        return float((rows.weight * ((proba * scores).sum(axis=0) - chosen)).sum())
+        beyond_chosen: Float64Array = (proba * scores).sum(axis=0) - chosen
+        return beyond_chosen
 
-    smallest, largest = SCALE_RANGE
-    if slope(smallest) >= 0.0:
-        return smallest
-    if slope(largest) <= 0.0:
-        return largest
-    return float(brentq(slope, smallest, largest, xtol=1e-12, rtol=1e-12))
+    return scale_of_least_loss(beyond, rows.weight, SCALE_RANGE)

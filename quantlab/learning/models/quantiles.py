@@ -11,6 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from quantlab.core.types import HOLD, Float32Array, Float64Array, Int8Array
 
@@ -101,7 +102,11 @@ def fit_calibrator(summaries: Float64Array, label: Int8Array, weight: Float64Arr
     wanted = np.stack([label == k for k in _OTHERS], axis=1).astype(np.float64)
     ridge = np.full(start.coefficients.shape, penalty)
     ridge[0] = _INTERCEPT_PENALTY
-    return Calibrator(mean, deviation, _newton(start.design(summaries), wanted, weight / len(weight), ridge))
+    # Products over many rows have other bits when threads share them, and a search that follows other bits may stop
+    # elsewhere: in a process that shares them, fits differed by 1e-8.
+    with threadpool_limits(limits=1):
+        coefficients = _newton(start.design(summaries), wanted, weight / len(weight), ridge)
+    return Calibrator(mean, deviation, coefficients)
 
 
 def _newton(design: Float64Array, wanted: Float64Array, share: Float64Array, ridge: Float64Array) -> Float64Array:

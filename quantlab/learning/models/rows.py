@@ -104,7 +104,7 @@ def agreed_contract(train: Dataset, valid: Dataset) -> FeatureContract:
 
 
 @contextmanager
-def refusals_of(member: str, library_error: type[Exception]) -> Iterator[None]:
+def refusals_of(member: str, refusals: type[Exception] | tuple[type[Exception], ...]) -> Iterator[None]:
     """Say in one sentence what a member's library refuses, e.g. a combination of hyper-parameters.
 
     Raises
@@ -114,7 +114,7 @@ def refusals_of(member: str, library_error: type[Exception]) -> Iterator[None]:
     """
     try:
         yield
-    except library_error as error:
+    except refusals as error:
         lines = [line.strip() for line in str(error).splitlines() if line.strip()]
         # XGBoost prints where it was in its sources, then what is wrong, then its stack.
         said = next((line.split(": ", 1)[-1] for line in lines if "Stack trace" not in line), "no reason")

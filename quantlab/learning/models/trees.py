@@ -1,4 +1,4 @@
-"""What the two tree members share: their options, and one way to fit, speak, save and load.
+"""What the two tree members share: their options, and one way to fit and to speak.
 
 A member adds its library: how rows are boosted, and how a booster becomes bytes, and bytes a booster.
 """
@@ -10,10 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
-from quantlab.core.errors import ArtifactError, ConfigError, ContractError
+from quantlab.core.errors import ConfigError, ContractError
 from quantlab.core.types import Dataset, Features, Float32Array, check_range, check_whole
 from quantlab.features.contract import FeatureContract
-from quantlab.learning.models.artifact import MemberCard, write_member
+from quantlab.learning.models.artifact import MemberCard
+from quantlab.learning.models.native import NativeMember
 from quantlab.learning.models.rows import LARGEST_SEED, RowTable, agreed_contract, refusals_of, score
 from quantlab.learning.watching import Told, nobody
 
@@ -108,10 +109,10 @@ class TreeRecipe(ABC):
         contract = agreed_contract(train, valid)
         rows = RowTable.of(train, "fit on", self.class_weights)
         stop_on = RowTable.of(valid, "stop early on", self.class_weights)
-        with refusals_of(self.name, self.fitted_class.library_error):
+        with refusals_of(self.name, self.fitted_class.refusals):
             payload = self.boost(rows, stop_on, self._directions(contract), told)
         kind = self.fitted_class
-        return kind(kind.read(payload, self.threads), contract, self.threads, rows.golden())
+        return kind(kind.booster_of(payload, self.threads), contract, self.threads, rows.golden())
 
     @abstractmethod
     def boost(self, rows: RowTable, stop_on: RowTable, directions: tuple[int, ...] | None, told: Told) -> bytes:
@@ -140,7 +141,7 @@ class TreeRecipe(ABC):
 
 
 @dataclass(frozen=True, eq=False)
-class FittedTrees(ABC):
+class FittedTrees(NativeMember):
     """A fitted tree member; only the best rounds' trees, exactly as its file holds them.
 
     Parameters
@@ -153,11 +154,6 @@ class FittedTrees(ABC):
         Rows that a reloaded member is compared on.
     """
 
-    #: Name and version of the library, the file that it writes, and what it raises.
-    library: ClassVar[str]
-    model_file: ClassVar[str]
-    library_error: ClassVar[type[Exception]]
-
     booster: Any
     contract: FeatureContract
     threads: int
@@ -168,55 +164,23 @@ class FittedTrees(ABC):
         self.contract.check(features)
         return score(features, self.classify)
 
-    def save(self, folder: Path) -> None:
-        """Write the library's file and its card, load both again and compare golden predictions bit for bit.
-
-        Raises
-        ------
-        ArtifactError
-            If the reloaded member differs.
-        """
-        card = write_member(
-            folder,
-            library=self.library,
-            file=self.model_file,
-            payload=self.payload(),
-            threads=self.threads,
-            contract=self.contract,
-            golden_inputs=self.golden,
-            golden_outputs=self.classify(self.golden),
-        )
-        card.require_golden(self.load(folder).classify(self.golden), tolerance=0.0)
-
     @classmethod
-    def load(cls, folder: Path) -> Self:
-        """Read what :meth:`save` wrote.
+    def read(cls, path: Path, card: MemberCard) -> Self:
+        """See :class:`~quantlab.learning.models.native.NativeMember`."""
+        return cls(cls.booster_of(path.read_bytes(), card.threads), card.contract, card.threads, card.golden())
 
-        Raises
-        ------
-        ArtifactError
-            If a file is missing or damaged, or golden predictions differ.
-        """
-        card = MemberCard.read(folder)
-        path = folder / card.file
-        try:
-            booster = cls.read(path.read_bytes(), card.threads)
-        except (cls.library_error, UnicodeDecodeError) as error:
-            raise ArtifactError(
-                f"a model of {cls.library} in {path}", found="a file that it refuses", mend="fit the member again"
-            ) from error
-        fitted = cls(booster, card.contract, card.threads, card.golden())
-        card.require_golden(fitted.classify(fitted.golden))
-        return fitted
+    def speaks_on(self) -> int:
+        """Threads that it predicts with."""
+        return self.threads
 
-    @abstractmethod
-    def payload(self) -> bytes:
-        """The booster as the library writes it."""
+    def classify_golden(self) -> Float32Array:
+        """float32 (G, 3): what it says of its golden rows."""
+        return self.classify(self.golden)
 
     @classmethod
     @abstractmethod
-    def read(cls, payload: bytes, threads: int) -> Any:
-        """A booster as a file holds it: no training data, no training state."""
+    def booster_of(cls, payload: bytes, threads: int) -> Any:
+        """The library's booster of a file's bytes: no training data, no training state."""
 
     @abstractmethod
     def classify(self, rows: Float32Array) -> Float32Array:

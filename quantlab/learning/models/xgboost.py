@@ -26,15 +26,15 @@ class FittedXGBoost(FittedTrees):
 
     library: ClassVar[str] = f"xgboost {xgb.__version__}"
     model_file: ClassVar[str] = MODEL_FILE
-    library_error: ClassVar[type[Exception]] = xgb.core.XGBoostError
+    refusals: ClassVar[tuple[type[Exception], ...]] = (xgb.core.XGBoostError,)
 
     def payload(self) -> bytes:
-        """The booster as the library writes it."""
+        """The booster as its file holds it."""
         return bytes(self.booster.save_raw("ubj"))
 
     @classmethod
-    def read(cls, payload: bytes, threads: int) -> Any:
-        """A booster as a file holds it: no training data, no training state."""
+    def booster_of(cls, payload: bytes, threads: int) -> Any:
+        """See :class:`~quantlab.learning.models.trees.FittedTrees`."""
         booster = xgb.Booster()
         booster.load_model(bytearray(payload))
         booster.set_param({"nthread": threads})

@@ -14,36 +14,17 @@ import tempfile
 from multiprocessing.connection import Connection
 from multiprocessing.context import SpawnProcess
 from pathlib import Path
-from typing import Protocol
 
 from quantlab.core.errors import ArtifactError, InstallationError, QuantlabError
 from quantlab.core.ports import FittedModel
-from quantlab.learning.golden import Golden
 from quantlab.learning.members import load_member
 from quantlab.learning.registry.manifest import MODEL_FOLDER
+from quantlab.learning.stored import Stored
 
 _MEND = "leave it out of service and register the member again"
 _GOOD = b"good"
 #: Seconds that a child has to end after it was not heard in time.
 _SILENT_GRACE_S = 1.0
-
-
-class Stored(Protocol):
-    """What is known of a stored member before it is loaded."""
-
-    @property
-    def version(self) -> str:
-        """What messages call it."""
-        ...
-
-    @property
-    def class_path(self) -> str:
-        """``module:name`` of its class."""
-        ...
-
-    def golden(self, folder: Path) -> Golden:
-        """The golden rows beside it."""
-        ...
 
 
 def load_verified(manifest: Stored, folder: Path) -> FittedModel:

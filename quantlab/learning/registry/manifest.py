@@ -9,14 +9,11 @@ from typing import Any, Self
 
 from quantlab.core.errors import ArtifactError
 from quantlab.core.files import sha256_file
-from quantlab.core.ports import FeatureSource
-from quantlab.features.contract import FeatureContract
-from quantlab.features.definitions import definitions_of, first_difference
 from quantlab.features.drift_reference import DriftReference, read_reference
 from quantlab.learning.ensemble import Ensemble, FittedEnsemble
-from quantlab.learning.golden import Golden
 from quantlab.learning.registry.names import split_version, version_folder
 from quantlab.learning.sealed import MANIFEST, files_digest, verify
+from quantlab.learning.stored import Stored
 
 MODEL_FOLDER = "model"
 #: The distribution of the features over the training rows, where it was made.
@@ -26,24 +23,14 @@ _MEND = "leave it out of service and register the member again"
 
 
 @dataclass(frozen=True)
-class Manifest:
+class Manifest(Stored):
     """The facts in ``manifest.json``; sha256 and size of every file stand beside them.
 
     Parameters
     ----------
-    version, member : str
-    class_path : str
-        ``module:name`` of the fitted member.
-    model_sha256 : str
-        Over names and hashes of the native files.
-    feature_names, feature_fingerprint
-        In column order; what the member may be asked about.
-    feature_definitions : dict of str
-        What the fingerprint is made of, piece by piece; may be empty.
+    member : str
     labels, splits, settings : dict
         Definitions as they were configured.
-    parts : dict of part to {rows, first, last}
-        Rows and dates of fit, early stopping, calibration and test.
     metrics : dict
         Out of sample; undefined ones are null with their reason.
     packages : dict
@@ -56,19 +43,16 @@ class Manifest:
         Run and data that it came from.
     created : str
         ISO 8601, UTC.
+
+    Notes
+    -----
+    All other parameters are those of :class:`quantlab.learning.stored.Stored`.
     """
 
-    version: str
     member: str
-    class_path: str
-    model_sha256: str
-    feature_names: tuple[str, ...]
-    feature_fingerprint: str
-    feature_definitions: dict[str, str]
     labels: dict[str, Any]
     splits: dict[str, Any]
     settings: dict[str, Any]
-    parts: dict[str, Any]
     metrics: dict[str, Any]
     packages: dict[str, str]
     together: tuple[str, ...]
@@ -95,22 +79,6 @@ class Manifest:
         lists = ("feature_names", "together")
         values: dict[str, Any] = {name: tuple(value) if name in lists else value for name, value in facts.items()}
         return cls(**values)
-
-    def require_contract(self, features: FeatureSource) -> None:
-        """Return if `features` are the ones that the member was fitted on.
-
-        Raises
-        ------
-        ContractError
-            Naming the first name or, where both sides' are known, definition that differs.
-        """
-        difference = first_difference(self.feature_definitions, definitions_of(features))
-        contract = FeatureContract(self.feature_names, self.feature_fingerprint)
-        contract.require(tuple(features.names), features.fingerprint, difference)
-
-    def golden(self, folder: Path) -> Golden:
-        """The golden rows stored in `folder`."""
-        return Golden.load(folder, self.feature_names, self.feature_fingerprint)
 
     def drift(self, folder: Path) -> DriftReference | None:
         """The features over the training rows, from the verified `folder`; None if it was stored without."""

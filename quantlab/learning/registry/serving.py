@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 from quantlab.core.errors import ArtifactError, QuantlabError
 from quantlab.core.ports import FeatureSource, ModelStore
+from quantlab.learning.gates import Gates
 from quantlab.learning.registry.manifest import Manifest
 from quantlab.learning.signal import EnsembleSignal, Member
+
+Made = TypeVar("Made")
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,10 +49,32 @@ def serve(store: ModelStore, features: FeatureSource) -> Serving:
     ContractError
         If the active members were fitted on other features.
     """
+    signal, release, refusal = _of_what_serves(store, lambda release: _assemble(store, features, release))
+    return Serving(signal, release, release, refusal)
+
+
+def serving_gates(store: ModelStore) -> Gates | None:
+    """The gates of what is active, without loading any member; None where nothing is.
+
+    A version that fails is quarantined as in :func:`serve`.
+
+    Raises
+    ------
+    ArtifactError
+        If nothing of what is active can be trusted.
+    """
+    if not store.active():
+        return None
+    manifests, _, _ = _of_what_serves(store, lambda release: _manifests(store, release))
+    return manifests[0].fitted_ensemble().rules.gates
+
+
+def _of_what_serves(store: ModelStore, make: Callable[[dict[str, str]], Made]) -> tuple[Made, dict[str, str], str]:
+    """What `make` makes of the newest release that can be trusted, that release, and the first refusal before it."""
     release, refusal = store.active(), ""
     while True:
         try:
-            return Serving(_assemble(store, features, release), release, release, refusal)
+            return make(release), release, refusal
         except ArtifactError as error:
             fallback = store.active()
             if fallback == release:
@@ -79,7 +106,18 @@ def poll(store: ModelStore, features: FeatureSource, serving: Serving) -> Servin
 
 
 def _assemble(store: ModelStore, features: FeatureSource, release: dict[str, str]) -> EnsembleSignal:
-    """The ensemble of a release's versions, with the weights that were fitted over exactly them.
+    """The ensemble of a release's versions, with the weights that were fitted over exactly them."""
+    manifests = _manifests(store, release)
+    ensemble = manifests[0].fitted_ensemble()
+    digests = {manifest.member: manifest.model_sha256 for manifest in manifests}
+    members = (
+        Member(name, store.load(release[name], features), digests[name], release[name]) for name in ensemble.names
+    )
+    return EnsembleSignal(features=features, members=tuple(members), ensemble=ensemble)
+
+
+def _manifests(store: ModelStore, release: dict[str, str]) -> list[Manifest]:
+    """Verified, of a whole release.
 
     Raises
     ------
@@ -95,9 +133,4 @@ def _assemble(store: ModelStore, features: FeatureSource, release: dict[str, str
             found=", ".join(sorted(release.values())),
             mend="promote the versions of one run",
         )
-    ensemble = manifests[0].fitted_ensemble()
-    digests = {manifest.member: manifest.model_sha256 for manifest in manifests}
-    members = (
-        Member(name, store.load(release[name], features), digests[name], release[name]) for name in ensemble.names
-    )
-    return EnsembleSignal(features=features, members=tuple(members), ensemble=ensemble)
+    return manifests

@@ -13,15 +13,13 @@ must not take a sound model from another session.
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from quantlab.core.clock import iso_utc
-from quantlab.core.errors import ArtifactError, ConfigError
-from quantlab.core.files import remove_abandoned
+from quantlab.core.errors import ConfigError
 from quantlab.core.ports import Clock, FeatureSource, FittedModel
 from quantlab.core.types import check_range
 from quantlab.features.drift_reference import DriftReference
@@ -35,12 +33,11 @@ from quantlab.learning.registry.log import (
     locked,
     read_history,
     recover,
-    unwritable,
 )
 from quantlab.learning.registry.manifest import Manifest
-from quantlab.learning.registry.names import split_version, version_folder, version_name
+from quantlab.learning.registry.names import split_version, version_folder
 from quantlab.learning.registry.status import Status, earlier, promoted, registered, status
-from quantlab.learning.registry.writing import Candidate, Intake, write_version
+from quantlab.learning.registry.writing import Candidate, Intake, by_version, written
 
 
 @dataclass(frozen=True)
@@ -149,30 +146,12 @@ class Registry:
             If the disk does not take them.
         """
         now = self.clock.now_ms()
-        named = {version_name(candidate.member, now): candidate for candidate in candidates}
-        members = tuple(candidate.member for candidate in candidates)
-        if len(named) != len(members) or not members or (ensemble is not None and ensemble.names != members):
-            wanted = "different members" if ensemble is None else f"members {', '.join(ensemble.names)}"
-            raise ConfigError(
-                wanted, found=", ".join(members) or "none", mend="register each of them once, in this order"
-            )
-        intake = Intake(tuple(named), ensemble, source, iso_utc(now))
-        written: list[Path] = []
-        remove_abandoned(self.folder)
-        try:
-            for version, candidate in named.items():
-                written.append(write_version(self.folder, version, candidate, intake))
-            proofs = {version: self._inspector.prove(version) for version in named}
-            self._inspector.record("register", tuple(named), f"from {source.get('run', 'code')}", proofs)
-        except BaseException as error:
-            for folder in written:
-                shutil.rmtree(folder, ignore_errors=True)
-            if isinstance(error, FileExistsError):
-                raise ArtifactError("new versions", found=str(error), mend="register again in a second") from error
-            if isinstance(error, OSError):
-                raise unwritable(self.folder, error) from error
-            raise
-        return tuple(named)
+        named = by_version(candidates, ensemble, now)
+        versions = tuple(named)
+        with written(self.folder, named, Intake(versions, ensemble, source, iso_utc(now))):
+            proofs = {version: self._inspector.prove(version) for version in versions}
+            self._inspector.record("register", versions, f"from {source.get('run', 'code')}", proofs)
+        return versions
 
     def verify(self, version: str) -> Manifest:
         """Hash, load in a child process and compare golden predictions, whatever was proven before.
@@ -228,10 +207,8 @@ class Registry:
         with locked(self.folder):
             history = self.history()
             self._inspector.refuse_quarantined(history, chosen)
-            after = promoted(history, release)
-            return commit(
-                self.folder, history, self._inspector.now("promote", tuple(chosen), reason, after, proofs)
-            ).active
+            record = self._inspector.now("promote", tuple(chosen), reason, promoted(history, release), proofs)
+            return commit(self.folder, history, record).active
 
     def rollback(self, features: FeatureSource, reason: str) -> Release:
         """Go back to what served before, as a whole, after verifying it; quarantined versions are passed over.
@@ -254,7 +231,8 @@ class Registry:
             if earlier(history) != goal:
                 raise ConfigError("nobody else to move the pointer", found="another move", mend="roll back again")
             moved = tuple(sorted({*goal.values()} ^ {*history.active.values()}))
-            return commit(self.folder, history, self._inspector.now("rollback", moved, reason, goal, proofs)).active
+            record = self._inspector.now("rollback", moved, reason, goal, proofs)
+            return commit(self.folder, history, record).active
 
     def quarantine(self, version: str, reason: str) -> Release:
         """Take a version out of service for good, and go back to what served before it.

@@ -1,22 +1,26 @@
-"""A fitted member on its way into the registry: native files, golden rows and manifest, in one folder."""
+"""Fitted members on their way into the registry: each in a folder of its own, and all of them or none."""
 
 from __future__ import annotations
 
 import errno
 import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from quantlab.core.errors import ArtifactError
-from quantlab.core.files import staged_folder, write_json
+from quantlab.core.errors import ArtifactError, ConfigError
+from quantlab.core.files import remove_abandoned, staged_folder, write_json
 from quantlab.core.ports import FittedModel
 from quantlab.features.drift_reference import DriftReference
 from quantlab.learning.ensemble import FittedEnsemble
 from quantlab.learning.golden import Golden
 from quantlab.learning.members import class_path
 from quantlab.learning.provenance import versions
+from quantlab.learning.registry.log import unwritable
 from quantlab.learning.registry.manifest import DRIFT_FILE, MODEL_FOLDER, Manifest
+from quantlab.learning.registry.names import version_name
 from quantlab.learning.sealed import files_digest, seal
 
 
@@ -49,6 +53,49 @@ class Intake:
     ensemble: FittedEnsemble | None
     source: dict[str, str]
     created: str
+
+
+def by_version(candidates: Sequence[Candidate], ensemble: FittedEnsemble | None, stamp_ms: int) -> dict[str, Candidate]:
+    """Candidates by the versions that they become at `stamp_ms`.
+
+    Raises
+    ------
+    ConfigError
+        If names are not fit for versions, or not the ensemble's.
+    """
+    named = {version_name(candidate.member, stamp_ms): candidate for candidate in candidates}
+    members = tuple(candidate.member for candidate in candidates)
+    if len(named) != len(members) or not members or (ensemble is not None and ensemble.names != members):
+        wanted = "different members" if ensemble is None else f"members {', '.join(ensemble.names)}"
+        raise ConfigError(wanted, found=", ".join(members) or "none", mend="register each of them once, in this order")
+    return named
+
+
+@contextmanager
+def written(root: Path, named: Mapping[str, Candidate], intake: Intake) -> Iterator[None]:
+    """Every version in a folder below `root` inside the block; they stay only if it ends well.
+
+    Raises
+    ------
+    ArtifactError
+        If a version is there already, or a member's files are not the ones that the candidate names.
+    InstallationError
+        If the disk does not take them.
+    """
+    folders: list[Path] = []
+    remove_abandoned(root)
+    try:
+        for version, candidate in named.items():
+            folders.append(write_version(root, version, candidate, intake))
+        yield
+    except BaseException as error:
+        for folder in folders:
+            shutil.rmtree(folder, ignore_errors=True)
+        if isinstance(error, FileExistsError):
+            raise ArtifactError("new versions", found=str(error), mend="register again in a second") from error
+        if isinstance(error, OSError):
+            raise unwritable(root, error) from error
+        raise
 
 
 def write_version(root: Path, version: str, candidate: Candidate, intake: Intake) -> Path:
