@@ -23,6 +23,8 @@ from quantlab.core.results import Simulation
 from quantlab.core.types import Bars, Float64Array, Signal, check_range
 from quantlab.trading.account import begin_account, record_buffers, simulation_of
 from quantlab.trading.bar import advance_bar
+from quantlab.trading.calls import CALLS, Calls, calls_of
+from quantlab.trading.desk import desk_of, lay_out
 from quantlab.trading.layout import (
     EQUITY,
     EVENTS_PER_BAR,
@@ -40,11 +42,9 @@ from quantlab.trading.layout import (
     State,
     writable_array,
 )
-from quantlab.trading.policies import STEP
 from quantlab.trading.prefetch import fetch_next
 from quantlab.trading.record_log import RecordLog
 from quantlab.trading.rows import HISTORY_TYPE, History, history_of, row_of
-from quantlab.trading.sizing import SIZE
 from quantlab.trading.strategy import Strategy, rules_of
 
 #: The scan's signature: one for every policy and sizer, so that it is compiled once and cached.
@@ -55,33 +55,33 @@ SCAN = types.int64(
     HISTORY_TYPE,
     writable_array(types.float64, 2),
     types.int64,
-    types.FunctionType(STEP),
-    types.FunctionType(SIZE),
+    CALLS,
 )
 
 #: Records that the buffers hold beside one bar's: as many as stay in the processor's cache.
 CAPACITY = 16_384
 
 
-def _scan(
+@compiled(_nrt=False)
+def _scan_bars(
     state: State,
     records: Records,
     rules: Rules,
     history: History,
     curves: Float64Array,
     start: int,
-    step: Any,
-    size: Any,
+    calls: Calls,
 ) -> int:
     """Advance from bar `start`; return the first bar not done, for want of room in the buffers."""
     most_orders = ORDERS_PER_SYMBOL * history.ohlcv.shape[1]
     n_bars = history.ohlcv.shape[0]
+    desk = lay_out(desk_of(state, rules, history))
     for t in range(start, n_bars):
         if state.counters[N_ORDERS] + most_orders > len(records.orders):
             return t
         if state.counters[N_EVENTS] + EVENTS_PER_BAR > len(records.events):
             return t
-        advance_bar(state, records, rules, row_of(history, t), step, size)
+        advance_bar(state, records, rules, row_of(history, t), desk, t, calls)
         if t + 1 < n_bars:
             fetch_next(state, history.ohlcv[t + 1])
         curves[0, t] = state.account[EQUITY]
@@ -91,10 +91,22 @@ def _scan(
     return n_bars
 
 
+def _scan(
+    state: State,
+    records: Records,
+    rules: Rules,
+    history: History,
+    curves: Float64Array,
+    start: int,
+    calls: Any,
+) -> int:
+    return _scan_bars(state, records, rules, history, curves, start, calls[0])
+
+
 @cache
 def scan_loop() -> Any:
     """Compile the loop, or read it from the cache, at first use."""
-    return compiled(signature=SCAN, _nrt=False)(_scan)
+    return compiled(signature=SCAN)(_scan)
 
 
 @dataclass(frozen=True)
@@ -141,10 +153,10 @@ class Scan:
         rules = rules_of(strategy, bars.instruments, limits_on=limits_on)
         records = record_buffers(CAPACITY + ORDERS_PER_SYMBOL * bars.n_symbols, CAPACITY + EVENTS_PER_BAR)
         curves = np.zeros((4, bars.n_bars))
-        step, size, loop = strategy.policy.step, strategy.sizer.size, scan_loop()
+        calls, loop = calls_of(strategy), scan_loop()
         done, log = 0, RecordLog(records)
         while done < bars.n_bars:
-            done = loop(state, records, rules, history, curves, done, step, size)
+            done = loop(state, records, rules, history, curves, done, calls)
             log.keep(int(state.counters[N_ORDERS]), int(state.counters[N_EVENTS]))
             state.counters[[N_ORDERS, N_EVENTS]] = 0
         return simulation_of(

@@ -23,8 +23,9 @@ from quantlab.backtest import sweep_loop as loop
 from quantlab.core.errors import ContractError
 from quantlab.core.results import RiskEvent
 from quantlab.core.types import Bars, Float64Array, Int64Array, Signal, check_whole
-from quantlab.evaluation.metrics import daily_returns, day_ends
+from quantlab.evaluation.metrics import day_ends, returns_between
 from quantlab.trading.account import begin_account, record_buffers
+from quantlab.trading.calls import calls_of
 from quantlab.trading.layout import EVENTS_PER_BAR, ORDERS_PER_SYMBOL
 from quantlab.trading.rows import history_of
 from quantlab.trading.strategy import Strategy, rules_of
@@ -139,16 +140,15 @@ def sweep(
     else:
         with ThreadPoolExecutor(threads, thread_name_prefix="sweep") as pool:
             accounts = list(pool.map(run, range(len(strategies))))
-    return _result(accounts)
+    return _result(accounts, initial_cash)
 
 
 @dataclass(frozen=True)
 class _Account:
-    """What is left of one strategy: the sums of `sweep_loop`, final equity and returns per day."""
+    """What is left of one strategy: the sums of `sweep_loop`, and the equity at the end of every UTC day."""
 
     sums: Float64Array
-    final_equity: float
-    returns: Float64Array
+    marks: Float64Array
 
 
 def _simulate(
@@ -166,19 +166,18 @@ def _simulate(
         marks,
         sums,
         np.zeros((2, bars.n_symbols)),
-        strategy.policy.step,
-        strategy.sizer.size,
+        calls_of(strategy),
     )
-    returns = daily_returns(marks, bars.open_time_ms[ends], initial_cash)
-    return _Account(sums, float(marks[-1]), returns)
+    return _Account(sums, marks)
 
 
-def _result(accounts: Sequence[_Account]) -> SweepResult:
+def _result(accounts: Sequence[_Account], initial_cash: float) -> SweepResult:
     sums = np.stack([account.sums for account in accounts], axis=1)
+    marks = np.stack([account.marks for account in accounts])
     counts = sums.astype(np.int64)
     return SweepResult(
-        daily_returns=np.stack([account.returns for account in accounts]),
-        final_equity=np.array([account.final_equity for account in accounts]),
+        daily_returns=returns_between(marks, initial_cash),
+        final_equity=marks[:, -1].copy(),
         max_drawdown=sums[loop.MAX_DRAWDOWN],
         exposure=_ratio(sums[loop.EXPOSURE], sums[loop.EXPOSED_BARS], otherwise=np.nan),
         fees=sums[loop.FEES],

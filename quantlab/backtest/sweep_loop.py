@@ -19,6 +19,8 @@ from quantlab.core.compiled import compiled
 from quantlab.core.results import OrderReason, RiskEvent
 from quantlab.core.types import OPEN, Float64Array
 from quantlab.trading.bar import advance_bar
+from quantlab.trading.calls import CALLS, Calls
+from quantlab.trading.desk import desk_of, lay_out
 from quantlab.trading.layout import (
     EQUITY,
     FUNDING,
@@ -36,10 +38,8 @@ from quantlab.trading.layout import (
     State,
     writable_array,
 )
-from quantlab.trading.policies import STEP
 from quantlab.trading.prefetch import fetch_next
 from quantlab.trading.rows import HISTORY_TYPE, History, row_of
-from quantlab.trading.sizing import SIZE
 
 #: Slots of the sums (N_SUMS,).
 FEES = 0
@@ -109,7 +109,8 @@ def _note_account(state: State, sums: Float64Array) -> None:
     sums[MAX_DRAWDOWN] = max(sums[MAX_DRAWDOWN], 1.0 - equity / sums[PEAK])
 
 
-def _summarise(
+@compiled(_nrt=False)
+def _summarise_bars(
     state: State,
     records: Records,
     rules: Rules,
@@ -118,16 +119,16 @@ def _summarise(
     marks: Float64Array,
     sums: Float64Array,
     trades: Float64Array,
-    step: Any,
-    size: Any,
+    calls: Calls,
 ) -> None:
     day = 0
     n_bars = history.ohlcv.shape[0]
+    desk = lay_out(desk_of(state, rules, history))
     for t in range(n_bars):
         row = row_of(history, t)
         state.counters[N_ORDERS] = 0
         state.counters[N_EVENTS] = 0
-        advance_bar(state, records, rules, row, step, size)
+        advance_bar(state, records, rules, row, desk, t, calls)
         if t + 1 < n_bars:
             fetch_next(state, history.ohlcv[t + 1])
         if state.counters[N_ORDERS] > 0:
@@ -140,6 +141,20 @@ def _summarise(
             day += 1
 
 
+def _summarise(
+    state: State,
+    records: Records,
+    rules: Rules,
+    history: History,
+    day_ends: Any,
+    marks: Float64Array,
+    sums: Float64Array,
+    trades: Float64Array,
+    calls: Any,
+) -> None:
+    _summarise_bars(state, records, rules, history, day_ends, marks, sums, trades, calls[0])
+
+
 #: One signature for every policy and sizer, so that the loop is compiled once and cached.
 SUMMARISE = types.void(
     STATE_TYPE,
@@ -150,12 +165,11 @@ SUMMARISE = types.void(
     writable_array(types.float64, 1),
     writable_array(types.float64, 1),
     writable_array(types.float64, 2),
-    types.FunctionType(STEP),
-    types.FunctionType(SIZE),
+    CALLS,
 )
 
 
 @cache
 def summary_loop() -> Any:
     """Compile the loop, or read it from the cache, at first use; it runs without Python's lock."""
-    return compiled(signature=SUMMARISE, _nrt=False, nogil=True)(_summarise)
+    return compiled(signature=SUMMARISE, nogil=True)(_summarise)

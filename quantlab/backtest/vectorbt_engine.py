@@ -35,6 +35,8 @@ from quantlab.core.results import EVENT_DTYPE, OrderReason, RiskEvent, Simulatio
 from quantlab.core.types import Bars, Float64Array, Signal, check_flag, check_range
 from quantlab.trading.account import begin_account, record_buffers, simulation_of
 from quantlab.trading.bar import advance_bar
+from quantlab.trading.calls import CALLS, CALLS_TYPE, Calls, calls_of
+from quantlab.trading.desk import desk_of, lay_out
 from quantlab.trading.layout import (
     CASH,
     EQUITY,
@@ -52,9 +54,7 @@ from quantlab.trading.layout import (
     tuple_type,
     writable_array,
 )
-from quantlab.trading.policies import STEP
 from quantlab.trading.rows import HISTORY_TYPE, History, history_of, row_of
-from quantlab.trading.sizing import SIZE
 from quantlab.trading.strategy import Strategy, rules_of
 
 #: Slots of ``Kept.counts``.
@@ -82,8 +82,7 @@ class _Bound(NamedTuple):
     rules: Any
     history: Any
     kept: Any
-    step: Any
-    size: Any
+    calls: Any
 
 
 _KEPT: Any = tuple_type(
@@ -95,7 +94,7 @@ _KEPT: Any = tuple_type(
     writable_array(types.int64, 1),
 )
 _PARTS = (
-    STATE_TYPE, RECORDS_TYPE, RULES_TYPE, HISTORY_TYPE, _KEPT, types.FunctionType(STEP), types.FunctionType(SIZE),
+    STATE_TYPE, RECORDS_TYPE, RULES_TYPE, HISTORY_TYPE, _KEPT, CALLS_TYPE,
 )  # fmt: skip
 _BOUND: Any = tuple_type(_Bound, *_PARTS)
 _ONE: Any = types.ListType(_BOUND)  # type: ignore[no-untyped-call]
@@ -104,12 +103,12 @@ _ARRAY = writable_array(types.float64, 1)
 
 @compiled(_nrt=False)
 def _advance_row(
-    state: State, records: Records, rules: Rules, history: History, kept: Kept, t: int, step: Any, size: Any
+    state: State, records: Records, rules: Rules, history: History, kept: Kept, t: int, calls: Calls
 ) -> None:
     # Reference counts are off in here and on in the caller: only plain arguments may cross.
     state.counters[N_ORDERS] = 0
     state.counters[N_EVENTS] = 0
-    advance_bar(state, records, rules, row_of(history, t), step, size)
+    advance_bar(state, records, rules, row_of(history, t), lay_out(desk_of(state, rules, history)), t, calls)
     for k in range(state.counters[N_ORDERS]):
         kept.reasons[kept.counts[_ORDERS]] = records.reasons[k]
         kept.over_participation[kept.counts[_ORDERS]] = records.over_participation[k]
@@ -121,10 +120,10 @@ def _advance_row(
             kept.counts[_LIQUIDATIONS] += 1
 
 
-def _bind(state: State, records: Records, rules: Rules, history: History, kept: Kept, step: Any, size: Any) -> Any:
+def _bind(state: State, records: Records, rules: Rules, history: History, kept: Kept, calls: Any) -> Any:
     # One object instead of seventy arrays: what vectorbt is handed, it compiles for, in every process.
     one = List.empty_list(_BOUND)
-    one.append(_Bound(state, records, rules, history, kept, step, size))
+    one.append(_Bound(state, records, rules, history, kept, calls[0]))
     return one
 
 
@@ -134,7 +133,7 @@ def _advance(one: Any, t: int) -> None:
     # After a liquidation or an order that vectorbt changed the run is refused: stand still until its end.
     b.state.counters[N_ORDERS] = 0
     if b.kept.counts[_UNFILLED] + b.kept.counts[_LIQUIDATIONS] == 0:
-        _advance_row(b.state, b.records, b.rules, b.history, b.kept, t, b.step, b.size)
+        _advance_row(b.state, b.records, b.rules, b.history, b.kept, t, b.calls)
 
 
 def _fill(one: Any, k: int) -> tuple[int, float, float, float]:
@@ -197,7 +196,7 @@ def _compiled() -> tuple[Any, Any, Any, Any, Any]:
         take_over(one, c.i, c.last_position, c.last_val_price, cash, value)
 
     callbacks = (before_bar, next_order, after_order, after_bar)
-    return compiled(signature=_ONE(*_PARTS))(_bind), *(compiled(f, cache=False) for f in callbacks)
+    return compiled(signature=_ONE(*_PARTS[:-1], CALLS))(_bind), *(compiled(f, cache=False) for f in callbacks)
 
 
 @dataclass(frozen=True)
@@ -271,7 +270,7 @@ class VectorbtEngine:
         bind, before_bar, next_order, after_order, after_bar = _compiled()
         records = record_buffers(ORDERS_PER_SYMBOL * bars.n_symbols, EVENTS_PER_BAR)
         rules = rules_of(strategy, bars.instruments, limits_on=limits_on)
-        one = bind(state, records, rules, history_of(bars, signal), kept, strategy.policy.step, strategy.sizer.size)
+        one = bind(state, records, rules, history_of(bars, signal), kept, calls_of(strategy))
         lent = self.reserve * self.initial_cash
         portfolio = vbt.Portfolio.from_order_func(
             pd.DataFrame(bars.close, columns=list(bars.symbols)),

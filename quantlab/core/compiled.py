@@ -9,6 +9,7 @@ change anywhere starts an empty folder.
 from __future__ import annotations
 
 import hashlib
+import marshal
 import os
 import platform
 import re
@@ -61,6 +62,15 @@ def sources_hash() -> str:
 def compiled_cache() -> Path:
     """Folder of this version's machine code."""
     return cache_root() / "numba" / sources_hash()
+
+
+def source_digest(function: Callable[..., Any]) -> str:
+    """sha256 of a function's code and of the file that it stands in, its constants and helpers with it."""
+    digest = hashlib.sha256(marshal.dumps(function.__code__))
+    path = Path(function.__code__.co_filename)
+    if path.is_file():
+        digest.update(path.read_bytes())
+    return digest.hexdigest()
 
 
 def compiled(function: F | None = None, *, signature: Any = None, **options: Any) -> Any:

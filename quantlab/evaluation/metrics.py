@@ -89,16 +89,35 @@ def daily_returns(equity: Float64Array, open_time_ms: Int64Array, initial_cash: 
     ContractError
         If the arrays differ in length, are empty, or hold a value that is not finite.
     """
-    if len(equity) != len(open_time_ms) or len(equity) == 0 or not np.all(np.isfinite(equity)) or initial_cash <= 0:
+    if len(equity) != len(open_time_ms) or len(equity) == 0 or not np.all(np.isfinite(equity)):
         raise ContractError(
-            "one finite equity value per bar and an initial cash above 0",
-            found=f"{len(equity)} values ({int(np.sum(~np.isfinite(equity)))} not finite), {len(open_time_ms)} bars, cash {initial_cash!r}",
+            "one finite equity value per bar",
+            found=f"{len(equity)} values ({int(np.sum(~np.isfinite(equity)))} not finite), {len(open_time_ms)} bars",
             mend="pass the arrays of one simulation",
         )
-    marks = np.concatenate(([initial_cash], equity[day_ends(open_time_ms)]))
-    alive = np.minimum.accumulate(marks[:-1]) > 0.0
-    returns = np.zeros(len(marks) - 1)
-    np.divide(np.diff(marks), marks[:-1], out=returns, where=alive)
+    return returns_between(equity[day_ends(open_time_ms)], initial_cash)
+
+
+def returns_between(marks: Float64Array, initial_cash: float) -> Float64Array:
+    """Simple returns from each of the marks (..., D) to the next, float64 (..., D), the first from `initial_cash`.
+
+    What follows a mark at or below zero is 0.
+
+    Raises
+    ------
+    ContractError
+        If a mark is not finite, or `initial_cash` is not positive.
+    """
+    if not np.all(np.isfinite(marks)) or initial_cash <= 0:
+        raise ContractError(
+            "finite equity and an initial cash above 0",
+            found=f"{int(np.sum(~np.isfinite(marks)))} of {marks.size} values not finite, cash {initial_cash!r}",
+            mend="pass the marks of one simulation",
+        )
+    before = np.concatenate((np.full((*marks.shape[:-1], 1), initial_cash), marks[..., :-1]), axis=-1)
+    alive = np.minimum.accumulate(before, axis=-1) > 0.0
+    returns = np.zeros(marks.shape)
+    np.divide(marks - before, before, out=returns, where=alive)
     return returns
 
 

@@ -36,7 +36,8 @@ from quantlab.trading.layout import (
     State,
 )
 
-NEVER = np.iinfo(np.int64).min
+#: UTC day number before any bar; in milliseconds it still fits an int64.
+NEVER = -1_000_000
 
 
 def begin_account(n_symbols: int, initial_cash: float, policy: Policy) -> State:
@@ -75,8 +76,8 @@ def begin_account(n_symbols: int, initial_cash: float, policy: Policy) -> State:
         account=account,
         counters=counters,
         cuts=np.zeros(len(CUT_RULES), np.int64),
-        held=np.zeros(n_symbols, np.int64),
-        active=np.zeros(n_symbols, np.int64),
+        held=np.zeros(n_symbols, np.uint64),
+        active=np.zeros(n_symbols, np.uint64),
         stop_times=np.zeros(STOP_MEMORY, np.int64),
     )
 

@@ -24,27 +24,23 @@ import numpy as np
 from quantlab.core.compiled import compiled
 from quantlab.core.results import OrderReason
 from quantlab.core.types import CLOSE
-from quantlab.trading.decision import Account, Intents, Market
+from quantlab.trading.calls import Calls
+from quantlab.trading.decision import Intents, blank, intents_of
 from quantlab.trading.guard import guard
 from quantlab.trading.layout import (
     BAR,
-    BARS_HELD,
     BREAK_EVEN_DISTANCE,
     CLOSING,
-    ENTRY,
     EQUITY,
     INCREASE,
     INLINED,
     MARK,
     N_ACTIVE,
-    N_HELD,
-    N_INTENT_ROWS,
     REASON,
     REDUCE,
     REPEATED,
     SIDE,
     STOP_DISTANCE,
-    STOPPED,
     TAKE_DISTANCE,
     TRAIL_DISTANCE,
     UNITS,
@@ -58,22 +54,19 @@ from quantlab.trading.ledger import charge_funding, mark_to_close
 from quantlab.trading.listing import list_marked
 from quantlab.trading.prefetch import prefetch
 from quantlab.trading.protection import protect
-from quantlab.trading.risk import begin_day, halted, watch
+from quantlab.trading.risk import begin_day, watch
 from quantlab.trading.settlement import clear_bar, fill_orders, liquidate
 from quantlab.trading.sizer import Entry
 
 SIGNAL_REASON = int(OrderReason.SIGNAL)
 TIME_EXIT_REASON = int(OrderReason.TIME_EXIT)
 
-#: Row of ``State.intents``: what stands before it starts as NaN, what stands behind it as +inf.
-REASON_INTENT = Intents._fields.index("reason")
-
 
 @compiled(**INLINED)
-def advance_bar(state: State, records: Records, rules: Rules, row: Row, step: Any, size: Any) -> None:
-    """Run one bar; `records` must have room for ``ORDERS_PER_SYMBOL`` and ``EVENTS_PER_BAR`` more."""
+def advance_bar(state: State, records: Records, rules: Rules, row: Row, desk: Any, t: int, calls: Calls) -> None:
+    """Run bar `t`; `records` must have room for ``ORDERS_PER_SYMBOL`` and ``EVENTS_PER_BAR`` more."""
     settle_bar(state, records, rules, row)
-    decide_bar(state, records, rules, row, step, size)
+    decide_bar(state, records, rules, row, desk, t, calls)
 
 
 @compiled(**INLINED)
@@ -84,60 +77,26 @@ def settle_bar(state: State, records: Records, rules: Rules, row: Row) -> None:
     charge_funding(state, row)
     fill_orders(state, records, rules, row)
     protect(state, records, rules, row)
-    mark_to_close(state, row)
-    liquidate(state, records, rules, row)
+    worst, maintenance = mark_to_close(state, rules, row)
+    liquidate(state, records, rules, row, worst, maintenance)
 
 
 @compiled(**INLINED)
-def decide_bar(state: State, records: Records, rules: Rules, row: Row, step: Any, size: Any) -> None:
+def decide_bar(state: State, records: Records, rules: Rules, row: Row, desk: Any, t: int, calls: Calls) -> None:
     """Steps 6 and 7, what the strategy does about it; the same on a simulated and on a real venue."""
     watch(state, records, rules, row.open_time_ms)
-    decide(state, rules, row, step, size)
+    decide(state, rules, row, desk, t, calls)
     state.counters[BAR] += 1
 
 
 @compiled(**INLINED)
-def decide(state: State, rules: Rules, row: Row, step: Any, size: Any) -> None:
+def decide(state: State, rules: Rules, row: Row, desk: Any, t: int, calls: Calls) -> None:
     """Write the orders of the next bar into ``state.orders`` and ``state.active``."""
-    for i in range(state.counters[N_HELD]):
-        s = state.held[i]
-        if state.positions[UNITS, s] != 0.0:
-            state.positions[BARS_HELD, s] += 1.0
-    intents = _blank_intents(state)
-    market = Market(
-        row.side,
-        row.proba,
-        row.confidence,
-        row.consensus,
-        row.atr,
-        row.target,
-        row.stop_distance,
-        row.take_distance,
-        row.trail_distance,
-        row.break_even_distance,
-        row.ohlcv[:, CLOSE],
-        row.state,
-    )
-    seen = state.seen
-    account = Account(seen[UNITS], seen[ENTRY], seen[BARS_HELD], seen[STOPPED], state.account[EQUITY], halted(state))
-    step(rules.policy, state.memory, market, account, intents)
-    _request(state, rules, row, intents, size)
+    intents = intents_of(state.intents)
+    blank(intents)
+    calls.step(desk, t)
+    _request(state, rules, row, intents, calls.size)
     guard(state, rules, row)
-
-
-@compiled(**INLINED)
-def _blank_intents(state: State) -> Intents:
-    rows = state.intents
-    # One short loop for each value: stores that the compiler can make wide.
-    for k in range(REASON_INTENT):
-        for s in range(rows.shape[1]):
-            rows[k, s] = np.nan
-    for s in range(rows.shape[1]):
-        rows[REASON_INTENT, s] = 0.0
-    for k in range(REASON_INTENT + 1, N_INTENT_ROWS):
-        for s in range(rows.shape[1]):
-            rows[k, s] = np.inf
-    return Intents(rows[0], rows[1], rows[2], rows[3], rows[4], rows[5], rows[6])
 
 
 @compiled(**INLINED)
@@ -180,9 +139,13 @@ def _request(state: State, rules: Rules, row: Row, intents: Intents, size: Any) 
 @compiled(**INLINED)
 def _list_asked(state: State, row: Row, intents: Intents) -> int:
     """Write the symbols of which anything may be wanted into ``state.active``, and return their number."""
+    asked = 0
     for s in range(state.orders.shape[1]):
         silent = np.isnan(intents.target[s]) & np.isnan(intents.strength[s]) & (state.orders[CLOSING, s] == 0.0)
         state.active[s] = 0 if silent else 1
+        asked += 0 if silent else 1
+    if asked == 0:
+        return 0
     n = list_marked(state.active)
     for i in range(n):
         prefetch(row.ohlcv, (state.active[i], CLOSE))

@@ -5,11 +5,15 @@ from __future__ import annotations
 from functools import cache
 from typing import Any, NamedTuple
 
+import numpy as np
 from numba import types
+from numba.extending import register_jitable
 
-from quantlab.core.compiled import compiled
-from quantlab.trading.handing import Handed
-from quantlab.trading.layout import read_only_array, writable_array
+from quantlab.core.compiled import compiled, source_digest
+from quantlab.core.types import CLOSE, Float64Array
+from quantlab.trading.desk import WHERE
+from quantlab.trading.layout import BARS_HELD, ENTRY, EQUITY, INLINED, STOPPED, UNITS
+from quantlab.trading.risk import halted
 
 
 class Market(NamedTuple):
@@ -57,27 +61,61 @@ class Intents(NamedTuple):
     break_even_distance: Any  #: gain at whose touch the stop moves to the entry
 
 
-_ROW = read_only_array(types.float64, 1)
-_INTENT = writable_array(types.float64, 1)
+@compiled(**INLINED)
+def intents_of(rows: Float64Array) -> Intents:
+    """The rows of ``State.intents`` (N_INTENT_ROWS, S) by their names."""
+    return Intents(rows[0], rows[1], rows[2], rows[3], rows[4], rows[5], rows[6])
 
-MARKET_TYPE = Handed(
-    (
-        read_only_array(types.int8, 1),
-        read_only_array(types.float64, 2),
-        *[_ROW] * 8,
-        read_only_array(types.float64, 1, "A"),
-        read_only_array(types.uint8, 1),
-    ),
-    Market,
-)
-ACCOUNT_TYPE = Handed((*[_ROW] * 4, types.float64, types.boolean), Account)
-INTENTS_TYPE = Handed((_INTENT,) * 7, Intents)
 
-#: The signature of every policy's step.
-STEP = types.void(_ROW, writable_array(types.float64, 2), MARKET_TYPE, ACCOUNT_TYPE, INTENTS_TYPE)
+@compiled(**INLINED)
+def blank(intents: Intents) -> None:
+    """Make them what a policy finds."""
+    for s in range(len(intents.target)):
+        intents.target[s] = np.nan
+        intents.strength[s] = np.nan
+        intents.stop_distance[s] = np.nan
+        intents.take_distance[s] = np.nan
+        intents.reason[s] = 0.0
+        intents.trail_distance[s] = np.inf
+        intents.break_even_distance[s] = np.inf
+
+
+#: The signature of every policy's compiled step: where the desk is, and the row that it decides on.
+STEP = types.void(WHERE, types.int64)
 
 
 @cache
 def compiled_step(function: Any) -> Any:
-    """Compile a policy's function for ``STEP`` at first use; later calls return the same object."""
-    return compiled(signature=STEP)(function)
+    """Compile a policy's function for ``STEP`` at first use; later calls return the same object.
+
+    Parameters
+    ----------
+    function : callable
+        ``function(params, memory, market, account, intents)``; see :mod:`quantlab.trading.policies`.
+    """
+    decide = register_jitable(error_model="numpy", forceinline=True, _nrt=True)(function)
+    source = source_digest(function)
+
+    def step(where: Any, t: int) -> None:
+        source  # noqa: B018 - the cache's key holds what a function encloses: another source is another step
+        desk = where[0]
+        history, held = desk.history, desk.positions
+        market = Market(
+            history.side[t],
+            history.proba[t],
+            history.confidence[t],
+            history.consensus[t],
+            history.atr[t],
+            history.target[t],
+            history.stop_distance[t],
+            history.take_distance[t],
+            history.trail_distance[t],
+            history.break_even_distance[t],
+            history.ohlcv[t, :, CLOSE],
+            history.state[t],
+        )
+        halt = halted(desk.account)
+        account = Account(held[UNITS], held[ENTRY], held[BARS_HELD], held[STOPPED], desk.account[EQUITY], halt)
+        decide(desk.params, desk.memory, market, account, intents_of(desk.intents))
+
+    return compiled(signature=STEP, _nrt=False)(step)

@@ -52,9 +52,9 @@ def limit_positions(state: State, rules: Rules) -> None:
             s = state.active[i]
             if not is_entry(state, s) or state.orders[SLOT, s] != 0.0:
                 continue
-            if largest < 0 or abs(state.orders[WEIGHT, s]) > abs(state.orders[WEIGHT, largest]):
-                largest = s
-        state.orders[SLOT, largest] = 1.0
+            if largest < 0 or abs(state.orders[WEIGHT, s]) > abs(state.orders[WEIGHT, state.active[largest]]):
+                largest = i
+        state.orders[SLOT, state.active[largest]] = 1.0
         free -= 1.0
     for i in range(state.counters[N_ACTIVE]):
         s = state.active[i]

@@ -107,8 +107,8 @@ class State(NamedTuple):
     account: Any  #: float64 (N_ACCOUNT_SLOTS,)
     counters: Any  #: int64 (N_COUNTERS,)
     cuts: Any  #: int64 (len(CUT_RULES),)
-    held: Any  #: int64 (S,), symbols that held units after the last fills, ascending
-    active: Any  #: int64 (S,), symbols with a leg to fill, ascending
+    held: Any  #: uint64 (S,), symbols that held units after the last fills, ascending
+    active: Any  #: uint64 (S,), symbols with a leg to fill, ascending
     stop_times: Any  #: int64 (STOP_MEMORY,), open_time_ms of the bars in which stops filled
 
 
@@ -139,22 +139,16 @@ class Rules(NamedTuple):
 
 
 class Row(NamedTuple):
-    """One bar of the market with one row of signal; read-only."""
+    """One bar of the market, and of the signal what a sizer is told; read-only."""
 
     open_time_ms: int
     ohlcv: Any  #: float64 (S, 5)
     state: Any  #: uint8 (S,)
-    funding: Any  #: float64 (K, S), the rates that fall into this bar; K is mostly 0
-    side: Any  #: int8 (S,)
-    proba: Any  #: float64 (S, 3)
+    funding: Any  #: float64 (N, S), rates
+    funding_first: int  #: those that fall into this bar are rows first:last, mostly none
+    funding_last: int
     confidence: Any  #: float64 (S,)
-    consensus: Any  #: float64 (S,)
     atr: Any  #: float64 (S,)
-    target: Any  #: float64 (S,), or empty when the signal brings none
-    stop_distance: Any  #: float64 (S,), or empty
-    take_distance: Any  #: float64 (S,), or empty
-    trail_distance: Any  #: float64 (S,), or empty
-    break_even_distance: Any  #: float64 (S,), or empty
 
 
 class Records(NamedTuple):
@@ -182,20 +176,12 @@ def tuple_type(kind: type, *fields: Any) -> Any:
 
 
 _F1_IN, _F2_IN = read_only_array(types.float64, 1), read_only_array(types.float64, 2)
+#: Symbols are counted without a sign: a negative index would count from the end, which each use had to look at.
+_S1 = writable_array(types.uint64, 1)
 _F1, _F2, _I1 = writable_array(types.float64, 1), writable_array(types.float64, 2), writable_array(types.int64, 1)
 
-STATE_TYPE = tuple_type(State, _F2, _F2_IN, _F2, _F2, _F2, _F1, *[_I1] * 5)
+STATE_TYPE = tuple_type(State, _F2, _F2_IN, _F2, _F2, _F2, _F1, _I1, _I1, _S1, _S1, _I1)
 RULES_TYPE = tuple_type(Rules, *[_F1_IN] * 6, *[types.float64] * 4, types.boolean, *[types.float64] * 8, *[_F1_IN] * 2)
-ROW_TYPE = tuple_type(
-    Row,
-    types.int64,
-    _F2_IN,
-    read_only_array(types.uint8, 1),
-    _F2_IN,
-    read_only_array(types.int8, 1),
-    _F2_IN,
-    *[_F1_IN] * 8,
-)
 RECORDS_TYPE = tuple_type(
     Records,
     writable_array(numba.from_dtype(ORDER_DTYPE), 1),

@@ -9,7 +9,7 @@ import numpy as np
 
 from quantlab.core.compiled import compiled
 from quantlab.core.results import RiskEvent
-from quantlab.core.types import CLOSE, OPEN
+from quantlab.core.types import CLOSE, HIGH, LOW, OPEN, VOLUME
 from quantlab.trading.layout import (
     BAR,
     BARS_HELD,
@@ -39,6 +39,7 @@ from quantlab.trading.layout import (
     State,
 )
 from quantlab.trading.listing import list_marked
+from quantlab.trading.matching import has_volume
 
 BUY_ORDER, SELL_ORDER = 0, 1  # vectorbt's codes
 
@@ -120,7 +121,7 @@ def list_held(state: State) -> None:
 def charge_funding(state: State, row: Row) -> None:
     """Longs pay, shorts receive, a positive rate; at the open, on the units held before any fill."""
     state.account[FUNDING] = 0.0
-    if row.funding.shape[0] == 0:
+    if row.funding_first == row.funding_last:
         return
     for i in range(state.counters[N_HELD]):
         s = state.held[i]
@@ -128,7 +129,7 @@ def charge_funding(state: State, row: Row) -> None:
         if units == 0.0:
             continue
         rate = 0.0
-        for k in range(row.funding.shape[0]):
+        for k in range(row.funding_first, row.funding_last):
             if np.isnan(row.funding[k, s]):
                 state.counters[MISSING_FUNDING] += 1
             else:
@@ -141,18 +142,45 @@ def charge_funding(state: State, row: Row) -> None:
 
 
 @compiled(**INLINED)
-def mark_to_close(state: State, row: Row) -> None:
-    """Move every mark to a finite close and sum the equity, from cash, in symbol order."""
+def mark_to_close(state: State, rules: Rules, row: Row) -> tuple[float, float]:
+    """Move every mark to a finite close and sum the equity, from cash, in symbol order.
+
+    Returns
+    -------
+    (float, float)
+        What the book was worth at its adverse extremes, and its maintenance margin there, USD.
+    """
+    cash = state.account[CASH]
+    equity, gross = cash, 0.0
+    worst, maintenance = cash, 0.0
     for i in range(state.counters[N_HELD]):
         s = state.held[i]
-        if state.positions[UNITS, s] == 0.0:
+        units = state.positions[UNITS, s]
+        if units == 0.0:
             continue
-        close = row.ohlcv[s, CLOSE]
-        if np.isfinite(close):
-            state.positions[MARK, s] = close
+        price = row.ohlcv[s, CLOSE]
+        if np.isfinite(price):
+            state.positions[MARK, s] = price
         else:
+            price = state.positions[MARK, s]
             state.counters[STALE_MARKS] += 1
-    sum_equity(state)
+        equity += units * price
+        gross += abs(units * price)
+        state.positions[BARS_HELD, s] += 1.0
+        extreme = adverse_extreme(state, row, s)
+        worst += units * extreme
+        maintenance += rules.maintenance[s] * abs(units) * extreme
+    state.account[EQUITY] = equity
+    state.account[GROSS] = gross
+    return worst, maintenance
+
+
+@compiled(**INLINED)
+def adverse_extreme(state: State, row: Row, s: int) -> float:
+    """Low for a long, high for a short, the mark in a bar without volume."""
+    if not has_volume(row.ohlcv[s, VOLUME], row.ohlcv[s, OPEN]):
+        return state.positions[MARK, s]
+    return row.ohlcv[s, LOW] if state.positions[UNITS, s] > 0.0 else row.ohlcv[s, HIGH]
 
 
 @compiled(**INLINED)

@@ -10,17 +10,20 @@ wide, and then moved together without a branch.
 
 from __future__ import annotations
 
+from typing import Any
+
+import numpy as np
+
 from quantlab.core.compiled import compiled
-from quantlab.core.types import Int64Array
 from quantlab.trading.layout import INLINED
 
 
 @compiled(**INLINED)
-def list_marked(marks: Int64Array) -> int:
-    """Write the indices of the ones in `marks`, which holds ones and zeros, over it; return how many they are."""
-    n = 0
+def list_marked(marks: Any) -> int:
+    """Write the indices of the ones in `marks`, uint64 (S,) of ones and zeros, over it; return how many they are."""
+    n: Any = 0
     for s in range(len(marks)):
         marked = marks[s]
         marks[n] = s
-        n += marked
+        n += np.int64(marked)  # the sum of a signed and an unsigned number would be a float
     return n

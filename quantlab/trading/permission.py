@@ -60,7 +60,7 @@ def require_finite(state: State, row: Row) -> None:
 @compiled(**INLINED)
 def halt(state: State) -> None:
     """Refuse every increase while a latch is set."""
-    if not halted(state):
+    if not halted(state.account):
         return
     for i in range(state.counters[N_ACTIVE]):
         s = state.active[i]

@@ -165,9 +165,10 @@ def _from_signals(
         if brings_targets:
             intents.target[s] = market.target[s]
         else:
-            side, held = float(market.side[s]), account.units[s]
-            if side != 0.0 and (rebalance or side * held <= 0.0):
-                intents.strength[s] = side
+            side = float(market.side[s])
+            if side == 0.0 or (side * account.units[s] > 0.0 and not rebalance):
+                continue
+            intents.strength[s] = side
         intents.stop_distance[s] = market.stop_distance[s] if len(market.stop_distance) > 0 else np.inf
         intents.take_distance[s] = market.take_distance[s] if len(market.take_distance) > 0 else np.inf
         intents.trail_distance[s] = market.trail_distance[s] if len(market.trail_distance) > 0 else np.inf

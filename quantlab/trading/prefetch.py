@@ -41,12 +41,17 @@ def _prefetch(typingctx: Any, array: Any, cell: Any) -> Any:  # noqa: ARG001 - t
     return types.void(array, cell), generate
 
 
+#: Rows of fewer symbols lie so close together that the processor foresees them itself.
+FORESEEN = 8
+
 prefetch: Any = intrinsic(_prefetch)
 
 
 @compiled(**INLINED)
 def fetch_next(state: State, ohlcv: Any) -> None:
     """Begin to read what the next bar, ohlcv (S, 5), will ask for: cells of positions and of orders."""
+    if ohlcv.shape[0] < FORESEEN:
+        return
     for i in range(state.counters[N_HELD]):
         prefetch(ohlcv, (state.held[i], OPEN))
         prefetch(ohlcv, (state.held[i], VOLUME))

@@ -8,6 +8,8 @@ All of them live in the account's arrays, so that a session can write them to it
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from quantlab.core.compiled import compiled
@@ -43,9 +45,10 @@ STOP_RATE_EVENT = int(RiskEvent.STOP_RATE)
 @compiled(**INLINED)
 def begin_day(state: State, open_time_ms: int) -> None:
     """On the first bar of a UTC date: remember the equity before it, and release the latches of the day."""
-    day = open_time_ms // MS_PER_DAY
-    if day != state.counters[DAY]:
-        state.counters[DAY] = day
+    # Multiplied, not divided: this runs on every bar.
+    since = open_time_ms - state.counters[DAY] * MS_PER_DAY
+    if not 0 <= since < MS_PER_DAY:
+        state.counters[DAY] = open_time_ms // MS_PER_DAY
         # Still the equity of the bar before; the initial cash on the first bar.
         state.account[DAY_START_EQUITY] = state.account[EQUITY]
         state.account[DAILY_HALT] = 0.0
@@ -102,9 +105,8 @@ def _watch_stops(state: State, records: Records, rules: Rules, open_time_ms: int
 
 
 @compiled(**INLINED)
-def halted(state: State) -> bool:
-    """Whether increases are refused."""
-    account = state.account
+def halted(account: Any) -> bool:
+    """Whether increases are refused, by the latches in the account's slots (N_ACCOUNT_SLOTS,)."""
     by_equity = account[DAILY_HALT] != 0.0 or account[BREAKER_HALT] != 0.0
     by_exits = account[LOSS_STREAK_HALT] != 0.0 or account[STOP_RATE_HALT] != 0.0
     return by_equity or by_exits or account[FEED_HALT] != 0.0

@@ -62,17 +62,11 @@ def row_of(history: History, t: int) -> Row:
         history.open_time_ms[t],
         history.ohlcv[t],
         history.state[t],
-        history.funding[history.funding_first[t] : history.funding_last[t]],
-        history.side[t],
-        history.proba[t],
+        history.funding,
+        history.funding_first[t],
+        history.funding_last[t],
         history.confidence[t],
-        history.consensus[t],
         history.atr[t],
-        history.target[t],
-        history.stop_distance[t],
-        history.take_distance[t],
-        history.trail_distance[t],
-        history.break_even_distance[t],
     )
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from quantlab.core.compiled import compiled
 from quantlab.core.results import CUT_RULES, OrderReason, RiskEvent
-from quantlab.core.types import HIGH, LOW, OPEN, VOLUME
+from quantlab.core.types import OPEN, VOLUME
 from quantlab.trading.layout import (
     BARS_HELD,
     CAPPED,
@@ -16,7 +16,6 @@ from quantlab.trading.layout import (
     INCREASE,
     INLINED,
     LIQUIDATION_FEE,
-    MARK,
     N_ACTIVE,
     N_HELD,
     N_ORDERS,
@@ -31,7 +30,7 @@ from quantlab.trading.layout import (
     Rules,
     State,
 )
-from quantlab.trading.ledger import book, list_held, record_event, sum_equity, taker_fee
+from quantlab.trading.ledger import adverse_extreme, book, list_held, record_event, sum_equity, taker_fee
 from quantlab.trading.matching import fill_price, has_volume
 from quantlab.trading.protection import remaining, set_levels
 
@@ -102,39 +101,21 @@ def fill_orders(state: State, records: Records, rules: Rules, row: Row) -> None:
 
 
 @compiled(**INLINED)
-def _adverse_extreme(state: State, row: Row, s: int) -> float:
-    """Low for a long, high for a short, the mark in a bar without volume."""
-    if not has_volume(row.ohlcv[s, VOLUME], row.ohlcv[s, OPEN]):
-        return state.positions[MARK, s]
-    return row.ohlcv[s, LOW] if state.positions[UNITS, s] > 0.0 else row.ohlcv[s, HIGH]
-
-
-@compiled(**INLINED)
-def liquidate(state: State, records: Records, rules: Rules, row: Row) -> None:
-    """Close the whole book at its adverse extremes if it falls below the maintenance margin there.
+def liquidate(state: State, records: Records, rules: Rules, row: Row, worst: float, maintenance: float) -> None:
+    """Close the whole book at its adverse extremes if it is worth less than the maintenance margin there.
 
     The liquidation fee on the notional replaces the taker fee and is booked apart: the order
     records carry fee 0.
     """
     state.account[LIQUIDATION_FEE] = 0.0
-    if state.account[GROSS] == 0.0:
+    if state.account[GROSS] == 0.0 or not worst < maintenance:
         return
-    value, maintenance = state.account[CASH], 0.0
+    record_event(state, records, LIQUIDATION_EVENT, worst, maintenance)
     for i in range(state.counters[N_HELD]):
         s = state.held[i]
         units = state.positions[UNITS, s]
         if units != 0.0:
-            extreme = _adverse_extreme(state, row, s)
-            value += units * extreme
-            maintenance += rules.maintenance[s] * abs(units) * extreme
-    if not value < maintenance:
-        return
-    record_event(state, records, LIQUIDATION_EVENT, value, maintenance)
-    for i in range(state.counters[N_HELD]):
-        s = state.held[i]
-        units = state.positions[UNITS, s]
-        if units != 0.0:
-            price = fill_price(-units, _adverse_extreme(state, row, s), 0.0, rules.tick[s])
+            price = fill_price(-units, adverse_extreme(state, row, s), 0.0, rules.tick[s])
             book(state, records, s, -units, price, 0.0, LIQUIDATION_REASON)
             fee = abs(units) * price * rules.liquidation_fee
             state.account[CASH] -= fee
@@ -144,7 +125,9 @@ def liquidate(state: State, records: Records, rules: Rules, row: Row) -> None:
 
 @compiled(**INLINED)
 def clear_bar(state: State) -> None:
-    """Forget what belonged to the last bar only."""
-    for s in range(state.positions.shape[1]):
-        state.positions[STOPPED, s] = 0.0
-        state.positions[CAPPED, s] = 0.0
+    """Forget what belonged to the last bar only: stops fill in held symbols, budgets are asked for by these and orders."""
+    for i in range(state.counters[N_HELD]):
+        state.positions[STOPPED, state.held[i]] = 0.0
+        state.positions[CAPPED, state.held[i]] = 0.0
+    for i in range(state.counters[N_ACTIVE]):
+        state.positions[CAPPED, state.active[i]] = 0.0

@@ -19,6 +19,8 @@ from quantlab.core.errors import ContractError
 from quantlab.core.types import Bars, Instrument, Signal
 from quantlab.trading.account import begin_account, record_buffers, written
 from quantlab.trading.bar import advance_bar, decide_bar, settle_bar
+from quantlab.trading.calls import CALLS, CALLS_TYPE, Calls, calls_of
+from quantlab.trading.desk import desk_of, lay_out
 from quantlab.trading.layout import (
     EVENTS_PER_BAR,
     N_EVENTS,
@@ -32,9 +34,7 @@ from quantlab.trading.layout import (
     State,
     tuple_type,
 )
-from quantlab.trading.policies import STEP
 from quantlab.trading.rows import HISTORY_TYPE, History, row_of
-from quantlab.trading.sizing import SIZE
 from quantlab.trading.slot import Due, Slot, brought_by
 from quantlab.trading.strategy import Strategy, rules_of
 
@@ -44,12 +44,10 @@ class _Bound(NamedTuple):
     records: Any
     rules: Any
     slot: Any
-    step: Any
-    size: Any
+    calls: Any
 
 
-_STEP_FUNCTION, _SIZE_FUNCTION = types.FunctionType(STEP), types.FunctionType(SIZE)
-_PARTS = (STATE_TYPE, RECORDS_TYPE, RULES_TYPE, HISTORY_TYPE, _STEP_FUNCTION, _SIZE_FUNCTION)
+_PARTS = (STATE_TYPE, RECORDS_TYPE, RULES_TYPE, HISTORY_TYPE, CALLS_TYPE)
 _BOUND: Any = tuple_type(_Bound, *_PARTS)
 _ONE: Any = types.ListType(_BOUND)  # type: ignore[no-untyped-call]
 
@@ -63,20 +61,20 @@ def _settle_slot(state: State, records: Records, rules: Rules, slot: History) ->
 
 
 @compiled(_nrt=False)
-def _advance_slot(state: State, records: Records, rules: Rules, slot: History, step: Any, size: Any) -> None:
+def _advance_slot(state: State, records: Records, rules: Rules, slot: History, calls: Calls) -> None:
     state.counters[N_ORDERS] = 0
     state.counters[N_EVENTS] = 0
-    advance_bar(state, records, rules, row_of(slot, 0), step, size)
+    advance_bar(state, records, rules, row_of(slot, 0), lay_out(desk_of(state, rules, slot)), 0, calls)
 
 
 @compiled(_nrt=False)
-def _decide_slot(state: State, records: Records, rules: Rules, slot: History, step: Any, size: Any) -> None:
-    decide_bar(state, records, rules, row_of(slot, 0), step, size)
+def _decide_slot(state: State, records: Records, rules: Rules, slot: History, calls: Calls) -> None:
+    decide_bar(state, records, rules, row_of(slot, 0), lay_out(desk_of(state, rules, slot)), 0, calls)
 
 
-def _bind(state: State, records: Records, rules: Rules, slot: History, step: Any, size: Any) -> Any:
+def _bind(state: State, records: Records, rules: Rules, slot: History, calls: Any) -> Any:
     one = List.empty_list(_BOUND)
-    one.append(_Bound(state, records, rules, slot, step, size))
+    one.append(_Bound(state, records, rules, slot, calls[0]))
     return one
 
 
@@ -87,19 +85,19 @@ def _settle(one: Any) -> None:
 
 def _decide(one: Any) -> None:
     bound = one[0]
-    _decide_slot(bound.state, bound.records, bound.rules, bound.slot, bound.step, bound.size)
+    _decide_slot(bound.state, bound.records, bound.rules, bound.slot, bound.calls)
 
 
 def _advance(one: Any) -> None:
     bound = one[0]
-    _advance_slot(bound.state, bound.records, bound.rules, bound.slot, bound.step, bound.size)
+    _advance_slot(bound.state, bound.records, bound.rules, bound.slot, bound.calls)
 
 
 @cache
 def _compiled() -> tuple[Any, Any, Any, Any]:
     """Compile, or read from the cache, at first use."""
     return (
-        compiled(signature=_ONE(*_PARTS))(_bind),
+        compiled(signature=_ONE(*_PARTS[:-1], CALLS))(_bind),
         compiled(signature=types.void(_ONE))(_advance),
         compiled(signature=types.void(_ONE))(_settle),
         compiled(signature=types.void(_ONE))(_decide),
@@ -138,7 +136,7 @@ class Stepper:
         self.symbols, self.interval_ms = symbols, interval_ms
         self.state: State = begin_account(len(symbols), initial_cash, strategy.policy)
         self._rules = rules_of(strategy, instruments, limits_on=limits_on)
-        self._functions = (strategy.policy.step, strategy.sizer.size)
+        self._calls = calls_of(strategy)
         #: Buffers that every bar writes from their beginning.
         self.records: Records = record_buffers(ORDERS_PER_SYMBOL * len(symbols), EVENTS_PER_BAR)
         self._settled_ms: int | None = None
@@ -220,7 +218,7 @@ class Stepper:
         """Read from another slot from now on."""
         bind = _compiled()[0]
         self._slot = slot
-        self._one = bind(self.state, self.records, self._rules, slot.history, *self._functions)
+        self._one = bind(self.state, self.records, self._rules, slot.history, self._calls)
 
     def _check_bar(self, bar: Bars) -> int:
         """The bar's open; ContractError unless it is the next one of this market."""

@@ -53,15 +53,17 @@ class PairSignals(Sequence[Signal]):
     def __getitem__(self, i: slice) -> Sequence[Signal]: ...
 
     def __getitem__(self, i: Any) -> Any:
+        fast, slow = self._pairs[i]
         side = np.zeros(self._base.side.shape, np.int8)
-        _sides(self._sums, *self._pairs[i], side)
+        width = side.shape[1]
+        _sides(self._sums.ravel(), fast, slow, width, side.ravel()[(slow - 1) * width :])
         return dataclasses.replace(self._base, side=side)
 
 
 @njit(cache=True, nogil=True)
-def _sides(sums: Any, fast: int, slow: int, side: Any) -> None:
-    for t in range(slow - 1, side.shape[0]):
-        for s in range(side.shape[1]):
-            end = sums[t + 1, s]
-            up = (end - sums[t + 1 - fast, s]) * slow > (end - sums[t + 1 - slow, s]) * fast
-            side[t, s] = 1 if up else -1
+def _sides(sums: Any, fast: int, slow: int, width: int, side: Any) -> None:
+    """Rows of `width` cells one behind the other, so that the loop runs straight through memory."""
+    ends, recent = sums[slow * width :], sums[(slow - fast) * width :]
+    for i in range(len(side)):
+        up = (ends[i] - recent[i]) * slow > (ends[i] - sums[i]) * fast
+        side[i] = 1 if up else -1

@@ -20,6 +20,7 @@ from quantlab.core.results import OrderReason, RiskEvent, Simulation
 from quantlab.core.types import Bars, Float64Array, Signal
 from quantlab.trading import layout
 from quantlab.trading.account import begin_account, record_buffers
+from quantlab.trading.calls import calls_of
 from quantlab.trading.rows import history_of
 from quantlab.trading.strategy import Strategy, rules_of
 
@@ -121,7 +122,7 @@ def books_of_backtest(bars: Bars, signal: Signal, strategy: Strategy, simulation
 def _stopped_at_every_bar(
     bars: Bars, signal: Signal, strategy: Strategy, cash: float
 ) -> tuple[list[Line], list[Line], Float64Array]:
-    history, loop = history_of(bars, signal), scan_loop()
+    history, calls, loop = history_of(bars, signal), calls_of(strategy), scan_loop()
     state = begin_account(bars.n_symbols, cash, strategy.policy)
     rules = rules_of(strategy, bars.instruments, limits_on=True)
     records = record_buffers(layout.ORDERS_PER_SYMBOL * bars.n_symbols, layout.EVENTS_PER_BAR)
@@ -131,7 +132,7 @@ def _stopped_at_every_bar(
     for t in range(bars.n_bars):
         state.counters[layout.N_ORDERS] = state.counters[layout.N_EVENTS] = 0  # room for one bar is all there is
         until_here = history._replace(ohlcv=history.ohlcv[: t + 1])
-        loop(state, records, rules, until_here, curves, t, strategy.policy.step, strategy.sizer.size)
+        loop(state, records, rules, until_here, curves, t, calls)
         at = int(bars.open_time_ms[t])
         orders.extend((at, *leg) for leg in _legs(state, bars.symbols))
         account = (_number(state.account[slot]) for slot in _SLOTS)

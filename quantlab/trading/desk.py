@@ -1,0 +1,68 @@
+"""What a policy works on, laid out once for a whole run.
+
+A policy is called through a pointer, since one loop serves all of them; such a call is never inlined, so every
+word of every argument would be written to the stack on every bar. Thirty arrays are seventy words: as much work
+as all the rest of a quiet bar. So the arrays of a whole history are written down once, before the loop, and a
+policy is told where, and which row: two words. What it does not use is never looked at.
+"""
+
+# mypy: disable-error-code="no-untyped-call"
+# numba is not typed.
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from numba import types
+from numba.core import cgutils
+from numba.extending import intrinsic
+
+from quantlab.core.compiled import compiled
+from quantlab.trading.layout import INLINED, Rules, State, read_only_array, tuple_type, writable_array
+from quantlab.trading.rows import HISTORY_TYPE, History
+
+
+class Desk(NamedTuple):
+    """Arrays that stay where they are for a whole run."""
+
+    params: Any  #: float64 (P,), the policy's parameters
+    memory: Any  #: float64 (K, S), the policy's own
+    positions: Any  #: float64 (N_POSITION_ROWS, S), read-only
+    account: Any  #: float64 (N_ACCOUNT_SLOTS,), read-only
+    intents: Any  #: float64 (N_INTENT_ROWS, S)
+    history: Any  #: History
+
+
+DESK_TYPE: Any = tuple_type(
+    Desk,
+    read_only_array(types.float64, 1),
+    writable_array(types.float64, 2),
+    read_only_array(types.float64, 2),
+    writable_array(types.float64, 1),
+    writable_array(types.float64, 2),
+    HISTORY_TYPE,
+)
+
+#: Where a desk is; ``where[0]`` is the desk.
+WHERE: Any = types.CPointer(DESK_TYPE)
+
+
+@compiled(**INLINED)
+def desk_of(state: State, rules: Rules, history: History) -> Desk:
+    """What a policy works on, of one account and one history."""
+    return Desk(rules.policy, state.memory, state.seen, state.account, state.intents, history)
+
+
+def _lay_out(typingctx: Any, desk: Any) -> Any:  # noqa: ARG001 - the compiler's signature
+    """Write a desk down and return where: call it before a loop; it stays until the function that calls it returns."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        kind = signature.args[0]
+        room = cgutils.alloca_once(builder, context.get_data_type(kind))
+        context.pack_value(builder, kind, arguments[0], room)
+        return room
+
+    return types.CPointer(desk)(desk), generate
+
+
+lay_out: Any = intrinsic(_lay_out)
