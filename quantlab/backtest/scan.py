@@ -23,8 +23,9 @@ from quantlab.core.results import Simulation
 from quantlab.core.types import Bars, Float64Array, Signal, check_range
 from quantlab.trading.account import begin_account, record_buffers, simulation_of
 from quantlab.trading.bar import advance_bar
-from quantlab.trading.calls import CALLS, Calls, calls_of
-from quantlab.trading.desk import desk_of, lay_out
+from quantlab.trading.calls import calls_of, read_calls
+from quantlab.trading.desk import desk_of
+from quantlab.trading.laid_out import ROOM, lay_out
 from quantlab.trading.layout import (
     EQUITY,
     EVENTS_PER_BAR,
@@ -55,26 +56,26 @@ SCAN = types.int64(
     HISTORY_TYPE,
     writable_array(types.float64, 2),
     types.int64,
-    CALLS,
+    ROOM,
 )
 
 #: Records that the buffers hold beside one bar's: as many as stay in the processor's cache.
 CAPACITY = 16_384
 
 
-@compiled(_nrt=False)
-def _scan_bars(
+def _scan(
     state: State,
     records: Records,
     rules: Rules,
     history: History,
     curves: Float64Array,
     start: int,
-    calls: Calls,
+    room: Any,
 ) -> int:
     """Advance from bar `start`; return the first bar not done, for want of room in the buffers."""
     most_orders = ORDERS_PER_SYMBOL * history.ohlcv.shape[1]
     n_bars = history.ohlcv.shape[0]
+    calls = read_calls(room)
     desk = lay_out(desk_of(state, rules, history))
     for t in range(start, n_bars):
         if state.counters[N_ORDERS] + most_orders > len(records.orders):
@@ -91,22 +92,10 @@ def _scan_bars(
     return n_bars
 
 
-def _scan(
-    state: State,
-    records: Records,
-    rules: Rules,
-    history: History,
-    curves: Float64Array,
-    start: int,
-    calls: Any,
-) -> int:
-    return _scan_bars(state, records, rules, history, curves, start, calls[0])
-
-
 @cache
 def scan_loop() -> Any:
     """Compile the loop, or read it from the cache, at first use."""
-    return compiled(signature=SCAN)(_scan)
+    return compiled(signature=SCAN, _nrt=False)(_scan)
 
 
 @dataclass(frozen=True)

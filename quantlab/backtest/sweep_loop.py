@@ -19,8 +19,9 @@ from quantlab.core.compiled import compiled
 from quantlab.core.results import OrderReason, RiskEvent
 from quantlab.core.types import OPEN, Float64Array
 from quantlab.trading.bar import advance_bar
-from quantlab.trading.calls import CALLS, Calls
-from quantlab.trading.desk import desk_of, lay_out
+from quantlab.trading.calls import read_calls
+from quantlab.trading.desk import desk_of
+from quantlab.trading.laid_out import ROOM, lay_out
 from quantlab.trading.layout import (
     EQUITY,
     FUNDING,
@@ -109,8 +110,7 @@ def _note_account(state: State, sums: Float64Array) -> None:
     sums[MAX_DRAWDOWN] = max(sums[MAX_DRAWDOWN], 1.0 - equity / sums[PEAK])
 
 
-@compiled(_nrt=False)
-def _summarise_bars(
+def _summarise(
     state: State,
     records: Records,
     rules: Rules,
@@ -119,10 +119,11 @@ def _summarise_bars(
     marks: Float64Array,
     sums: Float64Array,
     trades: Float64Array,
-    calls: Calls,
+    room: Any,
 ) -> None:
     day = 0
     n_bars = history.ohlcv.shape[0]
+    calls = read_calls(room)
     desk = lay_out(desk_of(state, rules, history))
     for t in range(n_bars):
         row = row_of(history, t)
@@ -141,20 +142,6 @@ def _summarise_bars(
             day += 1
 
 
-def _summarise(
-    state: State,
-    records: Records,
-    rules: Rules,
-    history: History,
-    day_ends: Any,
-    marks: Float64Array,
-    sums: Float64Array,
-    trades: Float64Array,
-    calls: Any,
-) -> None:
-    _summarise_bars(state, records, rules, history, day_ends, marks, sums, trades, calls[0])
-
-
 #: One signature for every policy and sizer, so that the loop is compiled once and cached.
 SUMMARISE = types.void(
     STATE_TYPE,
@@ -165,11 +152,11 @@ SUMMARISE = types.void(
     writable_array(types.float64, 1),
     writable_array(types.float64, 1),
     writable_array(types.float64, 2),
-    CALLS,
+    ROOM,
 )
 
 
 @cache
 def summary_loop() -> Any:
     """Compile the loop, or read it from the cache, at first use; it runs without Python's lock."""
-    return compiled(signature=SUMMARISE, nogil=True)(_summarise)
+    return compiled(signature=SUMMARISE, _nrt=False, nogil=True)(_summarise)

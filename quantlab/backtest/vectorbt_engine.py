@@ -35,8 +35,9 @@ from quantlab.core.results import EVENT_DTYPE, OrderReason, RiskEvent, Simulatio
 from quantlab.core.types import Bars, Float64Array, Signal, check_flag, check_range
 from quantlab.trading.account import begin_account, record_buffers, simulation_of
 from quantlab.trading.bar import advance_bar
-from quantlab.trading.calls import CALLS, CALLS_TYPE, Calls, calls_of
-from quantlab.trading.desk import desk_of, lay_out
+from quantlab.trading.calls import CALLS_TYPE, Calls, calls_of, read_calls
+from quantlab.trading.desk import desk_of
+from quantlab.trading.laid_out import ROOM, lay_out
 from quantlab.trading.layout import (
     CASH,
     EQUITY,
@@ -123,7 +124,7 @@ def _advance_row(
 def _bind(state: State, records: Records, rules: Rules, history: History, kept: Kept, calls: Any) -> Any:
     # One object instead of seventy arrays: what vectorbt is handed, it compiles for, in every process.
     one = List.empty_list(_BOUND)
-    one.append(_Bound(state, records, rules, history, kept, calls[0]))
+    one.append(_Bound(state, records, rules, history, kept, read_calls(calls)))
     return one
 
 
@@ -196,7 +197,7 @@ def _compiled() -> tuple[Any, Any, Any, Any, Any]:
         take_over(one, c.i, c.last_position, c.last_val_price, cash, value)
 
     callbacks = (before_bar, next_order, after_order, after_bar)
-    return compiled(signature=_ONE(*_PARTS[:-1], CALLS))(_bind), *(compiled(f, cache=False) for f in callbacks)
+    return compiled(signature=_ONE(*_PARTS[:-1], ROOM))(_bind), *(compiled(f, cache=False) for f in callbacks)
 
 
 @dataclass(frozen=True)

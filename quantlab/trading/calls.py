@@ -1,8 +1,7 @@
 """A policy's step and a sizer's rule as compiled loops are handed them.
 
 Where a compiled function is an argument, numba asks Python for its address on every call: a tenth of a
-millisecond, as long as a backtest of a few thousand bars. So both addresses are looked up once, and kept in a
-typed list of one element, whose handing over costs nothing.
+millisecond, as long as a backtest of a few thousand bars. So both addresses are looked up once and written down.
 """
 
 from __future__ import annotations
@@ -11,10 +10,10 @@ from functools import cache
 from typing import Any, NamedTuple
 
 from numba import types
-from numba.typed import List
 
 from quantlab.core.compiled import compiled
 from quantlab.trading.decision import STEP
+from quantlab.trading.laid_out import ROOM, lay_into, reader, room_for
 from quantlab.trading.layout import tuple_type
 from quantlab.trading.sizer import SIZE
 from quantlab.trading.strategy import Strategy
@@ -30,26 +29,26 @@ class Calls(NamedTuple):
 _STEP, _SIZE = types.FunctionType(STEP), types.FunctionType(SIZE)
 CALLS_TYPE: Any = tuple_type(Calls, _STEP, _SIZE)
 
-#: Compiled type of what :func:`calls_of` gives; ``calls[0]`` is the pair.
-CALLS: Any = types.ListType(CALLS_TYPE)  # type: ignore[no-untyped-call]
+#: ``read_calls(calls_of(strategy))`` in compiled code.
+read_calls = reader(CALLS_TYPE)
 
 
 def calls_of(strategy: Strategy) -> Any:
-    """A typed list of one :class:`Calls`."""
-    return _kept(strategy.policy.step, strategy.sizer.size)
+    """uint8 array in which the :class:`Calls` of a strategy are written down."""
+    return _written(strategy.policy.step, strategy.sizer.size)
+
+
+@cache  # which also keeps both functions alive
+def _written(step: Any, size: Any) -> Any:
+    room = room_for(CALLS_TYPE)
+    _writer()(room, step, size)
+    return room
 
 
 @cache
-def _kept(step: Any, size: Any) -> Any:
-    return _keeper()(step, size)
+def _writer() -> Any:
+    return compiled(signature=types.void(ROOM, _STEP, _SIZE), _nrt=False)(_write)
 
 
-@cache
-def _keeper() -> Any:
-    return compiled(signature=CALLS(_STEP, _SIZE))(_keep)
-
-
-def _keep(step: Any, size: Any) -> Any:
-    one = List.empty_list(CALLS_TYPE)
-    one.append(Calls(step, size))
-    return one
+def _write(room: Any, step: Any, size: Any) -> None:
+    lay_into(room, Calls(step, size))

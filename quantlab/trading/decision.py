@@ -93,6 +93,7 @@ def compiled_step(function: Any) -> Any:
     function : callable
         ``function(params, memory, market, account, intents)``; see :mod:`quantlab.trading.policies`.
     """
+    # Reference counts are off in the step, which only borrows, and on in the policy, which may make arrays.
     decide = register_jitable(error_model="numpy", forceinline=True, _nrt=True)(function)
     source = source_digest(function)
 

@@ -14,8 +14,6 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from numba import types
-from numba.core import cgutils
-from numba.extending import intrinsic
 
 from quantlab.core.compiled import compiled
 from quantlab.trading.layout import INLINED, Rules, State, read_only_array, tuple_type, writable_array
@@ -51,18 +49,3 @@ WHERE: Any = types.CPointer(DESK_TYPE)
 def desk_of(state: State, rules: Rules, history: History) -> Desk:
     """What a policy works on, of one account and one history."""
     return Desk(rules.policy, state.memory, state.seen, state.account, state.intents, history)
-
-
-def _lay_out(typingctx: Any, desk: Any) -> Any:  # noqa: ARG001 - the compiler's signature
-    """Write a desk down and return where: call it before a loop; it stays until the function that calls it returns."""
-
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        kind = signature.args[0]
-        room = cgutils.alloca_once(builder, context.get_data_type(kind))
-        context.pack_value(builder, kind, arguments[0], room)
-        return room
-
-    return types.CPointer(desk)(desk), generate
-
-
-lay_out: Any = intrinsic(_lay_out)

@@ -1,9 +1,9 @@
 """One account bound to the compiled bar step, to be driven from Python bar by bar.
 
 Handing a named tuple of arrays to compiled code costs a microsecond for every few arrays, on every
-call. So everything that a bar reads and writes is handed over once: a typed list of one element keeps
-it on the compiled side, and a call costs half a microsecond. What changes from bar to bar, the market
-and the signal, is copied into a *slot* of one row whose arrays never move.
+call. So everything that a bar reads and writes is written down once (:mod:`quantlab.trading.laid_out`), and a
+call is told where. What changes from bar to bar, the market and the signal, is copied into a *slot* of one row
+whose arrays never move.
 """
 
 from __future__ import annotations
@@ -12,15 +12,15 @@ from functools import cache
 from typing import Any, NamedTuple
 
 from numba import types
-from numba.typed import List
 
 from quantlab.core.compiled import compiled
 from quantlab.core.errors import ContractError
 from quantlab.core.types import Bars, Instrument, Signal
 from quantlab.trading.account import begin_account, record_buffers, written
 from quantlab.trading.bar import advance_bar, decide_bar, settle_bar
-from quantlab.trading.calls import CALLS, CALLS_TYPE, Calls, calls_of
-from quantlab.trading.desk import desk_of, lay_out
+from quantlab.trading.calls import CALLS_TYPE, calls_of, read_calls
+from quantlab.trading.desk import desk_of
+from quantlab.trading.laid_out import ROOM, lay_into, lay_out, reader, room_for
 from quantlab.trading.layout import (
     EVENTS_PER_BAR,
     N_EVENTS,
@@ -47,60 +47,45 @@ class _Bound(NamedTuple):
     calls: Any
 
 
-_PARTS = (STATE_TYPE, RECORDS_TYPE, RULES_TYPE, HISTORY_TYPE, CALLS_TYPE)
-_BOUND: Any = tuple_type(_Bound, *_PARTS)
-_ONE: Any = types.ListType(_BOUND)  # type: ignore[no-untyped-call]
+_PARTS = (STATE_TYPE, RECORDS_TYPE, RULES_TYPE, HISTORY_TYPE)
+_BOUND: Any = tuple_type(_Bound, *_PARTS, CALLS_TYPE)
+_read_bound = reader(_BOUND)
 
 
-@compiled(_nrt=False)
-def _settle_slot(state: State, records: Records, rules: Rules, slot: History) -> None:
-    # Reference counts are off in here and on in the caller: only plain arguments may cross.
-    state.counters[N_ORDERS] = 0
-    state.counters[N_EVENTS] = 0
-    settle_bar(state, records, rules, row_of(slot, 0))
+def _bind(room: Any, state: State, records: Records, rules: Rules, slot: History, calls: Any) -> None:
+    lay_into(room, _Bound(state, records, rules, slot, read_calls(calls)))
 
 
-@compiled(_nrt=False)
-def _advance_slot(state: State, records: Records, rules: Rules, slot: History, calls: Calls) -> None:
-    state.counters[N_ORDERS] = 0
-    state.counters[N_EVENTS] = 0
-    advance_bar(state, records, rules, row_of(slot, 0), lay_out(desk_of(state, rules, slot)), 0, calls)
+def _settle(room: Any) -> None:
+    bound = _read_bound(room)
+    bound.state.counters[N_ORDERS] = 0
+    bound.state.counters[N_EVENTS] = 0
+    settle_bar(bound.state, bound.records, bound.rules, row_of(bound.slot, 0))
 
 
-@compiled(_nrt=False)
-def _decide_slot(state: State, records: Records, rules: Rules, slot: History, calls: Calls) -> None:
-    decide_bar(state, records, rules, row_of(slot, 0), lay_out(desk_of(state, rules, slot)), 0, calls)
+def _decide(room: Any) -> None:
+    bound = _read_bound(room)
+    desk = lay_out(desk_of(bound.state, bound.rules, bound.slot))
+    decide_bar(bound.state, bound.records, bound.rules, row_of(bound.slot, 0), desk, 0, bound.calls)
 
 
-def _bind(state: State, records: Records, rules: Rules, slot: History, calls: Any) -> Any:
-    one = List.empty_list(_BOUND)
-    one.append(_Bound(state, records, rules, slot, calls[0]))
-    return one
-
-
-def _settle(one: Any) -> None:
-    bound = one[0]
-    _settle_slot(bound.state, bound.records, bound.rules, bound.slot)
-
-
-def _decide(one: Any) -> None:
-    bound = one[0]
-    _decide_slot(bound.state, bound.records, bound.rules, bound.slot, bound.calls)
-
-
-def _advance(one: Any) -> None:
-    bound = one[0]
-    _advance_slot(bound.state, bound.records, bound.rules, bound.slot, bound.calls)
+def _advance(room: Any) -> None:
+    bound = _read_bound(room)
+    desk = lay_out(desk_of(bound.state, bound.rules, bound.slot))
+    bound.state.counters[N_ORDERS] = 0
+    bound.state.counters[N_EVENTS] = 0
+    advance_bar(bound.state, bound.records, bound.rules, row_of(bound.slot, 0), desk, 0, bound.calls)
 
 
 @cache
 def _compiled() -> tuple[Any, Any, Any, Any]:
     """Compile, or read from the cache, at first use."""
+    drive = types.void(ROOM)
     return (
-        compiled(signature=_ONE(*_PARTS[:-1], CALLS))(_bind),
-        compiled(signature=types.void(_ONE))(_advance),
-        compiled(signature=types.void(_ONE))(_settle),
-        compiled(signature=types.void(_ONE))(_decide),
+        compiled(signature=types.void(ROOM, *_PARTS, ROOM), _nrt=False)(_bind),
+        compiled(signature=drive, _nrt=False)(_advance),
+        compiled(signature=drive, _nrt=False)(_settle),
+        compiled(signature=drive, _nrt=False)(_decide),
     )
 
 
@@ -137,6 +122,7 @@ class Stepper:
         self.state: State = begin_account(len(symbols), initial_cash, strategy.policy)
         self._rules = rules_of(strategy, instruments, limits_on=limits_on)
         self._calls = calls_of(strategy)
+        self._room = room_for(_BOUND)
         #: Buffers that every bar writes from their beginning.
         self.records: Records = record_buffers(ORDERS_PER_SYMBOL * len(symbols), EVENTS_PER_BAR)
         self._settled_ms: int | None = None
@@ -164,7 +150,7 @@ class Stepper:
             If the bar is not the next one of this market.
         """
         self._place_bar(bar)
-        self._settle(self._one)
+        self._settle(self._room)
 
     def decide(self, signal: Signal) -> None:
         """Let the strategy act on the settled bar: latches, policy, sizing, the guard's rules.
@@ -182,14 +168,14 @@ class Stepper:
         if self._settled_ms == self._decided_ms:
             raise ContractError("a settled bar", found="none since the last decision", mend="call settle() first")
         self._place_signal(signal)
-        self._decide(self._one)
+        self._decide(self._room)
         self._decided_ms = self._settled_ms
 
     def advance(self, bar: Bars, signal: Signal) -> None:
         """:meth:`settle` and :meth:`decide` in one call, where nothing has to happen between them."""
         self._place_bar(bar)
         self._place_signal(signal)
-        self._advance(self._one)
+        self._advance(self._room)
         self._decided_ms = self._settled_ms
 
     def happened(self) -> Records:
@@ -218,7 +204,7 @@ class Stepper:
         """Read from another slot from now on."""
         bind = _compiled()[0]
         self._slot = slot
-        self._one = bind(self.state, self.records, self._rules, slot.history, self._calls)
+        bind(self._room, self.state, self.records, self._rules, slot.history, self._calls)
 
     def _check_bar(self, bar: Bars) -> int:
         """The bar's open; ContractError unless it is the next one of this market."""

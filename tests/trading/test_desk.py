@@ -10,13 +10,19 @@ import sys
 import numba
 import numpy as np
 import pytest
+from numba import types
 from numba.core import cgutils
 from numba.core.base import BaseContext
+from numba.core.errors import NumbaError
 from numba.core.runtime import _nrt_python, rtsys
+from numba.np import arrayobj
 
 from quantlab.backtest import scan
+from quantlab.core.compiled import compiled
 from quantlab.trading import FixedFraction, FromSignals, RiskPerTrade, compiled_step
 from quantlab.trading.calls import calls_of
+from quantlab.trading.desk import DESK_TYPE
+from quantlab.trading.laid_out import ROOM, reader
 from quantlab.trading.layout import ENTRY, EQUITY, UNITS
 from quantlab.trading.stepper import Stepper
 
@@ -247,6 +253,18 @@ def test_a_step_is_compiled_once_and_never_stale(tmp_path):
     assert play() == (75.0, 0, 1)
 
 
+def test_a_laid_out_tuple_is_not_read_where_references_are_counted():
+    """It would be freed under the feet of its owner, which shows as a crash or not at all."""
+    read = reader(DESK_TYPE)
+
+    def look(room):
+        return read(room).account[EQUITY]
+
+    compiled(signature=types.float64(ROOM), cache=False, _nrt=False)(look)
+    with pytest.raises(NumbaError, match="Desk is read in code compiled with _nrt=False only"):
+        compiled(signature=types.float64(ROOM), cache=False)(look)
+
+
 def test_functions_are_looked_up_once_for_each_pair(strategy):
     one = strategy(policy=FromSignals(False), sizer=FixedFraction(0.1))
     same = strategy(policy=FromSignals(True), sizer=FixedFraction(0.3))
@@ -258,7 +276,8 @@ def test_functions_are_looked_up_once_for_each_pair(strategy):
 @pytest.mark.parametrize(
     ("owner", "name"),
     [(cgutils, "alloca_once"), (cgutils, "get_item_pointer"), (cgutils, "unpack_tuple"),
-     (BaseContext, "pack_value"), (BaseContext, "unpack_value"), (BaseContext, "get_data_type")],
+     (BaseContext, "pack_value"), (BaseContext, "unpack_value"), (BaseContext, "get_data_type"),
+     (BaseContext, "get_abi_sizeof"), (BaseContext, "get_dummy_value"), (arrayobj, "make_array")],
 )  # fmt: skip
 def test_numba_still_has_what_desk_and_prefetch_lean_on(owner, name):
     """Fails by name where another numba has it no more: see docs/performance.md."""
