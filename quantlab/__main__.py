@@ -26,6 +26,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from quantlab.core.errors import QuantlabError
 from quantlab.jobs.help import help_text
+from quantlab.jobs.promotion.beside import require_undecided
 from quantlab.jobs.run.attempts import Attempts
 from quantlab.jobs.run.composition import check_configuration, config_folder, not_composable, one_sentence
 from quantlab.jobs.run.folder import record_failure
@@ -45,6 +46,7 @@ def run_job(cfg: DictConfig, attempts: Attempts, refusals: list[Refusal]) -> flo
     sweeps = HydraConfig.get().mode == RunMode.MULTIRUN
     try:
         check_configuration(cfg)
+        require_undecided(cfg, HydraConfig.get().overrides.task)
         job: Job = get_method(cfg.job.run)
         objective = job(cfg)
     except (QuantlabError, OmegaConfBaseException) as error:

@@ -25,7 +25,7 @@ from rich.console import Console
 from rich.table import Table
 
 from quantlab.core.clock import iso_utc
-from quantlab.core.errors import ContractError
+from quantlab.core.errors import ConfigError, ContractError
 from quantlab.core.files import partial_prefix, remove_abandoned, require_writable, write_json
 from quantlab.core.ports import FeatureSource, Progress
 from quantlab.core.types import Signal
@@ -53,6 +53,8 @@ def run(cfg: DictConfig) -> float | None:
     QuantlabError
         If data, configuration or a model is refused.
     """
+    if cfg.run is not None:
+        raise ConfigError("a bundle, or neither", found=f"run={cfg.run}", mend="promote it and give bundle=FOLDER")
     console, progress = Console(), TerminalProgress()
     folder = Path(cfg.job.folder).resolve()
     require_writable("job.folder", folder)

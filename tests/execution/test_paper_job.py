@@ -147,7 +147,7 @@ def test_a_session_of_learned_members_watches_their_drift(tmp_path, capsys):
         "execution.drift.every=96",
         "execution.drift.told_after=288",
     )
-    given = (*TREES, *folders, f"job.folder={tmp_path}/paper", f"run={run}", start, *watched)
+    given = (*TREES[:2], *folders, f"job.folder={tmp_path}/paper", f"run={run}", start, *watched)
     paper.run(compose("job=paper", *given, "job.bars=400"))
     paper.run(compose("job=paper", *given))
     view = read_session(tmp_path / "paper" / "journal.db", check=True)

@@ -29,11 +29,11 @@ BUSY = ("experiment=baseline", "trading/policy=ensemble_threshold", "trading.lim
 SYNTHETIC = (*BUSY, "data.days=14", "data.n_symbols=4", "data.late_listings=2")
 #: Four members that trade enough for a valid comparison; docs/parity.md shows what comes out.
 WIDE = (
-    "experiment=ensemble_v2", "learning.tuning=null", "learning.net_steps=60", "learning.splits.n_folds=1",
-    "learning.splits.min_train_bars=2880", "learning.ensemble.min_confidence=0.33", "learning.ensemble.min_gain_bps=0.0",
-    "data.days=24", "data.n_symbols=10", "data.late_listings=6", "data.edge=0.0", "exits.stop_atr=1.2",
+    "learning.tuning=null", "learning.net_steps=60", "learning.splits.n_folds=1", "learning.splits.min_train_bars=2880",
+    "learning.ensemble.min_confidence=0.33", "learning.ensemble.min_gain_bps=0.0", "exits.stop_atr=1.2",
     "exits.take_profit_atr=2.0", "exits.horizon=12", "trading.limits.daily_loss_limit=0.01", "trading.limits.breaker=off",
 )  # fmt: skip
+MARKET = ("experiment=ensemble_v2", "data.days=24", "data.n_symbols=10", "data.late_listings=6", "data.edge=0.0")
 SMALL = (*BUSY, "data.days=7", "data.n_symbols=2", "data.late_listings=0")
 
 
@@ -113,10 +113,10 @@ def test_a_session_with_models_in_the_loop_hears_what_history_said(tmp_path):
 def test_four_promoted_members_pass_where_everything_was_met(tmp_path):
     """The command of docs/parity.md: four learned members in a bundle, gates wide open, late listings in the test."""
     at = (f"runs_dir={tmp_path}/runs", f"cache_dir={tmp_path}/cache", f"registry_root={tmp_path}/models")
-    backtest.run(compose("job=backtest", *WIDE, *at))
+    backtest.run(compose("job=backtest", *MARKET, *WIDE, *at))
     (run,) = [path for path in (tmp_path / "runs" / "ensemble_v2").iterdir() if path.is_dir()]
     promote.run(compose("job=promote", f"run={run}", "job.name=wide", *at))
-    assert parity.run(composed(tmp_path, *WIDE, f"bundle={tmp_path}/models/bundles/wide")) == 0.0
+    assert parity.run(composed(tmp_path, *MARKET, f"bundle={tmp_path}/models/bundles/wide")) == 0.0
     found = document(tmp_path)
     assert (found["valid"], found["verdict"], found["what"]["bundle"]) == (True, "PASS", "wide")
     assert found["what"]["members"] == ["lightgbm", "nhits", "patchtst", "xgboost"]
@@ -248,14 +248,10 @@ def test_what_is_promoted_is_what_was_tested(bundle, tmp_path, monkeypatch):
     """One object goes through both: the bundle's, whatever the configuration beside it says."""
     used = []
     monkeypatch.setattr(parity, "load_bundle", lambda folder: used.append(load_bundle(folder)) or used[-1])
-    given = (
-        "experiment=baseline",
-        *SYNTHETIC[3:],
-        f"bundle={bundle}",
-        "cash=555",
-        "trading.limits.daily_loss_limit=0.02",
-    )
-    assert parity.run(composed(tmp_path, *given)) == 0.0
+    cfg = composed(tmp_path, "experiment=baseline", *SYNTHETIC[3:], f"bundle={bundle}")
+    cfg.cash = 555  # typed, it would be refused
+    cfg.trading.limits.daily_loss_limit = 0.02
+    assert parity.run(cfg) == 0.0
     found = document(tmp_path)
     (loaded,) = used
     assert (found["verdict"], found["what"]["bundle"]) == ("PASS", "tested")
@@ -264,6 +260,12 @@ def test_what_is_promoted_is_what_was_tested(bundle, tmp_path, monkeypatch):
     assert found["self_test"]["noticed"] is True
     assert found["what"]["first"] == loaded.manifest["period"]["first"]
     assert found["what"]["last"] == loaded.manifest["period"]["last"]
+
+
+def test_a_run_is_no_bundle(tmp_path):
+    with pytest.raises(ConfigError, match="Promote it and give bundle="):
+        parity.run(composed(tmp_path, "run=runs/baseline/x"))
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_bundle_is_not_compared_on_other_data_or_damaged(bundle, tmp_path):

@@ -17,6 +17,7 @@ from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 import quantlab
 from quantlab.core.errors import ConfigError, QuantlabError
 from quantlab.core.types import check_whole
+from quantlab.jobs.promotion.beside import require_undecided
 
 #: What Python and Hydra say of a key that a constructor does not take or lacks, and of a target that is not there.
 _WRONG_KEY = re.compile(r"unexpected keyword argument|missing \d+ required|Are you sure that")
@@ -36,7 +37,7 @@ def compose(*overrides: str) -> DictConfig:
     Raises
     ------
     ConfigError
-        If a key is not known, or a value is none that any job can run with.
+        If a key is not known, a value is none that any job can run with, or a bundle beside an option decides it.
     HydraException
         If a group or an option is not known.
 
@@ -51,6 +52,7 @@ def compose(*overrides: str) -> DictConfig:
         except ValueError as error:
             raise not_composable(error) from error
     check_configuration(cfg)
+    require_undecided(cfg, overrides)
     return cfg
 
 
