@@ -27,7 +27,7 @@ from quantlab.evaluation.metrics import day_ends, returns_between
 from quantlab.trading.account import begin_account, record_buffers
 from quantlab.trading.calls import calls_of
 from quantlab.trading.layout import EVENTS_PER_BAR, ORDERS_PER_SYMBOL
-from quantlab.trading.rows import history_of
+from quantlab.trading.rows import History, market_of, with_signal
 from quantlab.trading.strategy import Strategy, rules_of
 
 
@@ -129,11 +129,11 @@ def sweep(
         raise ContractError(
             f"one signal, or {len(strategies)}, as many as strategies", found=str(len(signals)), mend="pair them"
         )
-    ends = day_ends(bars.open_time_ms)
+    ends, market = day_ends(bars.open_time_ms), market_of(bars)
 
     def run(i: int) -> _Account:
         signal = signals if isinstance(signals, Signal) else signals[i]
-        return _simulate(bars, signal, strategies[i], initial_cash, ends, limits_on)
+        return _simulate(bars, with_signal(market, signal), strategies[i], initial_cash, ends, limits_on)
 
     if threads == 1:
         accounts = [run(i) for i in range(len(strategies))]
@@ -152,7 +152,7 @@ class _Account:
 
 
 def _simulate(
-    bars: Bars, signal: Signal, strategy: Strategy, initial_cash: float, ends: Int64Array, limits_on: bool
+    bars: Bars, history: History, strategy: Strategy, initial_cash: float, ends: Int64Array, limits_on: bool
 ) -> _Account:
     state = begin_account(bars.n_symbols, initial_cash, strategy.policy)
     marks, sums = np.zeros(len(ends)), np.zeros(loop.N_SUMS)
@@ -161,7 +161,7 @@ def _simulate(
         state,
         record_buffers(ORDERS_PER_SYMBOL * bars.n_symbols, EVENTS_PER_BAR),
         rules_of(strategy, bars.instruments, limits_on=limits_on),
-        history_of(bars, signal),
+        history,
         ends,
         marks,
         sums,

@@ -78,29 +78,40 @@ def history_of(bars: Bars, signal: Signal) -> History:
     ContractError
         If the signal is not of the bars' shape.
     """
-    shape = (bars.n_bars, bars.n_symbols)
+    return with_signal(market_of(bars), signal)
+
+
+def market_of(bars: Bars) -> History:
+    """What many signals of the same bars share; the fields of the signal are None until :func:`with_signal` sets them."""
+    nothing: Any = dict.fromkeys(History._fields[History._fields.index("side"):])
+    rate, first, last = _funding_windows(bars)
+    return History(bars.open_time_ms, bars.ohlcv, bars.state, rate, first, last, **nothing)
+
+
+def with_signal(market: History, signal: Signal) -> History:
+    """A market's history with one signal in place of another.
+
+    Raises
+    ------
+    ContractError
+        If the signal is not of the market's shape.
+    """
+    shape = market.state.shape
     if signal.side.shape != shape:
         raise ContractError(
             f"a signal of shape {shape}, as the bars", found=str(signal.side.shape), mend="make it from these bars"
         )
-    rate, first, last = _funding_windows(bars)
-    return History(
-        bars.open_time_ms,
-        bars.ohlcv,
-        bars.state,
-        rate,
-        first,
-        last,
-        signal.side,
-        signal.proba,
-        signal.confidence,
-        signal.consensus,
-        signal.atr,
-        _or_empty(signal.target, shape[0]),
-        _or_empty(signal.stop_distance, shape[0]),
-        _or_empty(signal.take_distance, shape[0]),
-        _or_empty(signal.trail_distance, shape[0]),
-        _or_empty(signal.break_even_distance, shape[0]),
+    return market._replace(
+        side=signal.side,
+        proba=signal.proba,
+        confidence=signal.confidence,
+        consensus=signal.consensus,
+        atr=signal.atr,
+        target=_or_empty(signal.target, shape[0]),
+        stop_distance=_or_empty(signal.stop_distance, shape[0]),
+        take_distance=_or_empty(signal.take_distance, shape[0]),
+        trail_distance=_or_empty(signal.trail_distance, shape[0]),
+        break_even_distance=_or_empty(signal.break_even_distance, shape[0]),
     )
 
 
