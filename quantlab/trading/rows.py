@@ -83,7 +83,7 @@ def history_of(bars: Bars, signal: Signal) -> History:
 
 def market_of(bars: Bars) -> History:
     """What many signals of the same bars share; the fields of the signal are None until :func:`with_signal` sets them."""
-    nothing: Any = dict.fromkeys(History._fields[History._fields.index("side"):])
+    nothing: Any = dict.fromkeys(History._fields[History._fields.index("side") :])
     rate, first, last = _funding_windows(bars)
     return History(bars.open_time_ms, bars.ohlcv, bars.state, rate, first, last, **nothing)
 
