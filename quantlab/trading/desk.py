@@ -26,7 +26,7 @@ class Desk(NamedTuple):
     params: Any  #: float64 (P,), the policy's parameters
     memory: Any  #: float64 (K, S), the policy's own
     positions: Any  #: float64 (N_POSITION_ROWS, S), read-only
-    account: Any  #: float64 (N_ACCOUNT_SLOTS,), read-only
+    account: Any  #: float64 (N_ACCOUNT_SLOTS,), of which a policy is told two numbers
     intents: Any  #: float64 (N_INTENT_ROWS, S)
     history: Any  #: History
 

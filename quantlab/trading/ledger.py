@@ -143,7 +143,7 @@ def charge_funding(state: State, row: Row) -> None:
 
 @compiled(**INLINED)
 def mark_to_close(state: State, rules: Rules, row: Row) -> tuple[float, float]:
-    """Move every mark to a finite close and sum the equity, from cash, in symbol order.
+    """Move every mark to a finite close, count one more close held, and sum the equity, from cash, in symbol order.
 
     Returns
     -------
