@@ -12,8 +12,9 @@ the backtest's bit for bit.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections import deque
+from collections.abc import Callable, Sequence
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,9 +27,9 @@ from quantlab.core.types import Bars, Float64Array, Int64Array, Signal, check_wh
 from quantlab.evaluation.metrics import day_ends, returns_between
 from quantlab.trading.account import begin_account, record_buffers
 from quantlab.trading.calls import calls_of
-from quantlab.trading.layout import EVENTS_PER_BAR, ORDERS_PER_SYMBOL
+from quantlab.trading.layout import EVENTS_PER_BAR, ORDERS_PER_SYMBOL, Rules
 from quantlab.trading.rows import History, market_of, with_signal
-from quantlab.trading.strategy import Strategy, rules_of
+from quantlab.trading.strategy import Strategy, rules_of_venue, with_strategy
 
 
 @dataclass(frozen=True)
@@ -129,18 +130,14 @@ def sweep(
         raise ContractError(
             f"one signal, or {len(strategies)}, as many as strategies", found=str(len(signals)), mend="pair them"
         )
-    ends, market = day_ends(bars.open_time_ms), market_of(bars)
+    ends, market, venue = day_ends(bars.open_time_ms), market_of(bars), rules_of_venue(bars.instruments)
 
     def run(i: int) -> _Account:
         signal = signals if isinstance(signals, Signal) else signals[i]
-        return _simulate(bars, with_signal(market, signal), strategies[i], initial_cash, ends, limits_on)
+        rules = with_strategy(venue, strategies[i], limits_on=limits_on)
+        return _simulate(with_signal(market, signal), rules, strategies[i], initial_cash, ends)
 
-    if threads == 1:
-        accounts = [run(i) for i in range(len(strategies))]
-    else:
-        with ThreadPoolExecutor(threads, thread_name_prefix="sweep") as pool:
-            accounts = list(pool.map(run, range(len(strategies))))
-    return _result(accounts, initial_cash)
+    return _result(_each(run, len(strategies), threads), initial_cash)
 
 
 @dataclass(frozen=True)
@@ -151,21 +148,40 @@ class _Account:
     marks: Float64Array
 
 
-def _simulate(
-    bars: Bars, history: History, strategy: Strategy, initial_cash: float, ends: Int64Array, limits_on: bool
-) -> _Account:
-    state = begin_account(bars.n_symbols, initial_cash, strategy.policy)
+def _each(run: Callable[[int], _Account], count: int, threads: int) -> list[_Account]:
+    """``run(i)`` of every ``i``, from threads that take the next number until there is none."""
+    done: dict[int, _Account] = {}
+    left = iter(range(count))
+
+    def work() -> None:
+        for i in left:
+            done[i] = run(i)
+
+    # Tasks of a pool would cost more than what a short strategy spends in Python at all.
+    with ThreadPoolExecutor(threads, thread_name_prefix="sweep") as pool:
+        workers = [pool.submit(work) for _ in range(threads)]
+        try:
+            wait(workers, return_when=FIRST_EXCEPTION)
+        finally:
+            deque(left, maxlen=0)  # after a failure or a Ctrl-C nobody takes another
+    for worker in workers:
+        worker.result()
+    return [done[i] for i in range(count)]
+
+
+def _simulate(history: History, rules: Rules, strategy: Strategy, initial_cash: float, ends: Int64Array) -> _Account:
+    n_symbols = history.state.shape[1]
     marks, sums = np.zeros(len(ends)), np.zeros(loop.N_SUMS)
-    sums[loop.PEAK] = initial_cash
+    sums[loop.PEAK] = sums[loop.TROUGH] = initial_cash
     loop.summary_loop()(
-        state,
-        record_buffers(ORDERS_PER_SYMBOL * bars.n_symbols, EVENTS_PER_BAR),
-        rules_of(strategy, bars.instruments, limits_on=limits_on),
+        begin_account(n_symbols, initial_cash, strategy.policy),
+        record_buffers(ORDERS_PER_SYMBOL * n_symbols, EVENTS_PER_BAR),
+        rules,
         history,
         ends,
         marks,
         sums,
-        np.zeros((2, bars.n_symbols)),
+        np.zeros((2, n_symbols)),
         calls_of(strategy),
     )
     return _Account(sums, marks)

@@ -53,10 +53,11 @@ LIQUIDATION_FEES = 6
 EXPOSURE = 7  # sum over bars of gross / equity
 EXPOSED_BARS = 8  # bars with a positive equity
 PEAK = 9  # highest equity, begins at the initial cash
-MAX_DRAWDOWN = 10
-FILLS = 11
-TRADES = 12  # round trips that ended
-EVENTS = 13  # one slot for each RiskEvent
+TROUGH = 10  # lowest equity since then, begins there too
+MAX_DRAWDOWN = 11
+FILLS = 12
+TRADES = 13  # round trips that ended
+EVENTS = 14  # one slot for each RiskEvent
 N_SUMS = EVENTS + len(RiskEvent)
 
 #: Rows of the open trades (2, S), as `quantlab.evaluation.trades` folds them.
@@ -106,8 +107,17 @@ def _note_account(state: State, sums: Float64Array) -> None:
     if equity > 0.0:
         sums[EXPOSURE] += state.account[GROSS] / equity
         sums[EXPOSED_BARS] += 1.0
-    sums[PEAK] = max(sums[PEAK], equity)
-    sums[MAX_DRAWDOWN] = max(sums[MAX_DRAWDOWN], 1.0 - equity / sums[PEAK])
+    if equity > sums[PEAK]:
+        _note_drawdown(sums)
+        sums[PEAK] = equity
+        sums[TROUGH] = equity
+    sums[TROUGH] = min(sums[TROUGH], equity)
+
+
+@compiled(**INLINED)
+def _note_drawdown(sums: Float64Array) -> None:
+    """Fold what was lost since the peak, at its lowest: one division for a peak instead of one for a bar."""
+    sums[MAX_DRAWDOWN] = max(sums[MAX_DRAWDOWN], 1.0 - sums[TROUGH] / sums[PEAK])
 
 
 def _summarise(
@@ -140,6 +150,7 @@ def _summarise(
         if t == day_ends[day]:
             marks[day] = state.account[EQUITY]
             day += 1
+    _note_drawdown(sums)
 
 
 #: One signature for every policy and sizer, so that the loop is compiled once and cached.

@@ -64,6 +64,8 @@ def read_only(array: Any, dtype: Any, shape: tuple[int | None, ...], name: str) 
             found=found + order,
             mend="convert it first",
         )
+    if not array.flags.writeable:
+        return array  # type: ignore[no-any-return]
     view: NDArray[Any] = array.view()
     view.flags.writeable = False
     return view
@@ -73,10 +75,13 @@ def _fits(array: Any, dtype: np.dtype[Any], shape: tuple[int | None, ...]) -> bo
     return (
         isinstance(array, np.ndarray)
         and array.dtype == dtype
-        and array.ndim == len(shape)
-        and all(want is None or want == got for want, got in zip(shape, array.shape, strict=True))
+        and (array.shape == shape or _matches(array.shape, shape))
         and bool(array.flags.c_contiguous)
     )
+
+
+def _matches(shape: tuple[int, ...], wanted: tuple[int | None, ...]) -> bool:
+    return len(shape) == len(wanted) and all(want in (None, got) for want, got in zip(wanted, shape, strict=True))
 
 
 def _shape_text(shape: tuple[int | None, ...]) -> str:

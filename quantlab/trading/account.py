@@ -59,12 +59,14 @@ def begin_account(n_symbols: int, initial_cash: float, policy: Policy) -> State:
             mend="return such an array from the policy's begin()",
         )
     positions = np.zeros((N_POSITION_ROWS, n_symbols))
-    positions[[STOP_LEVEL, TAKE_LEVEL, BREAK_EVEN_LEVEL]] = np.nan
+    for level in (STOP_LEVEL, TAKE_LEVEL, BREAK_EVEN_LEVEL):
+        positions[level] = np.nan
     positions[TRAIL] = np.inf
     seen = positions.view()
     seen.flags.writeable = False
     account = np.zeros(N_ACCOUNT_SLOTS)
-    account[[CASH, EQUITY, DAY_START_EQUITY, HIGH_WATER_MARK]] = initial_cash
+    for slot in (CASH, EQUITY, DAY_START_EQUITY, HIGH_WATER_MARK):
+        account[slot] = initial_cash
     counters = np.zeros(N_COUNTERS, np.int64)
     counters[DAY] = NEVER
     return State(

@@ -94,7 +94,7 @@ def decide(state: State, rules: Rules, row: Row, desk: Any, t: int, calls: Calls
     """Write the orders of the next bar into ``state.orders`` and ``state.active``."""
     intents = intents_of(state.intents)
     blank(intents)
-    calls.step(desk, t)
+    calls.step(desk, np.uint64(t))
     _request(state, rules, row, intents, calls.size)
     guard(state, rules, row)
 

@@ -81,7 +81,7 @@ def blank(intents: Intents) -> None:
 
 
 #: The signature of every policy's compiled step: where the desk is, and the row that it decides on.
-STEP = types.void(WHERE, types.int64)
+STEP = types.void(WHERE, types.uint64)
 
 
 @cache

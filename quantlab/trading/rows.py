@@ -101,17 +101,18 @@ def with_signal(market: History, signal: Signal) -> History:
         raise ContractError(
             f"a signal of shape {shape}, as the bars", found=str(signal.side.shape), mend="make it from these bars"
         )
+    nothing = _locked(np.empty((shape[0], 0)))
     return market._replace(
         side=signal.side,
         proba=signal.proba,
         confidence=signal.confidence,
         consensus=signal.consensus,
         atr=signal.atr,
-        target=_or_empty(signal.target, shape[0]),
-        stop_distance=_or_empty(signal.stop_distance, shape[0]),
-        take_distance=_or_empty(signal.take_distance, shape[0]),
-        trail_distance=_or_empty(signal.trail_distance, shape[0]),
-        break_even_distance=_or_empty(signal.break_even_distance, shape[0]),
+        target=_or(nothing, signal.target),
+        stop_distance=_or(nothing, signal.stop_distance),
+        take_distance=_or(nothing, signal.take_distance),
+        trail_distance=_or(nothing, signal.trail_distance),
+        break_even_distance=_or(nothing, signal.break_even_distance),
     )
 
 
@@ -126,8 +127,8 @@ def _funding_windows(bars: Bars) -> tuple[Float64Array, Int64Array, Int64Array]:
     return bars.funding.rate, _locked(first.astype(np.int64)), _locked(last.astype(np.int64))
 
 
-def _or_empty(array: Float64Array | None, n_rows: int) -> Float64Array:
-    return _locked(np.empty((n_rows, 0))) if array is None else array
+def _or(nothing: Float64Array, array: Float64Array | None) -> Float64Array:
+    return nothing if array is None else array
 
 
 def _locked(array: NDArray[Any]) -> NDArray[Any]:

@@ -168,7 +168,12 @@ class Strategy:
 
 def rules_of(strategy: Strategy, instruments: tuple[Instrument, ...], *, limits_on: bool) -> Rules:
     """The numbers that compiled code reads; `limits_on` false drops what halts, and nothing else."""
-    limits, costs = strategy.limits, strategy.costs
+    return with_strategy(rules_of_venue(instruments), strategy, limits_on=limits_on)
+
+
+def rules_of_venue(instruments: tuple[Instrument, ...]) -> Rules:
+    """What many strategies on the same instruments share; the rest is None until :func:`with_strategy` sets it."""
+    nothing: Any = dict.fromkeys(Rules._fields[Rules._fields.index("slippage") :])
     return Rules(
         tick=_column(instruments, "tick"),
         lot=_column(instruments, "lot"),
@@ -176,6 +181,14 @@ def rules_of(strategy: Strategy, instruments: tuple[Instrument, ...], *, limits_
         maintenance=_column(instruments, "maintenance_margin_rate"),
         maker_fee=_read_only(_column(instruments, "maker_fee_bps") / BASIS_POINT),
         taker_fee=_read_only(_column(instruments, "taker_fee_bps") / BASIS_POINT),
+        **nothing,
+    )
+
+
+def with_strategy(venue: Rules, strategy: Strategy, *, limits_on: bool) -> Rules:
+    """A venue's rules with one strategy's in place of another's."""
+    limits, costs = strategy.limits, strategy.costs
+    return venue._replace(
         slippage=costs.slippage_bps / BASIS_POINT,
         participation=_number(costs.participation, math.inf),
         liquidation_fee=costs.liquidation_fee_bps / BASIS_POINT,

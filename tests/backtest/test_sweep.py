@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 
 import numpy as np
 import pytest
@@ -110,3 +111,23 @@ def test_what_does_not_fit_is_refused(case):
         sweep(bars, signal, [strategy], -1.0, threads=1)
     with pytest.raises(ContractError, match="at least one result"):
         join([])
+
+
+def test_after_a_failure_no_thread_takes_another_strategy(case):
+    bars, signal, strategy = case(313)
+    n, asked = 20_000, []
+
+    class Failing(Sequence):
+        def __len__(self):
+            return n
+
+        def __getitem__(self, i):
+            asked.append(i)
+            if i == 3:
+                raise LookupError("the fourth")
+            return signal
+
+    with pytest.raises(LookupError, match="the fourth"):
+        sweep(bars, Failing(), [strategy] * n, CASH, threads=2)
+    assert 3 in asked
+    assert len(asked) < n
