@@ -10,11 +10,12 @@ from typing import Any
 import numpy as np
 import pytest
 
+from quantlab.core.errors import HistoryError
 from quantlab.core.results import Study, Trial, TuningStage
 from quantlab.core.types import Bars, Float32Array, Signal
 from quantlab.jobs.leaks.findings import Log
 from quantlab.jobs.leaks.futures import another_future, broken_future
-from quantlab.jobs.leaks.studies import FIELDS, hunt_plain, hunt_studies
+from quantlab.jobs.leaks.studies import FIELDS, dying_future, hunt_plain, hunt_studies
 from quantlab.learning.splits import Fold
 
 MakeBars = Callable[..., Bars]
@@ -139,8 +140,7 @@ def test_every_field_of_the_signal_is_compared_up_to_the_row_before(
 
 
 def test_fields_of_a_signal_are_all_looked_at() -> None:
-    """The expected gain follows from probabilities and ATR."""
-    assert {field.name for field in dataclasses.fields(Signal)} - set(FIELDS) == {"gain_bps"}
+    assert {field.name for field in dataclasses.fields(Signal)} == set(FIELDS)
 
 
 def test_worlds_are_without_a_cause_first_and_then_mirrored_and_a_leak_ends_the_hunt(random_bars: MakeBars) -> None:
@@ -152,8 +152,11 @@ def test_worlds_are_without_a_cause_first_and_then_mirrored_and_a_leak_ends_the_
         return study
 
     hunt_studies(Log(), learn, bars, study, [ROW, ROW + 20], 3, learned=True)
-    expected = broken_future(bars, ROW, 3), another_future(bars, ROW + 20, 3)
-    assert [np.array_equal(a.ohlcv, b.ohlcv) for a, b in zip(lived, expected, strict=True)] == [True, True]
+    expected = broken_future(bars, ROW, 3), dying_future(bars, ROW + 20, 3)
+    assert [np.array_equal(a.ohlcv, b.ohlcv, equal_nan=True) for a, b in zip(lived, expected, strict=True)] == [
+        True,
+        True,
+    ]
     asked: list[Bars] = []
     other = pooled_otherwise(study, 1, temperature=1.1)
     log = Log()
@@ -180,3 +183,38 @@ def test_a_plain_signal_is_one_computed_column(random_bars: MakeBars, name: str,
     hunt_plain(log, Plain(), bars, Plain().signal(bars), [ROW], 0)
     assert [(one.stage, one.column) for one in log.findings] == [(stage, f"signal.{name}")]
     assert (log.notes == []) == (name != "side"), "sides that follow the bars are not played back"
+
+
+@pytest.mark.parametrize(
+    ("changes", "column"),
+    [
+        ({"first_row": FIRST + 50}, "first_row"),
+        ({"first_row": ROW + 50}, "first_row"),
+        ({"last_row": ROW - 1}, "last_row"),
+        ({"last_row": ROW}, None),
+        ({}, None),
+    ],
+)
+def test_where_the_account_begins_and_ends_may_not_follow_what_comes_later(
+    random_bars: MakeBars, changes: dict[str, int], column: str | None
+) -> None:
+    """A stop rule may end the tests in another future; before it nobody knows."""
+    found = found_in(random_bars(n_bars=LAST), lambda study: dataclasses.replace(study, **changes))
+    assert found == ([] if column is None else [("split", column)])
+
+
+def test_a_learner_that_refuses_a_dying_market_is_asked_about_a_mirrored_one(random_bars: MakeBars) -> None:
+    bars, log, lived = random_bars(n_bars=LAST), Log(), []
+    study = study_of(bars)
+
+    def learn(world: Bars) -> Study:
+        lived.append(world)
+        if np.isnan(world.close[-1]).any():
+            raise HistoryError("symbols that trade", found="dead ones", mend="end the history earlier")
+        return study
+
+    hunt_studies(log, learn, bars, study, [ROW, ROW + 20], 0, learned=True)
+    assert np.array_equal(lived[-1].ohlcv, another_future(bars, ROW + 20, 0).ohlcv)
+    assert (len(lived), log.findings, ["dead ones" in note for note in log.notes]) == (3, [], [True])
+    with pytest.raises(HistoryError):
+        hunt_studies(log, lambda _: learn(dying_future(bars, ROW, 0)), bars, study, [ROW], 0, learned=True)

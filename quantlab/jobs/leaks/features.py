@@ -5,10 +5,13 @@ from __future__ import annotations
 import numpy as np
 
 from quantlab.core.ports import FeatureSource
-from quantlab.core.types import Bars, BarState, Features
+from quantlab.core.types import Bars, Features
 from quantlab.jobs.leaks.comparing import differs, first_place
 from quantlab.jobs.leaks.findings import Finding, Log
-from quantlab.jobs.leaks.futures import another_future, cuts
+from quantlab.jobs.leaks.futures import another_future, cuts, ragged_rows
+
+#: Places of a kind that are looked at.
+_PLACES = 3
 
 
 def hunt_features(log: Log, source: FeatureSource, bars: Bars, features: Features, count: int, seed: int) -> None:
@@ -39,12 +42,11 @@ def hunt_features(log: Log, source: FeatureSource, bars: Bars, features: Feature
 
 
 def _borders(bars: Bars, features: Features) -> set[int]:
-    """Just before the first ready row, and inside holes of the grid."""
-    ready = np.flatnonzero(features.ready.any(axis=1))
-    rows = {int(ready[0]) - 2, int(ready[0]) + 3} if len(ready) else set()
-    holes = np.isin(bars.state, (BarState.FILLED, BarState.ABSENT))
-    begins = np.flatnonzero((holes[1:] & ~holes[:-1]).any(axis=1)) + 2
-    rows.update(int(row) for row in begins[:: max(1, len(begins) // 3)][:3])
+    """Around the first ready row of symbols, listed late or not, and where the grid is ragged."""
+    ready = features.ready
+    firsts = np.unique(np.argmax(ready, axis=0)[ready.any(axis=0)])
+    chosen = firsts[:: max(1, len(firsts) // _PLACES)][:_PLACES]
+    rows = {int(first) + beside for first in chosen for beside in (-2, 3)} | set(ragged_rows(bars, _PLACES))
     return {row for row in rows if 0 < row < bars.n_bars}
 
 

@@ -1,6 +1,7 @@
 """Decisions and fills: an order is decided on the bar before, and fills at what its bar's open allows.
 
-1. Under another future (bars and opinions) from row t on, every fill and every mark of equity before t is the same.
+1. Under another future (bars and opinions) from row t on, every fill and every mark of equity before t is the same;
+   and so it is where half of the symbols stop printing at t: nobody leaves a market because it will be closed.
 2. What fills at the open of t stays the same, too, where only the opinion of t and the rest of its bar are others:
    high, low and close; its volume may cut a fill, and stops and take-profits live inside the bar.
 3. No fill is better than its bar allows, recomputed from the bars alone: market orders and stops not better than
@@ -21,7 +22,7 @@ from quantlab.core.results import OrderReason, Simulation
 from quantlab.core.types import HIGH, LOW, OPEN, Bars, BoolArray, Float64Array, Records, Signal
 from quantlab.jobs.leaks.comparing import differs, place
 from quantlab.jobs.leaks.findings import Finding, Log
-from quantlab.jobs.leaks.futures import another_future, another_inside, other_opinions
+from quantlab.jobs.leaks.futures import another_future, another_inside, delisted, other_opinions
 from quantlab.jobs.run.backtesting import Engine
 
 #: Legs that fill at the open, before anything inside the bar is looked at.
@@ -95,11 +96,12 @@ def _worst(found: list[Finding]) -> list[Finding]:
 
 
 def _under_another_future(account: Account, simulation: Simulation, row: int, seed: int) -> Iterator[Finding]:
-    other = account.run(another_future(account.bars, row, seed), other_opinions(account.signal, row))
-    said = f"it changed when bars and opinions from row {row} on were replaced"
-    yield from _differing(account.bars, _before(simulation, row), _before(other, row), said)
-    if (different := differs(simulation.equity[:row], other.equity[:row])).any():
-        yield Finding("fill", "equity", place(account.bars, int(np.argmax(different))), said)
+    for future, done in ((another_future, "were replaced"), (delisted, "were others, and half of the symbols gone")):
+        other = account.run(future(account.bars, row, seed), other_opinions(account.signal, row))
+        said = f"it changed when bars and opinions from row {row} on {done}"
+        yield from _differing(account.bars, _before(simulation, row), _before(other, row), said)
+        if (different := differs(simulation.equity[:row], other.equity[:row])).any():
+            yield Finding("fill", "equity", place(account.bars, int(np.argmax(different))), said)
 
 
 def _inside_its_bar(account: Account, simulation: Simulation, row: int, seed: int) -> Iterator[Finding]:

@@ -40,6 +40,8 @@ _OTHERWISE = {
 }
 #: Spread of the symbols' volume factors and of every bar's, in logarithms.
 _VOLUME_SPREAD, _BAR_SPREAD = 2.0, 0.5
+#: A symbol that lists in another future does so at another price: nobody knew it before.
+_LISTED_AT = 1.25
 
 
 def another_future(bars: Bars, row: int, seed: int) -> Bars:
@@ -108,8 +110,23 @@ def _hold_prices(ohlcv: Float64Array, state: UInt8Array, row: int, anchor: float
 
 
 def delisted(bars: Bars, row: int, seed: int) -> Bars:
-    """Every second symbol, drawn by `seed`, stops printing at `row`."""
-    gone = np.random.default_rng([seed, row]).permutation(bars.n_symbols)[::2]
+    """Half of the symbols that print to the end, drawn by `seed`, stop at `row`; a single one does not."""
+    alive = _survivors(bars, row, seed)
+    return _without(bars, row, alive[: len(alive) // 2])
+
+
+def the_others_delisted(bars: Bars, row: int, seed: int) -> Bars:
+    """Those that :func:`delisted` leaves stop printing at `row`; a single one does not."""
+    alive = _survivors(bars, row, seed)
+    return _without(bars, row, alive[len(alive) // 2 :] if len(alive) > 1 else alive[:0])
+
+
+def _survivors(bars: Bars, row: int, seed: int) -> Int64Array:
+    """Columns that print to the end, in an order drawn by `seed`."""
+    return np.random.default_rng([seed, row]).permutation(np.flatnonzero(bars.state[-1] != BarState.ABSENT))
+
+
+def _without(bars: Bars, row: int, gone: Int64Array) -> Bars:
     ohlcv, state = bars.ohlcv.copy(), bars.state.copy()
     ohlcv[row:, gone] = np.nan
     state[row:, gone] = BarState.ABSENT
@@ -157,7 +174,7 @@ def _mirrored(bars: Bars, row: int, strength: Float64Array) -> Float64Array:
 
 
 def _last_close(bars: Bars, row: int) -> Float64Array:
-    """float64 (S,): the last finite close before `row`; the first open from it on where there is none."""
+    """float64 (S,): the last finite close before `row`; where there is none, another than the first open after it."""
     before, after = bars.close[:row], bars.ohlcv[row:, :, OPEN]
     anchor = np.full(bars.n_symbols, np.nan)
     for s in range(bars.n_symbols):
@@ -165,7 +182,7 @@ def _last_close(bars: Bars, row: int) -> Float64Array:
         if len(known):
             anchor[s] = before[known[-1], s]
         elif len(coming):
-            anchor[s] = after[coming[0], s]
+            anchor[s] = _LISTED_AT * after[coming[0], s]
     return anchor
 
 
@@ -191,3 +208,25 @@ def cuts(bars: Bars, start: int, stop: int, count: int) -> list[int]:
         at_border = bars.open_time_ms[row] % 3_600_000 == 0
         rows.append(min(row + 5, stop - 1) if at_border else row)
     return sorted({row for row in rows if 0 < row < bars.n_bars})
+
+
+def ragged_rows(bars: Bars, count: int) -> list[int]:
+    """Rows just inside what is ragged in a history: at most `count` of each kind, and none in a whole one.
+
+    Behind the first bar of a symbol that lists late, inside a hole, behind the last bar of one that dies, and behind
+    one that left the universe: what was filled, dropped or marked there by what came later is seen only from there.
+    """
+    there = bars.state != BarState.ABSENT
+    member = bars.state != BarState.OUTSIDE
+    printed = bars.printed
+    kinds = (
+        there[1:] & ~there[:-1],
+        printed[:-1] & ~printed[1:],
+        there[:-1] & ~there[1:],
+        member[:-1] & ~member[1:],
+    )
+    rows: set[int] = set()
+    for kind in kinds:
+        begins = np.flatnonzero(kind.any(axis=1)) + 2
+        rows.update(int(row) for row in begins[:: max(1, len(begins) // count)][:count])
+    return sorted(row for row in rows if 0 < row < bars.n_bars)

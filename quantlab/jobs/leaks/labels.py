@@ -1,6 +1,6 @@
 """Labels: what is said to be known must be known, and a race must begin after its decision.
 
-1. A label, its ``known_at_ms`` and its weight may not change when bars after ``known_at_ms`` do.
+1. A label, its ``known_at_ms`` and its weight may not change when bars after ``known_at_ms`` do, or do not come.
 2. No label is known at the close that it belongs to.
 3. A decision at the close of t is too late for anything within t: a high of t that is raised may not turn a label
    into BUY, a low that is lowered may not turn one into SELL. (A labeler that measures its own volatility widens
@@ -17,11 +17,13 @@ import numpy as np
 from quantlab.core.types import BUY, HIGH, LOW, NO_LABEL, SELL, Bars, BoolArray, Float64Array
 from quantlab.jobs.leaks.comparing import differs, first_place
 from quantlab.jobs.leaks.findings import Finding, Log
-from quantlab.jobs.leaks.futures import another_future, cuts
+from quantlab.jobs.leaks.futures import another_future, cuts, delisted
 from quantlab.learning.labels import Labels
 
 #: By how much a high is raised or a low lowered: beyond every barrier.
 _BEYOND = 2.0
+#: What a label that was settled, and its weight, must not see: other prices, and symbols that die.
+_FUTURES = {"the bars were replaced": another_future, "half of the symbols stopped printing": delisted}
 
 
 class Labeler(Protocol):
@@ -39,10 +41,11 @@ def hunt_labels(log: Log, labeler: Labeler, bars: Bars, atr: Float64Array, count
     found: dict[tuple[str, str], Finding] = {}
     compared = 0
     for row in cuts(bars, 1, bars.n_bars, count):
-        other = labeler.label(another_future(bars, row, seed), atr)
-        for finding in _changes(bars, labels, other, row, labeler.horizon):
-            found.setdefault((finding.stage, finding.column), finding)
-        compared += int(_known(bars, labels, row).sum())
+        for said, future in _FUTURES.items():
+            other = labeler.label(future(bars, row, seed), atr)
+            for finding in _changes(bars, labels, other, row, labeler.horizon, said):
+                found.setdefault((finding.stage, finding.column), finding)
+            compared += int(_known(bars, labels, row).sum())
     if any(stage == "label" for stage, _ in found):
         # Weights count the races that are open: they follow the labels, and are no culprit of their own.
         found = {key: finding for key, finding in found.items() if key[0] == "label"}
@@ -61,9 +64,9 @@ def _known(bars: Bars, labels: Labels, row: int) -> BoolArray:
     return known
 
 
-def _changes(bars: Bars, before: Labels, after: Labels, row: int, horizon: int) -> list[Finding]:
+def _changes(bars: Bars, before: Labels, after: Labels, row: int, horizon: int, done: str) -> list[Finding]:
     known = _known(bars, before, row) | _known(bars, after, row)
-    said = f"known before row {row}, but it changed when the bars from there on were replaced"
+    said = f"known before row {row}, but it changed when {done} from there on"
     outcome = known & (differs(before.label[:row], after.label[:row]))
     time = known & differs(before.known_at_ms[:row], after.known_at_ms[:row])
     if (outcome | time).any():

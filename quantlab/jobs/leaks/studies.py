@@ -3,7 +3,8 @@
 Everything is learned anew in a folder of its own, so that no cached forecast can hide a leak. Parts of the learner
 have been cleared before (features, labels, splits, members); what still changes is traced in this order:
 
-1. its record of tuning, or an ensemble's rules and gates: **tuning**;
+1. where its tests begin, or end before the other future does: **split**;
+   its record of tuning, or an ensemble's rules and gates: **tuning**;
 2. a member's forecasts, although the same member fitted alone does not change: another one was chosen: **tuning**;
 3. weights of the members: **weights**; the temperature: **calibrator**;
 4. the signal, although every vote is the same: probabilities: **calibrator**; sides: **tuning** (a threshold);
@@ -20,11 +21,12 @@ from typing import Any
 
 import numpy as np
 
+from quantlab.core.errors import QuantlabError
 from quantlab.core.results import Study
 from quantlab.core.types import Bars, BoolArray, Signal
 from quantlab.jobs.leaks.comparing import differs, first_place, place
 from quantlab.jobs.leaks.findings import Finding, Log
-from quantlab.jobs.leaks.futures import another_future, broken_future
+from quantlab.jobs.leaks.futures import another_future, broken_future, delisted
 
 #: Field of a signal -> the stage that it belongs to, in the order in which one causes the next.
 FIELDS = {
@@ -39,10 +41,18 @@ FIELDS = {
     "take_distance": "sizing",
     "trail_distance": "sizing",
     "break_even_distance": "sizing",
+    "gain_bps": "sizing",
 }
 
-#: What a choice by results must not see: first a market in which nothing leads to anything, then a mirrored one.
-_FUTURES = (broken_future, another_future)
+
+def dying_future(bars: Bars, row: int, seed: int) -> Bars:
+    """A mirrored market of which half of the symbols stop printing at `row`."""
+    return delisted(another_future(bars, row, seed), row, seed)
+
+
+#: What a choice must not see: first a market in which nothing leads to anything, then a mirrored one in which half of
+#: the symbols die.
+_FUTURES = (broken_future, dying_future)
 
 
 @dataclass(frozen=True)
@@ -78,12 +88,25 @@ def hunt_studies(
         False for a plain source: all that it says is one computed column.
     """
     for row, future in zip(rows, cycle(_FUTURES), strict=False):
-        lived = Lived(row, learn(future(bars, row, seed)))
+        lived = Lived(row, _learned(log, learn, future, bars, row, seed))
         found = list(_differences(bars, study, lived, learned))[:1]
         stage = found[0].stage if found else "calibrator"
         log.check(stage, f"opinions before row {row} under another future", row - study.first_row, found)
         if found:
             return
+
+
+def _learned(
+    log: Log, learn: Callable[[Bars], Study], future: Callable[..., Bars], bars: Bars, row: int, seed: int
+) -> Study:
+    """A learner may refuse a market of which too few symbols are left; it does not refuse a mirrored one."""
+    try:
+        return learn(future(bars, row, seed))
+    except QuantlabError as error:
+        if future is not dying_future:
+            raise
+        log.note(f"learner: refused where half of the symbols die from row {row} on ({type(error).__name__}: {error})")
+        return learn(another_future(bars, row, seed))
 
 
 def hunt_plain(log: Log, source: Any, bars: Bars, said: Signal, rows: list[int], seed: int) -> None:
@@ -101,9 +124,18 @@ def hunt_plain(log: Log, source: Any, bars: Bars, said: Signal, rows: list[int],
 
 def _differences(bars: Bars, study: Study, lived: Lived, learned: bool) -> Iterator[Finding]:
     done = f"the bars from row {lived.row} on were replaced"
+    yield from _tested(bars, study, lived, done)
     yield from _tunings(study, lived, done)
     yield from _votes(bars, study, lived, done)
     yield from _opinions(bars, study.signal, lived.study.signal, study.first_row, lived.row, learned=learned)
+
+
+def _tested(bars: Bars, study: Study, lived: Lived, done: str) -> Iterator[Finding]:
+    """The account begins where the tests do, and ends with them: nobody may choose that by what came later."""
+    for name in ("first_row", "last_row"):
+        before, after = getattr(study, name), getattr(lived.study, name)
+        if before != after and min(before, after) < lived.row:
+            yield Finding("split", name, place(bars, min(before, after)), f"{before} became {after} when {done}")
 
 
 def _tunings(study: Study, lived: Lived, done: str) -> Iterator[Finding]:

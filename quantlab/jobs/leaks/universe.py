@@ -1,34 +1,74 @@
-"""The universe: which symbols may trade, and under which rules, must not depend on what comes later.
+"""The universe: where the history begins, which symbols may trade and under which rules must not depend on what comes.
 
-Two ways to look: the source is asked for a history that ends earlier; and, where it chooses from what another
-source brings (a base class's ``history`` or a source in one of its fields), that source is given another future:
-other prices and volumes, or symbols that stop printing. A symbol that only one of the two knows must not have been
-tradable before: a listing to come may add an empty column, hindsight may not take a full one away.
+Two ways to look: the source is asked for a history that ends earlier, down to its own first bar; and, where it
+chooses from what another source brings, that source is given another future: other prices and volumes, or symbols
+that stop printing. What both have before is compared by :mod:`quantlab.jobs.leaks.histories`.
+
+Other futures begin spread over the history; and where it is ragged, in the source's own bars and in those that it
+chooses from: behind the first bar of a symbol, in a hole, behind the last bar. What was filled or dropped there by
+what came later is seen only from inside.
 """
 
 from __future__ import annotations
 
-import copy
 import dataclasses
-from collections.abc import Callable
-from typing import Any
-
-import numpy as np
+from collections.abc import Iterator
+from dataclasses import dataclass
 
 from quantlab.core.errors import QuantlabError
 from quantlab.core.ports import DataSource
 from quantlab.core.types import Bars
-from quantlab.jobs.leaks.comparing import differs, place
 from quantlab.jobs.leaks.findings import Finding, Log
-from quantlab.jobs.leaks.futures import another_future, cuts, delisted
+from quantlab.jobs.leaks.futures import another_future, cuts, delisted, ragged_rows, the_others_delisted
+from quantlab.jobs.leaks.histories import differing_past
+from quantlab.jobs.leaks.sources import Change, EndsEarlier, Future, with_future
 from quantlab.jobs.run.history import HistoryCut
 
-#: Takes bars, the first replaced row and a seed.
-Change = Callable[[Bars, int, int], Bars]
+_EARLIER = "were not there yet"
+_MIRRORED: dict[str, Change] = {"were another market's": another_future}
+_CHANGES: dict[str, Change] = _MIRRORED | {
+    "lost half of their symbols": delisted,
+    "lost the other half of their symbols": the_others_delisted,
+}
+#: What a source of somebody's own may raise on a market that it was not made for, one of a single bar for instance.
+_REFUSALS = (QuantlabError, ArithmeticError, LookupError, ValueError)
+#: Places of a kind (first bars, holes, last bars) that are looked at in a ragged history.
+_PLACES = 2
+#: Share of the history by which a universe may be chosen: features warm up in it, and nothing is traded.
+_FORMATION = 0.25
+_DAY_MS = 86_400_000
 
-#: What makes a field another source.
-_SOURCE = ("history", "stream", "synthetic")
-_CHANGES: dict[str, Change] = {"were another market's": another_future, "lost every second symbol": delisted}
+
+@dataclass(frozen=True)
+class Part:
+    """The part of a source's history that is used.
+
+    Parameters
+    ----------
+    cut : HistoryCut
+        Without a count of bars.
+    since_ms : int or None
+        Its first bar, where bars before it were left out; None where it begins with the source's own.
+    """
+
+    cut: HistoryCut
+    since_ms: int | None
+
+    def load(self, source: DataSource) -> Bars:
+        """That part of another history."""
+        bars = self.cut.load(source)
+        first = 0 if self.since_ms is None else int((bars.open_time_ms < self.since_ms).sum())
+        return bars.rows(first, bars.n_bars)
+
+
+@dataclass(frozen=True)
+class _Look:
+    """One comparison: at which row another future begins, what it is, and whether a refusal is worth a note."""
+
+    row: int
+    said: str
+    change: Change | None
+    spoken: bool
 
 
 def hunt_universe(log: Log, source: DataSource, cut: HistoryCut, bars: Bars, count: int, seed: int) -> None:
@@ -42,141 +82,110 @@ def hunt_universe(log: Log, source: DataSource, cut: HistoryCut, bars: Bars, cou
     bars : Bars, (T, S)
         That part.
     count : int
-        Rows at which another future begins.
+        Rows at which another future begins, beside those at ragged places.
     seed : int
     """
-    rows = cuts(bars, bars.n_bars // 4, bars.n_bars, count)
+    part = used_part(log, source, cut, bars)
+    if not type(source).__module__.startswith("quantlab.") and _below(source, bars) is None:
+        log.note(
+            f"universe: {type(source).__name__} shows no source that it chooses from, so it was only asked for an earlier "
+            "end: what it reads whatever end it is asked for could not be exchanged"
+        )
     found: list[Finding] = []
     compared = 0
-    for row in rows:
-        begins_ms = int(bars.open_time_ms[row])
-        if (early := _until(log, source, cut, begins_ms)) is not None:
-            found += differing_past(bars, early, row, "were not there yet")
-            compared += bars.ohlcv[:row].size
+    for look in _looks(source, part, bars, count):
+        begins_ms = int(bars.open_time_ms[look.row])
+        asked: DataSource | None = EndsEarlier(source, begins_ms)
+        if look.change is not None:
+            asked = with_future(source, Future(begins_ms, look.change, seed))
+        other = None if asked is None else _loaded(log, part, asked, look)
+        if other is None:
+            continue
+        if look.change is None and other.close_time_ms[-1] > begins_ms:
+            log.note(
+                "universe: the source gives bars after the end that it is asked for, so an earlier end shows nothing"
+            )
+            continue
+        members = look.row >= int(_FORMATION * bars.n_bars)
+        one = differing_past(bars, other, begins_ms, look.said, may_end_early=look.change is None, members=members)
+        found += [] if one is None else [one]
+        compared += bars.ohlcv[: look.row].size
+    log.check("universe", "beginning, symbols, rules, bars and funding under another future", compared, found[:1])
+
+
+def used_part(log: Log, source: DataSource, cut: HistoryCut, bars: Bars) -> Part:
+    """What is compared: from the source's own first bar on, if `bars` begin with it and its end does not move it."""
+    endless = dataclasses.replace(cut, bars=None)
+    first_ms = int(bars.open_time_ms[0])
+    limited = bars.n_bars == cut.bars and endless.load(source).n_bars > bars.n_bars
+    if not limited and _slides(endless, source, bars):
+        log.note("universe: the source's history begins later the later it ends, as a window of fixed length does")
+        limited = True
+    return Part(endless, first_ms if limited else None)
+
+
+def _slides(cut: HistoryCut, source: DataSource, bars: Bars) -> bool:
+    """Does the first bar move with the end, by a bar or by a day?"""
+    return any(
+        int(earlier.open_time_ms[0]) == int(bars.open_time_ms[0]) - step_ms
+        for step_ms in (bars.interval_ms, _DAY_MS)
+        if (earlier := _quietly(cut, EndsEarlier(source, int(bars.close_time_ms[-1]) - step_ms))) is not None
+    )
+
+
+def _looks(source: DataSource, part: Part, bars: Bars, count: int) -> Iterator[_Look]:
+    """The cheapest that shows most first."""
+    spread = cuts(bars, int(_FORMATION * bars.n_bars), bars.n_bars, count)
+    for row in spread:
+        yield _Look(row, _EARLIER, None, spoken=True)
         for said, change in _CHANGES.items():
-            asked = with_future(source, begins_ms, change, seed)
-            if asked is not None and (other := _loaded(log, cut, asked, said)) is not None:
-                found += differing_past(bars, other, row, said)
-                compared += bars.ohlcv[:row].size
-    log.check("universe", "symbols, rules and bars under another future", compared, found[:1])
+            yield _Look(row, said, change, spoken=True)
+    if part.since_ms is None and bars.n_bars > 1:
+        # What was there before the first bar, and what was there when it was all there was?
+        yield _Look(0, _EARLIER, None, spoken=False)
+        yield _Look(1, _EARLIER, None, spoken=False)
+        yield from (_Look(1, said, change, spoken=False) for said, change in _CHANGES.items())
+    for row in sorted({*ragged_rows(bars, _PLACES), *_ragged_below(source, bars)} - {0, 1, *spread}):
+        yield _Look(row, _EARLIER, None, spoken=False)
+        yield from (_Look(row, said, change, spoken=False) for said, change in _MIRRORED.items())
 
 
-def _until(log: Log, source: DataSource, cut: HistoryCut, end_ms: int) -> Bars | None:
-    """The same history, asked for earlier."""
-    return _loaded(log, cut, _EndsEarlier(source, end_ms), "were not there yet")
+def _below(source: DataSource, bars: Bars) -> Bars | None:
+    """The market that `source` chooses from."""
+    below: list[Bars] = []
+
+    def seen(whole: Bars, *_: int) -> Bars:
+        below.append(whole)
+        return whole
+
+    asked = with_future(source, Future(int(bars.open_time_ms[-1]), seen, 0))
+    if asked is not None:
+        _quietly(HistoryCut(None, None, None, None), asked)
+    return below[0] if below else None
 
 
-def _loaded(log: Log, cut: HistoryCut, source: DataSource, said: str) -> Bars | None:
+def _ragged_below(source: DataSource, bars: Bars) -> list[int]:
+    """Rows of `bars` at which the market that they are chosen from is ragged."""
+    below = _below(source, bars)
+    if below is None:
+        return []
+    times = [int(below.open_time_ms[row]) for row in ragged_rows(below, 2 * _PLACES)]
+    rows = [(time - int(bars.open_time_ms[0])) // bars.interval_ms for time in times]
+    return [row for row in rows if 0 < row < bars.n_bars]
+
+
+def _loaded(log: Log, part: Part, source: DataSource, look: _Look) -> Bars | None:
     """A source may refuse a market that it was not made for; then it cannot be looked at."""
     try:
+        return part.load(source)
+    except _REFUSALS as error:
+        if look.spoken:  # a very short history may rightly be refused
+            log.note(f"universe: refused where later bars {look.said} ({type(error).__name__}: {error})")
+        return None
+
+
+def _quietly(cut: HistoryCut, source: DataSource) -> Bars | None:
+    try:
         return cut.load(source)
-    except QuantlabError as error:
-        log.note(f"universe: refused where later bars {said} ({type(error).__name__}: {error})")
+    except _REFUSALS:
         return None
-
-
-@dataclasses.dataclass(frozen=True)
-class _EndsEarlier:
-    source: DataSource
-    last_ms: int
-
-    @property
-    def synthetic(self) -> bool:
-        return self.source.synthetic
-
-    def history(self, start_ms: int | None = None, end_ms: int | None = None) -> Bars:
-        return self.source.history(start_ms, self.last_ms)
-
-    def stream(self, start_ms: int | None = None, end_ms: int | None = None) -> Any:
-        return self.source.stream(start_ms, self.last_ms)
-
-
-def with_future(source: Any, begins_ms: int, change: Change, seed: int) -> DataSource | None:
-    """`source`, choosing from a market that is another one from `begins_ms` on; None if it chooses from none."""
-    fields = dataclasses.fields(source) if dataclasses.is_dataclass(source) else ()
-    inner = [f.name for f in fields if all(hasattr(getattr(source, f.name), method) for method in _SOURCE)]
-    if inner:
-        made = copy.copy(source)
-        for name in inner:
-            object.__setattr__(made, name, Changed(getattr(source, name), begins_ms, change, seed))
-        return made  # type: ignore[no-any-return]
-    makers = [kind for kind in type(source).__mro__ if "history" in vars(kind)]
-    if len(makers) < 2 or not hasattr(source, "__dict__"):
-        return None
-    base = makers[-1]
-
-    class Market(base):  # type: ignore[misc, valid-type]
-        """Stands between the class that chooses and the one that it chooses from."""
-
-        def history(self, start_ms: int | None = None, end_ms: int | None = None) -> Bars:
-            return changed_history(super().history, begins_ms, change, seed, start_ms, end_ms)
-
-    placed: DataSource = object.__new__(type(type(source).__name__, (type(source), Market), {}))
-    for name, value in vars(source).items():
-        object.__setattr__(placed, name, value)
-    return placed
-
-
-@dataclasses.dataclass(frozen=True)
-class Changed:
-    """A source whose bars are others from some time on."""
-
-    source: DataSource
-    begins_ms: int
-    change: Change
-    seed: int
-
-    @property
-    def synthetic(self) -> bool:
-        return self.source.synthetic
-
-    def history(self, start_ms: int | None = None, end_ms: int | None = None) -> Bars:
-        """See the port."""
-        return changed_history(self.source.history, self.begins_ms, self.change, self.seed, start_ms, end_ms)
-
-    def stream(self, start_ms: int | None = None, end_ms: int | None = None) -> Any:
-        """See the port."""
-        bars = self.history(start_ms, end_ms)
-        return (bars.rows(t, t + 1) for t in range(bars.n_bars))
-
-
-def changed_history(
-    history: Callable[..., Bars], begins_ms: int, change: Change, seed: int, start_ms: int | None, end_ms: int | None
-) -> Bars:
-    """The changed market, whole; and then the wanted part: a part of it is the same wherever it is cut."""
-    whole = history()
-    row = int(np.searchsorted(whole.open_time_ms, begins_ms))
-    bars = change(whole, row, seed) if 0 < row < whole.n_bars else whole
-    times = bars.open_time_ms
-    start = 0 if start_ms is None else int(np.searchsorted(times, start_ms))
-    stop = len(times) if end_ms is None else int(np.searchsorted(times, end_ms))
-    return bars.rows(start, stop)
-
-
-def differing_past(bars: Bars, other: Bars, row: int, said: str) -> list[Finding]:
-    """What differs before `row`, by symbol and time; `said` tells what happened to the bars from there on."""
-    evidence = f"it changed when the bars from row {row} on {said}"
-    times, mine, theirs = np.intersect1d(bars.open_time_ms[:row], other.open_time_ms, return_indices=True)
-    if not len(times):
-        return [Finding("universe", "open_time_ms", f"row {row}", evidence)]
-    known, also = _before(bars, bars.open_time_ms[row]), _before(other, bars.open_time_ms[row])
-    for symbol in dict.fromkeys((*bars.symbols, *other.symbols)):
-        if symbol not in bars.symbols or symbol not in other.symbols:
-            had = known if symbol in bars.symbols else also
-            if had.tradable[:, had.symbols.index(symbol)].any():
-                kept = "is chosen" if had is known else "is not chosen"
-                return [Finding("universe", "symbols", symbol, f"{symbol} {kept}; {evidence}")]
-            continue
-        a, b = known.symbols.index(symbol), also.symbols.index(symbol)
-        if known.instruments[a] != also.instruments[b]:
-            return [Finding("universe", "instruments", symbol, evidence)]
-        for name in ("state", "ohlcv"):
-            different = differs(getattr(known, name)[mine, a], getattr(also, name)[theirs, b])
-            if different.any():
-                row_of_it = int(mine[np.argwhere(different)[0, 0]])
-                return [Finding("universe", name, f"{symbol}, {place(bars, row_of_it)}", evidence)]
-    return []
-
-
-def _before(bars: Bars, time_ms: int) -> Bars:
-    return bars.rows(0, int(np.searchsorted(bars.open_time_ms, time_ms)))
