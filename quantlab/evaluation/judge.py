@@ -10,6 +10,7 @@ import numpy as np
 from quantlab.core.errors import ContractError
 from quantlab.core.results import Simulation
 from quantlab.core.types import Float64Array
+from quantlab.evaluation.deflation import deflated, luck
 from quantlab.evaluation.metrics import (
     DAYS_PER_YEAR,
     Moments,
@@ -22,7 +23,6 @@ from quantlab.evaluation.metrics import (
 from quantlab.evaluation.overfitting import (
     backtest_overfitting,
     bootstrap_mean,
-    expected_max_sharpe,
     min_track_record_days,
     probabilistic_sharpe,
 )
@@ -92,23 +92,22 @@ def _statistics(rule: VerdictRule, returns: Float64Array, trials: Trials) -> dic
         "mean_daily_return": float(np.mean(returns)),
         "mean_daily_return_lower": interval if isinstance(interval, Undefined) else interval.lower,
         "mean_daily_return_upper": interval if isinstance(interval, Undefined) else interval.upper,
-        **_sharpe_statistics(rule, shape, trials),
+        **_sharpe_statistics(rule, shape, luck(trials, len(returns))),
         "pbo": _pbo(rule, trials),
     }
 
 
-def _sharpe_statistics(rule: VerdictRule, shape: Moments | Undefined, trials: Trials) -> dict[str, Statistic]:
-    luck = _luck(trials)
+def _sharpe_statistics(rule: VerdictRule, shape: Moments | Undefined, benchmark: Statistic) -> dict[str, Statistic]:
+    annual = math.sqrt(DAYS_PER_YEAR)
+    lucky = {"luck_sharpe": benchmark if isinstance(benchmark, Undefined) else benchmark * annual}
     if isinstance(shape, Undefined):
-        return dict.fromkeys(("sharpe", "sharpe_se", "psr", "dsr", "min_track_record_days"), shape) | {
-            "luck_sharpe": luck if isinstance(luck, Undefined) else luck * math.sqrt(DAYS_PER_YEAR)
-        }
+        return dict.fromkeys(("sharpe", "sharpe_se", "psr", "dsr", "min_track_record_days"), shape) | lucky
     return {
-        "sharpe": shape.sharpe * math.sqrt(DAYS_PER_YEAR),
-        "sharpe_se": sharpe_error(shape) * math.sqrt(DAYS_PER_YEAR),
+        "sharpe": shape.sharpe * annual,
+        "sharpe_se": sharpe_error(shape) * annual,
         "psr": probabilistic_sharpe(shape),
-        "dsr": luck if isinstance(luck, Undefined) else probabilistic_sharpe(shape, luck),
-        "luck_sharpe": luck if isinstance(luck, Undefined) else luck * math.sqrt(DAYS_PER_YEAR),
+        "dsr": deflated(shape, benchmark),
+        **lucky,
         "min_track_record_days": min_track_record_days(shape, rule.min_dsr),
     }
 
@@ -160,15 +159,6 @@ def _checks(rule: VerdictRule, numbers: dict[str, Any], undefined: dict[str, str
         pbo = _shown(numbers["pbo"], undefined.get("pbo"), ".2f")
         texts.append(f"the probability of backtest overfitting is {pbo} (needed: below {rule.max_pbo:g})")
     return texts
-
-
-def _luck(trials: Trials) -> Statistic:
-    """Daily Sharpe ratio expected of the best trial without skill."""
-    if trials.count == 1:
-        return 0.0
-    if trials.sharpe is None or len(trials.sharpe) < 2 or not np.all(np.isfinite(trials.sharpe)):
-        return Undefined("the trials' Sharpe ratios are needed to deflate this one")
-    return expected_max_sharpe(trials.count, float(np.var(trials.sharpe, ddof=1)))
 
 
 def _split(statistics: dict[str, Statistic]) -> tuple[dict[str, Any], dict[str, str]]:

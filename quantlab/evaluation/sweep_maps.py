@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations, pairwise
 from typing import Any
@@ -96,6 +96,11 @@ def short_names(names: Sequence[str]) -> list[str]:
     """Parameter names in words that wrap, without the part they belong to where that leaves them distinct."""
     fields = [name.rpartition(".")[2].replace("_", " ") for name in names]
     return fields if len(set(fields)) == len(fields) else list(names)
+
+
+def described(values: Mapping[str, Any]) -> str:
+    """Parameters with their values, in words."""
+    return ", ".join(f"{name} = {label(value)}" for name, value in values.items())
 
 
 def label(value: Any) -> str:

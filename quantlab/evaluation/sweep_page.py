@@ -13,8 +13,11 @@ from quantlab.core.types import Float64Array
 from quantlab.evaluation import headline, sections
 from quantlab.evaluation.figures import equity_figure, specification
 from quantlab.evaluation.markup import Html, join, number, percent, script_json, section, table, tag, text, usd
-from quantlab.evaluation.sweep_maps import MAX_MAPS, PairMap, label, moving, pair_maps, short_names
+from quantlab.evaluation.scenario_section import scenario_section
+from quantlab.evaluation.sweep_cells import cell, known
+from quantlab.evaluation.sweep_maps import MAX_MAPS, PairMap, described, label, moving, pair_maps, short_names
 from quantlab.evaluation.sweep_report import SweepReport
+from quantlab.evaluation.sweep_scenarios import Scenario
 
 #: Most bars of the distribution.
 _BINS = 60
@@ -34,9 +37,12 @@ _PAIRS = (
 
 def render_sweep(report: SweepReport) -> str:
     """The page; nothing in it is loaded from elsewhere."""
+    score = report.score
     figures = {
         "equity": specification(equity_figure(report, {})),
-        "distribution": specification(distribution(report.sharpe, int(report.order[0]), report.luck)),
+        "distribution": specification(
+            distribution(report.sharpe[score.scenario.rows], float(report.sharpe[score.row]), score.luck)
+        ),
     }
     return Template(_asset("tear_sheet.html")).substitute(
         title=text(f"{report.experiment}, sweep: {report.verdict.verdict}"),
@@ -55,18 +61,24 @@ def _body(report: SweepReport) -> Html:
             headline.verdict(report),
             headline.statements(report),
             section(
-                f"Sharpe ratios of all {len(report.table):,} parameter sets",
+                _how_many(report.score.scenario),
                 tag("div", "", id="distribution", class_="chart"),
                 note=_DISTRIBUTION,
             ),
-            section(f"The best {min(report.top, len(report.table)):,}", best_table(report)),
+            section(f"The best {min(report.top, len(report.score.order)):,}", best_table(report)),
             headline.cards(report, "The first of them"),
             section("Its equity, drawdown, exposure", tag("div", "", id="equity", class_="chart"), note=_CURVE),
+            scenario_section(report),
             _maps(report),
             sections.numbers(report),
             _provenance(report),
         )
     )
+
+
+def _how_many(family: Scenario) -> str:
+    where = f" with {described(family.assumed)}" if family.assumed else ""
+    return f"Sharpe ratios of all {len(family.rows):,} parameter sets{where}"
 
 
 def best_table(report: SweepReport) -> Html:
@@ -76,31 +88,30 @@ def best_table(report: SweepReport) -> Html:
     rows = [
         [
             f"{rank + 1}",
-            number(_known(report.sharpe[row]), "+.2f"),
+            number(known(report.sharpe[row]), "+.2f"),
             *(label(report.table.values[row][name]) for name in names),
             usd(float(numbers["final_equity"][row])),
             percent(float(numbers["max_drawdown"][row])),
             number(float(numbers["trades"][row]), ",.0f"),
             usd(float(numbers["costs"][row])),
         ]
-        for rank, row in enumerate(report.order[: report.top])
+        for rank, row in enumerate(report.score.order[: report.top])
     ]
     return table(head, rows, empty="Nothing was simulated.")
 
 
-def distribution(sharpe: Float64Array, best: int, luck: float | None) -> go.Figure:
+def distribution(sharpe: Float64Array, best: float, luck: float | None) -> go.Figure:
     """Histogram of the Sharpe ratios, with the best and what luck gives the best as lines.
 
     Parameters
     ----------
     sharpe : float64 (N,)
         Annualised; NaN = undefined, left out.
-    best : int
-        Row of the chosen one.
+    best : float
+        Of the chosen one, NaN = undefined.
     luck : float or None
     """
-    known = sharpe[np.isfinite(sharpe)]
-    counts, edges = _histogram(known)
+    counts, edges = _histogram(sharpe[np.isfinite(sharpe)])
     figure = go.Figure(
         go.Bar(
             x=(edges[:-1] + edges[1:]) / 2.0,
@@ -111,7 +122,7 @@ def distribution(sharpe: Float64Array, best: int, luck: float | None) -> go.Figu
             hovertemplate="Sharpe %{x:.2f}: %{y:,.0f}<extra></extra>",
         )
     )
-    lines = {"Best": (_known(sharpe[best]), "evidence", "solid"), "Luck": (luck, "loss", "dash")}
+    lines = {"Best": (known(best), "evidence", "solid"), "Luck": (luck, "loss", "dash")}
     for name, (value, tone, dash) in lines.items():
         if value is not None:
             figure.add_trace(_upright(name, value, float(max(counts.max(), 1)), tone, dash))
@@ -121,11 +132,11 @@ def distribution(sharpe: Float64Array, best: int, luck: float | None) -> go.Figu
     return figure
 
 
-def _histogram(known: Float64Array) -> tuple[Float64Array, Float64Array]:
+def _histogram(values: Float64Array) -> tuple[Float64Array, Float64Array]:
     """Counts and edges, as many bars as the number of values can fill."""
-    if not len(known):
+    if not len(values):
         return np.zeros(1), np.array([-0.5, 0.5])
-    counts, edges = np.histogram(known, bins=min(_BINS, len(np.histogram_bin_edges(known, "auto")) - 1))
+    counts, edges = np.histogram(values, bins=min(_BINS, len(np.histogram_bin_edges(values, "auto")) - 1))
     return counts.astype(np.float64), edges
 
 
@@ -152,8 +163,8 @@ def _maps(report: SweepReport) -> Html:
 
 
 def _map(one: PairMap) -> Html:
-    known = np.abs(one.median[np.isfinite(one.median)])
-    scale = float(known.max()) if len(known) and known.max() > 0.0 else 1.0
+    sizes = np.abs(one.median[np.isfinite(one.median)])
+    scale = float(sizes.max()) if len(sizes) and sizes.max() > 0.0 else 1.0
     names = f"{one.down} \N{DOWNWARDS ARROW} {one.across} \N{RIGHTWARDS ARROW}"
     head = [tag("th"), *(tag("th", name, scope="col") for name in one.columns)]
     body = [
@@ -165,23 +176,14 @@ def _map(one: PairMap) -> Html:
 
 
 def _cell(one: PairMap, r: int, c: int, scale: float) -> Html:
-    value = one.median[r, c]
-    if not np.isfinite(value):
-        return tag("td", number(None), class_="cell flat")
-    kind = "gain" if value > 0 else "loss" if value < 0 else "flat"
-    style = f"--strength:{min(abs(value) / scale, 1.0):.3f}"
     title = f"{one.down} {one.rows[r]}, {one.across} {one.columns[c]}: {int(one.count[r, c]):,} parameter sets"
-    return tag("td", number(float(value), "+.2f"), class_=f"cell {kind}", style=style, title=title)
+    return cell(float(one.median[r, c]), scale, title=title)
 
 
 def _provenance(report: SweepReport) -> Html:
     rows = [(name, tag("code", value)) for name, value in report.stamps.items()]
     details = tag("details", join((tag("summary", "Configuration"), tag("pre", report.config_text))))
     return section("Provenance", table(["", ""], rows, words=2, empty=""), details)
-
-
-def _known(value: float) -> float | None:
-    return float(value) if np.isfinite(value) else None
 
 
 def _asset(name: str) -> str:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from quantlab.core.types import Bars, Float64Array, Int64Array
+from quantlab.core.types import Bars, Float64Array
 from quantlab.evaluation.report import Run
+from quantlab.evaluation.scenario_scores import ScenarioScore
 from quantlab.evaluation.sweep_scores import SweepTable
 from quantlab.evaluation.verdict import Verdict
 
@@ -26,14 +27,14 @@ class SweepReport:
     table : SweepTable
     sharpe : float64 (N,)
         Annualised, after costs; NaN = undefined.
-    order : int64 (N,)
-        Rows from the best on.
+    scenarios : tuple of ScenarioScore
+        What was assumed, the dearest last; a single one where nothing was varied that is no choice.
+    judged : int
+        Which of them the verdict rests on.
     top : int
         Rows in the table of the best.
-    luck : float or None
-        Sharpe ratio expected of the best without any skill.
     verdict : Verdict
-        On the best, with everything that was tried.
+        On the best of the judged scenario, with everything that was tried in it.
     notes : tuple of str
     stamps : dict of str to str
         When, where and from what: run, data, strategy, ...
@@ -48,10 +49,15 @@ class SweepReport:
     lived: Run
     table: SweepTable
     sharpe: Float64Array
-    order: Int64Array
+    scenarios: tuple[ScenarioScore, ...]
+    judged: int
     top: int
-    luck: float | None
     verdict: Verdict
     notes: tuple[str, ...]
     stamps: dict[str, str]
     config_text: str
+
+    @property
+    def score(self) -> ScenarioScore:
+        """The judged scenario."""
+        return self.scenarios[self.judged]

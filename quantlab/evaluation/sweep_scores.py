@@ -12,7 +12,6 @@ import numpy as np
 from quantlab.core.errors import ContractError
 from quantlab.core.types import Float64Array, Int64Array
 from quantlab.evaluation.metrics import DAYS_PER_YEAR, Undefined, moments, sharpe_error
-from quantlab.evaluation.overfitting import expected_max_sharpe
 from quantlab.evaluation.verdict import Trials
 
 
@@ -89,26 +88,18 @@ def trials_of(table: SweepTable) -> Trials:
     """All that was tried, for the deflated Sharpe ratio and the probability of overfitting.
 
     Every parameter set counts as a trial, although neighbours are alike: taking them for independent makes the
-    deflation severe, which is the side to err on.
+    deflation severe, which is the side to err on. Of a sweep over assumptions too, give the part of one scenario.
     """
     daily = daily_sharpes(table.daily_returns)
     returns = np.ascontiguousarray(table.daily_returns.T)
     return Trials(table.tried, sharpe=daily[np.isfinite(daily)], returns=returns)
 
 
-def luck(trials: Trials) -> float | None:
-    """Annualised Sharpe ratio expected of the best of these trials if none had skill; None if undefined."""
-    if trials.sharpe is None or len(trials.sharpe) < 2:
-        return None
-    variance = float(np.var(trials.sharpe, ddof=1))
-    return expected_max_sharpe(trials.count, variance) * math.sqrt(DAYS_PER_YEAR)
-
-
 def scatter(daily_returns: Float64Array) -> tuple[float, float] | None:
     """How far apart the Sharpe ratios lie, and how far chance alone moves a single one; None for fewer than two.
 
     Where the first is much larger than the second, the parameter sets differ in what they do and pay, not in
-    luck; the deflated Sharpe ratio takes all of it for luck.
+    luck; :mod:`quantlab.evaluation.deflation` takes no more of it for luck than chance can make.
 
     Parameters
     ----------

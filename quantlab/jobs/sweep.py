@@ -3,8 +3,9 @@
 1. read the history and learn, or compute the signal, once; gates and windows are swept on what is cached;
 2. make a strategy of every parameter set; what is impossible is counted as tried;
 3. simulate them all, limits off, in chunks that are kept: a killed sweep goes on where it stopped;
-4. rank by the Sharpe ratio after costs, and run the best through the backtest's own engine;
-5. judge it with *everything that was tried* as its trials: a lucky best of ten thousand is not an edge;
+4. rank by the Sharpe ratio after costs, among those that assume the same costs, and run the best through the
+   backtest's own engine;
+5. judge it with *everything that was tried* there as its trials: a lucky best of ten thousand is not an edge;
 6. write the run folder, print the best and the verdict; return the best's Sharpe ratio.
 """
 

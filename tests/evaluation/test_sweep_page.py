@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import dataclasses
 import json
 import re
@@ -14,10 +15,13 @@ import pytest
 
 from quantlab.core.types import Bars
 from quantlab.evaluation.report import Report
+from quantlab.evaluation.scenario_scores import score_scenarios
+from quantlab.evaluation.scenario_section import scenario_section
 from quantlab.evaluation.sweep_maps import MAX_MAPS
 from quantlab.evaluation.sweep_page import best_table, distribution, render_sweep
 from quantlab.evaluation.sweep_report import SweepReport
-from quantlab.evaluation.sweep_scores import SweepTable, annual, daily_sharpes, luck, ranking, trials_of
+from quantlab.evaluation.sweep_scenarios import scenarios_of
+from quantlab.evaluation.sweep_scores import SweepTable, annual, daily_sharpes
 
 EVIL = "</script><img src=x onerror=alert(1)>\"'&"
 
@@ -40,9 +44,9 @@ def a_sweep(report: Report, names: tuple[str, ...] = ("policy.stop_atr", "policy
         lived=report.lived,
         table=table,
         sharpe=sharpe,
-        order=ranking(sharpe, table.numbers["trades"], 100),
+        scenarios=score_scenarios(table, sharpe, scenarios_of(values, values[:3]), 100),
+        judged=0,
         top=5,
-        luck=luck(trials_of(table)),
         verdict=report.verdict,
         notes=("The best has -1.50.",),
         stamps={"run": "20250614T000000Z"},
@@ -122,7 +126,7 @@ def test_the_best_lead_with_their_sharpe_ratio(report: Report) -> None:
     swept = a_sweep(report)
     rows = re.findall("<tr>(.*?)</tr>", best_table(swept))
     cells = [re.sub("<.*?>", "", cell) for cell in re.findall("<td.*?</td>", rows[1])]
-    best = int(swept.order[0])
+    best = swept.score.row
     assert cells[:2] == ["1", f"{np.nanmax(swept.sharpe):+.2f}"]
     assert cells[2:4] == [str(swept.table.values[best][name]) for name in swept.table.names]
     assert len(rows) == 1 + swept.top
@@ -138,13 +142,58 @@ def test_pairs_that_are_left_out_are_counted(report: Report) -> None:
 
 def test_the_distribution_holds_every_known_ratio(report: Report) -> None:
     swept = a_sweep(report, n=500)
-    bars, best, lucky = distribution(swept.sharpe, int(swept.order[0]), swept.luck).data
+    bars, best, lucky = distribution(swept.sharpe, float(swept.sharpe[swept.score.row]), swept.score.luck).data
     assert np.sum(bars.y) == 499
     assert 5 <= len(bars.y) <= 60
     assert best.x[0] == np.nanmax(swept.sharpe)
-    assert lucky.x[0] == swept.luck
-    (empty,) = distribution(np.full(3, np.nan), 0, None).data
+    assert lucky.x[0] == swept.score.luck
+    (empty,) = distribution(np.full(3, np.nan), float("nan"), None).data
     assert np.sum(empty.y) == 0
+
+
+def with_costs(report: Report, levels: int) -> SweepReport:
+    """Four choices under so many slippages, the middle one judged."""
+    rng = np.random.default_rng(3)
+    values = tuple({"policy.a": a, "costs.slippage_bps": float(c)} for c in range(levels) for a in range(4))
+    returns = rng.normal(0.0, 0.01, (len(values), 40))
+    columns = {name: rng.uniform(1.0, 2.0, len(values)) for name in ("final_equity", "max_drawdown", "costs")}
+    table = SweepTable(tuple(values[0]), values, returns, columns | {"trades": np.full(len(values), 200)}, len(values))
+    sharpe = annual(daily_sharpes(returns))
+    scores = score_scenarios(table, sharpe, scenarios_of(values), 100)
+    changes: dict[str, Any] = {"table": table, "sharpe": sharpe, "scenarios": scores, "judged": levels // 2}
+    return dataclasses.replace(a_sweep(report), **changes)
+
+
+def test_every_scenario_shows_its_best_and_how_it_does_in_the_others(report: Report) -> None:
+    swept = with_costs(report, 3)
+    part = scenario_section(swept)
+    rows = [re.sub("<.*?>", " ", row).split() for row in re.findall("<tr>(.*?)</tr>", part)]
+    for k, one in enumerate(swept.scenarios):
+        mark = ["judged"] if k == 1 else []
+        shown = [f"{one.dsr:.3f}", f"{swept.sharpe[one.row]:+.2f}", f"{one.luck:+.2f}", str(one.row % 4)]
+        assert rows[1 + k] == [text.replace("-", "\N{MINUS SIGN}") for text in (*mark, str(k), *shown)]
+        there = [swept.sharpe[4 * other + one.row % 4] for other in range(3)]
+        assert rows[5 + k] == [str(k), *(f"{value:+.2f}".replace("-", "\N{MINUS SIGN}") for value in there)]
+    page = render_sweep(swept)
+    said = " ".join(Nested(page).words)
+    assert "Sharpe ratios of all 4 parameter sets with costs.slippage_bps = 1" in said
+    heights = drawn(page)["distribution"]["data"][0]["y"]["bdata"]
+    assert np.sum(np.frombuffer(base64.b64decode(heights))) == 4
+    assert {row[1] for row in cells_of(best_table(swept))} <= {f"{value:+.2f}" for value in swept.sharpe[4:8]}
+    assert "What was assumed" not in render_sweep(a_sweep(report))
+
+
+def cells_of(table: str) -> list[list[str]]:
+    rows = re.findall("<tr>(.*?)</tr>", table)[1:]
+    found = [[re.sub("<.*?>", "", cell) for cell in re.findall("<td.*?</td>", row)] for row in rows]
+    return [[cell.replace("\N{MINUS SIGN}", "-") for cell in row] for row in found]
+
+
+def test_of_many_scenarios_some_are_shown_the_judged_one_always(report: Report) -> None:
+    for judged in (0, 7, 33, 39):
+        part = scenario_section(dataclasses.replace(with_costs(report, 40), judged=judged))
+        assert part.count("judged</span>") == 1
+        assert re.search(r"Shown are 1[12] of 40 scenarios\.", part)
 
 
 def test_every_string_is_escaped(report: Report) -> None:

@@ -10,6 +10,7 @@ from scipy.stats import rankdata
 
 from quantlab.core.errors import ContractError
 from quantlab.evaluation import overfitting
+from quantlab.evaluation.deflation import luck
 from quantlab.evaluation.metrics import moments, sharpe_ratio, sharpe_standard_error
 from quantlab.evaluation.overfitting import backtest_overfitting, deflated_sharpe, probabilistic_sharpe
 from quantlab.evaluation.sweep_maps import label, moving, pair_maps, short_names
@@ -18,7 +19,6 @@ from quantlab.evaluation.sweep_scores import (
     annual,
     daily_sharpes,
     different,
-    luck,
     ranking,
     scatter,
     spread,
@@ -61,9 +61,9 @@ def test_a_lucky_best_of_many_is_no_edge() -> None:
     assert deflated < 0.95
     pbo = backtest_overfitting(trials.returns, 8)
     assert 0.3 < pbo < 0.7
-    expected = luck(trials)
-    assert expected is not None
-    assert abs(expected / annual(daily_sharpes(returns)).max() - 1.0) < 0.2
+    expected = luck(trials, 90)
+    assert isinstance(expected, float)
+    assert abs(expected / daily_sharpes(returns).max() - 1.0) < 0.2
 
 
 def test_a_real_edge_among_many_survives() -> None:
@@ -78,7 +78,10 @@ def test_impossible_parameter_sets_are_trials_too() -> None:
     returns = np.random.default_rng(1).normal(0.0, 0.01, (10, 30))
     few, many = trials_of(table_of(returns)), trials_of(table_of(returns, tried=1_000))
     assert (few.count, many.count) == (10, 1_000)
-    assert (luck(many) or 0.0) > 1.5 * (luck(few) or 0.0)
+    little, much = luck(few, 30), luck(many, 30)
+    assert isinstance(little, float)
+    assert isinstance(much, float)
+    assert much > 1.5 * little > 0.0
     with pytest.raises(ContractError, match="one result for every parameter set"):
         table_of(returns, tried=9)
 

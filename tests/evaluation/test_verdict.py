@@ -125,8 +125,17 @@ def test_trials_deflate(world, rule_of):
     assert many.numbers["psr"] == alone.numbers["psr"]
     assert many.numbers["pbo"] is not None
     assert "best of 2,000 trials" in more.words
-    spread = statistics.variance(trials_of(20).sharpe.tolist())
-    assert many.numbers["luck_sharpe"] == pytest.approx(expected_max_sharpe(20, spread) * math.sqrt(365))
+    for trials, variance in ((trials_of(20), 1 / 89), (alike := coins(20), statistics.variance(alike.sharpe.tolist()))):
+        found = judge(rule_of(), *world(GOOD), trials).numbers["luck_sharpe"]
+        assert found == pytest.approx(expected_max_sharpe(20, variance) * math.sqrt(365))
+        assert statistics.variance(trials.sharpe.tolist()) >= variance
+
+
+def coins(count: int) -> Trials:
+    """Trials that share most of their luck: they lie closer together than chance moves one."""
+    rng = np.random.default_rng(5)
+    returns = rng.normal(0.0, 0.01, (90, 1)) + rng.normal(0.0, 0.005, (90, count))
+    return Trials(count, returns.mean(0) / returns.std(0), returns)
 
 
 def test_many_trials_without_their_record_cannot_be_an_edge(world, rule_of):

@@ -105,7 +105,13 @@ def test_windows_are_swept_and_impossible_ones_counted(tmp_path: Path) -> None:
     sweep_ = metrics["sweep"]
     assert (sweep_["tried"], sweep_["simulated"], sum(sweep_["impossible"].values())) == (12, 6, 6)
     assert next(iter(sweep_["impossible"])) == "signal.fast < signal.slow"
-    assert "costs.slippage_bps = 0: what trading costs is no choice" in (folder / "report.html").read_text()
+    assert metrics["judgement"]["trials"] == 6  # of the dearer scenario: the configured slippage was not swept
+    assert [one["assumed"]["costs.slippage_bps"] for one in sweep_["scenarios"]] == [0.0, 8.0]
+    assert sweep_["judged_scenario"] == 1
+    assert sweep_["best"]["values"]["costs.slippage_bps"] == 8.0
+    page = (folder / "report.html").read_text()
+    assert "costs.slippage_bps = 8, the dearest, since the configured one was not swept" in page
+    assert "What was assumed" in page
     rows = pq.read_table(folder / "sweep.parquet").to_pylist()
     cfg = compose(*TINY)
     bars = history_cut(cfg).load(build(cfg.data))
@@ -120,6 +126,36 @@ def test_windows_are_swept_and_impossible_ones_counted(tmp_path: Path) -> None:
         said = source.signal(bars).rows(first, bars.n_bars)
         alone = Scan(CASH).run(bars.rows(first, bars.n_bars), said, dearer, limits_on=False)
         assert row["final_equity"] == alone.equity[-1]
+
+
+def test_an_axis_of_costs_changes_nothing_in_the_judgement(tmp_path: Path) -> None:
+    """Neither its trials nor its variance: bit for bit the same sweep without it, whatever else was assumed."""
+    choices = "policy.stop_atr:[1.0,2.0],policy.horizon:[6,12,24]"
+    space = f"{{costs.slippage_bps:[0.0,2.0,9.0],{choices},costs.participation:[off,0.05]}}"
+    alone, beside = (
+        json.loads((swept(tmp_path, f"sweep.space={one}") / "metrics.json").read_text())
+        for one in (f"{{{choices}}}", space)
+    )
+    for name in ("judgement", "evidence", "lived", "verdict"):
+        assert alone[name] == beside[name], name
+    found = beside["sweep"]
+    assert (alone["sweep"]["tried"], found["tried"]) == (6, 36)
+    assert {one["tried"] for one in found["scenarios"]} == {6}
+    judged = found["scenarios"][found["judged_scenario"]]
+    assert judged["assumed"] == {"costs.slippage_bps": 2.0, "costs.participation": 0.05}  # as configured
+    for name in ("luck_sharpe", "uncapped_luck_sharpe", "uncapped_dsr", "sharpe", "sharpe_deviation"):
+        assert alone["sweep"][name] == found[name], name
+    assert judged["elsewhere"][found["judged_scenario"]] == beside["evidence"]["sharpe"]
+
+
+def test_costs_that_are_drawn_with_the_rest_are_not_judged_apart(tmp_path: Path) -> None:
+    space = "{policy.stop_atr:{low:0.5,high:3.0},costs.slippage_bps:{low:2.0,high:2.001}}"
+    folder = swept(tmp_path, "sweep=random", "sweep.n=12", f"sweep.space={space}")
+    metrics = json.loads((folder / "metrics.json").read_text())
+    assert metrics["judgement"]["trials"] == 12
+    assert len(metrics["sweep"]["scenarios"]) == 1
+    page = (folder / "report.html").read_text()
+    assert "what trading costs is no choice. Not every choice was tried under each of them" in page
 
 
 @pytest.mark.parametrize(

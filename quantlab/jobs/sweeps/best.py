@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from hydra.utils import get_method
@@ -13,8 +15,12 @@ from quantlab.core.clock import iso_utc
 from quantlab.core.errors import ContractError
 from quantlab.core.results import Simulation
 from quantlab.core.types import Float64Array, Int64Array, check_whole
+from quantlab.evaluation.deflation import deflated, uncapped_luck
+from quantlab.evaluation.metrics import DAYS_PER_YEAR, Undefined, moments
+from quantlab.evaluation.scenario_scores import ScenarioScore, order_of, part_of, score_scenarios
 from quantlab.evaluation.summary import summarise
-from quantlab.evaluation.sweep_scores import SweepTable, annual, daily_sharpes, luck, ranking, trials_of
+from quantlab.evaluation.sweep_scenarios import configured_scenario, scenarios_of
+from quantlab.evaluation.sweep_scores import SweepTable, annual, daily_sharpes, trials_of
 from quantlab.evaluation.verdict import Verdict
 from quantlab.jobs.run.backtesting import Backtest, Setup
 from quantlab.jobs.run.metrics import summary_settings
@@ -33,32 +39,61 @@ class Best:
     table : SweepTable
     sharpe : float64 (N,)
         Annualised, after costs; NaN = undefined.
-    order : int64 (N,)
-        Rows from the best on.
+    scenarios : tuple of ScenarioScore
+        What was assumed, the dearest last; a single one where nothing was varied that is no choice.
+    judged : int
+        Which of them the choice and the verdict rest on.
+    as_configured : bool
+        That scenario is the configuration's own; otherwise the dearest.
     strategy : Strategy
     runs : dict of name to Simulation
         ``evidence`` (limits off, as all rows of the sweep) and ``lived``.
     evidence, lived : dict
         Their summaries.
     verdict : Verdict
-    luck : float or None
-        Annualised Sharpe ratio expected of the best without any skill.
+        With everything that was tried in the judged scenario.
     """
 
     table: SweepTable
     sharpe: Float64Array
-    order: Int64Array
+    scenarios: tuple[ScenarioScore, ...]
+    judged: int
+    as_configured: bool
     strategy: Any
     runs: dict[str, Simulation]
     evidence: dict[str, Any]
     lived: dict[str, Any]
     verdict: Verdict
-    luck: float | None
+
+    @property
+    def score(self) -> ScenarioScore:
+        """The judged scenario."""
+        return self.scenarios[self.judged]
+
+    @cached_property
+    def family(self) -> SweepTable:
+        """The parameter sets among which the choice was made."""
+        return part_of(self.table, self.score.scenario)
+
+    @property
+    def family_sharpe(self) -> Float64Array:
+        """float64 (M,): their annual Sharpe ratios."""
+        return self.sharpe[self.score.scenario.rows]
+
+    @property
+    def order(self) -> Int64Array:
+        """int64 (N,): rows of the judged scenario from the best on, then those of the others."""
+        return order_of(self.scenarios, self.judged)
 
     @property
     def row(self) -> int:
         """Of the chosen one."""
-        return int(self.order[0])
+        return self.score.row
+
+    @property
+    def luck(self) -> float | None:
+        """Annualised Sharpe ratio expected of the best without any skill."""
+        return self.score.luck
 
 
 def table_of(what: Sweep, result: SweepResult) -> SweepTable:
@@ -82,6 +117,8 @@ def table_of(what: Sweep, result: SweepResult) -> SweepTable:
 def best_of(cfg: DictConfig, parts: Setup, what: Sweep, result: SweepResult) -> Best:
     """Choose by the Sharpe ratio after costs, simulate the choice again with its records, judge it.
 
+    The choice is made within one scenario: what is assumed about costs is not chosen.
+
     Raises
     ------
     ContractError
@@ -90,8 +127,11 @@ def best_of(cfg: DictConfig, parts: Setup, what: Sweep, result: SweepResult) -> 
     check_whole("job.min_trades", cfg.job.min_trades, low=0)
     table = table_of(what, result)
     sharpe = annual(daily_sharpes(table.daily_returns))
-    order = ranking(sharpe, result.n_trades, cfg.job.min_trades)
-    row = int(order[0])
+    scenarios = scenarios_of(table.values, what.plan.refused)
+    scores = score_scenarios(table, sharpe, scenarios, cfg.job.min_trades)
+    configured = configured_scenario(scenarios, what.plan.configured)
+    judged = len(scores) - 1 if configured is None else configured
+    row = scores[judged].row
     signal, strategy = what.maker.make(what.plan.signals[row]), what.plan.strategies[row]
     runs = {
         name: parts.engine.run(what.bars, signal, strategy, limits_on=limits_on)
@@ -104,9 +144,19 @@ def best_of(cfg: DictConfig, parts: Setup, what: Sweep, result: SweepResult) -> 
     lived = summarise(runs["lived"], what.bars, **settings)
     halted = runs["lived"].halted_at_ms
     lived["halted_at"] = None if halted is None else iso_utc(halted)
-    trials = trials_of(table)
+    trials = trials_of(part_of(table, scenarios[judged]))
     verdict: Verdict = get_method(cfg.judge)(parts.rule, runs["evidence"], evidence, trials)
-    return Best(table, sharpe, order, strategy, runs, evidence, lived, verdict, luck(trials))
+    return Best(table, sharpe, scores, judged, configured is not None, strategy, runs, evidence, lived, verdict)
+
+
+def uncapped(best: Best) -> tuple[float, float] | None:
+    """Annual Sharpe ratio of luck and the deflated one, with all of the trials' spread taken for luck."""
+    benchmark = uncapped_luck(trials_of(best.family))
+    shape = moments(best.table.daily_returns[best.row])
+    if isinstance(benchmark, Undefined) or isinstance(shape, Undefined):
+        return None
+    dsr = deflated(shape, benchmark)
+    return None if isinstance(dsr, Undefined) else (benchmark * math.sqrt(DAYS_PER_YEAR), dsr)
 
 
 def check_same(simulation: Simulation, swept: float) -> None:

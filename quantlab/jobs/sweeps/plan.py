@@ -8,6 +8,7 @@ from typing import Any
 from quantlab.backtest.sweep_space import Values
 from quantlab.backtest.sweep_strategies import PARTS, replaced, split_name, varied
 from quantlab.core.errors import ConfigError
+from quantlab.evaluation.sweep_scenarios import ASSUMPTIONS
 from quantlab.jobs.sweeps.signals import SIGNAL, SignalMaker, signal_values
 
 
@@ -25,6 +26,10 @@ class Plan:
         What each wants changed of the signal.
     impossible : dict of reason to count
         Parameter sets that a part refused, such as a fast window above the slow one. They are tried too.
+    refused : tuple of dict
+        Their values.
+    configured : dict of dotted name to value
+        What the strategy is configured to assume.
     """
 
     names: tuple[str, ...]
@@ -32,11 +37,13 @@ class Plan:
     strategies: tuple[Any, ...]
     signals: tuple[Values, ...]
     impossible: dict[str, int]
+    refused: tuple[Values, ...]
+    configured: Values
 
     @property
     def tried(self) -> int:
         """Every parameter set, possible or not."""
-        return len(self.values) + sum(self.impossible.values())
+        return len(self.values) + len(self.refused)
 
 
 def plan(strategy: Any, maker: SignalMaker, combinations: list[Values]) -> Plan:
@@ -56,6 +63,7 @@ def plan(strategy: Any, maker: SignalMaker, combinations: list[Values]) -> Plan:
     names = tuple(combinations[0])
     check_names(strategy, maker, names)
     possible: list[tuple[Values, Any, Values]] = []
+    refused: list[Values] = []
     impossible: dict[str, int] = {}
     first: ConfigError | None = None
     for values in combinations:
@@ -66,12 +74,19 @@ def plan(strategy: Any, maker: SignalMaker, combinations: list[Values]) -> Plan:
             possible.append((values, varied(strategy, own), wanted))
         except ConfigError as error:
             first = first or error
+            refused.append(values)
             impossible[error.expected] = impossible.get(error.expected, 0) + 1
     if first is not None and not possible:
         raise first
     possible.sort(key=lambda case: repr(sorted(case[2].items())))
     values_, strategies, signals = zip(*possible, strict=True)
-    return Plan(names, values_, strategies, signals, impossible)
+    return Plan(names, values_, strategies, signals, impossible, tuple(refused), assumed_by(strategy))
+
+
+def assumed_by(strategy: Any) -> Values:
+    """The strategy's own values of what a sweep takes for assumptions."""
+    fields = (split_name(name, PARTS) for name in ASSUMPTIONS)
+    return {f"{part}.{field}": getattr(getattr(strategy, part), field) for part, field in fields}
 
 
 def check_names(strategy: Any, maker: SignalMaker, names: tuple[str, ...]) -> None:

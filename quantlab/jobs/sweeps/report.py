@@ -18,7 +18,8 @@ import quantlab
 from quantlab.core.clock import iso_utc
 from quantlab.core.files import write_bytes, write_json, write_text
 from quantlab.evaluation.report import Run
-from quantlab.evaluation.sweep_maps import label, short_names
+from quantlab.evaluation.scenario_scores import ScenarioScore
+from quantlab.evaluation.sweep_maps import described, label, short_names
 from quantlab.evaluation.sweep_report import SweepReport
 from quantlab.evaluation.sweep_scores import different, scatter, spread
 from quantlab.jobs.run.backtesting import Setup
@@ -26,9 +27,12 @@ from quantlab.jobs.run.folder import RunFolder, resolved_yaml
 from quantlab.jobs.run.metrics import in_sweep
 from quantlab.jobs.run.report import account_notes
 from quantlab.jobs.run.tables import write_equity, write_orders
-from quantlab.jobs.sweeps.best import Best
+from quantlab.jobs.sweeps.best import Best, uncapped
 from quantlab.jobs.sweeps.notes import notes
 from quantlab.jobs.sweeps.work import Sweep
+
+#: Scenarios that the terminal lists, from the cheapest on.
+MOST_SCENARIOS = 20
 
 
 def write_sweep(cfg: DictConfig, folder: RunFolder, parts: Setup, what: Sweep, best: Best) -> None:
@@ -96,11 +100,13 @@ def document(cfg: DictConfig, parts: Setup, what: Sweep, best: Best, prints: dic
             "tried": best.table.tried,
             "simulated": len(best.table),
             "impossible": what.plan.impossible,
-            "sharpe": spread(best.sharpe),
+            "sharpe": spread(best.family_sharpe),
             "luck_sharpe": best.luck,
             **_likeness(best),
+            "judged_scenario": best.judged,
+            "scenarios": [_scenario(best, one) for one in best.scenarios],
             "best": _row(best, best.row),
-            "top": [_row(best, int(row)) for row in best.order[: int(cfg.job.top)]],
+            "top": [_row(best, int(row)) for row in best.score.order[: int(cfg.job.top)]],
         },
         **prints,
     }
@@ -108,11 +114,26 @@ def document(cfg: DictConfig, parts: Setup, what: Sweep, best: Best, prints: dic
 
 def _likeness(best: Best) -> dict[str, Any]:
     """How far apart the annual Sharpe ratios lie, how far chance moves one, and how many accounts differ."""
-    apart, by_chance = scatter(best.table.daily_returns) or (None, None)
+    apart, by_chance = scatter(best.family.daily_returns) or (None, None)
+    literal_luck, literal_dsr = uncapped(best) or (None, None)
     return {
         "sharpe_deviation": apart,
         "sharpe_error": by_chance,
-        "different_accounts": different(best.table.daily_returns),
+        "uncapped_luck_sharpe": literal_luck,
+        "uncapped_dsr": literal_dsr,
+        "different_accounts": different(best.family.daily_returns),
+    }
+
+
+def _scenario(best: Best, one: ScenarioScore) -> dict[str, Any]:
+    return {
+        "assumed": one.scenario.assumed,
+        "tried": one.scenario.tried,
+        "simulated": len(one.scenario.rows),
+        "best": _row(best, one.row),
+        "luck_sharpe": one.luck,
+        "dsr": one.dsr,
+        "elsewhere": [float(value) if np.isfinite(value) else None for value in one.elsewhere],
     }
 
 
@@ -137,9 +158,9 @@ def report_of(
         lived=Run(best.runs["lived"], best.lived),
         table=best.table,
         sharpe=best.sharpe,
-        order=best.order,
+        scenarios=best.scenarios,
+        judged=best.judged,
         top=int(cfg.job.top),
-        luck=best.luck,
         verdict=best.verdict,
         notes=(*notes(what, best), *account_notes(best.runs["evidence"])),
         stamps={
@@ -156,6 +177,8 @@ def report_of(
 def print_sweep(console: Console, cfg: DictConfig, parts: Setup, folder: RunFolder, what: Sweep, best: Best) -> None:
     """The best, the verdict on the first of them, and where everything is."""
     console.print(top_table(best, int(cfg.job.top)))
+    if len(best.scenarios) > 1:
+        console.print(scenario_table(best))
     console.print(f"verdict on the best: [bold]{best.verdict.verdict}[/]. {best.verdict.words}", highlight=False)
     for line in (*notes(what, best), *(["The market is synthetic."] if parts.source.synthetic else [])):
         console.print(line, highlight=False)
@@ -178,7 +201,7 @@ def top_table(best: Best, top: int) -> Table:
     )
     for column in table.columns:
         column.justify = "right"
-    for row in best.order[:top]:
+    for row in best.score.order[:top]:
         table.add_row(
             *(label(best.table.values[row][name]) for name in names),
             format(best.sharpe[row], "+.2f") if np.isfinite(best.sharpe[row]) else "-",
@@ -187,4 +210,20 @@ def top_table(best: Best, top: int) -> Table:
             format(int(numbers["trades"][row]), ",d"),
             format(numbers["costs"][row], ",.0f"),
         )
+    return table
+
+
+def scenario_table(best: Best) -> Table:
+    """The best of every scenario, deflated by what was tried there."""
+    table = Table("assumed", "best Sharpe", "luck", "deflated", "the judged best", box=SIMPLE_HEAD, pad_edge=False)
+    for column in table.columns[1:]:
+        column.justify = "right"
+    for i, one in enumerate(best.scenarios[:MOST_SCENARIOS]):
+        ratios = (best.sharpe[one.row], one.luck, one.dsr, best.score.elsewhere[i])
+        forms = ("+.2f", "+.2f", ".3f", "+.2f")
+        shown = (
+            "-" if value is None or not np.isfinite(value) else format(value, form)
+            for value, form in zip(ratios, forms, strict=True)
+        )
+        table.add_row(described(one.scenario.assumed), *shown, style="bold" if i == best.judged else "")
     return table

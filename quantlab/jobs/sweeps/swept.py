@@ -62,7 +62,7 @@ class Swept:
 
     @cached_property
     def table(self) -> pd.DataFrame:
-        """One row per parameter set, the best first; ``sharpe_unseen`` where bars were kept out of sight."""
+        """One row per parameter set, the best first, those that assume other costs last; ``sharpe_unseen`` where bars were kept out of sight."""
         table = self.best.table
         frame = pd.DataFrame([{name: values[name] for name in table.names} for values in table.values])
         frame["sharpe"] = self.best.sharpe
@@ -97,8 +97,9 @@ class Swept:
         return painted(figure, title=titled("The best, after costs", self.synthetic))
 
     def distribution_figure(self) -> go.Figure:
-        """Sharpe ratios of all parameter sets, the best among them, and what luck gives the best of so many."""
-        drawn = distribution(self.best.sharpe, self.best.row, self.best.luck)
+        """Sharpe ratios of all parameter sets that the choice was made from, the best among them, and what luck gives the best of so many."""
+        best = self.best
+        drawn = distribution(best.family_sharpe, float(best.sharpe[best.row]), best.luck)
         figure = painted(drawn, title=titled("Where the choice was made", self.synthetic))
         return figure.update_traces(marker_line_width=0, selector={"type": "bar"})
 
