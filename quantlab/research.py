@@ -8,7 +8,8 @@
 1. :func:`experiment` composes what ``python -m quantlab`` would run with the same overrides;
 2. ``lab.history()`` reads bars through the quality gate, ``lab.features(bars)`` computes their features;
 3. ``lab.backtest(bars)`` learns, simulates and judges: :class:`Result`;
-4. ``lab.sweep(bars, ...)`` tries many parameter sets, may keep the last days out of sight: :class:`Swept`.
+4. ``lab.sweep(bars, ...)`` tries many parameter sets, may keep the last days out of sight: :class:`Swept`;
+5. ``lab.using(bars=..., signal=..., policy=...)`` does all that with prices, signals and a policy of your own.
 
 The objects are those that the jobs use, so a number here is the number in ``metrics.json``. Nothing is written
 but the caches; to keep a run, run its job.
@@ -16,16 +17,21 @@ but the caches; to keep a run, run its job.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 
+import pandas as pd
 import plotly.graph_objects as go
 from omegaconf import DictConfig
 
-from quantlab.core.ports import Progress
-from quantlab.core.types import Bars, Features
+from quantlab.core.errors import ConfigError
+from quantlab.core.ports import Policy, PositionSizer, Progress
+from quantlab.core.types import Bars, Features, Signal
 from quantlab.evaluation.feature_figure import feature_figure as candles_and_feature
 from quantlab.evaluation.painting import painted, palette
 from quantlab.jobs.notebook.frames import bars_frame, features_frame, forecasts_frame
+from quantlab.jobs.notebook.own import Own, values_of
+from quantlab.jobs.notebook.own_bars import OwnBars, grid_of
 from quantlab.jobs.notebook.progress import progress_here
 from quantlab.jobs.notebook.result import Result
 from quantlab.jobs.run.backtesting import Setup, backtest, setup
@@ -47,6 +53,7 @@ __all__ = [
     "feature_figure",
     "features_frame",
     "forecasts_frame",
+    "values_of",
 ]
 
 
@@ -80,15 +87,60 @@ class Experiment:
         The whole configuration, resolved on reading.
     parts : Setup
     progress : Progress
+    own : Own
+        What stands in place of the configured parts; see :meth:`using`.
     """
 
     overrides: tuple[str, ...]
     cfg: DictConfig
     parts: Setup
     progress: Progress
+    own: Own = field(default_factory=Own)
 
     def __repr__(self) -> str:
         return f"experiment({', '.join(map(repr, self.overrides))})"
+
+    def using(
+        self,
+        *,
+        bars: Mapping[str, pd.DataFrame] | None = None,
+        funding: Mapping[str, pd.Series] | None = None,
+        signal: Signal | None = None,
+        policy: Policy | None = None,
+        sizer: PositionSizer | None = None,
+    ) -> Experiment:
+        """The same experiment with parts of your own; what is left out stays as it is.
+
+        Parameters
+        ----------
+        bars : dict of symbol to DataFrame, optional
+            Index: the bar's open, with a time zone; columns ``open high low close volume``, float64. The market
+            that :meth:`history` gives from then on, with the configured ``trading.instrument``.
+        funding : dict of symbol to Series, optional
+            Of these bars: rates by the time at which they fall due. Left out = no funding data.
+        signal : Signal, optional
+            Of the bars that will be given, from :func:`quantlab.trading.signal_of`; nothing is learned then.
+        policy, sizer : optional
+            ``docs/write-a-strategy.md`` writes one.
+
+        Raises
+        ------
+        QuantlabError
+            If one of them is refused.
+
+        Examples
+        --------
+        >>> from quantlab.trading import BuyAndHold
+        >>> experiment("experiment=baseline").using(policy=BuyAndHold()).own.policy
+        BuyAndHold()
+        """
+        source = None
+        if bars is not None:
+            source = OwnBars(grid_of(bars, build(self.cfg.trading.instrument), funding))
+        elif funding is not None:
+            raise ConfigError("bars of your own beside their funding", found="none", mend="pass bars=... too")
+        own = Own(source, signal, policy, sizer).over(self.own)
+        return replace(self, parts=own.in_place(setup(self.cfg)), own=own)
 
     def history(self) -> Bars:
         """The configured part of the market, through the quality gate.
@@ -145,7 +197,7 @@ class Experiment:
         """
         cfg = compose(*self.overrides, *overrides, "job=sweep")
         combinations = build(cfg.sweep).combinations()
-        parts = setup(cfg)
+        parts = self.own.in_place(setup(cfg))
         what, later = prepare(cfg, parts, bars, combinations, self.progress), None
         if unseen_from is not None:
             what, later = split(what, unseen_from)

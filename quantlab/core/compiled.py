@@ -23,6 +23,8 @@ import llvmlite
 import numba
 import numpy as np
 
+from quantlab.core.own_code import own_code
+
 F = TypeVar("F", bound=Callable[..., Any])
 
 #: The cache folder is one setting for all threads: without this, one thread's cache lands where another's
@@ -65,8 +67,8 @@ def compiled_cache() -> Path:
 
 
 def source_digest(function: Callable[..., Any]) -> str:
-    """sha256 of a function's code and of the file that it stands in, its constants and helpers with it."""
-    digest = hashlib.sha256(marshal.dumps(function.__code__))
+    """sha256 of a function's code, of the file that it stands in, and of what it takes from a user's other files."""
+    digest = hashlib.sha256(marshal.dumps(function.__code__) + own_code(function).encode())
     path = Path(function.__code__.co_filename)
     if path.is_file():
         digest.update(path.read_bytes())

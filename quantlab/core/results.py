@@ -114,6 +114,13 @@ class Simulation:
     missing_funding: int = 0
     stale_marks: int = 0
 
+    def __repr__(self) -> str:
+        end = f"{self.equity[-1]:,.2f}" if len(self.equity) else "-"
+        return (
+            f"Simulation({len(self.equity)} bars, {len(self.symbols)} symbols: {self.initial_cash:,.2f} -> {end} USD, "
+            f"{len(self.orders)} fills, {len(self.events)} events)"
+        )
+
     @property
     def halted_at_ms(self) -> int | None:
         """Close time of the bar in which the circuit breaker fell, None if it never did."""

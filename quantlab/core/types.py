@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from quantlab.core.clock import iso_utc
 from quantlab.core.errors import ConfigError, ContractError
 from quantlab.core.fingerprint import fingerprint
 
@@ -271,6 +272,14 @@ class Bars(_StaysReadOnly):
             open_time_ms=open_time_ms,
             ohlcv=read_only(self.ohlcv, np.float64, (t, s, 5), "bars.ohlcv"),
             state=read_only(self.state, np.uint8, (t, s), "bars.state"),
+        )
+
+    def __repr__(self) -> str:
+        names = ", ".join(self.symbols[:3]) + (", ..." if self.n_symbols > 3 else "")
+        span = " to ".join(iso_utc(int(self.open_time_ms[row])) for row in (0, -1))
+        funding = "no funding" if self.funding is None else "funding"
+        return (
+            f"Bars({self.n_bars} x {self.interval_ms // 1000} s, {span}; {self.n_symbols} symbols: {names}; {funding})"
         )
 
     @property

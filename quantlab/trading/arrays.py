@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from quantlab.core.errors import ContractError
-from quantlab.core.types import Float64Array, Signal
+from quantlab.core.types import Float64Array, Signal, read_only
 
 #: What a user may bring beside `side` and `target`; each float64 (T, S), NaN = not known.
 DISTANCES = ("stop_distance", "take_distance", "trail_distance", "break_even_distance")
@@ -40,7 +40,7 @@ def signal_of(
     ------
     ContractError
         If neither side nor target is given, a name is unknown, an array is not of that dtype and shape,
-        or a side or a confidence is outside its range.
+        a target is infinite, or a side or a confidence is outside its range.
 
     Examples
     --------
@@ -51,9 +51,13 @@ def signal_of(
     if unknown or (side is None and target is None):
         found = f"the unknown {', '.join(sorted(unknown))}" if unknown else "neither"
         raise ContractError("a side or a target, and known distances", found=found, mend="name the arrays so")
+    if target is not None:
+        target = read_only(target, np.float64, (None, None), "signal.target")
+        _check_finite_or_missing(target)
     if side is None:
         side = np.sign(np.nan_to_num(np.asarray(target, dtype=np.float64), nan=0.0)).astype(np.int8)
-    said = np.asarray(side) != 0 if target is None else (np.asarray(side) != 0) | ~np.isnan(target)
+    side = read_only(side, np.int8, (None, None), "signal.side")
+    said = side != 0 if target is None else (side != 0) | ~np.isnan(target)
     confidence = np.where(said, 1.0, np.nan) if confidence is None else confidence
     _check_within("side", side, -1, 1)
     _check_within("confidence", confidence, 0.0, 1.0)
@@ -68,6 +72,17 @@ def signal_of(
         target=target,
         **distances,
     )
+
+
+def _check_finite_or_missing(target: Float64Array) -> None:
+    infinite = int(np.sum(np.isinf(target)))
+    if infinite:
+        row, column = np.argwhere(np.isinf(target))[0]
+        raise ContractError(
+            "every target finite, or NaN to keep what is held",
+            found=f"{infinite} infinite, the first in row {row}, column {column}",
+            mend="look for a division by zero where the weights are made",
+        )
 
 
 def _check_within(name: str, array: Any, low: float, high: float) -> None:

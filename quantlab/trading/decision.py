@@ -10,7 +10,9 @@ from numba import types
 from numba.extending import register_jitable
 
 from quantlab.core.compiled import compiled, source_digest
+from quantlab.core.own_code import own_code
 from quantlab.core.types import CLOSE, Float64Array
+from quantlab.trading.compile_refusal import COMPILE_ERRORS, not_compilable, require_arguments
 from quantlab.trading.desk import WHERE
 from quantlab.trading.layout import BARS_HELD, ENTRY, EQUITY, INLINED, STOPPED, UNITS
 from quantlab.trading.risk import halted
@@ -92,9 +94,21 @@ def compiled_step(function: Any) -> Any:
     ----------
     function : callable
         ``function(params, memory, market, account, intents)``; see :mod:`quantlab.trading.policies`.
+
+    Raises
+    ------
+    ContractError
+        If it takes other arguments, or numba cannot compile it.
+
+    Notes
+    -----
+    In code from outside the package an index beyond its array raises IndexError, instead of reaching into memory
+    that is not its own; the package's own steps are held against references, and go without that check.
     """
+    require_arguments(function, ("params", "memory", "market", "account", "intents"))
     # Reference counts are off in the step, which only borrows, and on in the policy, which may make arrays.
-    decide = register_jitable(error_model="numpy", forceinline=True, _nrt=True)(function)
+    checked = bool(own_code(function))
+    decide = register_jitable(error_model="numpy", forceinline=True, _nrt=True, boundscheck=checked)(function)
     source = source_digest(function)
 
     def step(where: Any, t: int) -> None:
@@ -119,4 +133,7 @@ def compiled_step(function: Any) -> Any:
         account = Account(held[UNITS], held[ENTRY], held[BARS_HELD], held[STOPPED], desk.account[EQUITY], halt)
         decide(desk.params, desk.memory, market, account, intents_of(desk.intents))
 
-    return compiled(signature=STEP, _nrt=False)(step)
+    try:
+        return compiled(signature=STEP, _nrt=False)(step)
+    except COMPILE_ERRORS as error:
+        raise not_compilable(function, error) from error

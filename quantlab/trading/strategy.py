@@ -10,6 +10,7 @@ import numpy as np
 
 from quantlab.core.errors import ConfigError
 from quantlab.core.fingerprint import fingerprint
+from quantlab.core.own_code import own_code
 from quantlab.core.ports import Policy, PositionSizer, SignalSource
 from quantlab.core.types import Float64Array, Instrument, check_flag, check_has, check_range, check_whole
 from quantlab.trading.layout import STOP_MEMORY, Rules
@@ -162,8 +163,12 @@ class Strategy:
 
     @property
     def fingerprint(self) -> str:
-        """sha256 over everything that can change what it does."""
-        return fingerprint(self.signal.fingerprint, self.policy, self.sizer, self.limits, self.costs)
+        """sha256 over everything that can change what it does, a user's own code with it."""
+        policy, sizer = self.policy, self.sizer
+        made_of = (policy.step, type(policy).params, type(policy).begin, sizer.size, type(sizer).params)
+        code = [own_code(part) for part in made_of]
+        own = [code] if any(code) else []
+        return fingerprint(self.signal.fingerprint, policy, sizer, self.limits, self.costs, *own)
 
 
 def rules_of(strategy: Strategy, instruments: tuple[Instrument, ...], *, limits_on: bool) -> Rules:

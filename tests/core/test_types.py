@@ -34,6 +34,14 @@ def test_arrays_are_read_only_views_not_copies(random_bars: Callable[..., Bars])
     assert np.shares_memory(bars.close, bars.ohlcv)
 
 
+def test_bars_show_themselves_in_a_line(random_bars: Callable[..., Bars]) -> None:
+    shown = repr(random_bars(n_bars=10, n_symbols=5))
+    assert shown.startswith("Bars(10 x 300 s, 20")
+    assert "; 5 symbols: " in shown
+    assert "\n" not in shown
+    assert len(shown) < 160
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [

@@ -134,7 +134,8 @@ def test_trades_add_up_to_the_account(result: Result) -> None:
     assert run.liquidation_fees.sum() == 0.0
     gained = result.trades["pnl"].sum() - run.funding.sum()
     assert gained == pytest.approx(run.equity[-1] - run.initial_cash, rel=1e-9)
-    assert (result.trades["exit_time"] >= result.trades["entry_time"]).all()
+    closed = result.trades[result.trades["closed"]]
+    assert (closed["exit_time"] >= closed["entry_time"]).all()
     assert result.trades["closed"].sum() == result.judgement.evidence["trades"]
     assert set(result.trades.loc[result.trades["closed"], "exit_reason"]) <= {
         "signal",
@@ -160,7 +161,7 @@ def test_the_verdict_is_shown_with_its_market(result: Result, swept: Swept) -> N
         assert "synthetic market" in repr(shown)
         assert "Synthetic market" in shown._repr_html_()
         assert shown.verdict.verdict in shown._repr_html_()
-    assert "6 as different as these" in swept._repr_html_()
+    assert "the best of 6 like these" in swept._repr_html_()
 
 
 def test_an_experiment_names_itself() -> None:

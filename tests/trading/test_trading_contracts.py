@@ -9,8 +9,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from numba.core.errors import TypingError
 
+from quantlab.core.errors import ContractError
 from quantlab.core.fingerprint import fingerprint
 from quantlab.core.ports import SignalSource
 from quantlab.core.types import Bars
@@ -139,7 +139,7 @@ def test_a_policy_that_edits_the_ledger_does_not_compile():
     def thief(params, memory, market, account, intents):
         account.units[0] = 1.0
 
-    with pytest.raises(TypingError, match="Cannot modify readonly array"):
+    with pytest.raises(ContractError, match=r"Cannot modify readonly array in .*test_trading_contracts.py, line \d+: "):
         policies.compiled_step(thief)
 
 

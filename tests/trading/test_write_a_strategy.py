@@ -12,6 +12,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 
 BLOCK = re.compile(r"^```(\w+)(?: (\S+))?\n(.*?)^```", re.MULTILINE | re.DOTALL)
@@ -65,12 +66,20 @@ def test_the_python_of_the_page_runs_and_brought_signals_agree(page, followed):
     shown = do(followed, sys.executable, "run.py").splitlines()
     assert [int(line.split()[0]) for line in shown] == [24, 48, 96]
     assert all(int(line.split()[1]) > 20 for line in shown)
-    code = "from own import *; print(len(from_file.orders), from_file.orders.tobytes() == from_arrays.orders.tobytes())"
-    assert do(followed, sys.executable, "-c", code).splitlines()[-1] == "3 True"
+    code = "from own import *; print(len(result.orders), result.run.evidence.equity[-1])"
+    orders, equity = do(followed, sys.executable, "-c", code).splitlines()[-1].split()
+    assert orders == "3"
     command = next(content for kind, _, content in page if kind == "console" and "mine.parquet" in content)
-    do(followed, sys.executable, *shlex.split(command)[1:], "experiment_name=brought", "history.symbols=4")
-    (metrics,) = (followed / "runs" / "brought").rglob("metrics.json")
-    assert json.loads(metrics.read_text())
+    for name, more in {"brought": [], "bare": ["trading.signal.features=null"]}.items():
+        rest = [word for word in shlex.split(command)[1:] if not word.startswith("experiment=")]
+        do(followed, sys.executable, *rest, "experiment=baseline", f"experiment_name={name}", *more)
+        (metrics,) = (followed / "runs" / name).rglob("metrics.json")
+        evidence = json.loads(metrics.read_text())["evidence"]
+        # Its rows lie in the features' warm-up and are played all the same.
+        assert evidence["trades"] == 1
+        assert pq.read_table(metrics.parent / "orders.parquet").num_rows == 2 * 3
+        if name == "bare":
+            assert evidence["final_equity"] == pytest.approx(float(equity), rel=0.01)  # there without funding
 
 
 def test_the_step_against_a_plain_loop(followed, random_bars, play, monkeypatch):

@@ -90,7 +90,10 @@ def orders_frame(simulation: Simulation) -> pd.DataFrame:
 
 
 def trades_frame(simulation: Simulation, bars: Bars) -> pd.DataFrame:
-    """One row per round trip, those still open last marked; ``pnl`` in USD after fees, before funding."""
+    """One row per round trip; ``pnl`` in USD after fees, before funding.
+
+    One that is still open has no exit time, and as exit price what its units are worth at the last mark.
+    """
     records = round_trips(simulation, bars).records
     times = utc(bars.open_time_ms)
     return pd.DataFrame(
@@ -98,7 +101,7 @@ def trades_frame(simulation: Simulation, bars: Bars) -> pd.DataFrame:
             "symbol": np.array(bars.symbols, dtype=object)[records["symbol"]],
             "side": np.where(records["side"] > 0, "long", "short"),
             "entry_time": times[records["entry_idx"]],
-            "exit_time": times[records["exit_idx"]],
+            "exit_time": times[records["exit_idx"]].where(records["closed"]),
             **{name: records[name] for name in ("entry_price", "exit_price", "size", "fees", "pnl")},
             "exit_reason": [_REASONS.get(int(reason), "open") for reason in records["exit_reason"]],
             "closed": records["closed"],

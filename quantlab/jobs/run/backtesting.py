@@ -163,19 +163,21 @@ def learn(parts: Setup, bars: Bars, progress: Progress) -> tuple[Study, Any]:
 
 
 def study_signal(source: Learner | SignalSource, bars: Bars, progress: Progress) -> Study:
-    """Walk a learner forward; ask a plain source once, from its first ready row on.
+    """Walk a learner forward; ask a plain source once, from the first row on which it knows or says anything.
+
+    That is the first one past the warm-up, or a signal of the user's own before it: what was brought is played whole.
 
     Raises
     ------
     HistoryError
-        If no row is past the warm-up.
+        If there is no such row.
     """
     if isinstance(source, Learner):
         return source.study(bars, progress)
     with progress.stage("signal", 1) as stage:
         signal = source.signal(bars)
         stage.advance()
-    ready = np.isfinite(signal.atr).any(axis=1)
+    ready = (np.isfinite(signal.atr) | (signal.live_members > 0)).any(axis=1)
     if not ready.any():
         raise HistoryError(
             "a history longer than the features' warm-up",

@@ -80,8 +80,11 @@ def sweep_notes() -> tuple[str, ...]:
 
 
 def remarks(judgement: Judgement) -> list[str]:
-    """Suspicions, and how the costs paid compare with what the trades could bear."""
+    """Suspicions, what the rules changed, and how the costs paid compare with what the trades could bear."""
     evidence, said = judgement.evidence, [*judgement.suspicions, *sweep_notes()]
+    changed = ", ".join(f"{rule} {count:,} times" for rule, count in evidence["cuts"].items() if count)
+    if changed:
+        said.append(f"Rules changed what the strategy asked for: {changed} (docs/simulation.md).")
     if evidence["cost_bps"] is not None:
         said.append(
             f"Costs were {evidence['cost_bps']:.2f} bps of traded notional; "

@@ -1,0 +1,105 @@
+"""What a function is made of outside the package: its own file, and whatever it takes from others.
+
+A strategy's parameters are values and easily hashed; its code is not. Who edits a step, or a helper of it in
+another file, has another strategy: a cache that cannot see that would go on with the old one.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import marshal
+import sys
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+from types import CodeType, ModuleType
+from typing import Any
+
+import numpy as np
+
+#: Code that others answer for: the package's by its version and hashes, the libraries' by their versions.
+_ANSWERED_FOR = frozenset({"quantlab", "numpy", "numba", *sys.stdlib_module_names})
+_PLAIN = (type(None), bool, int, float, complex, str, bytes, tuple)
+
+
+@cache
+def own_code(function: Any) -> str:
+    """sha256 (hex) over everything outside the package that `function` is made of; empty if nothing is.
+
+    Followed are the functions (plain or compiled), modules, arrays and plain values that its code names, and
+    theirs in turn. A file counts with all its bytes wherever it lies; a function that has no file, as in a
+    notebook, with its bytecode.
+
+    Parameters
+    ----------
+    function : callable
+        Plain, or compiled by numba.
+    """
+    parts = list(_parts(function, set()))
+    if not parts:
+        return ""
+    digest = hashlib.sha256()
+    for part in parts:
+        digest.update(f"{len(part)}:".encode() + part)
+    return digest.hexdigest()
+
+
+def _parts(value: Any, seen: set[int]) -> Iterator[bytes]:
+    """Of one thing that code names; `seen` holds the functions and modules that were followed already."""
+    value = getattr(value, "py_func", value)  # what numba compiled
+    code = getattr(value, "__code__", None)
+    if isinstance(value, np.ndarray | np.generic):
+        yield f"{value.dtype.str} {value.shape}".encode() + value.tobytes()
+    elif isinstance(value, _PLAIN):
+        yield repr(value).encode()
+    elif id(value) not in seen:
+        seen.add(id(value))
+        if isinstance(code, CodeType):
+            yield from _of_function(value, code, seen)
+        else:
+            yield from _of_module(value.__name__ if isinstance(value, ModuleType) else _home(value))
+
+
+def _of_function(function: Any, code: CodeType, seen: set[int]) -> Iterator[bytes]:
+    enclosed = [cell.cell_contents for cell in function.__closure__ or ()]
+    if _answered_for(function.__module__):
+        # A wrapper of the package's: what it wraps may be the user's.
+        for value in enclosed:
+            if callable(value):
+                yield from _parts(value, seen)
+        return
+    yield function.__qualname__.encode()
+    yield from _file(code.co_filename) or (marshal.dumps(_anywhere(code), 2),)
+    known = function.__globals__
+    for value in (*enclosed, *(known[name] for name in sorted(_names(code)) if name in known)):
+        yield from _parts(value, seen)
+
+
+def _of_module(name: str | None) -> tuple[bytes, ...]:
+    return () if name is None or _answered_for(name) else _file(getattr(sys.modules.get(name), "__file__", None))
+
+
+def _home(value: Any) -> str | None:
+    """Name of the module that a class, or an object of one, comes from."""
+    name = getattr(value, "__module__", None)
+    return name if isinstance(name, str) else None
+
+
+def _file(path: str | None) -> tuple[bytes, ...]:
+    return (Path(path).read_bytes(),) if path is not None and Path(path).is_file() else ()
+
+
+def _answered_for(module: str | None) -> bool:
+    return module is not None and module.split(".", 1)[0] in _ANSWERED_FOR
+
+
+def _names(code: CodeType) -> set[str]:
+    """Every global that the code, or code inside it, names."""
+    inner = [one for one in code.co_consts if isinstance(one, CodeType)]
+    return {*code.co_names, *(name for one in inner for name in _names(one))}
+
+
+def _anywhere(code: CodeType) -> CodeType:
+    """The code without the place where it was written."""
+    consts = tuple(_anywhere(one) if isinstance(one, CodeType) else one for one in code.co_consts)
+    return code.replace(co_filename="", co_firstlineno=1, co_consts=consts)

@@ -1,0 +1,62 @@
+"""What numba says about a user's function, in one sentence: the reason, the file, the line."""
+
+from __future__ import annotations
+
+import inspect
+import linecache
+import re
+from typing import Any
+
+from numba.core.errors import NumbaError, UnsupportedBytecodeError
+
+from quantlab.core.errors import ContractError
+
+#: What to look for in pages of compiler talk, the most telling first.
+_REASONS = (
+    r"Cannot modify readonly array",
+    r"Unknown attribute '\w+' of type \w+",
+    r"NameError: [^\n]+",
+    r"Untyped global name [^\n]+",
+    r"Use of unsupported opcode \(\w+\)",
+    r"(?:Cannot|Can't) unify [^\n]+",
+    r"No conversion from [^\n]+",
+    r"No implementation of function Function\(<built-in function [^\n]+",
+    r"Unsupported [^\n]+",
+)
+#: What numba raises on code that it cannot compile.
+COMPILE_ERRORS = (NumbaError, UnsupportedBytecodeError)
+_LONGEST = 160
+
+
+def require_arguments(function: Any, names: tuple[str, ...]) -> None:
+    """Raise ContractError unless `function` takes as many arguments as there are `names`."""
+    found = list(inspect.signature(function).parameters)
+    if len(found) != len(names):
+        raise ContractError(
+            f"{function.__name__}({', '.join(names)})",
+            found=f"{function.__name__}({', '.join(found)})",
+            mend="take these arguments; docs/write-a-strategy.md says what they hold",
+        )
+
+
+def not_compilable(function: Any, error: Exception) -> ContractError:
+    """The refusal that is meant by `error`, which stands behind it in a traceback."""
+    said = str(error)
+    reason = next(filter(None, (re.search(pattern, said) for pattern in _REASONS)), None)
+    what = "what it does not know" if reason is None else reason.group()[:_LONGEST]
+    return ContractError(
+        f"a function {function.__name__} that numba can compile",
+        found=f"{what}{_place(function, said)}",
+        mend="use numbers, loops, numpy and functions that numba compiled; write to memory and intents alone "
+        "(docs/write-a-strategy.md; QUANTLAB_TRACEBACK=1 shows all that numba says)",
+    )
+
+
+def _place(function: Any, said: str) -> str:
+    path = function.__code__.co_filename
+    name = re.escape(path.replace("\\", "/").rsplit("/", 1)[-1])
+    line = re.search(rf"{name}\"?(?:, line | \()(\d+)", said)
+    if line is None:
+        return ""
+    text = linecache.getline(path, int(line.group(1))).strip()
+    return f" in {path}, line {line.group(1)}" + (f": {text}" if text else "")

@@ -1,0 +1,135 @@
+"""A strategy's own code is part of what it is: its step, and whatever that takes from other files."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from quantlab.core.own_code import own_code
+from quantlab.trading import BuyAndHold, EnsembleThreshold, FixedFraction, FromSignals, RiskPerTrade
+
+STRATEGY = """
+from dataclasses import dataclass
+import numpy as np
+import sizes
+from helper import FACTOR, wanted
+from quantlab.trading import compiled_step
+
+def go(params, memory, market, account, intents):
+    if account.units[0] == 0.0:
+        intents.target[0] = wanted(market.close[0]) * FACTOR * sizes.SCALE
+        intents.stop_distance[0] = np.inf
+        intents.take_distance[0] = np.inf
+
+@dataclass(frozen=True)
+class Go:
+    step = property(lambda self: compiled_step(go))
+    def params(self):
+        return np.zeros(1)
+    def begin(self, n_symbols):
+        return np.zeros((1, n_symbols))
+"""
+HELPER = """
+from numba import njit
+FACTOR = 1.0
+@njit
+def deeper(close):
+    return 0.05
+@njit
+def wanted(close):
+    return deeper(close)
+"""
+RUN = """
+import numpy as np
+from strategy import Go
+from quantlab.backtest.scan import Scan
+from quantlab.core.types import Bars, Instrument
+from quantlab.trading import Costs, FixedFraction, Limits, Strategy, signal_of
+
+class Nothing:
+    fingerprint = "nothing"
+n = 3
+bars = Bars(np.full((n, 1, 5), 100.0), np.arange(n) * 300_000, 300_000, np.zeros((n, 1), np.uint8), ("A",),
+            (Instrument(0.0, 0.0, 0.0, 0.03, 0.0, 0.0),))
+limits = Limits(None, False, None, None, None, None, 1.0)
+strategy = Strategy(Nothing(), Go(), FixedFraction(0.1), limits, Costs(0.0, None, 0.0))
+run = Scan(10_000.0).run(bars, signal_of(side=np.zeros((n, 1), np.int8)), strategy)
+print(round(float(run.orders["size"][0] * 100.0), 6), strategy.fingerprint)
+"""
+
+
+def run(folder: Path) -> tuple[float, str]:
+    """Notional of the first fill, and the fingerprint, in a process of its own."""
+    command = [sys.executable, "run.py"]
+    done = subprocess.run(command, cwd=folder, env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1"},
+                          capture_output=True, text=True, check=False)  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    notional, fingerprint = done.stdout.split()
+    return float(notional), fingerprint
+
+
+def test_an_edit_in_any_of_the_users_files_is_another_strategy_and_other_machine_code(tmp_path: Path) -> None:
+    """numba's own cache sees the step's file alone: without the digest the old helper would go on trading."""
+    files = {"strategy.py": STRATEGY, "helper.py": HELPER, "sizes.py": "SCALE = 1.0\n", "run.py": RUN}
+    for name, text in files.items():
+        (tmp_path / name).write_text(text)
+    first = run(tmp_path)
+    assert first[0] == 500.0
+    assert run(tmp_path) == first
+    seen, expected = {first[1]}, 500.0
+    edits = [
+        ("helper.py", "return 0.05", "return 0.08", 1.6),  # a helper of a helper
+        ("helper.py", "FACTOR = 1.0", "FACTOR = 0.5", 0.5),  # a value from another file
+        ("sizes.py", "SCALE = 1.0", "SCALE = 2.0", 2.0),  # a module's
+        ("strategy.py", "* FACTOR", "* FACTOR * 0.1", 0.1),
+    ]
+    for name, old, new, factor in edits:
+        (tmp_path / name).write_text((tmp_path / name).read_text().replace(old, new))
+        notional, fingerprint = run(tmp_path)
+        expected *= factor
+        assert notional == pytest.approx(expected), (name, old)
+        assert fingerprint not in seen, (name, old)
+        seen.add(fingerprint)
+
+
+def test_the_place_of_a_file_does_not_matter(tmp_path: Path) -> None:
+    prints = []
+    for place in ("here", "there"):
+        (tmp_path / place).mkdir()
+        for name, text in {
+            "strategy.py": STRATEGY,
+            "helper.py": HELPER,
+            "sizes.py": "SCALE = 1.0\n",
+            "run.py": RUN,
+        }.items():
+            (tmp_path / place / name).write_text(text)
+        prints.append(run(tmp_path / place))
+    assert prints[0] == prints[1]
+
+
+def test_what_ships_has_no_code_of_its_own() -> None:
+    """Its fingerprint says what it is with its package's version: an edit of a comment there changes no strategy."""
+    for policy in (BuyAndHold(), EnsembleThreshold(1.2, 2.0, 12, False), FromSignals(False)):
+        assert own_code(policy.step) == own_code(type(policy).params) == ""
+    for sizer in (FixedFraction(0.1), RiskPerTrade(0.01, 0.1)):
+        assert own_code(sizer.size) == own_code(type(sizer).params) == ""
+
+
+def test_a_function_without_a_file_counts_by_its_code() -> None:
+    def made(text: str, **known: object) -> str:
+        space: dict[str, object] = {"__name__": "__main__", **known}
+        exec(compile(text, "<cell>", "exec"), space)  # noqa: S102 - as a notebook does
+        return own_code(space["f"])
+
+    one = made("def f(x):\n    return x + K\n", K=1.0)
+    assert one == made("\n\ndef f(x):\n    return x + K\n", K=1.0)
+    others = [
+        made("def f(x):\n    return x + K\n", K=2.0),
+        made("def f(x):\n    return x - K\n", K=1.0),
+        made("def f(x):\n    return (lambda y: y + K + 1)(x)\n", K=1.0),
+    ]
+    assert len({one, *others, ""}) == 5
