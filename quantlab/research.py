@@ -25,8 +25,9 @@ import plotly.graph_objects as go
 from omegaconf import DictConfig
 
 from quantlab.core.errors import ConfigError
+from quantlab.core.market import Bars
 from quantlab.core.ports import Policy, PositionSizer, Progress
-from quantlab.core.types import Bars, Features, Signal
+from quantlab.core.types import Features, Signal
 from quantlab.evaluation.feature_figure import feature_figure as candles_and_feature
 from quantlab.evaluation.painting import painted, palette
 from quantlab.jobs.notebook.frames import bars_frame, features_frame, forecasts_frame

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from quantlab.core.types import Bars, BarState, Instrument
+from quantlab.core.market import Bars, BarState, Instrument
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 

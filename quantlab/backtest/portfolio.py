@@ -8,8 +8,8 @@ import vectorbt as vbt
 from vectorbt.portfolio.enums import log_dt
 
 from quantlab.core.errors import ContractError
+from quantlab.core.market import Bars
 from quantlab.core.results import Simulation
-from quantlab.core.types import Bars
 
 
 def to_portfolio(simulation: Simulation, bars: Bars) -> vbt.Portfolio:

@@ -18,9 +18,12 @@ from typing import Any
 import numpy as np
 from numba import types
 
+from quantlab.core.arrays import Float64Array
+from quantlab.core.checks import check_range
 from quantlab.core.compiled import compiled
+from quantlab.core.market import Bars
 from quantlab.core.results import Simulation
-from quantlab.core.types import Bars, Float64Array, Signal, check_range
+from quantlab.core.types import Signal
 from quantlab.trading.account import begin_account, record_buffers, simulation_of
 from quantlab.trading.bar import advance_bar
 from quantlab.trading.calls import calls_of, read_calls

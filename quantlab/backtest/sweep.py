@@ -21,9 +21,12 @@ from typing import Any
 import numpy as np
 
 from quantlab.backtest import sweep_loop as loop
+from quantlab.core.arrays import Float64Array, Int64Array
+from quantlab.core.checks import check_whole
 from quantlab.core.errors import ContractError
+from quantlab.core.market import Bars
 from quantlab.core.results import RiskEvent
-from quantlab.core.types import Bars, Float64Array, Int64Array, Signal, check_whole
+from quantlab.core.types import Signal
 from quantlab.evaluation.metrics import day_ends, returns_between
 from quantlab.trading.account import begin_account, record_buffers
 from quantlab.trading.calls import calls_of

@@ -15,9 +15,10 @@ from typing import Any
 
 from numba import types
 
+from quantlab.core.arrays import Float64Array
 from quantlab.core.compiled import compiled
+from quantlab.core.market import OPEN
 from quantlab.core.results import OrderReason, RiskEvent
-from quantlab.core.types import OPEN, Float64Array
 from quantlab.trading.bar import advance_bar
 from quantlab.trading.calls import read_calls
 from quantlab.trading.desk import desk_of

@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
+from quantlab.core.checks import check_flag, check_range, check_whole
 from quantlab.core.errors import ConfigError
-from quantlab.core.types import check_flag, check_range, check_whole
 
 #: One parameter set: dotted name relative to the strategy -> value.
 Values = dict[str, Any]

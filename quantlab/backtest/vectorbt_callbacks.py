@@ -17,9 +17,9 @@ from numba import types
 from vectorbt.portfolio import nb
 from vectorbt.portfolio.enums import Direction, OrderStatus
 
+from quantlab.core.arrays import Float64Array
 from quantlab.core.compiled import compiled
 from quantlab.core.results import EVENT_DTYPE, OrderReason, RiskEvent
-from quantlab.core.types import Float64Array
 from quantlab.trading.bar import advance_bar
 from quantlab.trading.calls import CALLS_TYPE, read_calls
 from quantlab.trading.desk import desk_of

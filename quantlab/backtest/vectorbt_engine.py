@@ -21,9 +21,11 @@ import pandas as pd
 import vectorbt as vbt
 
 from quantlab.backtest.vectorbt_callbacks import EVENTS, LIQUIDATIONS, ORDERS, UNFILLED, Kept, callbacks, written_down
+from quantlab.core.checks import check_flag, check_range
 from quantlab.core.errors import ContractError
+from quantlab.core.market import Bars
 from quantlab.core.results import Simulation
-from quantlab.core.types import Bars, Signal, check_flag, check_range
+from quantlab.core.types import Signal
 from quantlab.trading.account import begin_account, record_buffers, simulation_of
 from quantlab.trading.calls import calls_of
 from quantlab.trading.layout import EVENTS_PER_BAR, ORDERS_PER_SYMBOL, Records, State

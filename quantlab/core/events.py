@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from quantlab.core.types import BoolArray, Float64Array, Funding, read_only
+from quantlab.core.arrays import BoolArray, Float64Array, read_only
+from quantlab.core.market import Funding
 
 
 @dataclass(frozen=True)

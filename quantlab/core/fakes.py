@@ -9,13 +9,15 @@ from typing import Any, Self
 
 import numpy as np
 
+from quantlab.core.arrays import Float32Array
 from quantlab.core.clock import FakeClock
 from quantlab.core.errors import ArtifactError
 from quantlab.core.events import AccountView, Alert, Decision, Event, RawBar
 from quantlab.core.fingerprint import fingerprint
+from quantlab.core.market import Bars
 from quantlab.core.ports import FeatureSource, FittedModel
 from quantlab.core.progress import SilentProgress
-from quantlab.core.types import Bars, Dataset, Features, Float32Array, Signal
+from quantlab.core.types import Dataset, Features, Signal
 
 __all__ = [
     "BarsSource",

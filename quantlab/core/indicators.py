@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from quantlab.core.types import Bars, Features, Float64Array
+from quantlab.core.arrays import Float64Array
+from quantlab.core.market import Bars
+from quantlab.core.types import Features
 
 
 def average_true_range(bars: Bars, features: Features) -> Float64Array:

@@ -13,16 +13,11 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, Protocol, Self, runtime_checkable
 
+from quantlab.core.arrays import Float32Array, Float64Array
 from quantlab.core.events import AccountView, Alert, Decision, Event, RawBar
+from quantlab.core.market import Bars
 from quantlab.core.results import Study
-from quantlab.core.types import (
-    Bars,
-    Dataset,
-    Features,
-    Float32Array,
-    Float64Array,
-    Signal,
-)
+from quantlab.core.types import Dataset, Features, Signal
 
 
 class Clock(Protocol):

@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from quantlab.core.types import BoolArray, Float64Array, Int8Array, Int64Array, Records, Signal
+from quantlab.core.arrays import BoolArray, Float64Array, Int8Array, Int64Array, Records
+from quantlab.core.types import Signal
 
 #: The memory layout of vectorbt's order records (``vectorbt.portfolio.enums.order_dt``), declared
 #: here so that the simulation need not import vectorbt; a test holds the two equal.

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from quantlab.core.arrays import Float64Array, Int64Array
 from quantlab.core.errors import DataError
-from quantlab.core.types import Float64Array, Funding, Int64Array
+from quantlab.core.market import Funding
 from quantlab.data.series_checks import check_on_grid
 
 #: Strictly increasing stamps in ms, and one row of values for each.

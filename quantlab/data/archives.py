@@ -19,8 +19,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.csv
 
+from quantlab.core.arrays import Int64Array
 from quantlab.core.errors import DataError
-from quantlab.core.types import Int64Array
 from quantlab.data.alignment import Series
 from quantlab.data.day_files import BARS, DAY_MS, FUNDING
 from quantlab.data.imports import Found, files_in, import_files, require_some

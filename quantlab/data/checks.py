@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import numpy as np
 
+from quantlab.core.arrays import Float64Array, Int64Array, UInt8Array
 from quantlab.core.clock import iso_utc
 from quantlab.core.compiled import compiled
 from quantlab.core.errors import DataError
-from quantlab.core.types import Float64Array, Int64Array, UInt8Array
 
 FIELDS = ("open", "high", "low", "close", "volume")
 

@@ -18,8 +18,8 @@ from typing import Any
 
 import aiohttp
 
+from quantlab.core.checks import check_range, check_whole
 from quantlab.core.errors import ConfigError, DataError
-from quantlab.core.types import check_range, check_whole
 from quantlab.data.retry import Retry, retry_after
 
 _log = logging.getLogger(__name__)

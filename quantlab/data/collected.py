@@ -10,9 +10,11 @@ from pathlib import Path
 
 import numpy as np
 
+from quantlab.core.arrays import Float64Array, Int64Array
+from quantlab.core.checks import check_has
 from quantlab.core.clock import iso_utc, parse_utc
 from quantlab.core.errors import ArtifactError, ConfigError, DataError
-from quantlab.core.types import Bars, Float64Array, Funding, Instrument, Int64Array, check_has
+from quantlab.core.market import Bars, Funding, Instrument
 from quantlab.data.alignment import Series, align_funding
 from quantlab.data.day_files import BARS, FUNDING, DayTable, day_of, read_day
 from quantlab.data.grid import RawGrid, funding_due

@@ -8,8 +8,9 @@ from itertools import pairwise
 
 import numpy as np
 
+from quantlab.core.arrays import BoolArray, UInt8Array
 from quantlab.core.clock import iso_utc
-from quantlab.core.types import Bars, BarState, BoolArray, UInt8Array
+from quantlab.core.market import Bars, BarState
 from quantlab.data.suspects import Suspect, find_suspects
 
 

@@ -13,8 +13,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv
 
+from quantlab.core.arrays import Float64Array, Int64Array
 from quantlab.core.errors import ConfigError, DataError
-from quantlab.core.types import Float64Array, Int64Array
 from quantlab.data.alignment import Series
 from quantlab.data.checks import FIELDS
 from quantlab.data.day_files import BARS

@@ -12,8 +12,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from quantlab.core.arrays import Float64Array, Int64Array
 from quantlab.core.errors import ArtifactError
-from quantlab.core.types import Float64Array, Int64Array
 from quantlab.data.alignment import Series
 from quantlab.data.checks import FIELDS
 from quantlab.data.manifest import Part, StoredFile

@@ -17,8 +17,8 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 
 import numpy as np
 
+from quantlab.core.arrays import Int64Array
 from quantlab.core.errors import DataError
-from quantlab.core.types import Int64Array
 from quantlab.data.alignment import Series
 from quantlab.data.spans import Span
 

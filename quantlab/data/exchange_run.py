@@ -16,8 +16,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from quantlab.core.arrays import Int64Array
 from quantlab.core.errors import DataError
-from quantlab.core.types import Int64Array
 from quantlab.data.alignment import Series
 from quantlab.data.day_files import BARS, DAY_MS, FUNDING
 from quantlab.data.exchange_answers import ExchangeLost

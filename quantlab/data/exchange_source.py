@@ -16,9 +16,9 @@ from typing import Any
 
 import numpy as np
 
+from quantlab.core.checks import check_range, check_whole
 from quantlab.core.clock import parse_utc
 from quantlab.core.errors import ConfigError
-from quantlab.core.types import check_range, check_whole
 from quantlab.data.day_files import DAY_MS
 from quantlab.data.exchange_client import ExchangeClient, connect
 from quantlab.data.exchange_habits import habits_of, turnover_usd

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from quantlab.core.arrays import Int64Array
 from quantlab.core.clock import iso_utc
-from quantlab.core.types import Int64Array
 from quantlab.data.day_files import BARS, read_day
 from quantlab.data.manifest import Manifest, Part
 from quantlab.data.spans import Spans, difference

@@ -7,9 +7,10 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from quantlab.core.arrays import Float64Array, Int64Array, read_only
 from quantlab.core.clock import iso_utc
 from quantlab.core.errors import DataError
-from quantlab.core.types import Bars, Float64Array, Funding, Instrument, Int64Array, read_only
+from quantlab.core.market import Bars, Funding, Instrument
 from quantlab.data.quality import QualityGate
 
 

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from quantlab.core.types import CLOSE, VOLUME, BoolArray, Float64Array, Funding
+from quantlab.core.arrays import BoolArray, Float64Array
+from quantlab.core.market import CLOSE, VOLUME, Funding
 from quantlab.data.volatility import decay, mean_revert
 
 #: The last symbol lists on this day, the one before it as many days later, and so on.

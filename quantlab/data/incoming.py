@@ -8,8 +8,8 @@ from typing import Protocol
 
 import numpy as np
 
+from quantlab.core.arrays import Float64Array, Int64Array
 from quantlab.core.errors import DataError
-from quantlab.core.types import Float64Array, Int64Array
 from quantlab.data.alignment import Series
 from quantlab.data.checks import check_rows
 from quantlab.data.day_files import BARS

@@ -7,7 +7,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from quantlab.core.types import Instrument
+from quantlab.core.market import Instrument
 
 #: The rule that most exchanges tell to account holders only.
 MARGIN = "maintenance_margin_rate"

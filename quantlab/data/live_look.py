@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from quantlab.core.types import CLOSE, HIGH, LOW, OPEN, VOLUME, Bars, BoolArray, Float64Array
+from quantlab.core.arrays import BoolArray, Float64Array
+from quantlab.core.market import CLOSE, HIGH, LOW, OPEN, VOLUME, Bars
 from quantlab.data.suspects import FAR_MOVE, FAR_VOLUME, FAR_WICK, FROZEN_BARS, Suspect, far_moves, log_moves, look_at
 
 #: Bars that are remembered.

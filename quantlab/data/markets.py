@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from quantlab.core.checks import check_whole
 from quantlab.core.errors import ConfigError
-from quantlab.core.types import check_whole
 from quantlab.data.exchange_habits import perpetuals_of
 from quantlab.data.manifest import SymbolFacts
 from quantlab.data.universe_snapshot import ever_members, read_snapshots

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from quantlab.core.arrays import BoolArray, Float64Array, Int8Array, read_only
 from quantlab.core.compiled import compiled
-from quantlab.core.types import OPEN, Bars, BoolArray, Float64Array, Int8Array, read_only
+from quantlab.core.market import OPEN, Bars
 from quantlab.data.volatility import Volatility, decay
 from quantlab.data.world import FLOW_IN_RETURNS, FLOW_MEMORY
 

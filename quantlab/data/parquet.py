@@ -7,9 +7,10 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from quantlab.core.checks import check_has
 from quantlab.core.clock import parse_utc
 from quantlab.core.errors import ConfigError, DataError
-from quantlab.core.types import Bars, Funding, Instrument, check_has
+from quantlab.core.market import Bars, Funding, Instrument
 from quantlab.data.alignment import Series, align_bars, align_funding, common_interval
 from quantlab.data.grid import RawGrid
 from quantlab.data.parquet_files import read_bars, read_funding

@@ -9,8 +9,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from quantlab.core.arrays import Float64Array, Int64Array
 from quantlab.core.errors import DataError
-from quantlab.core.types import Float64Array, Int64Array
 from quantlab.data.checks import FIELDS, check_rows
 from quantlab.data.series_checks import check_increasing, check_years, drop_repeats, floor_to_hour
 

@@ -19,10 +19,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from quantlab.core.arrays import Float64Array, Int64Array, UInt8Array, read_only
 from quantlab.core.clock import iso_utc
 from quantlab.core.compiled import compiled
 from quantlab.core.errors import DataError
-from quantlab.core.types import Bars, BarState, Float64Array, Funding, Instrument, Int64Array, UInt8Array, read_only
+from quantlab.core.market import Bars, BarState, Funding, Instrument
 from quantlab.data.checks import bar_code, fault_in_bar
 
 #: Missing bars that are filled at the start of every hole. Part of the features' definition (a longer

@@ -6,7 +6,7 @@ import email.utils
 import random
 from dataclasses import dataclass
 
-from quantlab.core.types import check_range, check_whole
+from quantlab.core.checks import check_range, check_whole
 
 
 @dataclass(frozen=True)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from quantlab.core.arrays import Float64Array, Int64Array
 from quantlab.core.clock import iso_utc
 from quantlab.core.errors import DataError
-from quantlab.core.types import Float64Array, Int64Array
 
 #: Stamps outside these years were written in another unit than they say (bitcoin began in 2009).
 _EARLIEST, _LATEST = np.datetime64("2009-01-01", "ms"), np.datetime64("2100-01-01", "ms")

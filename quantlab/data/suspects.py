@@ -17,8 +17,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from quantlab.core.arrays import BoolArray, Float64Array
 from quantlab.core.clock import iso_utc
-from quantlab.core.types import HIGH, LOW, OPEN, VOLUME, Bars, BoolArray, Float64Array
+from quantlab.core.market import HIGH, LOW, OPEN, VOLUME, Bars
 
 #: A move is far if it is this large and this many times the symbol's median absolute move.
 FAR_MOVE, _MOVE_MEDIANS = 0.08, 25.0

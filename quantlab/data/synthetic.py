@@ -7,9 +7,10 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from quantlab.core.checks import check_has, check_range, check_whole
 from quantlab.core.clock import parse_utc
 from quantlab.core.errors import ConfigError
-from quantlab.core.types import Bars, Instrument, check_has, check_range, check_whole
+from quantlab.core.market import Bars, Instrument
 from quantlab.data.grid import RawGrid
 from quantlab.data.incidents import LISTING_EVERY_DAYS, make_funding, make_incidents
 from quantlab.data.oracle import Truth

@@ -11,8 +11,8 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from quantlab.core.checks import check_range
 from quantlab.core.errors import ConfigError
-from quantlab.core.types import check_range
 from quantlab.data.coingecko import Coin
 
 

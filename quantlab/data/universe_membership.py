@@ -13,7 +13,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from quantlab.core.types import Bars, BarState, BoolArray, Int64Array, read_only
+from quantlab.core.arrays import BoolArray, Int64Array, read_only
+from quantlab.core.market import Bars, BarState
 from quantlab.data.universe_snapshot import Snapshot, ever_members
 
 

@@ -14,9 +14,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from quantlab.core.checks import check_range, check_whole
 from quantlab.core.errors import ConfigError
 from quantlab.core.fingerprint import fingerprint
-from quantlab.core.types import check_range, check_whole
 from quantlab.data.coingecko import Coin
 from quantlab.data.universe_kinds import Coins, Kind
 from quantlab.data.universe_markets import Contract

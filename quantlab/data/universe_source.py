@@ -8,10 +8,11 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
+from quantlab.core.checks import check_has
 from quantlab.core.clock import iso_utc
 from quantlab.core.errors import DataError
+from quantlab.core.market import Bars
 from quantlab.core.ports import DataSource
-from quantlab.core.types import Bars, check_has
 from quantlab.data.day_files import DAY_MS
 from quantlab.data.universe_membership import Membership, absentees
 from quantlab.data.universe_snapshot import Snapshot, read_snapshots

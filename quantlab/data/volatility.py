@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from quantlab.core.arrays import BoolArray, Float64Array, read_only
 from quantlab.core.compiled import compiled
-from quantlab.core.types import BoolArray, Float64Array, read_only
 
 _SLOW_MEMORY, _SLOW_SIZE = 288.0, 0.35  # bars, standard deviation of log-volatility
 _FAST_MEMORY, _FAST_SIZE = 12.0, 0.25

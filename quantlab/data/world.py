@@ -24,7 +24,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from quantlab.core.types import Float64Array
+from quantlab.core.arrays import Float64Array
 from quantlab.data.volatility import Volatility, decay, make_volatility, mean_revert
 
 DAY_MS = 86_400_000

@@ -6,8 +6,9 @@ from typing import Any
 
 import numpy as np
 
+from quantlab.core.arrays import BoolArray, Float64Array, read_only
 from quantlab.core.compiled import compiled
-from quantlab.core.types import HIGH, LOW, OPEN, Bars, BoolArray, Float64Array, read_only
+from quantlab.core.market import HIGH, LOW, OPEN, Bars
 
 
 def blind_stop_share(

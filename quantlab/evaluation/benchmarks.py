@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from quantlab.core.arrays import Float64Array, Int64Array
 from quantlab.core.errors import ConfigError
-from quantlab.core.types import OPEN, VOLUME, Bars, Float64Array, Int64Array
+from quantlab.core.market import OPEN, VOLUME, Bars
 from quantlab.evaluation.metrics import Undefined, daily_returns, day_ends, max_drawdown, sharpe_ratio
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import plotly.graph_objects as go
 
-from quantlab.core.types import Records
+from quantlab.core.arrays import Records
 from quantlab.evaluation import replay_figures
 from quantlab.evaluation.by_symbol import SymbolRow
 from quantlab.evaluation.figures import exit_name

@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from quantlab.core.arrays import Records
+from quantlab.core.market import Bars
 from quantlab.core.results import OrderReason, Simulation
-from quantlab.core.types import Bars, Records
 from quantlab.evaluation import metrics
 from quantlab.evaluation.metrics import Undefined
 from quantlab.evaluation.slippage import fill_slippage

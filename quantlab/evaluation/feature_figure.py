@@ -9,7 +9,8 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from quantlab.core.errors import ContractError
-from quantlab.core.types import Bars, Features
+from quantlab.core.market import Bars
+from quantlab.core.types import Features
 
 #: Most bars drawn at once: a browser stays quick.
 MAX_BARS = 20_000

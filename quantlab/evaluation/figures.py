@@ -15,8 +15,9 @@ import numpy as np
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
+from quantlab.core.arrays import Float64Array, Int64Array, Records
+from quantlab.core.market import Bars
 from quantlab.core.results import OrderReason, SignalReport
-from quantlab.core.types import Bars, Float64Array, Int64Array, Records
 from quantlab.evaluation.metrics import drawdowns
 from quantlab.evaluation.reduce import extreme_rows
 from quantlab.evaluation.report import Judged, Report, Run

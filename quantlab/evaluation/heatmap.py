@@ -6,8 +6,8 @@ from datetime import UTC, datetime
 
 import numpy as np
 
+from quantlab.core.arrays import Float64Array, Int64Array
 from quantlab.core.results import Simulation
-from quantlab.core.types import Float64Array, Int64Array
 from quantlab.evaluation.markup import Html, join, percent, tag
 from quantlab.evaluation.metrics import DAY_MS, daily_returns, day_ends
 

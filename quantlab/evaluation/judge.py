@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from quantlab.core.arrays import Float64Array
 from quantlab.core.errors import ContractError
 from quantlab.core.results import Simulation
-from quantlab.core.types import Float64Array
 from quantlab.evaluation.deflation import deflated, luck
 from quantlab.evaluation.metrics import (
     DAYS_PER_YEAR,

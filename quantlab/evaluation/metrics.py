@@ -23,8 +23,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from quantlab.core.arrays import Float64Array, Int64Array
 from quantlab.core.errors import ContractError
-from quantlab.core.types import Float64Array, Int64Array
 
 DAY_MS = 86_400_000
 DAYS_PER_YEAR = 365

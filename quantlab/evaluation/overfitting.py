@@ -21,8 +21,8 @@ import numpy as np
 from arch.bootstrap import StationaryBootstrap
 from scipy.special import ndtr, ndtri
 
+from quantlab.core.arrays import Float64Array, Int64Array
 from quantlab.core.errors import ConfigError
-from quantlab.core.types import Float64Array, Int64Array
 from quantlab.evaluation.metrics import Moments, Statistic, Undefined, moments, sharpe_error
 
 #: Cells (choices x trials) scored at a time, so that memory grows with neither.

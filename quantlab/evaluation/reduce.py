@@ -6,7 +6,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from quantlab.core.types import Float64Array, Int64Array
+from quantlab.core.arrays import Float64Array, Int64Array
 
 #: Most points of one drawn line.
 MAX_POINTS = 2_000

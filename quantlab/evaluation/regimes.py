@@ -16,8 +16,9 @@ from typing import Any
 
 import numpy as np
 
+from quantlab.core.arrays import Float64Array, Int64Array
+from quantlab.core.market import CLOSE, OPEN, Bars
 from quantlab.core.results import Simulation
-from quantlab.core.types import CLOSE, OPEN, Bars, Float64Array, Int64Array
 from quantlab.evaluation.metrics import DAY_MS
 
 #: Fewer days than this are not split.

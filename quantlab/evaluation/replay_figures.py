@@ -9,7 +9,7 @@ import numpy as np
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from quantlab.core.types import Float64Array, Records
+from quantlab.core.arrays import Float64Array, Records
 from quantlab.evaluation.by_symbol import SymbolRow
 from quantlab.evaluation.regimes import RegimeRow
 from quantlab.evaluation.rolling import RollingSharpe

@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from quantlab.core.arrays import Float64Array
 from quantlab.core.errors import ContractError
+from quantlab.core.market import Bars
 from quantlab.core.results import SignalReport, Simulation, TuningStage
-from quantlab.core.types import Bars, Float64Array
 from quantlab.evaluation.stress import Stress
 from quantlab.evaluation.summary import check_same_bars
 from quantlab.evaluation.verdict import Verdict

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import ndtri
 
-from quantlab.core.types import Float64Array, Int64Array
+from quantlab.core.arrays import Float64Array, Int64Array
 from quantlab.evaluation.metrics import DAYS_PER_YEAR, Moments, moments, sharpe_error
 
 #: Days in one window.

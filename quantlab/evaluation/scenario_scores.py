@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from quantlab.core.types import Float64Array, Int64Array
+from quantlab.core.arrays import Float64Array, Int64Array
 from quantlab.evaluation.deflation import deflated, luck
 from quantlab.evaluation.metrics import DAYS_PER_YEAR, Statistic, Undefined, moments
 from quantlab.evaluation.sweep_scenarios import Key, Scenario, choice

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from quantlab.core.arrays import Float64Array
+from quantlab.core.market import OPEN, Bars
 from quantlab.core.results import OrderReason, Simulation
-from quantlab.core.types import OPEN, Bars, Float64Array
 
 #: Orders that were decided at a close and filled at the next open.
 _AT_OPEN = (OrderReason.SIGNAL, OrderReason.TIME_EXIT, OrderReason.FLATTEN)

@@ -16,9 +16,10 @@ from typing import Any
 
 import numpy as np
 
+from quantlab.core.checks import check_range, check_whole
 from quantlab.core.errors import ConfigError
+from quantlab.core.market import Bars
 from quantlab.core.results import Simulation
-from quantlab.core.types import Bars, check_range, check_whole
 from quantlab.evaluation.metrics import Statistic, Undefined
 from quantlab.evaluation.summary import summarise
 

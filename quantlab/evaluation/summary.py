@@ -6,9 +6,10 @@ from typing import Any
 
 import numpy as np
 
+from quantlab.core.checks import check_range
 from quantlab.core.errors import ContractError
+from quantlab.core.market import OPEN, VOLUME, Bars
 from quantlab.core.results import OrderReason, RiskEvent, Simulation
-from quantlab.core.types import OPEN, VOLUME, Bars, check_range
 from quantlab.evaluation import metrics
 from quantlab.evaluation.metrics import DAY_MS, Statistic, Undefined
 from quantlab.evaluation.slippage import slippage_usd

@@ -7,9 +7,9 @@ from html import escape
 import numpy as np
 import plotly.graph_objects as go
 
+from quantlab.core.arrays import Float64Array, Int64Array
 from quantlab.core.errors import ContractError
 from quantlab.core.results import Simulation
-from quantlab.core.types import Float64Array, Int64Array
 from quantlab.evaluation.painting import palette
 from quantlab.evaluation.reduce import extreme_rows
 from quantlab.evaluation.sweep_maps import PairMap

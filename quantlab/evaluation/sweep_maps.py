@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from quantlab.core.types import Float64Array, Int64Array
+from quantlab.core.arrays import Float64Array, Int64Array
 from quantlab.evaluation.sweep_scores import SweepTable
 
 #: More distinct values than this are put into as many classes of equal size.

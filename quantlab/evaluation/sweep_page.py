@@ -9,7 +9,7 @@ import numpy as np
 import plotly.graph_objects as go
 from plotly.offline import get_plotlyjs
 
-from quantlab.core.types import Float64Array
+from quantlab.core.arrays import Float64Array
 from quantlab.evaluation import headline, sections
 from quantlab.evaluation.figures import equity_figure, specification
 from quantlab.evaluation.markup import Html, join, number, percent, script_json, section, table, tag, text, usd

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from quantlab.core.types import Bars, Float64Array
+from quantlab.core.arrays import Float64Array
+from quantlab.core.market import Bars
 from quantlab.evaluation.report import Run
 from quantlab.evaluation.scenario_scores import ScenarioScore
 from quantlab.evaluation.sweep_scores import SweepTable

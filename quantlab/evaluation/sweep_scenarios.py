@@ -23,7 +23,7 @@ from typing import Any
 
 import numpy as np
 
-from quantlab.core.types import Int64Array
+from quantlab.core.arrays import Int64Array
 
 #: Names of the fields of ``conf/trading/costs`` -> whether more (1) or less (-1) of it is dearer.
 ASSUMPTIONS = {"costs.slippage_bps": 1.0, "costs.liquidation_fee_bps": 1.0, "costs.participation": -1.0}

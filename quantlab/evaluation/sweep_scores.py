@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
+from quantlab.core.arrays import Float64Array, Int64Array
 from quantlab.core.errors import ContractError
-from quantlab.core.types import Float64Array, Int64Array
 from quantlab.evaluation.metrics import DAYS_PER_YEAR, Undefined, moments, sharpe_error
 from quantlab.evaluation.verdict import Trials
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from plotly.offline import get_plotlyjs
 
-from quantlab.core.types import Records
+from quantlab.core.arrays import Records
 from quantlab.evaluation import (
     breakdown_section,
     figures,

@@ -10,9 +10,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from quantlab.core.arrays import Float64Array, Int8Array, Int64Array, Records
 from quantlab.core.compiled import compiled
+from quantlab.core.market import Bars
 from quantlab.core.results import OrderReason, Simulation
-from quantlab.core.types import Bars, Float64Array, Int8Array, Int64Array, Records
 
 #: Memory layout of one trade; see :class:`Trades`.
 TRADE_DTYPE = np.dtype(

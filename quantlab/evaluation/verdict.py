@@ -6,8 +6,9 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
+from quantlab.core.arrays import Float64Array
+from quantlab.core.checks import check_range, check_whole
 from quantlab.core.errors import ConfigError
-from quantlab.core.types import Float64Array, check_range, check_whole
 
 EDGE = "edge"
 NO_EDGE = "no evidence of an edge"

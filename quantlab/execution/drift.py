@@ -16,10 +16,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from quantlab.core.checks import check_range, check_whole
 from quantlab.core.errors import ContractError
 from quantlab.core.events import Event
 from quantlab.core.ports import FeatureReader
-from quantlab.core.types import check_range, check_whole
 from quantlab.features.drift import Drift, DriftReport, FeatureDrift
 from quantlab.features.drift_reference import DriftReference
 

@@ -10,11 +10,12 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, cast
 
+from quantlab.core.checks import check_has, check_range
 from quantlab.core.errors import ContractError
 from quantlab.core.events import Decision, RawBar
 from quantlab.core.fingerprint import fingerprint
+from quantlab.core.market import Bars, Instrument
 from quantlab.core.ports import Broker, FeatureReader, SignalStream
-from quantlab.core.types import Bars, Instrument, check_has, check_range
 from quantlab.data.quality import QualityGate
 from quantlab.execution.drift import DriftWatch, Look
 from quantlab.execution.facts import Day, bar_facts, day_of

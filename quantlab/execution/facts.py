@@ -8,10 +8,12 @@ from typing import Any
 
 import numpy as np
 
+from quantlab.core.arrays import Float64Array, Int64Array
 from quantlab.core.clock import iso_utc
 from quantlab.core.events import Decision
+from quantlab.core.market import Bars
 from quantlab.core.results import CUT_RULES, OrderReason, RiskEvent
-from quantlab.core.types import Bars, Float64Array, Int64Array, Signal
+from quantlab.core.types import Signal
 from quantlab.trading import layout
 from quantlab.trading.layout import (
     CASH,

@@ -9,11 +9,12 @@ from typing import Protocol
 
 import numpy as np
 
+from quantlab.core.checks import check_range, check_whole
 from quantlab.core.clock import FakeClock, SystemClock, parse_utc
 from quantlab.core.errors import ConfigError, QuantlabError
 from quantlab.core.events import RawBar
+from quantlab.core.market import Bars, BarState, Funding
 from quantlab.core.ports import Clock
-from quantlab.core.types import Bars, BarState, Funding, check_range, check_whole
 
 _log = logging.getLogger(__name__)
 

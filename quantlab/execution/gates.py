@@ -11,8 +11,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from quantlab.core.checks import check_whole
 from quantlab.core.errors import ConfigError
-from quantlab.core.types import check_whole
 from quantlab.execution.gates_checks import FAIL, GATES, UNKNOWN, Finding, GateLimits
 from quantlab.execution.gates_window import Window, read_windows
 

@@ -11,7 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from quantlab.core.types import VOLUME, Bars, BarState, Float64Array, Instrument
+from quantlab.core.arrays import Float64Array
+from quantlab.core.market import VOLUME, Bars, BarState, Instrument
 from quantlab.execution.journal import connect
 from quantlab.execution.reading import SessionView, read_session
 from quantlab.execution.snapshot import unpack_raw

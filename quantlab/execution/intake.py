@@ -14,8 +14,9 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from quantlab.core.arrays import Float64Array
 from quantlab.core.events import RawBar
-from quantlab.core.types import Bars, BarState, Float64Array, Funding
+from quantlab.core.market import Bars, BarState, Funding
 from quantlab.data.checks import bar_codes
 from quantlab.data.live_look import LIVE_KINDS, LiveLook
 from quantlab.data.quality import MAX_FILLED, MAX_JUMP, GateState, QualityGate

@@ -13,10 +13,12 @@ from typing import Any
 import ccxt
 import numpy as np
 
+from quantlab.core.arrays import Float64Array
+from quantlab.core.checks import check_whole
 from quantlab.core.errors import ConfigError, DataError
 from quantlab.core.events import RawBar
+from quantlab.core.market import Bars, Funding
 from quantlab.core.ports import Clock
-from quantlab.core.types import Bars, Float64Array, Funding, check_whole
 from quantlab.data.alignment import Series, align_funding
 from quantlab.data.exchange_client import ExchangeClient, connect
 from quantlab.data.exchange_habits import perpetuals_of

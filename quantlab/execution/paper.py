@@ -6,8 +6,8 @@ import numpy as np
 
 from quantlab.core.errors import ContractError
 from quantlab.core.events import AccountView, Decision, Leg
+from quantlab.core.market import Bars
 from quantlab.core.results import OrderReason
-from quantlab.core.types import Bars
 from quantlab.trading.layout import (
     CASH,
     EQUITY,

@@ -27,10 +27,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from quantlab.core.checks import check_whole
 from quantlab.core.errors import ContractError, QuantlabError
 from quantlab.core.events import Alert, Event, RawBar
+from quantlab.core.market import Bars
 from quantlab.core.ports import AlertSink, BarFeed, Broker
-from quantlab.core.types import Bars, check_whole
 from quantlab.execution.drift import ANEW, CROSSING, DriftWatch
 from quantlab.execution.engine import Engine, Market
 from quantlab.execution.journal import SqliteJournal

@@ -9,9 +9,9 @@ import numpy as np
 
 from quantlab.core.errors import ArtifactError, ContractError
 from quantlab.core.events import RawBar
+from quantlab.core.market import Funding
 from quantlab.core.packing import pack_arrays, unpack_arrays
 from quantlab.core.ports import SignalStream
-from quantlab.core.types import Funding
 from quantlab.data.quality import GateState
 from quantlab.execution.facts import Day
 from quantlab.trading.layout import State

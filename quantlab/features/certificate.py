@@ -17,10 +17,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from quantlab.core.arrays import BoolArray, Float64Array, Int64Array
+from quantlab.core.checks import check_range
 from quantlab.core.clock import iso_utc
 from quantlab.core.errors import ConfigError, HistoryError
+from quantlab.core.market import Bars
 from quantlab.core.ports import FeatureSource, Stage
-from quantlab.core.types import Bars, BoolArray, Float64Array, Int64Array, check_range
 from quantlab.features.extra import ExtraFeature
 from quantlab.features.extra_rows import ExtraRows
 from quantlab.features.history import compute

@@ -11,8 +11,9 @@ from collections.abc import Callable
 
 import numpy as np
 
+from quantlab.core.arrays import Float32Array, Float64Array
 from quantlab.core.errors import ContractError
-from quantlab.core.types import Bars, BarState, Float32Array, Float64Array, Instrument
+from quantlab.core.market import Bars, BarState, Instrument
 from quantlab.features.extra import ExtraFeature
 from quantlab.features.kernels.loops import WARMUP
 from quantlab.features.pipeline import FeaturePipeline

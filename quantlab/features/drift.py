@@ -20,10 +20,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from quantlab.core.arrays import BoolArray, Float64Array, Int64Array
+from quantlab.core.checks import check_range
 from quantlab.core.errors import ConfigError, ContractError
 from quantlab.core.fingerprint import fingerprint
 from quantlab.core.packing import pack_arrays, unpack_arrays
-from quantlab.core.types import BoolArray, Features, Float64Array, Int64Array, check_range
+from quantlab.core.types import Features
 from quantlab.features.drift_reference import DriftReference, count_into, make_reference
 
 _MARK = b"quantlab drift 1\n"

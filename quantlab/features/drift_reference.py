@@ -14,9 +14,10 @@ from typing import Any, Self
 
 import numpy as np
 
+from quantlab.core.arrays import BoolArray, Float32Array, Float64Array, Int64Array
 from quantlab.core.compiled import compiled
 from quantlab.core.errors import ArtifactError, HistoryError
-from quantlab.core.types import BoolArray, Features, Float32Array, Float64Array, Int64Array
+from quantlab.core.types import Features
 from quantlab.features.contract import FeatureContract
 
 

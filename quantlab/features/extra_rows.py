@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 from numba import types
 
+from quantlab.core.arrays import BoolArray, Float32Array, Float64Array
 from quantlab.core.clock import iso_utc
 from quantlab.core.compiled import compiled
 from quantlab.core.errors import ContractError
-from quantlab.core.types import BoolArray, Float32Array, Float64Array
 from quantlab.features.extra import WINDOW, ExtraFeature
 
 _READ_2D = types.Array(types.boolean, 2, "C", readonly=True)

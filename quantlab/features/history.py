@@ -10,9 +10,9 @@ import numpy as np
 from numba import config as numba_config
 from numpy.typing import DTypeLike, NDArray
 
+from quantlab.core.arrays import Float64Array, Int64Array, read_only
 from quantlab.core.clock import iso_utc
 from quantlab.core.errors import ConfigError, ContractError, DataError
-from quantlab.core.types import Float64Array, Int64Array, read_only
 from quantlab.features.contract import output_dtype, positive_interval
 from quantlab.features.kernels.cells import COUNT
 from quantlab.features.kernels.loops import first_malformed, run

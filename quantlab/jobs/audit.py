@@ -17,9 +17,9 @@ from rich.console import Console
 
 from quantlab.core.errors import QuantlabError
 from quantlab.core.files import partial_prefix, write_json, write_text
+from quantlab.core.market import Bars
 from quantlab.core.ports import Progress
 from quantlab.core.results import Study
-from quantlab.core.types import Bars
 from quantlab.jobs.leaks.chance import judge_auc
 from quantlab.jobs.leaks.findings import AuditReport, Log
 from quantlab.jobs.leaks.hunt import (

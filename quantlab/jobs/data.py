@@ -16,8 +16,8 @@ from rich.table import Table
 
 from quantlab.core.errors import DataError
 from quantlab.core.files import write_json, write_text
+from quantlab.core.market import Bars
 from quantlab.core.ports import DataSource
-from quantlab.core.types import Bars
 from quantlab.data.coverage import QualityReport, SymbolQuality, coverage
 from quantlab.jobs.checks.check import ChecksFiles
 from quantlab.jobs.market.coverage_page import coverage_page

@@ -17,7 +17,7 @@ from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 from rich.table import Table
 
-from quantlab.core.types import check_range, check_whole
+from quantlab.core.checks import check_range, check_whole
 from quantlab.jobs.run.terminal import TerminalProgress
 from quantlab.jobs.worlds.record import Record, Share, open_record
 from quantlab.jobs.worlds.world import check_measurable, live, measured, worlds

@@ -16,10 +16,11 @@ from pathlib import Path
 from omegaconf import DictConfig
 from rich.console import Console
 
+from quantlab.core.checks import check_whole
 from quantlab.core.errors import ArtifactError, ContractError
 from quantlab.core.events import Event
 from quantlab.core.files import require_writable, write_json
-from quantlab.core.types import Bars, check_whole
+from quantlab.core.market import Bars
 from quantlab.execution.drift import DriftWatching
 from quantlab.execution.engine import Market
 from quantlab.execution.gates import Gates

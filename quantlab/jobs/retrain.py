@@ -23,9 +23,9 @@ from rich.table import Table
 
 from quantlab.core.clock import iso_utc, parse_utc
 from quantlab.core.errors import ArtifactError, ConfigError, ContractError, HistoryError
+from quantlab.core.market import Bars
 from quantlab.core.ports import FeatureSource, Progress
 from quantlab.core.results import Study
-from quantlab.core.types import Bars
 from quantlab.jobs.promotion.model_tables import moves_table
 from quantlab.jobs.promotion.registering import register_study
 from quantlab.jobs.run.composition import build

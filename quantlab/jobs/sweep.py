@@ -15,8 +15,8 @@ from omegaconf import DictConfig
 from rich.console import Console
 
 from quantlab.backtest.sweep_space import Values
+from quantlab.core.market import Bars
 from quantlab.core.ports import Progress
-from quantlab.core.types import Bars
 from quantlab.jobs.run.backtesting import Setup, setup, study_signal
 from quantlab.jobs.run.composition import build
 from quantlab.jobs.run.folder import run_folder

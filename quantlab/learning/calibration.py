@@ -17,8 +17,8 @@ from collections.abc import Callable
 import numpy as np
 from scipy.optimize import brentq
 
+from quantlab.core.arrays import Float32Array, Float64Array, Int8Array
 from quantlab.core.errors import HistoryError
-from quantlab.core.types import Float32Array, Float64Array, Int8Array
 
 #: Smallest probability that a loss looks at: the resolution of a float32 near 1. It bounds a loss, and
 #: never touches a forecast.

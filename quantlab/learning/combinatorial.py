@@ -13,8 +13,9 @@ from itertools import combinations
 
 import numpy as np
 
+from quantlab.core.checks import check_whole
 from quantlab.core.errors import HistoryError
-from quantlab.core.types import Dataset, check_whole
+from quantlab.core.types import Dataset
 from quantlab.learning.splits import Rows, first_ready_row, tile
 
 

@@ -24,8 +24,9 @@ import numpy as np
 from arch.bootstrap import StationaryBootstrap
 from scipy import stats
 
+from quantlab.core.arrays import Float64Array, Int64Array
+from quantlab.core.checks import check_range, check_whole
 from quantlab.core.errors import HistoryError
-from quantlab.core.types import Float64Array, Int64Array, check_range, check_whole
 from quantlab.learning.calibration import log_losses
 from quantlab.learning.labels import Labels
 from quantlab.learning.pooling import spoken

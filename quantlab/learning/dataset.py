@@ -5,8 +5,10 @@ from __future__ import annotations
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
+from quantlab.core.arrays import Float32Array
 from quantlab.core.errors import ConfigError, ContractError
-from quantlab.core.types import NO_LABEL, Bars, Dataset, Features, Float32Array
+from quantlab.core.market import Bars
+from quantlab.core.types import NO_LABEL, Dataset, Features
 from quantlab.learning.labels import Labels
 
 

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.optimize import brentq
 
+from quantlab.core.arrays import BoolArray, Float32Array, Float64Array, Int8Array
+from quantlab.core.checks import check_range, check_whole
 from quantlab.core.errors import ConfigError, ContractError, HistoryError
-from quantlab.core.types import BoolArray, Float32Array, Float64Array, Int8Array, check_range, check_whole
 from quantlab.learning.calibration import fit_temperature, log_losses
 from quantlab.learning.gates import Gates, gain_bps, gated
 from quantlab.learning.pooling import Liveness, Pooled, pool, spoken

@@ -24,11 +24,13 @@ from typing import Any
 
 import numpy as np
 
+from quantlab.core.arrays import Float32Array
+from quantlab.core.checks import check_whole
 from quantlab.core.errors import ArtifactError
 from quantlab.core.files import partial_prefix, staged_folder
 from quantlab.core.fingerprint import fingerprint
 from quantlab.core.ports import FittedModel, Model, Stage
-from quantlab.core.types import Dataset, Float32Array, check_whole
+from quantlab.core.types import Dataset
 from quantlab.learning.golden import Golden
 from quantlab.learning.members import class_path, load_member, predict_part, predict_rows
 from quantlab.learning.provenance import identity, package_code, versions

@@ -11,9 +11,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from quantlab.core.arrays import Float64Array, Int8Array
 from quantlab.core.compiled import compiled
 from quantlab.core.errors import ContractError
-from quantlab.core.types import Bars, Float64Array, Int8Array, Signal
+from quantlab.core.market import Bars
+from quantlab.core.types import Signal
 from quantlab.learning.pooling import Pooled, decisions
 
 

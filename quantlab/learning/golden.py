@@ -12,9 +12,10 @@ from typing import Self
 
 import numpy as np
 
+from quantlab.core.arrays import Float32Array
 from quantlab.core.errors import ArtifactError
 from quantlab.core.ports import FittedModel
-from quantlab.core.types import Features, Float32Array
+from quantlab.core.types import Features
 from quantlab.learning.members import lookback, predict_rows
 from quantlab.learning.pooling import spoken
 

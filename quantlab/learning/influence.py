@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from dataclasses import dataclass
 
-from quantlab.core.types import Float32Array, Float64Array
+from quantlab.core.arrays import Float32Array, Float64Array
 from quantlab.learning.ensemble import FittedEnsemble
 from quantlab.learning.pooling import Pooled
 

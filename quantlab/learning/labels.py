@@ -19,29 +19,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from quantlab.core.arrays import BoolArray, Float32Array, Float64Array, Int8Array, Int64Array, UInt8Array, read_only
+from quantlab.core.checks import check_range, check_whole
 from quantlab.core.compiled import compiled
 from quantlab.core.errors import ConfigError
-from quantlab.core.types import (
-    BUY,
-    HIGH,
-    HOLD,
-    LOW,
-    NO_LABEL,
-    OPEN,
-    SELL,
-    VOLUME,
-    Bars,
-    BarState,
-    BoolArray,
-    Float32Array,
-    Float64Array,
-    Int8Array,
-    Int64Array,
-    UInt8Array,
-    check_range,
-    check_whole,
-    read_only,
-)
+from quantlab.core.market import HIGH, LOW, OPEN, VOLUME, Bars, BarState
+from quantlab.core.types import BUY, HOLD, NO_LABEL, SELL
 
 #: ``known_at_ms`` of a row without a label: later than any bar, so that no split can let it in.
 NEVER_MS = int(np.iinfo(np.int64).max)

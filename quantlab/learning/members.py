@@ -8,9 +8,10 @@ from typing import Protocol, cast, runtime_checkable
 
 import numpy as np
 
+from quantlab.core.arrays import Float32Array, read_only
 from quantlab.core.errors import ArtifactError, ContractError
 from quantlab.core.ports import FittedModel
-from quantlab.core.types import Features, Float32Array, read_only
+from quantlab.core.types import Features
 from quantlab.learning.pooling import spoken
 from quantlab.learning.watching import Told
 

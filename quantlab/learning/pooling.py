@@ -21,15 +21,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from quantlab.core.arrays import BoolArray, Float32Array, Float64Array, Int8Array, Int64Array
 from quantlab.core.compiled import compiled
-from quantlab.core.types import (
-    HOLD,
-    BoolArray,
-    Float32Array,
-    Float64Array,
-    Int8Array,
-    Int64Array,
-)
+from quantlab.core.types import HOLD
 
 #: Two outputs nearer than this are the same opinion: batch and stream may differ by a few ulp.
 SAME_OPINION = 1e-6

@@ -6,16 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from quantlab.core.arrays import BoolArray, Float32Array, Float64Array, Int8Array, Int64Array
 from quantlab.core.compiled import compiled
-from quantlab.core.types import (
-    BUY,
-    SELL,
-    BoolArray,
-    Float32Array,
-    Float64Array,
-    Int8Array,
-    Int64Array,
-)
+from quantlab.core.types import BUY, SELL
 from quantlab.learning.calibration import log_losses
 from quantlab.learning.pooling import spoken
 

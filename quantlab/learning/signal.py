@@ -8,12 +8,14 @@ from typing import Any
 
 import numpy as np
 
+from quantlab.core.arrays import Float32Array, Float64Array
 from quantlab.core.errors import ConfigError, ContractError
 from quantlab.core.fingerprint import fingerprint
 from quantlab.core.indicators import average_true_range
+from quantlab.core.market import Bars
 from quantlab.core.packing import pack_arrays, unpack_arrays
 from quantlab.core.ports import FeatureSource, FeatureStream, FittedModel
-from quantlab.core.types import Bars, Features, Float32Array, Float64Array, Signal
+from quantlab.core.types import Features, Signal
 from quantlab.learning.ensemble import FittedEnsemble
 from quantlab.learning.gates import move_bps
 from quantlab.learning.members import lookback, predict_rows

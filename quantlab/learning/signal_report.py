@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from quantlab.core.arrays import BoolArray, Float32Array, Int8Array, Int64Array
 from quantlab.core.results import MemberReport, SignalReport
-from quantlab.core.types import HOLD, BoolArray, Float32Array, Int8Array, Int64Array
+from quantlab.core.types import HOLD
 from quantlab.learning.influence import Influence
 from quantlab.learning.pooling import Pooled, decisions, spoken
 from quantlab.learning.scores import directional_auc, log_loss, reliability

@@ -17,9 +17,10 @@ from typing import Literal, get_args
 
 import numpy as np
 
+from quantlab.core.checks import check_range, check_whole
 from quantlab.core.clock import iso_utc
 from quantlab.core.errors import ConfigError, HistoryError
-from quantlab.core.types import Dataset, check_range, check_whole
+from quantlab.core.types import Dataset
 
 #: Half-open range of rows (bars): ``start, stop``.
 Rows = tuple[int, int]

@@ -10,7 +10,8 @@ from operator import add
 
 import numpy as np
 
-from quantlab.core.types import Dataset, Float32Array, Float64Array
+from quantlab.core.arrays import Float32Array, Float64Array
+from quantlab.core.types import Dataset
 from quantlab.learning.ensemble import Ensemble, FittedEnsemble
 from quantlab.learning.influence import Influence, measure_influence
 from quantlab.learning.pooling import Pooled

@@ -26,12 +26,15 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from quantlab.core.arrays import Float64Array
+from quantlab.core.checks import check_has, check_whole
 from quantlab.core.errors import ConfigError, HistoryError
 from quantlab.core.fingerprint import fingerprint
 from quantlab.core.indicators import average_true_range
+from quantlab.core.market import Bars
 from quantlab.core.ports import FeatureSource, Model, Progress
 from quantlab.core.results import SignalReport, Study, TuningStage
-from quantlab.core.types import Bars, Dataset, Float64Array, check_has, check_whole
+from quantlab.core.types import Dataset
 from quantlab.learning.dataset import build_dataset
 from quantlab.learning.ensemble import Ensemble, FittedEnsemble
 from quantlab.learning.forecasts import Forecast, forecasts, make_task

@@ -6,10 +6,11 @@ from typing import Any
 
 import numpy as np
 
+from quantlab.core.arrays import Float64Array, Int64Array
+from quantlab.core.checks import check_range
 from quantlab.core.errors import ContractError
 from quantlab.core.ports import Policy
 from quantlab.core.results import CUT_RULES, EVENT_DTYPE, ORDER_DTYPE, Simulation
-from quantlab.core.types import Float64Array, Int64Array, check_range
 from quantlab.trading.layout import (
     BREAK_EVEN_LEVEL,
     CASH,

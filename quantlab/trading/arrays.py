@@ -6,8 +6,9 @@ from typing import Any
 
 import numpy as np
 
+from quantlab.core.arrays import Float64Array, read_only
 from quantlab.core.errors import ContractError
-from quantlab.core.types import Float64Array, Signal, read_only
+from quantlab.core.types import Signal
 
 #: What a user may bring beside `side` and `target`; each float64 (T, S), NaN = not known.
 DISTANCES = ("stop_distance", "take_distance", "trail_distance", "break_even_distance")

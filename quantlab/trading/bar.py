@@ -22,8 +22,8 @@ from typing import Any
 import numpy as np
 
 from quantlab.core.compiled import compiled
+from quantlab.core.market import CLOSE
 from quantlab.core.results import OrderReason
-from quantlab.core.types import CLOSE
 from quantlab.trading.calls import Calls
 from quantlab.trading.decision import Intents, blank, intents_of
 from quantlab.trading.guard import guard

@@ -9,9 +9,10 @@ import numpy as np
 from numba import types
 from numba.extending import register_jitable
 
+from quantlab.core.arrays import Float64Array
 from quantlab.core.compiled import compiled, source_digest
+from quantlab.core.market import CLOSE
 from quantlab.core.own_code import own_code
-from quantlab.core.types import CLOSE, Float64Array
 from quantlab.trading.compile_refusal import COMPILE_ERRORS, not_compilable, require_arguments
 from quantlab.trading.desk import WHERE
 from quantlab.trading.layout import BARS_HELD, ENTRY, EQUITY, INLINED, STOPPED, UNITS

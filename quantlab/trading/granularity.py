@@ -8,8 +8,8 @@ from __future__ import annotations
 import numpy as np
 
 from quantlab.core.compiled import compiled
+from quantlab.core.market import CLOSE
 from quantlab.core.results import CUT_RULES
-from quantlab.core.types import CLOSE
 from quantlab.trading.layout import (
     INCREASE,
     INLINED,

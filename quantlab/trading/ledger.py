@@ -8,8 +8,8 @@ from __future__ import annotations
 import numpy as np
 
 from quantlab.core.compiled import compiled
+from quantlab.core.market import CLOSE, HIGH, LOW, OPEN, VOLUME
 from quantlab.core.results import RiskEvent
-from quantlab.core.types import CLOSE, HIGH, LOW, OPEN, VOLUME
 from quantlab.trading.layout import (
     BAR,
     BARS_HELD,

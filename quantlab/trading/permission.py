@@ -8,8 +8,8 @@ from __future__ import annotations
 import numpy as np
 
 from quantlab.core.compiled import compiled
+from quantlab.core.market import CLOSE, BarState
 from quantlab.core.results import CUT_RULES, OrderReason
-from quantlab.core.types import CLOSE, BarState
 from quantlab.trading.layout import (
     BREAK_EVEN_DISTANCE,
     INCREASE,

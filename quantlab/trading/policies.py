@@ -19,8 +19,10 @@ from typing import Any
 
 import numpy as np
 
+from quantlab.core.arrays import Float64Array
+from quantlab.core.checks import check_flag, check_range, check_whole
+from quantlab.core.market import BarState
 from quantlab.core.results import OrderReason
-from quantlab.core.types import BarState, Float64Array, check_flag, check_range, check_whole
 from quantlab.trading.decision import STEP, Account, Intents, Market, compiled_step
 
 __all__ = ["STEP", "Account", "BuyAndHold", "EnsembleThreshold", "FromSignals", "Intents", "Market", "compiled_step"]

@@ -18,7 +18,7 @@ from numba.extending import intrinsic
 from numba.np.arrayobj import make_array
 
 from quantlab.core.compiled import compiled
-from quantlab.core.types import OPEN, VOLUME
+from quantlab.core.market import OPEN, VOLUME
 from quantlab.trading.layout import INLINED, N_ACTIVE, N_HELD, State
 
 

@@ -12,8 +12,8 @@ from __future__ import annotations
 import numpy as np
 
 from quantlab.core.compiled import compiled
+from quantlab.core.market import HIGH, LOW, OPEN, VOLUME
 from quantlab.core.results import CUT_RULES, OrderReason
-from quantlab.core.types import HIGH, LOW, OPEN, VOLUME
 from quantlab.trading.layout import (
     BREAK_EVEN_DISTANCE,
     BREAK_EVEN_LEVEL,

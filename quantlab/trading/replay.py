@@ -13,8 +13,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from quantlab.core.errors import ContractError
+from quantlab.core.market import Bars, Instrument
 from quantlab.core.results import Simulation
-from quantlab.core.types import Bars, Instrument, Signal
+from quantlab.core.types import Signal
 from quantlab.trading.account import simulation_of
 from quantlab.trading.layout import (
     EQUITY,

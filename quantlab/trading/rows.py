@@ -8,9 +8,11 @@ import numpy as np
 from numba import types
 from numpy.typing import NDArray
 
+from quantlab.core.arrays import Float64Array, Int64Array
 from quantlab.core.compiled import compiled
 from quantlab.core.errors import ContractError
-from quantlab.core.types import Bars, Float64Array, Int64Array, Signal
+from quantlab.core.market import Bars
+from quantlab.core.types import Signal
 from quantlab.trading.layout import INLINED, Row, read_only_array, tuple_type
 
 

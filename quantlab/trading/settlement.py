@@ -6,8 +6,8 @@
 from __future__ import annotations
 
 from quantlab.core.compiled import compiled
+from quantlab.core.market import OPEN, VOLUME
 from quantlab.core.results import CUT_RULES, OrderReason, RiskEvent
-from quantlab.core.types import OPEN, VOLUME
 from quantlab.trading.layout import (
     BARS_HELD,
     CAPPED,

@@ -11,10 +11,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from quantlab.core.arrays import Int64Array
 from quantlab.core.clock import iso_utc
 from quantlab.core.errors import DataError
 from quantlab.core.files import sha256_file
-from quantlab.core.types import Int64Array
 from quantlab.trading.arrays import DISTANCES
 
 #: Column -> type; `timestamp` and `symbol` name the cell, the others say something about it.

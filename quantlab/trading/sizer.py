@@ -9,8 +9,9 @@ from typing import Any, ClassVar, NamedTuple
 import numpy as np
 from numba import types
 
+from quantlab.core.arrays import Float64Array
+from quantlab.core.checks import check_range
 from quantlab.core.compiled import compiled
-from quantlab.core.types import Float64Array, check_range
 from quantlab.trading.layout import read_only_array, tuple_type
 
 

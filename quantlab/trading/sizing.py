@@ -15,8 +15,8 @@ from typing import ClassVar
 
 import numpy as np
 
+from quantlab.core.arrays import Float64Array
 from quantlab.core.compiled import compiled
-from quantlab.core.types import Float64Array
 from quantlab.trading.sizer import SIZE, Entry, Sizer, bounded, compiled_size
 
 __all__ = [

@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 
 from quantlab.core.errors import ContractError
-from quantlab.core.types import Bars, Funding, Signal
+from quantlab.core.market import Bars, Funding
+from quantlab.core.types import Signal
 from quantlab.trading.rows import History
 
 #: What a signal brings: the fields of a history behind the market's.

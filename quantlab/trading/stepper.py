@@ -15,7 +15,8 @@ from numba import types
 
 from quantlab.core.compiled import compiled
 from quantlab.core.errors import ContractError
-from quantlab.core.types import Bars, Instrument, Signal
+from quantlab.core.market import Bars, Instrument
+from quantlab.core.types import Signal
 from quantlab.trading.account import begin_account, record_buffers, written
 from quantlab.trading.bar import advance_bar, decide_bar, settle_bar
 from quantlab.trading.calls import CALLS_TYPE, calls_of, read_calls

@@ -8,11 +8,13 @@ from typing import Any
 
 import numpy as np
 
+from quantlab.core.arrays import Float64Array
+from quantlab.core.checks import check_flag, check_has, check_range, check_whole
 from quantlab.core.errors import ConfigError
 from quantlab.core.fingerprint import fingerprint
+from quantlab.core.market import Instrument
 from quantlab.core.own_code import own_code
 from quantlab.core.ports import Policy, PositionSizer, SignalSource
-from quantlab.core.types import Float64Array, Instrument, check_flag, check_has, check_range, check_whole
 from quantlab.trading.layout import STOP_MEMORY, Rules
 
 #: No configuration may risk more than this share of a day's starting equity.

@@ -6,7 +6,8 @@ from typing import Any
 
 import planted_models
 
-from quantlab.core.types import Dataset, Float32Array
+from quantlab.core.arrays import Float32Array
+from quantlab.core.types import Dataset
 from quantlab.features import ExtraFeature, window_function
 
 

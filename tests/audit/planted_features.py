@@ -7,8 +7,10 @@ from functools import cached_property
 
 import numpy as np
 
+from quantlab.core.arrays import Float32Array
 from quantlab.core.fingerprint import fingerprint
-from quantlab.core.types import Bars, Features, Float32Array
+from quantlab.core.market import Bars
+from quantlab.core.types import Features
 from quantlab.features import FeaturePipeline
 from quantlab.features.contract import declare
 

@@ -9,8 +9,10 @@ from typing import Any
 import numpy as np
 
 from quantlab.backtest.scan import Scan
+from quantlab.core.arrays import Float64Array
+from quantlab.core.market import HIGH, LOW, OPEN, Bars
 from quantlab.core.results import Simulation
-from quantlab.core.types import HIGH, LOW, OPEN, Bars, Float64Array, Signal
+from quantlab.core.types import Signal
 
 
 def with_opens(bars: Bars, opens: Float64Array) -> Bars:

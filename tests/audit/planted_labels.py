@@ -6,7 +6,9 @@ import dataclasses
 
 import numpy as np
 
-from quantlab.core.types import NO_LABEL, Bars, Float64Array
+from quantlab.core.arrays import Float64Array
+from quantlab.core.market import Bars
+from quantlab.core.types import NO_LABEL
 from quantlab.learning.labels import NEVER_MS, Labels, TripleBarrier
 
 

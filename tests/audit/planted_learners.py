@@ -6,9 +6,10 @@ import dataclasses
 
 import numpy as np
 
+from quantlab.core.arrays import Float64Array
+from quantlab.core.market import Bars
 from quantlab.core.ports import Progress
 from quantlab.core.results import Study
-from quantlab.core.types import Bars, Float64Array
 from quantlab.learning.walk_forward import WalkForward
 
 THRESHOLDS = (0.34, 0.35, 0.36, 0.37, 0.38, 0.39, 0.40, 0.41, 0.42)

@@ -12,7 +12,8 @@ from typing import Any, Self
 
 import numpy as np
 
-from quantlab.core.types import NO_LABEL, Dataset, Features, Float32Array
+from quantlab.core.arrays import Float32Array
+from quantlab.core.types import NO_LABEL, Dataset, Features
 from quantlab.learning.calibration import fit_temperature
 from quantlab.learning.models.lightgbm import FittedLightGBM, LightGBM
 from quantlab.learning.models.xgboost import FittedXGBoost, XGBoost

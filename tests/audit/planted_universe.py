@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from quantlab.core.types import CLOSE, VOLUME, Bars, Float64Array, Funding
+from quantlab.core.arrays import Float64Array
+from quantlab.core.market import CLOSE, VOLUME, Bars, Funding
 from quantlab.data.oracle import Truth
 from quantlab.data.synthetic import SyntheticSource
 

@@ -9,9 +9,11 @@ from typing import Any
 
 import numpy as np
 
+from quantlab.core.arrays import BoolArray, Float32Array, Float64Array, Int8Array
+from quantlab.core.market import Bars
 from quantlab.core.ports import Model, Progress
 from quantlab.core.results import Study, TuningStage
-from quantlab.core.types import NO_LABEL, Bars, BoolArray, Dataset, Float32Array, Float64Array, Int8Array
+from quantlab.core.types import NO_LABEL, Dataset
 from quantlab.learning.calibration import fit_temperature
 from quantlab.learning.ensemble import Ensemble, FittedEnsemble
 from quantlab.learning.pooling import spoken

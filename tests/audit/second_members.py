@@ -9,8 +9,9 @@ from typing import Any, Self
 
 import numpy as np
 
+from quantlab.core.arrays import Float32Array
 from quantlab.core.ports import FittedModel
-from quantlab.core.types import NO_LABEL, Dataset, Features, Float32Array
+from quantlab.core.types import NO_LABEL, Dataset, Features
 from quantlab.learning.models.lightgbm import FittedLightGBM, LightGBM
 from quantlab.learning.watching import Told
 

@@ -10,8 +10,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from quantlab.core.arrays import BoolArray, Float32Array
+from quantlab.core.market import HIGH, LOW, VOLUME, Bars, BarState
 from quantlab.core.results import Study
-from quantlab.core.types import HIGH, LOW, VOLUME, Bars, BarState, BoolArray, Dataset, Features, Float32Array, Signal
+from quantlab.core.types import Dataset, Features, Signal
 from quantlab.jobs.leaks.ensembles import hunt_ensembles
 from quantlab.jobs.leaks.findings import Log
 from quantlab.jobs.leaks.futures import another_future, broken_future

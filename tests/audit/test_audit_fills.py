@@ -12,8 +12,9 @@ import pytest
 
 from quantlab.backtest.scan import Scan
 from quantlab.core.fakes import FixedSignal
+from quantlab.core.market import HIGH, LOW, OPEN, Bars
 from quantlab.core.results import OrderReason, Simulation
-from quantlab.core.types import HIGH, LOW, OPEN, Bars, Signal
+from quantlab.core.types import Signal
 from quantlab.jobs.leaks.fills import Account, better_fills, hunt_fills
 from quantlab.jobs.leaks.findings import Log
 from quantlab.jobs.run.composition import build, compose

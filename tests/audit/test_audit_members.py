@@ -9,7 +9,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from quantlab.core.types import NO_LABEL, Bars, BoolArray, Dataset, Features, Float32Array
+from quantlab.core.arrays import BoolArray, Float32Array
+from quantlab.core.market import Bars
+from quantlab.core.types import NO_LABEL, Dataset, Features
 from quantlab.jobs.leaks.findings import Finding, Log
 from quantlab.jobs.leaks.futures import another_future
 from quantlab.jobs.leaks.members import hunt_members

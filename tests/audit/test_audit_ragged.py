@@ -12,8 +12,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from quantlab.core.market import Bars, BarState
 from quantlab.core.progress import SilentProgress
-from quantlab.core.types import NO_LABEL, Bars, BarState, Features
+from quantlab.core.types import NO_LABEL, Features
 from quantlab.jobs.audit import audit
 from quantlab.jobs.leaks.features import hunt_features
 from quantlab.jobs.leaks.findings import AuditReport, Log

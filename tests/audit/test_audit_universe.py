@@ -14,7 +14,7 @@ import pytest
 from quantlab.core.clock import iso_utc
 from quantlab.core.errors import DataError
 from quantlab.core.fakes import BarsSource
-from quantlab.core.types import CLOSE, VOLUME, Bars, BarState, Funding
+from quantlab.core.market import CLOSE, VOLUME, Bars, BarState, Funding
 from quantlab.jobs.leaks.findings import Log
 from quantlab.jobs.leaks.futures import another_future
 from quantlab.jobs.leaks.histories import differing_past

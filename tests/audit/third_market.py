@@ -14,7 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from quantlab.core.types import CLOSE, VOLUME, Bars, BarState, BoolArray, Float64Array, Funding
+from quantlab.core.arrays import BoolArray, Float64Array
+from quantlab.core.market import CLOSE, VOLUME, Bars, BarState, Funding
 from quantlab.data.synthetic import SyntheticSource
 
 DAY_MS = 86_400_000

@@ -9,9 +9,11 @@ from typing import Any
 import numpy as np
 
 from quantlab.backtest.scan import Scan
+from quantlab.core.arrays import BoolArray, Float64Array
+from quantlab.core.market import Bars, BarState
 from quantlab.core.ports import Progress
 from quantlab.core.results import Simulation, Study
-from quantlab.core.types import Bars, BarState, BoolArray, Float64Array, Signal
+from quantlab.core.types import Signal
 from quantlab.learning.labels import Labels, TripleBarrier
 from quantlab.learning.walk_forward import WalkForward
 

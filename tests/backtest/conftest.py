@@ -11,7 +11,8 @@ import pandas as pd
 import pytest
 
 from quantlab.core.fakes import FixedSignal
-from quantlab.core.types import Bars, BarState, Funding, Instrument, Signal
+from quantlab.core.market import Bars, BarState, Funding, Instrument
+from quantlab.core.types import Signal
 from quantlab.trading import Costs, EnsembleThreshold, FixedFraction, FromSignals, Limits, Strategy
 
 START_MS = 1_742_083_200_000

@@ -14,8 +14,8 @@ from omegaconf import OmegaConf
 from quantlab.backtest import scan
 from quantlab.backtest.scan import Scan
 from quantlab.core.errors import ConfigError, ContractError
+from quantlab.core.market import Bars, Funding
 from quantlab.core.results import RiskEvent
-from quantlab.core.types import Bars, Funding
 from quantlab.trading import Replay, policies, replay
 
 CASH = 10_000.0

@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from quantlab.backtest.scan import Scan
-from quantlab.core.types import BarState
+from quantlab.core.market import BarState
 from quantlab.trading import FromSignals
 
 CASH = 10_000.0

@@ -20,7 +20,8 @@ from peers import fused_kernels
 from signals import cross_signal
 
 from quantlab.backtest.scan import Scan
-from quantlab.core.types import Bars, Signal
+from quantlab.core.market import Bars
+from quantlab.core.types import Signal
 from quantlab.trading.policies import EnsembleThreshold
 from quantlab.trading.sizing import FixedFraction
 from quantlab.trading.strategy import Costs, Limits, Strategy

@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 from measure import Row, market, wall_medians
 
 from quantlab.core.compiled import compiled
-from quantlab.core.types import Bars, Instrument
+from quantlab.core.market import Bars, Instrument
 from quantlab.data.collected import CollectedSource
 from quantlab.data.manifest import read_manifest
 from quantlab.data.quality import QualityGate

@@ -10,7 +10,8 @@ import numpy as np
 from measure import INTERVAL, Row, market
 from nets_data import MEMBERS, dataset, member, rows
 
-from quantlab.core.types import Bars, Signal
+from quantlab.core.market import Bars
+from quantlab.core.types import Signal
 from quantlab.features import NAMES, FeaturePipeline
 from quantlab.jobs.run.composition import build, compose
 from quantlab.learning.ensemble import FittedEnsemble

@@ -16,8 +16,9 @@ from drift import drift_rows
 from feature_peers import pandas_features, talib_features
 from measure import INTERVAL, Row, cpu_medians, market, wall_medians
 
+from quantlab.core.arrays import Float64Array
 from quantlab.core.compiled import compiled
-from quantlab.core.types import Bars, Float64Array
+from quantlab.core.market import Bars
 from quantlab.features import NAMES, WARMUP, FeatureStream, compute
 
 BARS = 25_920  # 90 days of 5 minutes

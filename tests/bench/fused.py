@@ -13,8 +13,9 @@ from typing import Any
 import numpy as np
 from numba import njit
 
+from quantlab.core.market import Bars
 from quantlab.core.results import ORDER_DTYPE
-from quantlab.core.types import Bars, Signal
+from quantlab.core.types import Signal
 from quantlab.trading.policies import EnsembleThreshold
 from quantlab.trading.strategy import Strategy
 

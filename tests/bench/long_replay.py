@@ -26,7 +26,7 @@ from measure import market
 
 from quantlab.core.events import Event, RawBar
 from quantlab.core.fakes import MemoryAlerts
-from quantlab.core.types import Bars
+from quantlab.core.market import Bars
 from quantlab.execution.engine import Market
 from quantlab.execution.feed import ReplayFeed
 from quantlab.execution.journal import SqliteJournal

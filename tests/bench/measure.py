@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from quantlab.core.types import Bars, BarState, Instrument
+from quantlab.core.market import Bars, BarState, Instrument
 
 INTERVAL = 300_000
 REPEATS = 7

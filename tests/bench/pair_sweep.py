@@ -8,7 +8,7 @@ from measure import market
 from signals import PairSignals
 
 from quantlab.backtest.sweep import sweep
-from quantlab.core.types import Bars
+from quantlab.core.market import Bars
 from quantlab.trading.policies import FromSignals
 from quantlab.trading.sizing import FixedFraction
 from quantlab.trading.strategy import Costs, Limits, Strategy

@@ -9,7 +9,8 @@ from typing import Any, overload
 import numpy as np
 from numba import njit
 
-from quantlab.core.types import Bars, Signal
+from quantlab.core.market import Bars
+from quantlab.core.types import Signal
 
 
 def plain_signal(bars: Bars, side: Any) -> Signal:

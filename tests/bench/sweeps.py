@@ -19,7 +19,7 @@ with warnings.catch_warnings():
     warnings.simplefilter("ignore")
     import vectorbt as vbt
 
-from quantlab.core.types import Bars
+from quantlab.core.market import Bars
 
 THREADS, FEE = 2, 4.5e-4
 

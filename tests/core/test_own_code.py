@@ -47,7 +47,7 @@ RUN = """
 import numpy as np
 from strategy import Go
 from quantlab.backtest.scan import Scan
-from quantlab.core.types import Bars, Instrument
+from quantlab.core.market import Bars, Instrument
 from quantlab.trading import Costs, FixedFraction, Limits, Strategy, signal_of
 
 class Nothing:

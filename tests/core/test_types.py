@@ -11,19 +11,11 @@ from typing import Any
 import numpy as np
 import pytest
 
+from quantlab.core.checks import check_flag, check_has, check_range, check_whole
 from quantlab.core.errors import ConfigError, ContractError, DataError, QuantlabError
 from quantlab.core.fakes import BarsSource
-from quantlab.core.types import (
-    Bars,
-    Features,
-    Funding,
-    Instrument,
-    Signal,
-    check_flag,
-    check_has,
-    check_range,
-    check_whole,
-)
+from quantlab.core.market import Bars, Funding, Instrument
+from quantlab.core.types import Features, Signal
 
 
 def test_arrays_are_read_only_views_not_copies(random_bars: Callable[..., Bars]) -> None:

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from quantlab.core.types import Bars, Instrument
+from quantlab.core.market import Bars, Instrument
 from quantlab.data import ParquetSource, SyntheticSource
 from quantlab.data.collected import CollectedSource
 from quantlab.data.exchange_source import ExchangeSource

@@ -15,7 +15,7 @@ import pytest
 from binance_server import DAY_MS, EPOCH_MS, STEP_MS, FakeBinance, Fault, Listing, SilentWatcher, serving
 
 from quantlab.core.errors import ArtifactError, ConfigError
-from quantlab.core.types import BarState
+from quantlab.core.market import BarState
 from quantlab.data.collected import CollectedSource
 from quantlab.data.exchange_answers import ExchangeLost
 from quantlab.data.exchange_client import ExchangeClient, connect

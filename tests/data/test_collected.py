@@ -12,7 +12,7 @@ import pytest
 from binance_server import DAY_MS, EPOCH_MS, STEP_MS, make_bars
 
 from quantlab.core.errors import ConfigError, DataError
-from quantlab.core.types import Bars, BarState
+from quantlab.core.market import Bars, BarState
 from quantlab.data import ParquetSource
 from quantlab.data.collected import CollectedSource
 from quantlab.data.lake import open_lake

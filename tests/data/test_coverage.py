@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from quantlab.core.types import Bars, BarState, Funding, Instrument
+from quantlab.core.market import Bars, BarState, Funding, Instrument
 from quantlab.data import Gap, QualityReport, Run, coverage
 
 START_MS, STEP_MS = 1_746_057_600_000, 300_000

@@ -12,11 +12,11 @@ import pytest
 from hydra.utils import instantiate
 from omegaconf import MissingMandatoryValue, OmegaConf
 
-from quantlab.core.types import Instrument
+from quantlab.core.market import Instrument
 from quantlab.data import ParquetSource, SyntheticSource
 
 INSTRUMENT = {
-    "_target_": "quantlab.core.types.Instrument",
+    "_target_": "quantlab.core.market.Instrument",
     "tick": 0.0,
     "lot": 0.0,
     "min_notional": 10.0,

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from quantlab.core.types import CLOSE, HIGH, LOW, VOLUME, Bars, BarState
+from quantlab.core.market import CLOSE, HIGH, LOW, VOLUME, Bars, BarState
 from quantlab.data import SyntheticSource
 from quantlab.data.live_look import LiveLook
 from quantlab.data.suspects import Suspect, find_suspects

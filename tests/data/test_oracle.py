@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from quantlab.core.types import Bars, BarState, Instrument
+from quantlab.core.market import Bars, BarState, Instrument
 from quantlab.data import Truth, directional_auc, measure_oracle
 from quantlab.data.volatility import Volatility, make_volatility
 

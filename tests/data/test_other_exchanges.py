@@ -14,7 +14,7 @@ from binance_server import DAY_MS, EPOCH_MS, HOUR_MS, STEP_MS, Fault, Listing, S
 from omegaconf import OmegaConf
 from other_exchanges import FakeBybit, FakeHyperliquid, FakeOkx, Other
 
-from quantlab.core.types import Bars, BarState
+from quantlab.core.market import Bars, BarState
 from quantlab.data.collected import CollectedSource
 from quantlab.data.exchange_source import ExchangeSource
 from quantlab.data.incoming import Outcome

@@ -17,7 +17,7 @@ import pytest
 
 from quantlab.core.clock import parse_utc
 from quantlab.core.errors import ConfigError, DataError
-from quantlab.core.types import BarState
+from quantlab.core.market import BarState
 from quantlab.data import ParquetSource, coverage
 
 START_MS, STEP_MS, HOUR_MS = 1_746_057_600_000, 300_000, 3_600_000

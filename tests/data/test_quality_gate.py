@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from quantlab.core.arrays import Float64Array
 from quantlab.core.errors import DataError
-from quantlab.core.types import Bars, BarState, Float64Array, Instrument
+from quantlab.core.market import Bars, BarState, Instrument
 from quantlab.data import MAX_FILLED, QualityGate
 
 START_MS, STEP_MS = 1_746_057_600_000, 300_000

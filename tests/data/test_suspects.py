@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from quantlab.core.errors import DataError
-from quantlab.core.types import Bars
+from quantlab.core.market import Bars
 from quantlab.data import ParquetSource, coverage
 from quantlab.data.live import check_live
 from quantlab.data.suspects import find_suspects

@@ -7,8 +7,9 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
+from quantlab.core.arrays import Float64Array
 from quantlab.core.errors import ConfigError
-from quantlab.core.types import Bars, BarState, Float64Array
+from quantlab.core.market import Bars, BarState
 from quantlab.data import SyntheticSource, Truth, coverage, measure_oracle
 
 Make = Callable[..., SyntheticSource]

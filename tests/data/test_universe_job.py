@@ -14,7 +14,7 @@ from binance_server import DAY_MS, EPOCH_MS, Fault, Listing, serving
 from coin_server import FakeMarkets, coin
 
 from quantlab.core.errors import ConfigError
-from quantlab.core.types import BarState
+from quantlab.core.market import BarState
 from quantlab.data.universe_snapshot import read_snapshots
 from quantlab.jobs import collect, universe
 from quantlab.jobs.run.composition import build, compose

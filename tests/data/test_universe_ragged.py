@@ -14,9 +14,10 @@ import pytest
 
 from quantlab.backtest.scan import Scan
 from quantlab.core.fakes import FixedSignal, MemoryAlerts
+from quantlab.core.market import Bars, BarState
 from quantlab.core.progress import SilentProgress
 from quantlab.core.results import CUT_RULES, OrderReason, Simulation, Study
-from quantlab.core.types import NO_LABEL, Bars, BarState, Features, Signal
+from quantlab.core.types import NO_LABEL, Features, Signal
 from quantlab.data import MAX_FILLED, ParquetSource, QualityGate
 from quantlab.data.universe_membership import Membership
 from quantlab.execution.engine import Market

@@ -13,7 +13,7 @@ import pytest
 
 from quantlab.core.clock import parse_utc
 from quantlab.core.errors import ArtifactError, ConfigError, DataError
-from quantlab.core.types import Bars, BarState
+from quantlab.core.market import Bars, BarState
 from quantlab.data import ParquetSource, SyntheticSource, coverage
 from quantlab.data.universe_membership import Membership
 from quantlab.data.universe_snapshot import (

@@ -7,8 +7,8 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
+from quantlab.core.market import Bars, BarState, Instrument
 from quantlab.core.results import EVENT_DTYPE, ORDER_DTYPE, OrderReason, RiskEvent, Simulation
-from quantlab.core.types import Bars, BarState, Instrument
 from quantlab.evaluation.judge import judge
 from quantlab.evaluation.report import Report, Run
 from quantlab.evaluation.summary import summarise

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from quantlab.core.types import Bars, BarState
+from quantlab.core.market import Bars, BarState
 from quantlab.evaluation.baseline import blind_stop_share
 
 

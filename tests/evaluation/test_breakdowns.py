@@ -9,7 +9,7 @@ import math
 import numpy as np
 import pytest
 
-from quantlab.core.types import Funding
+from quantlab.core.market import Funding
 from quantlab.evaluation.by_symbol import by_symbol, symbol_numbers
 from quantlab.evaluation.metrics import daily_returns, sharpe_ratio, sharpe_standard_error
 from quantlab.evaluation.regimes import MIN_DAYS, regime_numbers, regimes

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from quantlab.core.types import Float64Array
+from quantlab.core.arrays import Float64Array
 from quantlab.evaluation.deflation import chance_variance, deflated, luck, uncapped_luck
 from quantlab.evaluation.metrics import Undefined, moments
 from quantlab.evaluation.overfitting import expected_max_sharpe, probabilistic_sharpe

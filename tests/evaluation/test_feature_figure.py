@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from quantlab.core.errors import ContractError
-from quantlab.core.types import Bars, Features
+from quantlab.core.market import Bars
+from quantlab.core.types import Features
 from quantlab.evaluation import feature_figure as module
 from quantlab.evaluation.feature_figure import feature_figure
 

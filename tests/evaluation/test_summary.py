@@ -10,8 +10,8 @@ import pytest
 
 from quantlab.core.errors import ConfigError, ContractError
 from quantlab.core.files import to_json
+from quantlab.core.market import VOLUME
 from quantlab.core.results import EVENT_DTYPE, OrderReason, RiskEvent
-from quantlab.core.types import VOLUME
 from quantlab.evaluation.slippage import slippage_usd
 from quantlab.evaluation.summary import summarise
 

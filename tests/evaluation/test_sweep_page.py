@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from quantlab.core.types import Bars
+from quantlab.core.market import Bars
 from quantlab.evaluation.report import Report
 from quantlab.evaluation.scenario_scores import score_scenarios
 from quantlab.evaluation.scenario_section import scenario_section

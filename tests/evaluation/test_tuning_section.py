@@ -7,8 +7,8 @@ from collections.abc import Callable
 
 import numpy as np
 
+from quantlab.core.market import Bars
 from quantlab.core.results import Trial, TuningStage, Window
-from quantlab.core.types import Bars
 from quantlab.evaluation.gates_section import gates, gates_figure
 from quantlab.evaluation.report import Report
 from quantlab.evaluation.tear_sheet import render

@@ -13,7 +13,8 @@ import numpy as np
 import pytest
 
 from quantlab.core.fakes import FixedSignal, MemoryAlerts
-from quantlab.core.types import Bars, BarState, Funding, Instrument, Signal
+from quantlab.core.market import Bars, BarState, Funding, Instrument
+from quantlab.core.types import Signal
 from quantlab.data.quality import QualityGate
 from quantlab.execution.engine import Market
 from quantlab.execution.feed import ReplayFeed

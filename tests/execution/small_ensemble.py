@@ -7,8 +7,10 @@ from typing import Any, Self
 
 import numpy as np
 
+from quantlab.core.arrays import Float32Array
 from quantlab.core.fingerprint import fingerprint
-from quantlab.core.types import Bars, Features, Float32Array
+from quantlab.core.market import Bars
+from quantlab.core.types import Features
 from quantlab.features.pipeline import FeaturePipeline
 from quantlab.learning.ensemble import Ensemble, FittedEnsemble
 from quantlab.learning.signal import EnsembleSignal, Member

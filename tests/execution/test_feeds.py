@@ -16,7 +16,7 @@ from quantlab.core.clock import FakeClock
 from quantlab.core.errors import ConfigError, DataError
 from quantlab.core.events import RawBar
 from quantlab.core.fakes import ListFeed
-from quantlab.core.types import BarState, Funding
+from quantlab.core.market import BarState, Funding
 from quantlab.data.quality import QualityGate
 from quantlab.data.retry import Retry
 from quantlab.data.universe_snapshot import Row, Snapshot

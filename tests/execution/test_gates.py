@@ -10,8 +10,8 @@ import pytest
 
 from quantlab.core.errors import ArtifactError, ConfigError, ContractError
 from quantlab.core.events import Event
+from quantlab.core.market import BarState
 from quantlab.core.results import OrderReason
-from quantlab.core.types import BarState
 from quantlab.evaluation.baseline import blind_stop_share
 from quantlab.execution.gates import Gates, Stage
 from quantlab.execution.gates_checks import GATES, GateLimits

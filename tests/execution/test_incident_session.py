@@ -21,7 +21,8 @@ from quantlab.core.clock import iso_utc, parse_utc
 from quantlab.core.errors import ContractError
 from quantlab.core.fakes import MemoryAlerts
 from quantlab.core.fingerprint import fingerprint
-from quantlab.core.types import Bars, Features, Instrument, Signal
+from quantlab.core.market import Bars, Instrument
+from quantlab.core.types import Features, Signal
 from quantlab.data.quality import QualityGate
 from quantlab.execution.engine import Market
 from quantlab.execution.feed import ReplayFeed

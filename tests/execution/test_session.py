@@ -12,8 +12,8 @@ from quantlab.backtest.scan import Scan
 from quantlab.core.clock import FakeClock, iso_utc
 from quantlab.core.errors import ArtifactError, ConfigError, ContractError, InstallationError
 from quantlab.core.fakes import FixedSignal, ListFeed
+from quantlab.core.market import BarState, Instrument
 from quantlab.core.results import CUT_RULES, OrderReason
-from quantlab.core.types import BarState, Instrument
 from quantlab.data import ParquetSource
 from quantlab.execution.feed import PolledFeed, ReplayFeed, raw_bar
 from quantlab.execution.journal import SqliteJournal

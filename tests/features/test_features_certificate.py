@@ -13,8 +13,8 @@ from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
 from quantlab.core.errors import ConfigError, ContractError, HistoryError
+from quantlab.core.market import Bars, BarState
 from quantlab.core.progress import SilentProgress
-from quantlab.core.types import Bars, BarState
 from quantlab.features import NAMES, WARMUP, ExtraFeature, FeaturePipeline, window_function
 from quantlab.features.certificate import WarmupCertificate, certify
 from quantlab.features.kernels.recursions import WILDER_14, follow

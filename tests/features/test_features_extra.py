@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from quantlab.core.errors import ArtifactError, ConfigError, ContractError, DataError
-from quantlab.core.types import Bars, BarState
+from quantlab.core.market import Bars, BarState
 from quantlab.features import (
     NAMES,
     WARMUP,

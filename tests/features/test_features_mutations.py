@@ -13,7 +13,8 @@ import pytest
 
 from quantlab.core.errors import ContractError
 from quantlab.core.fingerprint import fingerprint
-from quantlab.core.types import Bars, Dataset, Features
+from quantlab.core.market import Bars
+from quantlab.core.types import Dataset, Features
 from quantlab.features import NAMES, WARMUP, FeatureContract, FeaturePipeline, feature_mismatch_total
 from quantlab.features.catalogue import CATALOGUE
 from quantlab.features.contract import features_fingerprint

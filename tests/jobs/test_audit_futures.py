@@ -8,7 +8,8 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from quantlab.core.types import CLOSE, HIGH, LOW, OPEN, VOLUME, Bars, BarState, Funding, Signal
+from quantlab.core.market import CLOSE, HIGH, LOW, OPEN, VOLUME, Bars, BarState, Funding
+from quantlab.core.types import Signal
 from quantlab.jobs.leaks.comparing import differs, first_place
 from quantlab.jobs.leaks.futures import another_future, another_inside, cuts, delisted, other_opinions
 

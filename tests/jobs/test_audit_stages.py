@@ -11,10 +11,12 @@ import numpy as np
 import pytest
 
 from quantlab.backtest.scan import Scan
+from quantlab.core.arrays import Float32Array
 from quantlab.core.errors import DataError
 from quantlab.core.fakes import BarsSource, FixedSignal
+from quantlab.core.market import CLOSE, VOLUME, Bars, BarState
 from quantlab.core.results import MemberReport, Simulation, Study
-from quantlab.core.types import CLOSE, NO_LABEL, VOLUME, Bars, BarState, Dataset, Features, Float32Array, Signal
+from quantlab.core.types import NO_LABEL, Dataset, Features, Signal
 from quantlab.jobs.leaks.chance import ShuffledLabels, delayed, judge_auc, judge_shuffled
 from quantlab.jobs.leaks.features import hunt_features
 from quantlab.jobs.leaks.fills import Account, better_fills, hunt_fills

@@ -23,9 +23,10 @@ from quantlab.backtest.scan import Scan
 from quantlab.core.clock import iso_utc
 from quantlab.core.errors import ConfigError, HistoryError
 from quantlab.core.fakes import FixedSignal
+from quantlab.core.market import Bars
 from quantlab.core.progress import SilentProgress
 from quantlab.core.results import Study, Trial, TuningStage, Window
-from quantlab.core.types import Bars, Signal
+from quantlab.core.types import Signal
 from quantlab.evaluation.metrics import daily_returns
 from quantlab.evaluation.summary import summarise
 from quantlab.jobs.choices import gates as choosing

@@ -15,8 +15,9 @@ from omegaconf import OmegaConf
 
 from quantlab.core.errors import ConfigError, DataError
 from quantlab.core.fakes import BarsSource, SilentProgress
+from quantlab.core.market import Bars, Instrument
 from quantlab.core.results import MemberReport, SignalReport
-from quantlab.core.types import Bars, Instrument, Signal
+from quantlab.core.types import Signal
 from quantlab.data.oracle import measure_oracle
 from quantlab.data.synthetic import SyntheticSource
 from quantlab.jobs.run.backtesting import backtest, setup

@@ -14,8 +14,9 @@ import pytest
 from quantlab.backtest.scan import Scan
 from quantlab.core.errors import ConfigError
 from quantlab.core.fakes import SilentProgress
+from quantlab.core.market import Bars
 from quantlab.core.results import Simulation
-from quantlab.core.types import Bars, Signal
+from quantlab.core.types import Signal
 from quantlab.evaluation.stress import StressPlan
 from quantlab.evaluation.summary import summarise
 from quantlab.jobs.run.backtesting import Backtest, backtest, setup

@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 
 from quantlab.core.fakes import FixedSignal
-from quantlab.core.types import Bars, Signal
+from quantlab.core.market import Bars
+from quantlab.core.types import Signal
 from quantlab.jobs.run.composition import build, compose
 from quantlab.jobs.sweeps.plan import check_names
 from quantlab.jobs.sweeps.signals import SignalMaker

@@ -20,8 +20,9 @@ from quantlab.backtest.scan import Scan
 from quantlab.backtest.sweep import SweepResult, sweep
 from quantlab.core.errors import ArtifactError, ConfigError
 from quantlab.core.fakes import FixedSignal, SilentProgress
+from quantlab.core.market import Bars
 from quantlab.core.results import Study
-from quantlab.core.types import Bars, Signal
+from quantlab.core.types import Signal
 from quantlab.evaluation.metrics import sharpe_ratio
 from quantlab.features import FeaturePipeline
 from quantlab.jobs.run.composition import build, compose

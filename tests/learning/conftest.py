@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from quantlab.core.types import Bars
+from quantlab.core.market import Bars
 from quantlab.learning.ensemble import Ensemble
 from quantlab.learning.labels import TripleBarrier
 from quantlab.learning.splits import PurgedWalkForward

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from quantlab.core.errors import ConfigError, ContractError
-from quantlab.core.types import NO_LABEL, Bars, Features
+from quantlab.core.market import Bars
+from quantlab.core.types import NO_LABEL, Features
 from quantlab.learning.dataset import build_dataset, forward_returns
 from quantlab.learning.labels import Labels, TripleBarrier
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from scipy.optimize import minimize
 
 from quantlab.core.errors import ConfigError, ContractError, HistoryError
-from quantlab.core.types import Bars
+from quantlab.core.market import Bars
 from quantlab.learning.ensemble import Ensemble, FittedEnsemble, bounded_weights
 from quantlab.learning.gates import move_bps
 from quantlab.learning.pooling import Pooled, decisions

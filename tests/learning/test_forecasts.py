@@ -12,9 +12,10 @@ from learning_fakes import Buggy, Centroids, Dying, Forgetful, Recording, Refusi
 
 from quantlab.core.errors import ArtifactError, ConfigError, ContractError, InstallationError
 from quantlab.core.indicators import average_true_range
+from quantlab.core.market import Bars
 from quantlab.core.ports import Model
 from quantlab.core.progress import SilentProgress
-from quantlab.core.types import Bars, Dataset, Features
+from quantlab.core.types import Dataset, Features
 from quantlab.learning.dataset import build_dataset
 from quantlab.learning.forecasts import Forecast, Task, forecasts, make_task
 from quantlab.learning.labels import TripleBarrier

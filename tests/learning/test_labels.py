@@ -13,7 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from quantlab.core.errors import ConfigError, ContractError
-from quantlab.core.types import BUY, HOLD, NO_LABEL, SELL, Bars, BarState, Instrument
+from quantlab.core.market import Bars, BarState, Instrument
+from quantlab.core.types import BUY, HOLD, NO_LABEL, SELL
 from quantlab.learning.labels import NEVER_MS, Labels, TripleBarrier
 
 MakeBars = Callable[..., Bars]

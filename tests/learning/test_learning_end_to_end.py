@@ -12,8 +12,9 @@ import pytest
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
+from quantlab.core.market import Bars
 from quantlab.core.progress import SilentProgress
-from quantlab.core.types import Bars, Signal
+from quantlab.core.types import Signal
 from quantlab.learning.walk_forward import WalkForward
 
 

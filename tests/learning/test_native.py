@@ -9,8 +9,8 @@ from typing import ClassVar, Self
 import numpy as np
 import pytest
 
+from quantlab.core.arrays import Float32Array
 from quantlab.core.errors import ArtifactError
-from quantlab.core.types import Float32Array
 from quantlab.features.contract import FeatureContract
 from quantlab.learning.models.artifact import MemberCard
 from quantlab.learning.models.native import NativeMember

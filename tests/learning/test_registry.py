@@ -23,7 +23,7 @@ from registry_fakes import (
 
 from quantlab.core.errors import ArtifactError, ConfigError, ContractError, InstallationError
 from quantlab.core.fakes import MemoryStore
-from quantlab.core.types import Bars
+from quantlab.core.market import Bars
 from quantlab.learning.members import predict_rows
 from quantlab.learning.registry import inspection as registry_module
 from quantlab.learning.registry.log import LOG, POINTER

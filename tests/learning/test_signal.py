@@ -9,9 +9,10 @@ import pytest
 from learning_fakes import Centroids
 
 from quantlab.core.errors import ConfigError, ContractError
+from quantlab.core.market import Bars
 from quantlab.core.ports import SignalSource
 from quantlab.core.progress import SilentProgress
-from quantlab.core.types import Bars, Signal
+from quantlab.core.types import Signal
 from quantlab.learning.signal import EnsembleSignal
 from quantlab.learning.walk_forward import WalkForward
 

@@ -13,9 +13,10 @@ from learning_fakes import Centroids, Refusing
 
 from quantlab.core.errors import ConfigError, ContractError, HistoryError
 from quantlab.core.indicators import average_true_range
+from quantlab.core.market import Bars
 from quantlab.core.progress import SilentProgress
 from quantlab.core.results import Study
-from quantlab.core.types import Bars, Dataset
+from quantlab.core.types import Dataset
 from quantlab.learning.dataset import build_dataset
 from quantlab.learning.splits import Fold, part
 from quantlab.learning.tuning.members import before, inner_folds

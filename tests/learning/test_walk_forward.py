@@ -12,10 +12,11 @@ from learning_fakes import Centroids, Recording, SmallFeatures
 from quantlab.core.errors import ConfigError, HistoryError
 from quantlab.core.fakes import ConstantModel
 from quantlab.core.indicators import average_true_range
+from quantlab.core.market import Bars
 from quantlab.core.ports import Learner
 from quantlab.core.progress import SilentProgress
 from quantlab.core.results import Study
-from quantlab.core.types import Bars, Signal
+from quantlab.core.types import Signal
 from quantlab.learning.combinatorial import CombinatorialPurged
 from quantlab.learning.dataset import build_dataset
 from quantlab.learning.labels import NEVER_MS

@@ -14,8 +14,9 @@ from learning_fakes import Centroids, SmallFeatures
 from quantlab.core.errors import ConfigError
 from quantlab.core.fakes import ConstantModel
 from quantlab.core.indicators import average_true_range
+from quantlab.core.market import Bars
 from quantlab.core.progress import SilentProgress
-from quantlab.core.types import Bars, Dataset, Features
+from quantlab.core.types import Dataset, Features
 from quantlab.learning.dataset import build_dataset
 from quantlab.learning.forecasts import forecasts, make_task
 from quantlab.learning.labels import TripleBarrier

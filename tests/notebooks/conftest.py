@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from quantlab.core.market import Bars
 from quantlab.core.progress import SilentProgress
-from quantlab.core.types import Bars
 from quantlab.research import Experiment, experiment
 
 SMALL = ("experiment=baseline", "debug=tiny", "history.bars=3600", "trading/policy=ensemble_threshold")

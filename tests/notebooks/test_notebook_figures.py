@@ -9,7 +9,7 @@ import plotly.graph_objects as go
 import pytest
 
 from quantlab.core.errors import ContractError
-from quantlab.core.types import Bars
+from quantlab.core.market import Bars
 from quantlab.evaluation.painting import painted, palette
 from quantlab.evaluation.sweep_figures import MAX_POINTS, pair_figure, seen_and_unseen
 from quantlab.evaluation.sweep_maps import PairMap

@@ -15,7 +15,7 @@ import pytest
 
 from quantlab.backtest.scan import Scan
 from quantlab.core.errors import ConfigError, ContractError
-from quantlab.core.types import Bars
+from quantlab.core.market import Bars
 from quantlab.jobs import backtest as backtest_job
 from quantlab.jobs import sweep as sweep_job
 from quantlab.jobs.run.composition import compose

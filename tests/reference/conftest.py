@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from quantlab.backtest.scan import Scan
+from quantlab.core.market import Bars, Instrument
 from quantlab.core.results import Simulation
-from quantlab.core.types import Bars, Instrument
 from quantlab.data.parquet import ParquetSource
 
 PLAIN = str(Path(__file__).parent / "plain")

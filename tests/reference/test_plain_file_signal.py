@@ -17,7 +17,8 @@ import pytest
 from plain_comparison import differences, fill_cut_differences
 from plain_markets import CASH, Case, random_case
 
-from quantlab.core.types import Bars, Signal
+from quantlab.core.market import Bars
+from quantlab.core.types import Signal
 from quantlab.trading.file_signal import FileSignal
 from quantlab.trading.policies import FromSignals
 

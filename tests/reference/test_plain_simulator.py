@@ -21,8 +21,9 @@ from plain_account import Account, Bar
 from plain_comparison import differences
 from plain_markets import CASH, Case, case_on, random_case
 
+from quantlab.core.market import OPEN, VOLUME, Bars, BarState
 from quantlab.core.results import CUT_RULES, OrderReason
-from quantlab.core.types import OPEN, VOLUME, Bars, BarState, Signal
+from quantlab.core.types import Signal
 from quantlab.trading.policies import FromSignals
 
 BRANCHES = (

@@ -13,8 +13,9 @@ import pytest
 from plain_comparison import differences, fill_cut_differences
 from plain_markets import CASH, Case
 
+from quantlab.core.market import CLOSE, VOLUME, Bars, BarState, Instrument
 from quantlab.core.results import OrderReason, RiskEvent, Simulation
-from quantlab.core.types import CLOSE, VOLUME, Bars, BarState, Instrument, Signal
+from quantlab.core.types import Signal
 from quantlab.trading.policies import BuyAndHold, FromSignals
 from quantlab.trading.sizing import FixedFraction
 from quantlab.trading.strategy import Costs, Limits, Strategy

@@ -23,8 +23,8 @@ from typing import Any
 import numpy as np
 from scipy.signal import lfilter
 
+from quantlab.core.arrays import Float64Array
 from quantlab.core.files import write_json, write_text
-from quantlab.core.types import Float64Array
 from quantlab.evaluation.deflation import deflated, uncapped_luck
 from quantlab.evaluation.metrics import moments
 from quantlab.evaluation.scenario_scores import part_of, score_scenarios

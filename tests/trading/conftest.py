@@ -12,8 +12,9 @@ import pytest
 
 from quantlab.core.fakes import FixedSignal
 from quantlab.core.fingerprint import fingerprint
+from quantlab.core.market import Bars, BarState, Funding, Instrument
 from quantlab.core.results import Simulation
-from quantlab.core.types import Bars, BarState, Features, Funding, Instrument, Signal
+from quantlab.core.types import Features, Signal
 from quantlab.trading import Costs, FixedFraction, FromSignals, Limits, Strategy, replay
 from quantlab.trading.arrays import DISTANCES
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from quantlab.core.market import Funding
 from quantlab.core.results import OrderReason, RiskEvent
-from quantlab.core.types import Funding
 
 NAN = np.nan
 FLAT = [100.0, 100.0, 100.0, 100.0, 1e9]

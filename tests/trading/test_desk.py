@@ -213,7 +213,8 @@ class Hold:
 
 PLAY = """
 import mine, numpy as np
-from quantlab.core.types import Bars, BarState, Instrument, Signal
+from quantlab.core.market import Bars, BarState, Instrument
+from quantlab.core.types import Signal
 from quantlab.backtest.scan import Scan
 from quantlab.trading import Costs, FixedFraction, Limits, Strategy
 

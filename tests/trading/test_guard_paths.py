@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 
 from quantlab.backtest.scan import Scan
+from quantlab.core.market import Bars, BarState, Instrument
 from quantlab.core.results import OrderReason, RiskEvent
-from quantlab.core.types import Bars, BarState, Instrument
 from quantlab.trading import ConfidenceFraction, EnsembleThreshold
 
 PATHS, T, S = 10_000, 24, 3

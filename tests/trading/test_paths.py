@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from quantlab.backtest.scan import Scan
-from quantlab.core.types import Bars, BarState, Funding, Instrument
+from quantlab.core.market import Bars, BarState, Funding, Instrument
 from quantlab.trading import EnsembleThreshold, FromSignals, RiskPerTrade
 
 START, STEP = 1_742_083_200_000 - 8 * 300_000, 300_000

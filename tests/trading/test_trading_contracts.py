@@ -12,8 +12,8 @@ import pytest
 
 from quantlab.core.errors import ContractError
 from quantlab.core.fingerprint import fingerprint
+from quantlab.core.market import Bars
 from quantlab.core.ports import SignalSource
-from quantlab.core.types import Bars
 from quantlab.trading import Entry, FileSignal, policies, replay, signals, sizing
 
 EXAMPLES = {

@@ -24,9 +24,10 @@ from quantlab.backtest.sweep import sweep
 from quantlab.core.clock import iso_utc
 from quantlab.core.errors import ConfigError, HistoryError
 from quantlab.core.fingerprint import fingerprint
+from quantlab.core.market import Bars
 from quantlab.core.ports import Progress, Stage
 from quantlab.core.results import Study, TuningStage, Window
-from quantlab.core.types import Bars, Signal
+from quantlab.core.types import Signal
 from quantlab.jobs.run.folder import sources_fingerprint
 from quantlab.learning.gates import Gates, regated
 from quantlab.learning.tuning.lived import ENSEMBLE, Lived

@@ -9,8 +9,10 @@ from typing import Any
 
 import numpy as np
 
+from quantlab.core.arrays import Float64Array
+from quantlab.core.market import Bars
 from quantlab.core.results import SignalReport, Simulation, Study
-from quantlab.core.types import NO_LABEL, Bars, Float64Array, Signal
+from quantlab.core.types import NO_LABEL, Signal
 from quantlab.jobs.leaks.fills import Account
 from quantlab.jobs.leaks.findings import Finding, Log
 from quantlab.jobs.leaks.labels import Labeler

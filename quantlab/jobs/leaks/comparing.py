@@ -6,8 +6,9 @@ from typing import Any
 
 import numpy as np
 
+from quantlab.core.arrays import BoolArray
 from quantlab.core.clock import iso_utc
-from quantlab.core.types import Bars, BoolArray
+from quantlab.core.market import Bars
 
 
 def differs(a: Any, b: Any) -> BoolArray:

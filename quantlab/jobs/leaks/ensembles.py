@@ -12,8 +12,8 @@ import dataclasses
 from typing import Any
 
 from quantlab.core.indicators import average_true_range
+from quantlab.core.market import Bars
 from quantlab.core.results import Study
-from quantlab.core.types import Bars
 from quantlab.jobs.leaks.comparing import differs
 from quantlab.jobs.leaks.findings import Finding, Log
 from quantlab.jobs.leaks.futures import another_future

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from quantlab.core.market import Bars
 from quantlab.core.ports import FeatureSource
-from quantlab.core.types import Bars, Features
+from quantlab.core.types import Features
 from quantlab.jobs.leaks.comparing import differs, first_place
 from quantlab.jobs.leaks.findings import Finding, Log
 from quantlab.jobs.leaks.futures import another_future, cuts, ragged_rows

@@ -18,8 +18,10 @@ from typing import Any
 
 import numpy as np
 
+from quantlab.core.arrays import BoolArray, Float64Array, Records
+from quantlab.core.market import HIGH, LOW, OPEN, Bars
 from quantlab.core.results import OrderReason, Simulation
-from quantlab.core.types import HIGH, LOW, OPEN, Bars, BoolArray, Float64Array, Records, Signal
+from quantlab.core.types import Signal
 from quantlab.jobs.leaks.comparing import differs, place
 from quantlab.jobs.leaks.findings import Finding, Log
 from quantlab.jobs.leaks.futures import another_future, another_inside, delisted, other_opinions

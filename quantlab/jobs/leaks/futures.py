@@ -12,20 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from quantlab.core.types import (
-    CLOSE,
-    HIGH,
-    LOW,
-    OPEN,
-    VOLUME,
-    Bars,
-    BarState,
-    Float64Array,
-    Funding,
-    Int64Array,
-    Signal,
-    UInt8Array,
-)
+from quantlab.core.arrays import Float64Array, Int64Array, UInt8Array
+from quantlab.core.market import CLOSE, HIGH, LOW, OPEN, VOLUME, Bars, BarState, Funding
+from quantlab.core.types import Signal
 
 _STRENGTHS = (0.5, 1.0, 2.0)
 #: By what a signal's numbers are multiplied in another future.

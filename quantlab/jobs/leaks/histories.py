@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from quantlab.core.arrays import Float64Array, Int64Array, UInt8Array
 from quantlab.core.clock import iso_utc
-from quantlab.core.types import Bars, BarState, Float64Array, Int64Array, UInt8Array
+from quantlab.core.market import Bars, BarState
 from quantlab.jobs.leaks.comparing import differs
 from quantlab.jobs.leaks.findings import Finding
 

@@ -21,11 +21,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
+from quantlab.core.checks import check_range, check_whole
 from quantlab.core.indicators import average_true_range
+from quantlab.core.market import Bars
 from quantlab.core.ports import FeatureSource, Learner, Model, Progress
 from quantlab.core.progress import SilentProgress
 from quantlab.core.results import Study, TuningStage
-from quantlab.core.types import Bars, Dataset, check_range, check_whole
+from quantlab.core.types import Dataset
 from quantlab.jobs.choices.gates import Chooser, choose, gate_stages
 from quantlab.jobs.leaks.chance import ShuffledLabels, judge_shuffled, measure_delay
 from quantlab.jobs.leaks.ensembles import hunt_ensembles

@@ -14,7 +14,9 @@ from typing import Protocol
 
 import numpy as np
 
-from quantlab.core.types import BUY, HIGH, LOW, NO_LABEL, SELL, Bars, BoolArray, Float64Array
+from quantlab.core.arrays import BoolArray, Float64Array
+from quantlab.core.market import HIGH, LOW, Bars
+from quantlab.core.types import BUY, NO_LABEL, SELL
 from quantlab.jobs.leaks.comparing import differs, first_place
 from quantlab.jobs.leaks.findings import Finding, Log
 from quantlab.jobs.leaks.futures import another_future, cuts, delisted

@@ -21,8 +21,9 @@ from typing import Any
 
 import numpy as np
 
+from quantlab.core.arrays import BoolArray, Float32Array
 from quantlab.core.ports import FittedModel, Model
-from quantlab.core.types import NO_LABEL, BoolArray, Dataset, Features, Float32Array
+from quantlab.core.types import NO_LABEL, Dataset, Features
 from quantlab.jobs.leaks.comparing import differs
 from quantlab.jobs.leaks.findings import Finding, Log
 from quantlab.learning.members import predict_rows

@@ -15,8 +15,8 @@ from typing import Any
 
 import numpy as np
 
+from quantlab.core.market import Bars
 from quantlab.core.ports import DataSource
-from quantlab.core.types import Bars
 
 #: Takes bars, the first replaced row and a seed.
 Change = Callable[[Bars, int, int], Bars]

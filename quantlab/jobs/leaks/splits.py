@@ -8,8 +8,9 @@ from typing import Any, cast
 
 import numpy as np
 
+from quantlab.core.arrays import BoolArray
 from quantlab.core.clock import iso_utc
-from quantlab.core.types import BoolArray, Dataset
+from quantlab.core.types import Dataset
 from quantlab.jobs.leaks.findings import Finding, Log
 from quantlab.learning.splits import Fold, Part, part
 

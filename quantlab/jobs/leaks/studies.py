@@ -21,9 +21,11 @@ from typing import Any
 
 import numpy as np
 
+from quantlab.core.arrays import BoolArray
 from quantlab.core.errors import QuantlabError
+from quantlab.core.market import Bars
 from quantlab.core.results import Study
-from quantlab.core.types import Bars, BoolArray, Signal
+from quantlab.core.types import Signal
 from quantlab.jobs.leaks.comparing import differs, first_place, place
 from quantlab.jobs.leaks.findings import Finding, Log
 from quantlab.jobs.leaks.futures import another_future, broken_future, delisted

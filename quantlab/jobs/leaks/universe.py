@@ -16,8 +16,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from quantlab.core.errors import QuantlabError
+from quantlab.core.market import Bars
 from quantlab.core.ports import DataSource
-from quantlab.core.types import Bars
 from quantlab.jobs.leaks.findings import Finding, Log
 from quantlab.jobs.leaks.futures import another_future, cuts, delisted, ragged_rows, the_others_delisted
 from quantlab.jobs.leaks.histories import differing_past

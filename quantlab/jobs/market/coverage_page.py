@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
+from quantlab.core.arrays import BoolArray, Float64Array, Int64Array
 from quantlab.core.clock import iso_utc
 from quantlab.core.errors import DataError
-from quantlab.core.types import Bars, BoolArray, Float64Array, Int64Array
+from quantlab.core.market import Bars
 from quantlab.data.coverage import QualityReport
 from quantlab.evaluation.markup import Html, join, tag
 

@@ -11,9 +11,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from quantlab.core.arrays import Int64Array
 from quantlab.core.errors import ContractError
+from quantlab.core.market import Bars, BarState
 from quantlab.core.results import OrderReason, SignalReport, Simulation
-from quantlab.core.types import Bars, BarState, Features, Int64Array, Signal
+from quantlab.core.types import Features, Signal
 from quantlab.evaluation.trades import round_trips
 
 _REASONS = {int(reason): reason.name.lower() for reason in OrderReason}

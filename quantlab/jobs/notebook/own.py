@@ -9,10 +9,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from quantlab.core.arrays import Float64Array
 from quantlab.core.errors import ContractError
 from quantlab.core.fingerprint import fingerprint
+from quantlab.core.market import Bars
 from quantlab.core.ports import DataSource, Policy, PositionSizer, SignalStream
-from quantlab.core.types import Bars, Float64Array, Signal
+from quantlab.core.types import Signal
 from quantlab.jobs.notebook.own_bars import milliseconds
 from quantlab.jobs.run.backtesting import Setup
 

@@ -9,8 +9,9 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from quantlab.core.arrays import Float64Array, Int64Array
 from quantlab.core.errors import DataError
-from quantlab.core.types import Bars, Float64Array, Funding, Instrument, Int64Array
+from quantlab.core.market import Bars, Funding, Instrument
 from quantlab.data.alignment import Series, align_bars, align_funding, common_interval
 from quantlab.data.checks import FIELDS, check_rows
 from quantlab.data.grid import RawGrid

@@ -13,8 +13,8 @@ import numpy as np
 from omegaconf import DictConfig, OmegaConf
 
 from quantlab.core.clock import iso_utc, parse_utc
+from quantlab.core.market import Bars
 from quantlab.core.ports import FeatureSource
-from quantlab.core.types import Bars
 from quantlab.features.definitions import definitions_of
 from quantlab.features.drift import Drift
 from quantlab.features.drift_reference import DriftReference

@@ -11,9 +11,9 @@ from omegaconf import DictConfig
 
 from quantlab.core.errors import ArtifactError, ConfigError
 from quantlab.core.files import partial_prefix
+from quantlab.core.market import Bars
 from quantlab.core.ports import FeatureSource
 from quantlab.core.results import Study
-from quantlab.core.types import Bars
 from quantlab.jobs.promotion.finished_run import AGAIN, read_run
 from quantlab.jobs.promotion.keeping import MEMBERS, as_dict, keep_members
 from quantlab.learning.bundle_members import StoredMember, load_drift, load_model

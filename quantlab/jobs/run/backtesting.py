@@ -11,9 +11,10 @@ import numpy as np
 from omegaconf import DictConfig
 
 from quantlab.core.errors import HistoryError
+from quantlab.core.market import Bars
 from quantlab.core.ports import DataSource, Learner, Progress, SignalSource
 from quantlab.core.results import Simulation, Study
-from quantlab.core.types import Bars, Signal
+from quantlab.core.types import Signal
 from quantlab.evaluation.stress import NO_STRESS, StressPlan
 from quantlab.evaluation.verdict import VerdictRule
 from quantlab.jobs.choices.gates import Chooser, Regatable, choose

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from omegaconf import DictConfig
 
-from quantlab.core.types import check_range, check_whole
+from quantlab.core.checks import check_range, check_whole
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,9 @@ from typing import Any
 
 import numpy as np
 
+from quantlab.core.arrays import Float64Array
 from quantlab.core.results import Simulation
-from quantlab.core.types import Float64Array, Signal
+from quantlab.core.types import Signal
 from quantlab.evaluation.benchmarks import buy_and_hold, curve_numbers, equal_weight, most_traded
 from quantlab.jobs.run.backtesting import Backtest, Setup
 

@@ -15,8 +15,8 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
 import quantlab
+from quantlab.core.checks import check_whole
 from quantlab.core.errors import ConfigError, QuantlabError
-from quantlab.core.types import check_whole
 from quantlab.jobs.promotion.beside import require_undecided
 
 #: What Python and Hydra say of a key that a constructor does not take or lacks, and of a target that is not there.

@@ -6,10 +6,11 @@ from dataclasses import dataclass
 
 from omegaconf import DictConfig
 
+from quantlab.core.checks import check_whole
 from quantlab.core.clock import parse_utc
 from quantlab.core.errors import ConfigError
+from quantlab.core.market import Bars
 from quantlab.core.ports import DataSource
-from quantlab.core.types import Bars, check_whole
 
 
 @dataclass(frozen=True)

@@ -7,8 +7,8 @@ from typing import Any, Protocol, runtime_checkable
 from rich.console import Console
 
 from quantlab.core.files import write_json
+from quantlab.core.market import Bars
 from quantlab.core.ports import Progress
-from quantlab.core.types import Bars
 from quantlab.jobs.choices.record import chosen_table, tuning_notes, write_trials
 from quantlab.jobs.run.backtesting import Backtest, Setup
 from quantlab.jobs.run.folder import RunFolder

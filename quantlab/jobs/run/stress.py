@@ -6,8 +6,9 @@ import dataclasses
 from typing import Any
 
 from quantlab.core.errors import ConfigError
+from quantlab.core.market import Bars, Instrument
 from quantlab.core.results import Simulation
-from quantlab.core.types import Bars, Instrument, Signal
+from quantlab.core.types import Signal
 from quantlab.evaluation.stress import Replay, Stress, StressPlan, replay
 
 

@@ -8,8 +8,10 @@ from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
+from quantlab.core.arrays import Int8Array
+from quantlab.core.market import Bars
 from quantlab.core.ports import DataSource
-from quantlab.core.types import BUY, SELL, Bars, Int8Array
+from quantlab.core.types import BUY, SELL
 from quantlab.data.oracle import Truth, directional_auc, report_oracle
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Protocol, runtime_checkable
 
+from quantlab.core.market import Bars
 from quantlab.core.ports import DataSource
-from quantlab.core.types import Bars
 
 SURVIVORS = (
     "The symbols are those that the data hold, on every date: no dated universe says who could be traded when "

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from quantlab.core.errors import ContractError
-from quantlab.core.types import Bars
+from quantlab.core.market import Bars
 from quantlab.execution.drift import DriftWatch
 from quantlab.execution.switching import Release
 from quantlab.features.drift_reference import DriftReference

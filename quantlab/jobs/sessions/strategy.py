@@ -10,8 +10,8 @@ from typing import Any
 from omegaconf import DictConfig
 
 from quantlab.core.errors import ConfigError, ContractError
+from quantlab.core.market import Bars
 from quantlab.core.ports import Learner
-from quantlab.core.types import Bars
 from quantlab.features.drift_reference import DriftReference
 from quantlab.jobs.promotion.bundles import Bundle, load_bundle
 from quantlab.jobs.promotion.finished_run import read_run

@@ -11,10 +11,11 @@ from hydra.utils import get_method
 from omegaconf import DictConfig
 
 from quantlab.backtest.sweep import SweepResult
+from quantlab.core.arrays import Float64Array, Int64Array
+from quantlab.core.checks import check_whole
 from quantlab.core.clock import iso_utc
 from quantlab.core.errors import ContractError
 from quantlab.core.results import Simulation
-from quantlab.core.types import Float64Array, Int64Array, check_whole
 from quantlab.evaluation.deflation import deflated, uncapped_luck
 from quantlab.evaluation.metrics import DAYS_PER_YEAR, Undefined, moments
 from quantlab.evaluation.scenario_scores import ScenarioScore, order_of, part_of, score_scenarios

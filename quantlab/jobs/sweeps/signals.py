@@ -12,9 +12,10 @@ from typing import Any, cast, overload
 from quantlab.backtest.sweep_space import Values
 from quantlab.backtest.sweep_strategies import replaced, split_name
 from quantlab.core.errors import ConfigError
+from quantlab.core.market import Bars
 from quantlab.core.ports import FeatureSource, FeatureStream, Learner, SignalSource
 from quantlab.core.results import Study
-from quantlab.core.types import Bars, Features, Signal
+from quantlab.core.types import Features, Signal
 from quantlab.learning.gates import regated
 
 #: Part of a parameter's name that asks for another signal.

@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 from omegaconf import DictConfig
 
+from quantlab.core.arrays import Float64Array
 from quantlab.core.clock import iso_utc, parse_utc
 from quantlab.core.errors import ConfigError
 from quantlab.core.ports import Progress
 from quantlab.core.results import Simulation
-from quantlab.core.types import Float64Array
 from quantlab.evaluation.summary import summarise
 from quantlab.evaluation.sweep_scores import annual, daily_sharpes
 from quantlab.jobs.run.backtesting import Backtest, Setup

@@ -9,9 +9,10 @@ from pathlib import Path
 from omegaconf import DictConfig
 
 from quantlab.backtest.sweep import SweepResult, join, sweep
+from quantlab.core.checks import check_whole
 from quantlab.core.fingerprint import fingerprint
+from quantlab.core.market import Bars
 from quantlab.core.ports import Progress
-from quantlab.core.types import Bars, check_whole
 from quantlab.jobs.run.folder import sources_fingerprint
 from quantlab.jobs.sweeps.chunks import Chunks, in_chunks
 from quantlab.jobs.sweeps.plan import Plan

@@ -14,10 +14,12 @@ from typing import Any
 import numpy as np
 
 from quantlab.backtest.scan import scan_loop
+from quantlab.core.arrays import Float64Array
 from quantlab.core.errors import ContractError
 from quantlab.core.events import Event
+from quantlab.core.market import Bars
 from quantlab.core.results import OrderReason, RiskEvent, Simulation
-from quantlab.core.types import Bars, Float64Array, Signal
+from quantlab.core.types import Signal
 from quantlab.trading import layout
 from quantlab.trading.account import begin_account, record_buffers
 from quantlab.trading.calls import calls_of

@@ -8,11 +8,13 @@ from typing import Any
 import numpy as np
 from omegaconf import DictConfig, open_dict
 
+from quantlab.core.checks import check_whole
 from quantlab.core.clock import parse_utc
 from quantlab.core.errors import ContractError
+from quantlab.core.market import Bars
 from quantlab.core.ports import Progress
 from quantlab.core.results import Study
-from quantlab.core.types import Bars, Signal, check_whole
+from quantlab.core.types import Signal
 from quantlab.jobs.promotion.bundles import Bundle
 from quantlab.jobs.promotion.keeping import MEMBERS, as_dict
 from quantlab.jobs.run.backtesting import Engine, learn, setup

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from quantlab.core.clock import iso_utc
+from quantlab.core.market import Bars
 from quantlab.core.ports import AlertSink, BarFeed, Broker, Stage
-from quantlab.core.types import Bars
 from quantlab.execution.engine import Market
 from quantlab.execution.journal import SqliteJournal
 from quantlab.execution.session import Session, SessionRules

@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from quantlab.core.types import Float64Array, Signal
+from quantlab.core.arrays import Float64Array
+from quantlab.core.types import Signal
 
 
 def differing_decisions(ours: Signal, theirs: Signal) -> int:

@@ -17,9 +17,10 @@ import numpy as np
 
 from quantlab.core.clock import iso_utc
 from quantlab.core.fakes import FixedSignal
+from quantlab.core.market import CLOSE, LOW, Bars
 from quantlab.core.ports import Stage
 from quantlab.core.progress import SilentProgress
-from quantlab.core.types import CLOSE, LOW, Bars, Signal
+from quantlab.core.types import Signal
 from quantlab.data.quality import MAX_FILLED
 from quantlab.jobs.twins.books import Books, differing
 from quantlab.jobs.twins.session import Desk

@@ -6,8 +6,9 @@ from typing import Any
 
 import numpy as np
 
+from quantlab.core.checks import check_whole
+from quantlab.core.market import Bars, BarState
 from quantlab.core.results import RiskEvent
-from quantlab.core.types import Bars, BarState, check_whole
 from quantlab.jobs.twins.books import Books
 
 #: Events that halt; a liquidation closes the book and halts nothing.

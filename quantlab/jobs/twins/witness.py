@@ -7,9 +7,11 @@ from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
+from quantlab.core.arrays import Int64Array
 from quantlab.core.errors import ContractError
+from quantlab.core.market import Bars
 from quantlab.core.ports import FeatureSource, FeatureStream, SignalSource, SignalStream
-from quantlab.core.types import Bars, Features, Int64Array, Signal
+from quantlab.core.types import Features, Signal
 
 
 @runtime_checkable

@@ -14,10 +14,10 @@ from typing import Any, Self
 
 import numpy as np
 
+from quantlab.core.arrays import Float32Array
 from quantlab.core.errors import ArtifactError
 from quantlab.core.files import sha256_file, to_json, write_bytes, write_json
 from quantlab.core.fingerprint import fingerprint
-from quantlab.core.types import Float32Array
 from quantlab.features.contract import FeatureContract
 
 CARD_FILE = "member.json"

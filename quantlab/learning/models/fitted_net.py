@@ -17,8 +17,9 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 
+from quantlab.core.arrays import Float32Array, Int64Array
 from quantlab.core.errors import ConfigError
-from quantlab.core.types import Dataset, Features, Float32Array, Int64Array
+from quantlab.core.types import Dataset, Features
 from quantlab.features.contract import FeatureContract
 from quantlab.learning.models.artifact import MemberCard
 from quantlab.learning.models.native import NativeMember

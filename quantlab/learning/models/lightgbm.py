@@ -9,7 +9,8 @@ from typing import Any, ClassVar
 import lightgbm as lgb
 import numpy as np
 
-from quantlab.core.types import Float32Array, check_range, check_whole
+from quantlab.core.arrays import Float32Array
+from quantlab.core.checks import check_range, check_whole
 from quantlab.learning.models.rows import RowTable
 from quantlab.learning.models.trees import FittedTrees, TreeRecipe
 from quantlab.learning.watching import Told

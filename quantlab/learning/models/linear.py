@@ -24,15 +24,10 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 from threadpoolctl import threadpool_limits
 
+from quantlab.core.arrays import Float32Array, Float64Array
+from quantlab.core.checks import check_range, check_whole
 from quantlab.core.errors import ConfigError, ContractError
-from quantlab.core.types import (
-    Dataset,
-    Features,
-    Float32Array,
-    Float64Array,
-    check_range,
-    check_whole,
-)
+from quantlab.core.types import Dataset, Features
 from quantlab.features.contract import FeatureContract
 from quantlab.learning.calibration import scale_of_least_loss
 from quantlab.learning.models.artifact import MemberCard

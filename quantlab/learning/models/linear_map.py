@@ -9,9 +9,10 @@ from typing import Any, Self
 
 import numpy as np
 
+from quantlab.core.arrays import Float32Array, Float64Array, read_only
 from quantlab.core.errors import ContractError
 from quantlab.core.files import to_json
-from quantlab.core.types import CLASS_NAMES, Float32Array, Float64Array, read_only
+from quantlab.core.types import CLASS_NAMES
 from quantlab.learning.models.rows import BLOCK_ROWS, RowTable
 
 N_CLASSES = len(CLASS_NAMES)

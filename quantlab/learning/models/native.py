@@ -10,8 +10,8 @@ from abc import ABC, abstractmethod
 from pathlib import Path
 from typing import ClassVar, Self
 
+from quantlab.core.arrays import Float32Array
 from quantlab.core.errors import ArtifactError
-from quantlab.core.types import Float32Array
 from quantlab.features.contract import FeatureContract
 from quantlab.learning.models.artifact import MemberCard, write_member
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from quantlab.core.types import Float32Array, Float64Array, Int64Array
+from quantlab.core.arrays import Float32Array, Float64Array, Int64Array
 from quantlab.learning.models.quantiles import summary
 from quantlab.learning.models.windows import Batch, WindowTable
 

@@ -11,9 +11,10 @@ from typing import Literal
 
 import torch
 
+from quantlab.core.checks import check_range
 from quantlab.core.errors import ConfigError
 from quantlab.core.ports import FittedModel
-from quantlab.core.types import Dataset, check_range
+from quantlab.core.types import Dataset
 from quantlab.learning.models.quantiles import central
 from quantlab.learning.watching import Told, nobody
 

@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 import torch
 
+from quantlab.core.arrays import Float32Array, Int64Array
 from quantlab.core.errors import ConfigError, InstallationError
-from quantlab.core.types import Float32Array, Int64Array
 from quantlab.learning.models.net_forecast import to_library
 from quantlab.learning.models.net_recipe import NetRecipe
 from quantlab.learning.models.windows import WindowTable

@@ -9,8 +9,9 @@ import torch
 from neuralforecast.losses.pytorch import MQLoss
 from neuralforecast.models import nhits as library
 
+from quantlab.core.checks import check_range
 from quantlab.core.errors import ConfigError
-from quantlab.core.types import Dataset, check_range
+from quantlab.core.types import Dataset
 from quantlab.learning.models.fitted_net import FittedNet, fit_net
 from quantlab.learning.models.net_recipe import NetRecipe
 from quantlab.learning.watching import Told

@@ -13,7 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from quantlab.core.types import HOLD, Float32Array, Float64Array, Int8Array
+from quantlab.core.arrays import Float32Array, Float64Array, Int8Array
+from quantlab.core.types import HOLD
 
 #: Fewer can't tell width from lean.
 FEWEST_QUANTILES = 3

@@ -12,8 +12,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from quantlab.core.arrays import Float32Array, Int64Array
 from quantlab.core.errors import ConfigError, HistoryError
-from quantlab.core.types import Dataset, Features, Float32Array, Int64Array
+from quantlab.core.types import Dataset, Features
 from quantlab.features.contract import FeatureContract
 
 #: Rows gathered at once: bounds the working memory (49 float32 columns: 13 MB). Part of the results'

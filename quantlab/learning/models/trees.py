@@ -10,8 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
+from quantlab.core.arrays import Float32Array
+from quantlab.core.checks import check_range, check_whole
 from quantlab.core.errors import ConfigError, ContractError
-from quantlab.core.types import Dataset, Features, Float32Array, check_range, check_whole
+from quantlab.core.types import Dataset, Features
 from quantlab.features.contract import FeatureContract
 from quantlab.learning.models.artifact import MemberCard
 from quantlab.learning.models.native import NativeMember

@@ -16,8 +16,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
+from quantlab.core.arrays import BoolArray, Float32Array, Float64Array, Int64Array
 from quantlab.core.errors import HistoryError
-from quantlab.core.types import BoolArray, Dataset, Features, Float32Array, Float64Array, Int64Array
+from quantlab.core.types import Dataset, Features
 
 #: Scaled values beyond are cut. Quantiles commute with a cut, so a forecast inside it is the same; without
 #: it one illiquid window, whose own scale is next to nothing, would outweigh all others in a loss.

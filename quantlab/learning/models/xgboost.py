@@ -10,8 +10,9 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 import xgboost as xgb
 
+from quantlab.core.arrays import Float32Array
+from quantlab.core.checks import check_range, check_whole
 from quantlab.core.errors import ConfigError, InstallationError
-from quantlab.core.types import Float32Array, check_range, check_whole
 from quantlab.learning.models.rows import BLOCK_ROWS, RowTable
 from quantlab.learning.models.trees import FittedTrees, TreeRecipe
 from quantlab.learning.watching import Told

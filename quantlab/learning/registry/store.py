@@ -18,10 +18,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from quantlab.core.checks import check_range
 from quantlab.core.clock import iso_utc
 from quantlab.core.errors import ConfigError
 from quantlab.core.ports import Clock, FeatureSource, FittedModel
-from quantlab.core.types import check_range
 from quantlab.features.drift_reference import DriftReference
 from quantlab.learning.ensemble import FittedEnsemble
 from quantlab.learning.registry.inspection import Inspector

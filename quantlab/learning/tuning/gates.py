@@ -14,8 +14,8 @@ from typing import Any
 
 import numpy as np
 
+from quantlab.core.checks import check_whole
 from quantlab.core.errors import ConfigError
-from quantlab.core.types import check_whole
 from quantlab.evaluation.metrics import DAYS_PER_YEAR, Undefined, moments
 from quantlab.learning.tuning.lived import ENSEMBLE, Lived, Simulate
 from quantlab.learning.tuning.rounds import Candidate, Outcome

@@ -21,12 +21,13 @@ from typing import Any
 
 import numpy as np
 
+from quantlab.core.arrays import Float32Array
 from quantlab.core.errors import HistoryError, InstallationError, QuantlabError
 from quantlab.core.files import partial_prefix
 from quantlab.core.fingerprint import fingerprint
 from quantlab.core.ports import Model, Progress
 from quantlab.core.results import TuningStage
-from quantlab.core.types import Dataset, Float32Array
+from quantlab.core.types import Dataset
 from quantlab.evaluation.metrics import DAY_MS
 from quantlab.learning.calibration import log_losses
 from quantlab.learning.members import predict_rows

@@ -18,11 +18,12 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from quantlab.core.checks import check_range, check_whole
 from quantlab.core.errors import ConfigError
 from quantlab.core.fingerprint import fingerprint
 from quantlab.core.ports import Model, Progress, Stage
 from quantlab.core.results import TuningStage
-from quantlab.core.types import Dataset, check_range, check_whole
+from quantlab.core.types import Dataset
 from quantlab.learning.provenance import versions
 from quantlab.learning.splits import Fold
 from quantlab.learning.tuning.gates import GateTuning

@@ -9,8 +9,8 @@ from typing import Any
 
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 
+from quantlab.core.checks import check_flag, check_range
 from quantlab.core.errors import ConfigError
-from quantlab.core.types import check_flag, check_range
 
 _RANGE, _CHOICES = {"low", "high"}, {"choices"}
 

@@ -10,7 +10,8 @@ from typing import Self
 import numpy as np
 
 from quantlab.core.errors import ContractError
-from quantlab.core.types import Bars, Dataset, Features
+from quantlab.core.market import Bars
+from quantlab.core.types import Dataset, Features
 
 WARMUP = 8
 NAMES = ("ret_1", "natr_14", "mom_5")

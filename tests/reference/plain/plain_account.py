@@ -6,8 +6,8 @@ import math
 from collections import Counter
 from dataclasses import dataclass, field
 
+from quantlab.core.market import Bars
 from quantlab.core.results import OrderReason
-from quantlab.core.types import Bars
 
 BASIS_POINTS = 10_000.0
 

@@ -9,7 +9,9 @@ from typing import Any
 import numpy as np
 from plain_choices import random_sizer, with_streak_rules
 
-from quantlab.core.types import Bars, BarState, Float64Array, Funding, Instrument, Signal
+from quantlab.core.arrays import Float64Array
+from quantlab.core.market import Bars, BarState, Funding, Instrument
+from quantlab.core.types import Signal
 from quantlab.trading.policies import BuyAndHold, EnsembleThreshold, FromSignals
 from quantlab.trading.strategy import Costs, Limits, Strategy
 

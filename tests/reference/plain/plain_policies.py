@@ -9,8 +9,9 @@ from typing import Any
 from plain_account import Account, Distances
 from plain_sizers import Entry, weight_of
 
+from quantlab.core.market import BarState
 from quantlab.core.results import OrderReason
-from quantlab.core.types import BarState, Signal
+from quantlab.core.types import Signal
 from quantlab.trading.strategy import Strategy
 
 

@@ -21,8 +21,9 @@ from plain_liquidation import liquidate
 from plain_policies import ask
 from plain_risk import RiskState
 
+from quantlab.core.market import CLOSE, HIGH, LOW, OPEN, VOLUME, Bars, BarState
 from quantlab.core.results import OrderReason
-from quantlab.core.types import CLOSE, HIGH, LOW, OPEN, VOLUME, Bars, BarState, Signal
+from quantlab.core.types import Signal
 from quantlab.trading.strategy import Strategy
 
 HOUR_MS = 3_600_000

@@ -1,0 +1,48 @@
+"""Checks of configured values: each names the option, what was expected and what was found."""
+
+from __future__ import annotations
+
+import inspect
+import math
+from typing import Any
+
+from quantlab.core.errors import ConfigError
+
+
+def check_range(name: str, value: float, *, low: float = -math.inf, high: float = math.inf) -> None:
+    """Raise ConfigError unless `value` is a finite number, not a bool, with ``low <= value <= high``."""
+    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    if not (is_number and math.isfinite(value) and low <= value <= high):
+        mend = f"set {name} to a value in that range"
+        raise ConfigError(f"{name}{_bounds_text(low, high) or ' as a number'}", found=repr(value), mend=mend)
+
+
+def check_whole(name: str, value: int, *, low: float = -math.inf, high: float = math.inf) -> None:
+    """Raise ConfigError unless `value` is an int, not a bool, with ``low <= value <= high``."""
+    if not (isinstance(value, int) and not isinstance(value, bool) and low <= value <= high):
+        mend = f"set {name} to such a number"
+        raise ConfigError(f"{name} as a whole number{_bounds_text(low, high)}", found=repr(value), mend=mend)
+
+
+def check_flag(name: str, value: bool) -> None:
+    """Raise ConfigError unless `value` is true or false: a text such as ``"off"`` would count as true."""
+    if not isinstance(value, bool):
+        raise ConfigError(f"{name} as true or false", found=repr(value), mend=f"set {name} to one of them")
+
+
+def check_has(name: str, value: Any, *attributes: str) -> None:
+    """Raise ConfigError unless `value` has these fields or methods; none of them is called."""
+    absent = object()
+    missing = [name for name in attributes if inspect.getattr_static(value, name, absent) is absent]
+    if missing:
+        raise ConfigError(
+            f"{name} with {', '.join(attributes)}",
+            found=f"{type(value).__name__} without {', '.join(missing)}" if value is not None else "null",
+            mend=f"choose another option for {name}",
+        )
+
+
+def _bounds_text(low: float, high: float) -> str:
+    if high < math.inf:
+        return f" between {low:.12g} and {high:.12g}"
+    return f" >= {low:.12g}" if low > -math.inf else ""
