@@ -17,6 +17,7 @@ from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 from threading import RLock
+from types import FunctionType
 from typing import Any, TypeVar, cast
 
 import llvmlite
@@ -75,6 +76,41 @@ def source_digest(function: Callable[..., Any]) -> str:
     return digest.hexdigest()
 
 
+def _named_for_good(function: F) -> F:
+    """A function that may share its name, named by its source.
+
+    numba names machine code by module, name and a number that each process counts for itself. So two functions of
+    one name, cached by two processes, may bear the same number; in a third that loads both, who asks for the address
+    of one gets the other's. Only a function at the top of a module of the package is alone with its name.
+    """
+    module, name = function.__module__, function.__qualname__
+    if _is_ours(function) and "<locals>" not in name:
+        return function
+    named = FunctionType(
+        function.__code__, function.__globals__, function.__name__, function.__defaults__, function.__closure__
+    )
+    named.__module__, named.__doc__, named.__kwdefaults__ = module, function.__doc__, function.__kwdefaults__
+    named.__qualname__ = f"{name}_{_identity(function)[:32]}"
+    return cast(F, named)
+
+
+def _is_ours(function: Callable[..., Any]) -> bool:
+    return function.__module__.split(".", 1)[0] == _PACKAGE.name
+
+
+def _identity(function: Callable[..., Any]) -> str:
+    """sha256 of a function's source and of what it encloses; of a user's function the source digest has both."""
+    digest = hashlib.sha256(source_digest(function).encode())
+    for cell in (function.__closure__ or ()) if _is_ours(function) else ():
+        value = getattr(cell.cell_contents, "py_func", cell.cell_contents)
+        if not isinstance(value, FunctionType):
+            raise TypeError(
+                f"{function.__qualname__} is compiled and cached: it may enclose functions, found {value!r}"
+            )
+        digest.update(_identity(value).encode())
+    return digest.hexdigest()
+
+
 def compiled(function: F | None = None, *, signature: Any = None, **options: Any) -> Any:
     """Compile with numba: cached, numpy's division rules, never fastmath.
 
@@ -98,6 +134,8 @@ def compiled(function: F | None = None, *, signature: Any = None, **options: Any
     if "fastmath" in options or "error_model" in options:
         raise TypeError("compiled code uses no fastmath and the numpy error model, everywhere")
     settings: dict[str, Any] = {"cache": True, "error_model": "numpy", **options}
+    if settings["cache"]:
+        function = _named_for_good(function)
     config: Any = numba.config
     with _DECORATING:
         before = config.CACHE_DIR

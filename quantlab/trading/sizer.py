@@ -8,10 +8,13 @@ from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 from numba import types
+from numba.extending import register_jitable
 
 from quantlab.core.arrays import Float64Array
 from quantlab.core.checks import check_range
 from quantlab.core.compiled import compiled
+from quantlab.core.own_code import own_code
+from quantlab.trading.compile_refusal import COMPILE_ERRORS, not_compilable, require_arguments
 from quantlab.trading.layout import read_only_array, tuple_type
 
 
@@ -36,8 +39,33 @@ SIZE = types.float64(read_only_array(types.float64, 1), ENTRY_TYPE)
 
 @cache
 def compiled_size(function: Any) -> Any:
-    """Compile a sizer's function for ``SIZE`` at first use; later calls return the same object."""
-    return compiled(signature=SIZE)(function)
+    """Compile a sizer's function for ``SIZE`` at first use; later calls return the same object.
+
+    Parameters
+    ----------
+    function : callable
+        ``function(params, entry) -> weight``.
+
+    Raises
+    ------
+    ContractError
+        If it takes other arguments, or numba cannot compile it.
+
+    Notes
+    -----
+    Code from outside the package is checked for indices beyond an array, as in
+    :func:`quantlab.trading.decision.compiled_step`.
+    """
+    require_arguments(function, ("params", "entry"))
+    rule = register_jitable(error_model="numpy", forceinline=True, boundscheck=bool(own_code(function)))(function)
+
+    def size(params: Float64Array, entry: Entry) -> float:
+        return rule(params, entry)  # type: ignore[no-any-return]
+
+    try:
+        return compiled(signature=SIZE)(size)
+    except COMPILE_ERRORS as error:
+        raise not_compilable(function, error) from error
 
 
 @compiled(forceinline=True, _nrt=False)

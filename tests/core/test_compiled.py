@@ -55,3 +55,56 @@ def test_an_edit_of_an_inner_function_in_another_file_is_seen(tmp_path: Path, re
     assert run(2.0) == "21.0"
     assert run(2.0) == "21.0"
     assert run(3.0) == "31.0"
+
+
+MADE = """
+import sys
+from numba import types
+from quantlab.core.compiled import compiled
+
+ONE = types.float64(types.float64)
+
+def times(factor):
+    def product(x):
+        return factor * x
+    return compiled(signature=ONE)(product)
+
+def call(f, x):
+    return f(x)
+
+call = compiled(signature=types.float64(types.FunctionType(ONE), types.float64))(call)
+made = [times(float(factor)) for factor in sys.argv[1:]]
+print(*(call(f, 10.0) for f in made))
+"""
+
+
+def test_functions_of_one_name_that_other_processes_compiled_are_told_apart(tmp_path: Path) -> None:
+    """numba numbers the functions of a name anew in every process: two that were cached as the first are not one."""
+    (tmp_path / "made.py").write_text(MADE)
+
+    def run(*factors: int) -> str:
+        done = subprocess.run(
+            [sys.executable, "made.py", *map(str, factors)],
+            cwd=tmp_path,
+            env={**os.environ, "QUANTLAB_CACHE_DIR": str(tmp_path / "cache")},
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        return done.stdout.strip()
+
+    assert run(2) == "20.0"
+    assert run(3) == "30.0"
+    assert run(2, 3) == "20.0 30.0"
+    assert run(3, 2, 5) == "30.0 20.0 50.0"
+
+
+def test_a_cached_function_of_the_package_encloses_functions_alone() -> None:
+    limit = [1.0]
+
+    def below(x: float) -> bool:
+        return x < limit[0]
+
+    below.__module__ = "quantlab.somewhere"
+    with pytest.raises(TypeError, match="it may enclose functions"):
+        compiled(below)

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import itertools
+import os
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -80,3 +83,43 @@ def test_every_policy_sizer_limit_and_cost_runs_through_one_loop(
     assert compilations == []
     assert len(scan_loop().overloads) == 1
     assert len(results) > 60  # the parameters did something
+
+
+SIZE_ENTRIES = """
+import sys
+import numpy as np
+from numba import types
+from quantlab.core.compiled import compiled
+from quantlab.trading import FixedFraction, RiskPerTrade
+from quantlab.trading.sizer import SIZE, Entry
+
+def call(size, params, entry):
+    return size(params, entry)
+
+call = compiled(signature=types.float64(types.FunctionType(SIZE), *SIZE.args), cache=False)(call)
+sizers = [{"fixed": FixedFraction(0.1), "risk": RiskPerTrade(0.01, 0.9)}[name] for name in sys.argv[1:]]
+made = [sizer.size for sizer in sizers]
+for sizer in sizers:
+    params = sizer.params()
+    params.flags.writeable = False
+    print(call(sizer.size, params, Entry(1.0, 0.7, 2.0, 100.0, 1e4, 5.0, 9.0)))
+"""
+
+
+def test_what_other_processes_compiled_is_told_apart(tmp_path):
+    """Each sizer alone is the first of its process; a third process loads both before it uses either."""
+
+    def run(*names: str) -> list[float]:
+        done = subprocess.run(
+            [sys.executable, "-c", SIZE_ENTRIES, *names],
+            env={**os.environ, "QUANTLAB_CACHE_DIR": str(tmp_path)},
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        return [float(line) for line in done.stdout.split()]
+
+    assert run("fixed") == pytest.approx([0.1])
+    assert run("risk") == pytest.approx([0.2])  # 1 % of the equity over a stop 5 % away
+    assert run("fixed", "risk") == pytest.approx([0.1, 0.2])
+    assert run("risk", "fixed") == pytest.approx([0.2, 0.1])
