@@ -53,11 +53,12 @@ def begin_account(n_symbols: int, initial_cash: float, policy: Policy) -> State:
     """
     check_range("initial_cash", initial_cash, low=1e-6)
     memory = policy.begin(n_symbols)
-    if memory.dtype != np.float64 or memory.ndim != 2 or memory.shape[1] != n_symbols:
+    fits = isinstance(memory, np.ndarray) and memory.dtype == np.float64 and memory.shape[1:] == (n_symbols,)
+    if not fits:
         raise ContractError(
             f"policy memory as float64 (*, {n_symbols})",
-            found=f"{memory.dtype.name} {memory.shape}",
-            mend="return such an array from the policy's begin()",
+            found=f"{memory.dtype.name} {memory.shape}" if isinstance(memory, np.ndarray) else type(memory).__name__,
+            mend="return such an array from the policy's begin(); np.zeros((0, n_symbols)) for none",
         )
     positions = np.zeros((N_POSITION_ROWS, n_symbols))
     for level in (STOP_LEVEL, TAKE_LEVEL, BREAK_EVEN_LEVEL):

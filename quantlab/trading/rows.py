@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 from numba import types
@@ -96,9 +96,12 @@ def with_signal(market: History, signal: Signal) -> History:
     Raises
     ------
     ContractError
-        If the signal is not of the market's shape.
+        If it is no signal, or not of the market's shape.
     """
-    shape = market.state.shape
+    shape, given = market.state.shape, cast(object, signal)
+    if not isinstance(given, Signal):
+        mend = "make one with quantlab.trading.signal_of(target=...) or signal_of(side=...)"
+        raise ContractError("what is said about every bar as a Signal", found=type(given).__name__, mend=mend)
     if signal.side.shape != shape:
         raise ContractError(
             f"a signal of shape {shape}, as the bars", found=str(signal.side.shape), mend="make it from these bars"

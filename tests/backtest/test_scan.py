@@ -111,6 +111,9 @@ def test_a_signal_of_another_shape_is_refused(case):
     bars, signal, strategy = case(8)
     with pytest.raises(ContractError, match="a signal of shape"):
         Scan(CASH).run(bars, signal.rows(0, 10), strategy)
+    for nothing in (None, signal.side):
+        with pytest.raises(ContractError, match=f"as a Signal; found {type(nothing).__name__}"):
+            Scan(CASH).run(bars, nothing, strategy)
 
 
 @pytest.mark.parametrize("cash", [0.0, -1.0, float("nan")])
@@ -119,12 +122,22 @@ def test_an_account_needs_cash(cash):
         Scan(cash)
 
 
-def test_a_policy_memory_of_the_wrong_shape_is_refused(case):
+@pytest.mark.parametrize(
+    "memory",
+    [
+        np.zeros,
+        lambda n: np.zeros((1, n), np.float32),
+        lambda n: np.zeros((1, n + 1)),
+        lambda n: [[0.0] * n],
+        lambda n: None,
+    ],
+)
+def test_a_policy_memory_of_the_wrong_shape_is_refused(case, memory):
     bars, signal, strategy = case(9)
 
     class Forgetful(policies.BuyAndHold):
         def begin(self, n_symbols):
-            return np.zeros(n_symbols)
+            return memory(n_symbols)
 
     with pytest.raises(ContractError, match="policy memory"):
         Scan(CASH).run(bars, signal, dataclasses.replace(strategy, policy=Forgetful()))
