@@ -9,20 +9,22 @@ change anywhere starts an empty folder.
 from __future__ import annotations
 
 import hashlib
+import itertools
 import marshal
 import os
 import platform
 import re
+import secrets
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 from threading import RLock
-from types import FunctionType
 from typing import Any, TypeVar, cast
 
 import llvmlite
 import numba
 import numpy as np
+from numba.core.bytecode import FunctionIdentity
 
 from quantlab.core.own_code import own_code
 
@@ -34,6 +36,21 @@ _DECORATING = RLock()
 _PACKAGE = Path(__file__).resolve().parent.parent
 #: What imports numba counts too: how a type is laid out or handed over is in the machine code of others.
 _USES_COMPILED = re.compile(rb"^\s*@compiled\b|\bcompiled\(|^(?:from|import) numba\b", re.MULTILINE)
+
+
+def _number_anew() -> None:
+    """Let numba number what this process compiles from a number that no other process begins at.
+
+    numba names machine code by module, name and a number that every process counts from one. So two functions of one
+    name that two processes compiled and cached, two policies' steps or two helpers made by one factory, bear one
+    number; a third process that loads both gets one for the other.
+    """
+    FunctionIdentity._unique_ids = itertools.count(secrets.randbits(47) << 16)
+
+
+_number_anew()
+if hasattr(os, "register_at_fork"):  # where processes can be forked at all
+    os.register_at_fork(after_in_child=_number_anew)
 
 
 @cache
@@ -76,41 +93,6 @@ def source_digest(function: Callable[..., Any]) -> str:
     return digest.hexdigest()
 
 
-def _named_for_good(function: F) -> F:
-    """A function that may share its name, named by its source.
-
-    numba names machine code by module, name and a number that each process counts for itself. So two functions of
-    one name, cached by two processes, may bear the same number; in a third that loads both, who asks for the address
-    of one gets the other's. Only a function at the top of a module of the package is alone with its name.
-    """
-    module, name = function.__module__, function.__qualname__
-    if _is_ours(function) and "<locals>" not in name:
-        return function
-    named = FunctionType(
-        function.__code__, function.__globals__, function.__name__, function.__defaults__, function.__closure__
-    )
-    named.__module__, named.__doc__, named.__kwdefaults__ = module, function.__doc__, function.__kwdefaults__
-    named.__qualname__ = f"{name}_{_identity(function)[:32]}"
-    return cast(F, named)
-
-
-def _is_ours(function: Callable[..., Any]) -> bool:
-    return function.__module__.split(".", 1)[0] == _PACKAGE.name
-
-
-def _identity(function: Callable[..., Any]) -> str:
-    """sha256 of a function's source and of what it encloses; of a user's function the source digest has both."""
-    digest = hashlib.sha256(source_digest(function).encode())
-    for cell in (function.__closure__ or ()) if _is_ours(function) else ():
-        value = getattr(cell.cell_contents, "py_func", cell.cell_contents)
-        if not isinstance(value, FunctionType):
-            raise TypeError(
-                f"{function.__qualname__} is compiled and cached: it may enclose functions, found {value!r}"
-            )
-        digest.update(_identity(value).encode())
-    return digest.hexdigest()
-
-
 def compiled(function: F | None = None, *, signature: Any = None, **options: Any) -> Any:
     """Compile with numba: cached, numpy's division rules, never fastmath.
 
@@ -134,8 +116,6 @@ def compiled(function: F | None = None, *, signature: Any = None, **options: Any
     if "fastmath" in options or "error_model" in options:
         raise TypeError("compiled code uses no fastmath and the numpy error model, everywhere")
     settings: dict[str, Any] = {"cache": True, "error_model": "numpy", **options}
-    if settings["cache"]:
-        function = _named_for_good(function)
     config: Any = numba.config
     with _DECORATING:
         before = config.CACHE_DIR

@@ -99,12 +99,77 @@ def test_functions_of_one_name_that_other_processes_compiled_are_told_apart(tmp_
     assert run(3, 2, 5) == "30.0 20.0 50.0"
 
 
-def test_a_cached_function_of_the_package_encloses_functions_alone() -> None:
-    limit = [1.0]
+HELPED = """
+import math
+import sys
+from numba import njit, types
+from quantlab.core.compiled import compiled
 
-    def below(x: float) -> bool:
-        return x < limit[0]
+def helper(factor):
+    @njit
+    def total(x):
+        s = 0.0
+        for i in range(int(x)):  # too long to be put into its callers
+            if i % 3 == 0:
+                s += factor * math.sin(i)
+            elif i % 5 == 0:
+                s -= factor * math.cos(i)
+            else:
+                s += factor * math.sqrt(i)
+        for i in range(7):
+            s = s * 1.0000001 + factor * math.exp(-i)
+        return s
+    return total
 
-    below.__module__ = "quantlab.somewhere"
-    with pytest.raises(TypeError, match="it may enclose functions"):
-        compiled(below)
+small, large = helper(1.0), helper(1000.0)
+
+def first(x):
+    return small(x) + small(2.0 * x) + small(x + 3.0)
+
+def second(x):
+    return large(x) + large(2.0 * x) + large(x + 3.0)
+
+for name in sys.argv[1:]:
+    print(compiled(signature=types.float64(types.float64))(globals()[name])(50.0), end=" ")
+"""
+
+
+def test_helpers_of_one_name_in_functions_that_other_processes_compiled_are_told_apart(tmp_path: Path) -> None:
+    """A helper that is not put into its caller stands beside it in the cache, under a name of numba's."""
+    (tmp_path / "helped.py").write_text(HELPED)
+
+    def run(*names: str) -> list[float]:
+        done = subprocess.run(
+            [sys.executable, "helped.py", *names],
+            cwd=tmp_path,
+            env={**os.environ, "QUANTLAB_CACHE_DIR": str(tmp_path / "cache")},
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        return [float(value) for value in done.stdout.split()]
+
+    (small,), (large,) = run("first"), run("second")
+    assert large == pytest.approx(1000.0 * small)
+    assert run("first", "second") == [small, large]
+    assert run("second", "first") == [large, small]
+
+
+FORKED = """
+import os
+from numba.core.bytecode import FunctionIdentity
+import quantlab.core.compiled
+
+here, there = os.pipe()
+if os.fork() == 0:
+    os.write(there, str(next(FunctionIdentity._unique_ids)).encode())
+    os._exit(0)
+os.wait()
+print(int(os.read(here, 64)) - next(FunctionIdentity._unique_ids))
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="processes cannot be forked here")
+def test_a_forked_process_numbers_its_functions_apart_from_its_parent() -> None:
+    done = subprocess.run([sys.executable, "-c", FORKED], capture_output=True, text=True, check=True)
+    assert abs(int(done.stdout)) > 1_000
