@@ -2,15 +2,14 @@
 
 numba stamps a cached function with the time of the *file that defines it*: edit an inner function in
 another file and the outer loop keeps running the old code. Here the cache folder itself is named by a
-hash of every compiled source of the package and of the versions that made the machine code, so a
-change anywhere starts an empty folder.
+hash of every compiled source of the package and of the versions that made the machine code, for a user's
+function also of whatever it is made of, so a change anywhere starts an empty folder.
 """
 
 from __future__ import annotations
 
 import hashlib
 import itertools
-import marshal
 import os
 import platform
 import re
@@ -84,15 +83,6 @@ def compiled_cache() -> Path:
     return cache_root() / "numba" / sources_hash()
 
 
-def source_digest(function: Callable[..., Any]) -> str:
-    """sha256 of a function's code, of the file that it stands in, and of what it takes from a user's other files."""
-    digest = hashlib.sha256(marshal.dumps(function.__code__) + own_code(function).encode())
-    path = Path(function.__code__.co_filename)
-    if path.is_file():
-        digest.update(path.read_bytes())
-    return digest.hexdigest()
-
-
 def compiled(function: F | None = None, *, signature: Any = None, **options: Any) -> Any:
     """Compile with numba: cached, numpy's division rules, never fastmath.
 
@@ -119,7 +109,8 @@ def compiled(function: F | None = None, *, signature: Any = None, **options: Any
     config: Any = numba.config
     with _DECORATING:
         before = config.CACHE_DIR
-        config.CACHE_DIR = str(compiled_cache())
+        # A user's code has a folder of its own, named by all that it is made of.
+        config.CACHE_DIR = str(compiled_cache() / own_code(function)[:16])
         try:
             decorate = numba.njit(**settings) if signature is None else numba.njit(signature, **settings)
             return cast(F, decorate(function))

@@ -27,8 +27,8 @@ def own_code(function: Any) -> str:
     """sha256 (hex) over everything outside the package that `function` is made of; empty if nothing is.
 
     Followed are the functions (plain or compiled), modules, arrays and plain values that its code names, and
-    theirs in turn. A file counts with all its bytes wherever it lies; a function that has no file, as in a
-    notebook, with its bytecode.
+    theirs in turn. A file counts with all its text wherever it lies, line endings aside; a function that has no
+    file, as in a notebook, with its bytecode.
 
     Parameters
     ----------
@@ -86,7 +86,9 @@ def _home(value: Any) -> str | None:
 
 
 def _file(path: str | None) -> tuple[bytes, ...]:
-    return (Path(path).read_bytes(),) if path is not None and Path(path).is_file() else ()
+    if path is None or not Path(path).is_file():
+        return ()
+    return (Path(path).read_bytes().replace(b"\r\n", b"\n"),)
 
 
 def _answered_for(module: str | None) -> bool:

@@ -8,7 +8,6 @@ row on. ``docs/add-a-feature.md`` shows the five steps.
 
 from __future__ import annotations
 
-import hashlib
 import math
 import re
 from collections.abc import Callable
@@ -24,6 +23,7 @@ from numpy.typing import DTypeLike
 from quantlab.core.compiled import compiled
 from quantlab.core.errors import ConfigError
 from quantlab.core.fingerprint import fingerprint
+from quantlab.core.own_code import own_code
 from quantlab.features.catalogue import NAMES
 from quantlab.features.contract import features_fingerprint
 from quantlab.features.kernels.loops import WARMUP
@@ -64,7 +64,7 @@ class ExtraFeature:
     name : str
         Lower case letters, digits and underscores; none of the 49.
     value : compiled function
-        Made by :func:`window_function`, in a file; it must use nothing that other files of yours define.
+        Made by :func:`window_function`, in a file.
     window : int
         Bars that `value` is given, 1 .. ``WARMUP``.
     low, high : float
@@ -79,7 +79,8 @@ class ExtraFeature:
     Attributes
     ----------
     source_sha256 : str
-        Of the file that defines `value`, line endings aside: editing it changes every fingerprint.
+        Of the file that defines `value` and of whatever that takes from other files of yours, line endings aside:
+        editing one of them changes every fingerprint.
 
     Raises
     ------
@@ -176,4 +177,4 @@ def _source_sha256(name: str, value: Dispatcher) -> str:
         raise ConfigError(
             f"{name}.value defined in a file", found=str(path), mend="move the function to a module: its text is hashed"
         )
-    return hashlib.sha256(path.read_text(encoding="utf-8").encode()).hexdigest()
+    return own_code(value)

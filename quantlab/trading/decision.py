@@ -10,7 +10,7 @@ from numba import types
 from numba.extending import register_jitable
 
 from quantlab.core.arrays import Float64Array
-from quantlab.core.compiled import compiled, source_digest
+from quantlab.core.compiled import compiled
 from quantlab.core.market import CLOSE
 from quantlab.core.own_code import own_code
 from quantlab.trading.compile_refusal import COMPILE_ERRORS, not_compilable, require_arguments
@@ -111,10 +111,7 @@ def compiled_step(function: Any) -> Any:
     checked = bool(own_code(function))
     decide = register_jitable(error_model="numpy", forceinline=True, _nrt=True, boundscheck=checked)(function)
 
-    source = source_digest(function)
-
     def step(where: Any, t: int) -> None:
-        source  # noqa: B018 - the cache's key holds what a function encloses: another source is another step
         desk = where[0]
         history, held = desk.history, desk.positions
         market = Market(

@@ -12,7 +12,7 @@ from numba.extending import register_jitable
 
 from quantlab.core.arrays import Float64Array
 from quantlab.core.checks import check_range
-from quantlab.core.compiled import compiled, source_digest
+from quantlab.core.compiled import compiled
 from quantlab.core.own_code import own_code
 from quantlab.trading.compile_refusal import COMPILE_ERRORS, not_compilable, require_arguments
 from quantlab.trading.layout import read_only_array, tuple_type
@@ -59,10 +59,7 @@ def compiled_size(function: Any) -> Any:
     require_arguments(function, ("params", "entry"))
     rule = register_jitable(error_model="numpy", forceinline=True, boundscheck=bool(own_code(function)))(function)
 
-    source = source_digest(function)
-
     def size(params: Float64Array, entry: Entry) -> float:
-        source  # noqa: B018 - the cache's key holds what a function encloses: another source is another rule
         return rule(params, entry)  # type: ignore[no-any-return]
 
     try:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import importlib.util
+import sys
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import pytest
@@ -255,12 +257,36 @@ def test_the_fingerprint_knows_every_part(tmp_path: Path):
     assert len(sources) == 2  # the text counts, its place does not
 
 
+def test_the_fingerprint_knows_what_other_files_bring(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """A helper edited between training and serving is another feature, and runs as it reads now."""
+    monkeypatch.syspath_prepend(tmp_path)
+    text = (
+        "from quantlab.features import window_function\nfrom shared_helper import share\n"
+        "@window_function\ndef value(bars):\n    return share(bars[-1, 3])\n"
+    )
+    found = {}
+    for factor in ("0.5", "0.25", "0.5"):
+        helper = f"from numba import njit\n@njit\ndef share(x):\n    return {factor} * x\n"
+        (tmp_path / "shared_helper.py").write_text(helper)
+        sys.modules.pop("shared_helper", None)
+        importlib.invalidate_caches()
+        module = load(tmp_path / "same.py", text)
+        assert module.value(np.ones((3, 5))) == float(factor)
+        found.setdefault(factor, set()).add(FeaturePipeline(INTERVAL, 1, (feature(module.value),)).fingerprint)
+    assert [len(prints) for prints in found.values()] == [1, 1]
+    assert found["0.5"] != found["0.25"]
+
+
 def from_file(path: Path, text: str) -> str:
+    return FeaturePipeline(INTERVAL, 1, (feature(load(path, text).value),)).fingerprint
+
+
+def load(path: Path, text: str) -> ModuleType:
     path.write_text(text)
     spec = importlib.util.spec_from_file_location(path.stem, path)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    return FeaturePipeline(INTERVAL, 1, (feature(module.value),)).fingerprint
+    return module
 
 
 def test_a_model_refuses_the_other_text(bars, history):
