@@ -28,7 +28,9 @@ def net_rows() -> list[Row]:
     """Every row about networks."""
     logging.disable(logging.WARNING)  # Lightning says what it found on every call
     try:
-        return _rows()
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message=".*treespec", module="pytorch_lightning")
+            return _rows()
     finally:
         logging.disable(logging.NOTSET)
 
