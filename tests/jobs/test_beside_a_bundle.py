@@ -113,6 +113,16 @@ def test_what_it_leaves_open_may_be_typed(composed: dict[str, DictConfig], optio
     require_undecided(composed["paper"], [option])
 
 
+@pytest.mark.parametrize("given", ["bundle=models/bundles/x", "run=runs/baseline/x"])
+@pytest.mark.parametrize("job", sorted(path.stem for path in (config_folder() / "job").glob("*.yaml")))
+def test_a_job_that_reads_no_bundle_refuses_one(job: str, given: str) -> None:
+    if job in JOBS:
+        compose(f"job={job}", given)
+        return
+    with pytest.raises(ConfigError, match=f"beside a job that begins with it; found {given} beside quantlab"):
+        compose(f"job={job}", given)
+
+
 def test_without_a_bundle_everything_is_the_configuration(composed: dict[str, DictConfig]) -> None:
     for cfg in map(DictConfig.copy, composed.values()):
         cfg.bundle = None

@@ -32,11 +32,17 @@ def require_undecided(cfg: DictConfig, typed: Sequence[str]) -> None:
     Raises
     ------
     ConfigError
-        Naming every option that is decided.
+        Naming every option that is decided; or if the job reads neither bundle nor run.
     """
     given = next((name for name in ("bundle", "run") if cfg[name] is not None), None)
-    if given is None or _KEY not in cfg.job:
+    if given is None:
         return
+    if _KEY not in cfg.job:
+        raise ConfigError(
+            f"{given}= beside a job that begins with it",
+            found=f"{given}={cfg[given]} beside {cfg.job.run}",
+            mend="leave it out, or use job=promote, job=paper or job=parity",
+        )
     # With the list itself emptied, options would be ignored without a word again.
     decided = (*cfg.job[_KEY], f"job.{_KEY}")
     overrides = OverridesParser.create().parse_overrides(list(typed))
