@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import dataclasses
 import tempfile
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -122,7 +123,10 @@ class Scene:
 
     def learn(self, bars: Bars) -> Study:
         """A study of other bars; nothing is read from elsewhere."""
-        return study_signal(self.learner(), bars, SilentProgress())
+        with warnings.catch_warnings():
+            # A market that never was, of which symbols die: what numpy finds empty there says nothing about the learner.
+            warnings.simplefilter("ignore", RuntimeWarning)
+            return study_signal(self.learner(), bars, SilentProgress())
 
 
 def private(signal: Any, folder: Path) -> Any:
