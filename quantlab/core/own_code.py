@@ -19,7 +19,7 @@ import numpy as np
 
 #: Code that others answer for: the package's by its version and hashes, the libraries' by their versions.
 _ANSWERED_FOR = frozenset({"quantlab", "numpy", "numba", *sys.stdlib_module_names})
-_PLAIN = (type(None), bool, int, float, complex, str, bytes, tuple)
+_PLAIN = (type(None), bool, int, float, complex, str, bytes)
 
 
 @cache
@@ -35,7 +35,7 @@ def own_code(function: Any) -> str:
     function : callable
         Plain, or compiled by numba.
     """
-    parts = list(_parts(function, set()))
+    parts = list(_parts(function, frozenset(), set()))
     if not parts:
         return ""
     digest = hashlib.sha256()
@@ -44,38 +44,53 @@ def own_code(function: Any) -> str:
     return digest.hexdigest()
 
 
-def _parts(value: Any, seen: set[int]) -> Iterator[bytes]:
-    """Of one thing that code names; `seen` holds the functions and modules that were followed already."""
+def _parts(value: Any, names: frozenset[str], seen: set[Any]) -> Iterator[bytes]:
+    """Of one thing that code names, beside other `names`; `seen` holds what was followed already."""
     value = getattr(value, "py_func", value)  # what numba compiled
-    code = getattr(value, "__code__", None)
     if isinstance(value, np.ndarray | np.generic):
         yield f"{value.dtype.str} {value.shape}".encode() + value.tobytes()
+    elif isinstance(value, tuple):
+        yield f"tuple of {len(value)}".encode()
+        for member in value:
+            yield from _parts(member, names, seen)
     elif isinstance(value, _PLAIN):
         yield repr(value).encode()
+    elif isinstance(value, ModuleType):
+        yield from _of_module(value, names, seen)
     elif id(value) not in seen:
         seen.add(id(value))
-        if isinstance(code, CodeType):
+        if isinstance(code := getattr(value, "__code__", None), CodeType):
             yield from _of_function(value, code, seen)
         else:
-            yield from _of_module(value.__name__ if isinstance(value, ModuleType) else _home(value))
+            yield from _file_of_module(_home(value))
 
 
-def _of_function(function: Any, code: CodeType, seen: set[int]) -> Iterator[bytes]:
-    enclosed = [cell.cell_contents for cell in function.__closure__ or ()]
+def _of_function(function: Any, code: CodeType, seen: set[Any]) -> Iterator[bytes]:
+    enclosed, names = [cell.cell_contents for cell in function.__closure__ or ()], _names(code)
     if _answered_for(function.__module__):
         # A wrapper of the package's: what it wraps may be the user's.
         for value in enclosed:
             if callable(value):
-                yield from _parts(value, seen)
+                yield from _parts(value, names, seen)
         return
     yield function.__qualname__.encode()
     yield from _file(code.co_filename) or (marshal.dumps(_anywhere(code), 2),)
     known = function.__globals__
-    for value in (*enclosed, *(known[name] for name in sorted(_names(code)) if name in known)):
-        yield from _parts(value, seen)
+    for value in (*enclosed, *(known[name] for name in sorted(names) if name in known)):
+        yield from _parts(value, names, seen)
 
 
-def _of_module(name: str | None) -> tuple[bytes, ...]:
+def _of_module(module: ModuleType, names: frozenset[str], seen: set[Any]) -> Iterator[bytes]:
+    """Its file, and what the code that names the module may take from it: another file's, if the module imports it."""
+    if _answered_for(module.__name__) or (id(module), names) in seen:
+        return
+    seen.add((id(module), names))
+    yield from _file_of_module(module.__name__)
+    for name in sorted(names & vars(module).keys()):
+        yield from _parts(vars(module)[name], names, seen)
+
+
+def _file_of_module(name: str | None) -> tuple[bytes, ...]:
     return () if name is None or _answered_for(name) else _file(getattr(sys.modules.get(name), "__file__", None))
 
 
@@ -95,10 +110,10 @@ def _answered_for(module: str | None) -> bool:
     return module is not None and module.split(".", 1)[0] in _ANSWERED_FOR
 
 
-def _names(code: CodeType) -> set[str]:
-    """Every global that the code, or code inside it, names."""
-    inner = [one for one in code.co_consts if isinstance(one, CodeType)]
-    return {*code.co_names, *(name for one in inner for name in _names(one))}
+def _names(code: CodeType) -> frozenset[str]:
+    """Every global and attribute that the code, or code inside it, names."""
+    inner = (one for one in code.co_consts if isinstance(one, CodeType))
+    return frozenset(code.co_names).union(*map(_names, inner))
 
 
 def _anywhere(code: CodeType) -> CodeType:

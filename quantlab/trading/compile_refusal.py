@@ -1,4 +1,4 @@
-"""What numba says about a user's function, in one sentence: the reason, the file, the line."""
+"""Compiling a user's function, or saying in one sentence why not: the reason, the file, the line."""
 
 from __future__ import annotations
 
@@ -8,8 +8,11 @@ import re
 from typing import Any
 
 from numba.core.errors import NumbaError, UnsupportedBytecodeError
+from numba.extending import register_jitable
 
+from quantlab.core.compiled import compiled
 from quantlab.core.errors import ContractError
+from quantlab.core.own_code import own_code
 
 #: What to look for in pages of compiler talk, the most telling first.
 _REASONS = (
@@ -23,8 +26,6 @@ _REASONS = (
     r"No implementation of function Function\(<built-in function [^\n]+",
     r"Unsupported [^\n]+",
 )
-#: What numba raises on code that it cannot compile.
-COMPILE_ERRORS = (NumbaError, UnsupportedBytecodeError)
 _LONGEST = 160
 
 
@@ -37,6 +38,33 @@ def require_arguments(function: Any, names: tuple[str, ...]) -> None:
             found=f"{function.__name__}({', '.join(found)})",
             mend="take these arguments; docs/write-a-strategy.md says what they hold",
         )
+
+
+def inlined(function: Any, names: tuple[str, ...], **options: Any) -> Any:
+    """`function`, to be compiled into what calls it; with bounds checked if it is none of the package's.
+
+    Raises
+    ------
+    ContractError
+        If it does not take as many arguments as there are `names`.
+    """
+    require_arguments(function, names)
+    checked = bool(own_code(function))
+    return register_jitable(error_model="numpy", forceinline=True, boundscheck=checked, **options)(function)
+
+
+def compiled_around(function: Any, caller: Any, signature: Any, **options: Any) -> Any:
+    """Compile `caller`, into which `function` is inlined.
+
+    Raises
+    ------
+    ContractError
+        If numba cannot compile it.
+    """
+    try:
+        return compiled(signature=signature, **options)(caller)
+    except (NumbaError, UnsupportedBytecodeError) as error:
+        raise not_compilable(function, error) from error
 
 
 def not_compilable(function: Any, error: Exception) -> ContractError:

@@ -7,13 +7,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numba import types
-from numba.extending import register_jitable
 
 from quantlab.core.arrays import Float64Array
 from quantlab.core.compiled import compiled
 from quantlab.core.market import CLOSE
-from quantlab.core.own_code import own_code
-from quantlab.trading.compile_refusal import COMPILE_ERRORS, not_compilable, require_arguments
+from quantlab.trading.compile_refusal import compiled_around, inlined
 from quantlab.trading.desk import WHERE
 from quantlab.trading.layout import BARS_HELD, ENTRY, EQUITY, INLINED, STOPPED, UNITS
 from quantlab.trading.risk import halted
@@ -106,10 +104,8 @@ def compiled_step(function: Any) -> Any:
     In code from outside the package an index beyond its array raises IndexError, instead of reaching into memory
     that is not its own; the package's own steps are held against references, and go without that check.
     """
-    require_arguments(function, ("params", "memory", "market", "account", "intents"))
     # Reference counts are off in the step, which only borrows, and on in the policy, which may make arrays.
-    checked = bool(own_code(function))
-    decide = register_jitable(error_model="numpy", forceinline=True, _nrt=True, boundscheck=checked)(function)
+    decide = inlined(function, ("params", "memory", "market", "account", "intents"), _nrt=True)
 
     def step(where: Any, t: int) -> None:
         desk = where[0]
@@ -132,7 +128,4 @@ def compiled_step(function: Any) -> Any:
         account = Account(held[UNITS], held[ENTRY], held[BARS_HELD], held[STOPPED], desk.account[EQUITY], halt)
         decide(desk.params, desk.memory, market, account, intents_of(desk.intents))
 
-    try:
-        return compiled(signature=STEP, _nrt=False)(step)
-    except COMPILE_ERRORS as error:
-        raise not_compilable(function, error) from error
+    return compiled_around(function, step, STEP, _nrt=False)

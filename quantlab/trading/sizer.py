@@ -8,13 +8,11 @@ from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 from numba import types
-from numba.extending import register_jitable
 
 from quantlab.core.arrays import Float64Array
 from quantlab.core.checks import check_range
 from quantlab.core.compiled import compiled
-from quantlab.core.own_code import own_code
-from quantlab.trading.compile_refusal import COMPILE_ERRORS, not_compilable, require_arguments
+from quantlab.trading.compile_refusal import compiled_around, inlined
 from quantlab.trading.layout import read_only_array, tuple_type
 
 
@@ -56,16 +54,12 @@ def compiled_size(function: Any) -> Any:
     Code from outside the package is checked for indices beyond an array, as in
     :func:`quantlab.trading.decision.compiled_step`.
     """
-    require_arguments(function, ("params", "entry"))
-    rule = register_jitable(error_model="numpy", forceinline=True, boundscheck=bool(own_code(function)))(function)
+    rule = inlined(function, ("params", "entry"))
 
     def size(params: Float64Array, entry: Entry) -> float:
         return rule(params, entry)  # type: ignore[no-any-return]
 
-    try:
-        return compiled(signature=SIZE)(size)
-    except COMPILE_ERRORS as error:
-        raise not_compilable(function, error) from error
+    return compiled_around(function, size, SIZE)
 
 
 @compiled(forceinline=True, _nrt=False)

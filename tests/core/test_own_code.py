@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import subprocess
 import sys
@@ -133,3 +134,37 @@ def test_a_function_without_a_file_counts_by_its_code() -> None:
         made("def f(x):\n    return (lambda y: y + K + 1)(x)\n", K=1.0),
     ]
     assert len({one, *others, ""}) == 5
+
+
+def loaded(folder: Path, monkeypatch: pytest.MonkeyPatch, **files: str) -> str:
+    """`own_code` of ``main.go`` in a folder with these files, imported afresh."""
+    for name, text in files.items():
+        (folder / f"{name}.py").write_text(text)
+    for name in files:
+        sys.modules.pop(name, None)
+    monkeypatch.syspath_prepend(folder)
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
+    importlib.invalidate_caches()
+    return own_code(importlib.import_module("main").go)
+
+
+def test_what_a_named_module_takes_from_another_file_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    main = "import helper\n\ndef go(x):\n    return helper.wanted(x) * helper.inner.SCALE\n"
+    helper = "import inner\nfrom deep import wanted\n"
+    inner, deep = "SCALE = 1.0\n", "def wanted(x):\n    return x\n"
+    files = {"main": main, "helper": helper, "inner": inner, "deep": deep}
+    first = loaded(tmp_path, monkeypatch, **files)
+    assert loaded(tmp_path, monkeypatch, **files) == first
+    assert loaded(tmp_path, monkeypatch, **(files | {"deep": deep.replace("return x", "return x + 1")})) != first
+    assert loaded(tmp_path, monkeypatch, **(files | {"inner": "SCALE = 2.0\n"})) != first
+    assert loaded(tmp_path, monkeypatch, **(files | {"inner": "import inner\n" + inner})) != first
+
+
+def test_a_tuple_counts_by_its_members_and_not_by_where_they_lie_in_memory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    main = "from deep import one\nBOTH = (one, 2.0, (3, 'a'))\n\ndef go(x):\n    return BOTH[0](x)\n"
+    deep = "def one(x):\n    return x\n"
+    first = loaded(tmp_path, monkeypatch, main=main, deep=deep)
+    assert loaded(tmp_path, monkeypatch, main=main, deep=deep) == first
+    assert loaded(tmp_path, monkeypatch, main=main, deep=deep.replace("return x", "return -x")) != first
