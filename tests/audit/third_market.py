@@ -13,6 +13,7 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
+from planted_universe import chosen
 
 from quantlab.core.arrays import BoolArray, Float64Array
 from quantlab.core.market import CLOSE, VOLUME, Bars, BarState, Funding
@@ -191,20 +192,7 @@ class Remembering(Ragged):
         return sorted(np.argsort(-growth, kind="stable")[: self.keep].tolist())
 
     def history(self, start_ms: int | None = None, end_ms: int | None = None) -> Bars:
-        return of_symbols(super().history(start_ms, end_ms), self.best)
-
-
-def of_symbols(bars: Bars, columns: list[int]) -> Bars:
-    """`bars` of some symbols only."""
-    funding = bars.funding and Funding(bars.funding.time_ms, np.ascontiguousarray(bars.funding.rate[:, columns]))
-    return dataclasses.replace(
-        bars,
-        ohlcv=np.ascontiguousarray(bars.ohlcv[:, columns]),
-        state=np.ascontiguousarray(bars.state[:, columns]),
-        symbols=tuple(bars.symbols[s] for s in columns),
-        instruments=tuple(bars.instruments[s] for s in columns),
-        funding=funding,
-    )
+        return chosen(super().history(start_ms, end_ms), self.best)
 
 
 class Wrapped:
