@@ -16,7 +16,7 @@ from quantlab.core.events import Decision, RawBar
 from quantlab.core.fingerprint import fingerprint
 from quantlab.core.market import Bars, Instrument
 from quantlab.core.ports import Broker, FeatureReader, SignalStream
-from quantlab.data.quality import QualityGate
+from quantlab.data.quality.gate import QualityGate
 from quantlab.execution.drift import DriftWatch, Look
 from quantlab.execution.facts import Day, bar_facts, day_of
 from quantlab.execution.intake import Intake

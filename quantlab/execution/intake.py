@@ -17,10 +17,10 @@ import numpy as np
 from quantlab.core.arrays import Float64Array
 from quantlab.core.events import RawBar
 from quantlab.core.market import Bars, BarState, Funding
-from quantlab.data.checks import bar_codes
-from quantlab.data.live_look import LIVE_KINDS, LiveLook
-from quantlab.data.quality import MAX_FILLED, MAX_JUMP, GateState, QualityGate
-from quantlab.data.suspects import Suspect
+from quantlab.data.quality.bar_checks import bar_codes
+from quantlab.data.quality.gate import MAX_FILLED, MAX_JUMP, GateState, QualityGate
+from quantlab.data.quality.live_suspects import LIVE_KINDS, LiveLook
+from quantlab.data.quality.suspects import Suspect
 from quantlab.execution.feed import due_in
 
 #: Why something that arrived was not taken as it came.

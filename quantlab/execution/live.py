@@ -19,13 +19,13 @@ from quantlab.core.errors import ConfigError, DataError
 from quantlab.core.events import RawBar
 from quantlab.core.market import Bars, Funding
 from quantlab.core.ports import Clock
-from quantlab.data.alignment import Series, align_funding
-from quantlab.data.exchange_client import ExchangeClient, connect
-from quantlab.data.exchange_habits import perpetuals_of
-from quantlab.data.live import check_live
-from quantlab.data.retry import Retry
-from quantlab.data.series_checks import drop_repeats, floor_to_hour
-from quantlab.data.spans import Span
+from quantlab.data.exchange.client import ExchangeClient, connect
+from quantlab.data.exchange.quirks import perpetuals_of
+from quantlab.data.exchange.retry import Retry
+from quantlab.data.series.alignment import Series, align_funding
+from quantlab.data.series.live_checks import check_live
+from quantlab.data.series.spans import Span
+from quantlab.data.series.timestamp_checks import drop_repeats, floor_to_hour
 from quantlab.execution.feed import BarSource, PolledFeed, Sleep, due_in
 from quantlab.execution.live_requests import Question, ask_all
 from quantlab.execution.live_universe import LiveUniverse

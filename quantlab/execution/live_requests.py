@@ -9,9 +9,9 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 
 from quantlab.core.errors import DataError
-from quantlab.data.alignment import Series
-from quantlab.data.exchange_pages import joined
-from quantlab.data.spans import Span
+from quantlab.data.exchange.pagination import joined
+from quantlab.data.series.alignment import Series
+from quantlab.data.series.spans import Span
 
 _log = logging.getLogger(__name__)
 
@@ -29,7 +29,7 @@ class Question:
     check : callable
         Takes a symbol and its rows; gives the rows that may be used, or raises DataError.
     paging : tuple of int
-        ``(step_ms, most, usual_ms)`` of :func:`~quantlab.data.exchange_pages.joined`.
+        ``(step_ms, most, usual_ms)`` of :func:`~quantlab.data.exchange.pagination.joined`.
     """
 
     what: str

@@ -14,8 +14,8 @@ import numpy as np
 
 from quantlab.core.errors import QuantlabError
 from quantlab.core.events import RawBar
-from quantlab.data.universe_membership import Membership
-from quantlab.data.universe_snapshot import read_snapshots
+from quantlab.data.universe.membership import Membership
+from quantlab.data.universe.snapshot import read_snapshots
 
 _log = logging.getLogger(__name__)
 

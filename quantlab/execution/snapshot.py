@@ -12,7 +12,7 @@ from quantlab.core.events import RawBar
 from quantlab.core.market import Funding
 from quantlab.core.packing import pack_arrays, unpack_arrays
 from quantlab.core.ports import SignalStream
-from quantlab.data.quality import GateState
+from quantlab.data.quality.gate import GateState
 from quantlab.execution.facts import Day
 from quantlab.trading.layout import State
 from quantlab.trading.stepper import Stepper

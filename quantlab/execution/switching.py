@@ -21,7 +21,7 @@ from typing import Any, Protocol
 from quantlab.core.errors import HistoryError
 from quantlab.core.events import Event
 from quantlab.core.market import Bars
-from quantlab.data.quality import MAX_FILLED, QualityGate
+from quantlab.data.quality.gate import MAX_FILLED, QualityGate
 from quantlab.execution.drift import DriftWatch
 from quantlab.execution.intake import Intake, gate_state_after
 from quantlab.execution.journal import SqliteJournal

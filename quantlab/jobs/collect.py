@@ -14,11 +14,11 @@ from rich.table import Table
 
 from quantlab.core.clock import iso_utc
 from quantlab.core.errors import DataError
-from quantlab.data.day_files import BARS, FUNDING
-from quantlab.data.incoming import Filler, Outcome
-from quantlab.data.manifest import Manifest
-from quantlab.data.spans import Spans
-from quantlab.data.store import open_store
+from quantlab.data.series.spans import Spans
+from quantlab.data.store.day_files import BARS, FUNDING
+from quantlab.data.store.manifest import Manifest
+from quantlab.data.store.row_checks import Filler, Outcome
+from quantlab.data.store.store import open_store
 from quantlab.jobs.market.collecting import CollectingBars
 from quantlab.jobs.run.composition import build
 

@@ -18,7 +18,7 @@ from quantlab.core.errors import DataError
 from quantlab.core.files import write_json, write_text
 from quantlab.core.market import Bars
 from quantlab.core.ports import DataSource
-from quantlab.data.coverage import QualityReport, SymbolQuality, coverage
+from quantlab.data.quality.coverage import QualityReport, SymbolQuality, coverage
 from quantlab.jobs.checks.check import ChecksFiles
 from quantlab.jobs.market.coverage_page import coverage_page
 from quantlab.jobs.run.composition import build

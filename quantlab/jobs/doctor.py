@@ -27,7 +27,7 @@ from quantlab.core.clock import iso_utc
 from quantlab.core.compiled import cache_root, compiled_cache
 from quantlab.core.errors import InstallationError, QuantlabError
 from quantlab.core.files import require_writable
-from quantlab.data.coverage import coverage
+from quantlab.data.quality.coverage import coverage
 from quantlab.jobs.checks.check import Check, ChecksFiles, Status, shortened
 from quantlab.jobs.checks.collected import check_collected, collected_manifest
 from quantlab.jobs.checks.exchange import check_exchange_clock

@@ -15,9 +15,9 @@ from rich.table import Table
 
 from quantlab.core.clock import iso_utc
 from quantlab.core.files import require_writable
-from quantlab.data.universe_rules import UniverseRules
-from quantlab.data.universe_snapshot import Changes, Snapshot, changes, snapshots_before
-from quantlab.data.universe_survey import Survey
+from quantlab.data.universe.rules import UniverseRules
+from quantlab.data.universe.snapshot import Changes, Snapshot, changes, snapshots_before
+from quantlab.data.universe.survey import Survey
 from quantlab.jobs.run.composition import build
 from quantlab.jobs.run.terminal import TerminalProgress
 

@@ -10,8 +10,8 @@ import numpy as np
 
 from quantlab.core.arrays import Float64Array
 from quantlab.core.market import CLOSE, VOLUME, Bars, Funding
-from quantlab.data.oracle import Truth
-from quantlab.data.synthetic import SyntheticSource
+from quantlab.data.synthetic.oracle import Truth
+from quantlab.data.synthetic.source import SyntheticSource
 
 
 def chosen(bars: Bars, columns: list[int]) -> Bars:

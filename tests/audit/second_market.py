@@ -11,7 +11,7 @@ import numpy as np
 from quantlab.core.arrays import Float64Array
 from quantlab.core.market import VOLUME, Bars, BarState
 from quantlab.core.types import NO_LABEL, Features
-from quantlab.data.synthetic import SyntheticSource
+from quantlab.data.synthetic.source import SyntheticSource
 from quantlab.features import FeaturePipeline
 from quantlab.learning.labels import Labels, TripleBarrier
 

@@ -17,7 +17,7 @@ from planted_universe import chosen
 
 from quantlab.core.arrays import BoolArray, Float64Array
 from quantlab.core.market import CLOSE, VOLUME, Bars, BarState, Funding
-from quantlab.data.synthetic import SyntheticSource
+from quantlab.data.synthetic.source import SyntheticSource
 
 DAY_MS = 86_400_000
 

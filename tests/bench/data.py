@@ -13,11 +13,11 @@ from measure import Row, market, wall_medians
 
 from quantlab.core.compiled import compiled
 from quantlab.core.market import Bars, Instrument
-from quantlab.data.collected import CollectedSource
-from quantlab.data.manifest import read_manifest
-from quantlab.data.quality import QualityGate
-from quantlab.data.store import Batch, open_store
-from quantlab.data.suspects import find_suspects
+from quantlab.data.quality.gate import QualityGate
+from quantlab.data.quality.suspects import find_suspects
+from quantlab.data.store.manifest import read_manifest
+from quantlab.data.store.source import CollectedSource
+from quantlab.data.store.store import Batch, open_store
 
 RULES = Instrument(0.0, 0.0, 10.0, 0.03, 1.5, 4.5)
 

@@ -15,10 +15,10 @@ import pytest
 
 from quantlab.core.market import Bars, Instrument
 from quantlab.data import ParquetSource, SyntheticSource
-from quantlab.data.collected import CollectedSource
-from quantlab.data.exchange_source import ExchangeSource
-from quantlab.data.markets import MarketChoice
-from quantlab.data.retry import Retry
+from quantlab.data.collect.from_exchange import ExchangeSource
+from quantlab.data.collect.market_choice import MarketChoice
+from quantlab.data.exchange.retry import Retry
+from quantlab.data.store.source import CollectedSource
 
 sys.path.append(str(Path(__file__).parent / "fakes"))
 from binance_server import FakeBinance, Listing, SilentWatcher, serving

@@ -15,7 +15,7 @@ from coin_server import FakeMarkets, coin
 
 from quantlab.core.errors import ConfigError
 from quantlab.core.market import BarState
-from quantlab.data.universe_snapshot import read_snapshots
+from quantlab.data.universe.snapshot import read_snapshots
 from quantlab.jobs import collect, universe
 from quantlab.jobs.run.composition import build, compose
 

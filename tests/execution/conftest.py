@@ -15,7 +15,7 @@ import pytest
 from quantlab.core.fakes import FixedSignal, MemoryAlerts
 from quantlab.core.market import Bars, BarState, Funding, Instrument
 from quantlab.core.types import Signal
-from quantlab.data.quality import QualityGate
+from quantlab.data.quality.gate import QualityGate
 from quantlab.execution.engine import Market
 from quantlab.execution.feed import ReplayFeed
 from quantlab.execution.journal import SqliteJournal

@@ -17,9 +17,9 @@ from quantlab.core.errors import ConfigError, DataError
 from quantlab.core.events import RawBar
 from quantlab.core.fakes import ListFeed
 from quantlab.core.market import BarState, Funding
-from quantlab.data.quality import QualityGate
-from quantlab.data.retry import Retry
-from quantlab.data.universe_snapshot import Row, Snapshot
+from quantlab.data.exchange.retry import Retry
+from quantlab.data.quality.gate import QualityGate
+from quantlab.data.universe.snapshot import Row, Snapshot
 from quantlab.execution.feed import PolledFeed, ReplayFeed, raw_bar
 from quantlab.execution.intake import FAULTS, Intake, gate_state_after
 from quantlab.execution.live import CcxtBars, LiveFeed

@@ -23,7 +23,7 @@ from quantlab.core.fakes import MemoryAlerts
 from quantlab.core.fingerprint import fingerprint
 from quantlab.core.market import Bars, Instrument
 from quantlab.core.types import Features, Signal
-from quantlab.data.quality import QualityGate
+from quantlab.data.quality.gate import QualityGate
 from quantlab.execution.engine import Market
 from quantlab.execution.feed import ReplayFeed
 from quantlab.execution.journal import SqliteJournal

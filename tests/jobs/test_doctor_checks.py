@@ -17,9 +17,9 @@ import numpy as np
 import pytest
 from omegaconf import DictConfig, OmegaConf
 
-from quantlab.data.day_files import BARS, FUNDING
-from quantlab.data.manifest import SymbolFacts
-from quantlab.data.store import Batch, open_store
+from quantlab.data.store.day_files import BARS, FUNDING
+from quantlab.data.store.manifest import SymbolFacts
+from quantlab.data.store.store import Batch, open_store
 from quantlab.jobs.checks.check import Check, Status
 from quantlab.jobs.checks.collected import check_collected
 from quantlab.jobs.checks.exchange import check_exchange_clock

@@ -18,8 +18,8 @@ from quantlab.core.fakes import BarsSource, SilentProgress
 from quantlab.core.market import Bars, Instrument
 from quantlab.core.results import MemberReport, SignalReport
 from quantlab.core.types import Signal
-from quantlab.data.oracle import measure_oracle
-from quantlab.data.synthetic import SyntheticSource
+from quantlab.data.synthetic.oracle import measure_oracle
+from quantlab.data.synthetic.source import SyntheticSource
 from quantlab.jobs.run.backtesting import backtest, setup
 from quantlab.jobs.run.benchmarks import benchmarks, rotated
 from quantlab.jobs.run.composition import compose

@@ -13,7 +13,7 @@ import pytest
 from quantlab.backtest.scan import Scan
 from quantlab.core.market import Bars, Instrument
 from quantlab.core.results import Simulation
-from quantlab.data.parquet import ParquetSource
+from quantlab.data.parquet.source import ParquetSource
 
 PLAIN = str(Path(__file__).parent / "plain")
 if PLAIN not in sys.path:

@@ -9,8 +9,8 @@ from omegaconf import DictConfig
 from quantlab.core.clock import SystemClock, iso_utc
 from quantlab.core.errors import QuantlabError
 from quantlab.core.files import sha256_file
-from quantlab.data.day_files import BARS, FUNDING
-from quantlab.data.manifest import NAME, Manifest, read_manifest
+from quantlab.data.store.day_files import BARS, FUNDING
+from quantlab.data.store.manifest import NAME, Manifest, read_manifest
 from quantlab.jobs.checks.check import Check, Status, shortened
 
 _NAME = "collected data"

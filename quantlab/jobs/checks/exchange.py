@@ -9,9 +9,9 @@ from typing import Any, NamedTuple
 from omegaconf import DictConfig, OmegaConf
 
 from quantlab.core.errors import QuantlabError
-from quantlab.data.exchange_answers import ExchangeLost
-from quantlab.data.exchange_client import connect
-from quantlab.data.retry import Retry
+from quantlab.data.exchange.client import connect
+from quantlab.data.exchange.errors import ExchangeLost
+from quantlab.data.exchange.retry import Retry
 from quantlab.jobs.checks.check import Check, Status
 
 _NAME = "exchange clock"

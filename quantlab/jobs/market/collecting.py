@@ -25,7 +25,7 @@ _SHOWN = 8
 
 
 class CollectingBars:
-    """A :class:`~quantlab.data.incoming.Watcher` for a terminal; one line at the end elsewhere."""
+    """A :class:`~quantlab.data.store.row_checks.Watcher` for a terminal; one line at the end elsewhere."""
 
     def __init__(self, console: Console | None = None) -> None:
         self._console = console or Console(stderr=True)

@@ -8,7 +8,7 @@ from quantlab.core.arrays import BoolArray, Float64Array, Int64Array
 from quantlab.core.clock import iso_utc
 from quantlab.core.errors import DataError
 from quantlab.core.market import Bars
-from quantlab.data.coverage import QualityReport
+from quantlab.data.quality.coverage import QualityReport
 from quantlab.evaluation.markup import Html, join, tag
 
 _DAY_MS = 86_400_000

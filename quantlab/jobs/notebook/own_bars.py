@@ -12,10 +12,10 @@ import pandas as pd
 from quantlab.core.arrays import Float64Array, Int64Array
 from quantlab.core.errors import DataError
 from quantlab.core.market import Bars, Funding, Instrument
-from quantlab.data.alignment import Series, align_bars, align_funding, common_interval
-from quantlab.data.checks import FIELDS, check_rows
-from quantlab.data.grid import RawGrid
-from quantlab.data.series_checks import check_increasing, check_years, drop_repeats, floor_to_hour
+from quantlab.data.quality.bar_checks import FIELDS, check_rows
+from quantlab.data.quality.grid import RawGrid
+from quantlab.data.series.alignment import Series, align_bars, align_funding, common_interval
+from quantlab.data.series.timestamp_checks import check_increasing, check_years, drop_repeats, floor_to_hour
 
 _log = logging.getLogger(__name__)
 

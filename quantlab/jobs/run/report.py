@@ -9,7 +9,7 @@ from omegaconf import DictConfig
 import quantlab
 from quantlab.core.clock import iso_utc
 from quantlab.core.results import Simulation
-from quantlab.data.coverage import coverage
+from quantlab.data.quality.coverage import coverage
 from quantlab.evaluation.report import Report, Run
 from quantlab.jobs.choices.record import tuning_notes
 from quantlab.jobs.run.backtesting import Backtest, Setup

@@ -12,7 +12,7 @@ from quantlab.core.arrays import Int8Array
 from quantlab.core.market import Bars
 from quantlab.core.ports import DataSource
 from quantlab.core.types import BUY, SELL
-from quantlab.data.oracle import Truth, directional_auc, report_oracle
+from quantlab.data.synthetic.oracle import Truth, directional_auc, report_oracle
 
 
 @runtime_checkable

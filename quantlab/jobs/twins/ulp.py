@@ -21,7 +21,7 @@ from quantlab.core.market import CLOSE, LOW, Bars
 from quantlab.core.ports import Stage
 from quantlab.core.progress import SilentProgress
 from quantlab.core.types import Signal
-from quantlab.data.quality import MAX_FILLED
+from quantlab.data.quality.gate import MAX_FILLED
 from quantlab.jobs.twins.books import Books, differing
 from quantlab.jobs.twins.session import Desk
 from quantlab.jobs.twins.witness import joined

@@ -1,0 +1,157 @@
+"""Plain CSV files, one a symbol, with everything that cannot be seen in them said by their owner."""
+
+from __future__ import annotations
+
+import csv
+import zoneinfo
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.csv
+
+from quantlab.core.arrays import Float64Array, Int64Array
+from quantlab.core.errors import ConfigError, DataError
+from quantlab.data.collect.from_files import Found, files_in, import_files, require_some
+from quantlab.data.quality.bar_checks import FIELDS
+from quantlab.data.series.alignment import Series
+from quantlab.data.series.timeframes import timeframe_ms
+from quantlab.data.series.timestamp_checks import check_years
+from quantlab.data.store.day_files import BARS
+from quantlab.data.store.row_checks import Outcome, Watcher
+from quantlab.data.store.store import Store
+
+#: Units of a millisecond.
+_UNITS = {"s": 0.001, "ms": 1.0, "us": 1_000.0, "ns": 1_000_000.0}
+
+
+@dataclass(frozen=True)
+class CsvImport:
+    """``<SYMBOL>.csv`` files with a line of headings.
+
+    Parameters
+    ----------
+    folder : str or Path
+    exchange : str
+        Whose bars these are.
+    timeframe : str
+    columns : dict
+        The file's name of ``timestamp``, ``open``, ``high``, ``low``, ``close`` and ``volume``; exact, and
+        case matters.
+    unit : {"text", "s", "ms", "us", "ns"}
+        What a timestamp is: ISO 8601 text, or a number since 1970.
+    zone : str or None
+        Of texts that name none, e.g. ``UTC``; None refuses such texts.
+    stamp : {"open", "close"}
+        Which end of its bar a timestamp is; ``close`` is moved to the open.
+
+    Raises
+    ------
+    ConfigError
+        If a setting is none of these.
+    """
+
+    folder: str | Path
+    exchange: str
+    timeframe: str
+    columns: Mapping[str, str]
+    unit: str
+    zone: str | None
+    stamp: str
+
+    def __post_init__(self) -> None:
+        _one_of("unit", self.unit, ("text", *_UNITS))
+        _one_of("stamp", self.stamp, ("open", "close"))
+        if set(self.columns) != {"timestamp", *FIELDS}:
+            found = ", ".join(map(str, self.columns))
+            raise ConfigError(f"columns for timestamp, {', '.join(FIELDS)}", found=found, mend="name each of them")
+        if self.zone is not None and self.zone not in zoneinfo.available_timezones():
+            raise ConfigError("zone as a time zone", found=repr(self.zone), mend="write UTC or e.g. Europe/Berlin")
+
+    @property
+    def interval_ms(self) -> int:
+        return timeframe_ms(self.timeframe)
+
+    def fill(self, store: Store, watch: Watcher) -> Outcome:
+        """Import every file.
+
+        Raises
+        ------
+        DataError
+            If there is none.
+        """
+        folder = Path(self.folder)
+        files = [Found(path, path.stem, BARS, None) for path in files_in(folder, "*.csv")]
+        require_some(files, folder, "files named <SYMBOL>.csv")
+        return import_files(files, self._read, self.interval_ms, store, watch)
+
+    def _read(self, found: Found) -> Series:
+        table = self._table(found.path)
+        time_ms = self._stamps(table.column(self.columns["timestamp"]), found.path)
+        shift = self.interval_ms if self.stamp == "close" else 0
+        values: Float64Array = np.column_stack([table.column(self.columns[name]).to_numpy() for name in FIELDS])
+        return time_ms - shift, values
+
+    def _table(self, path: Path) -> pa.Table:
+        self._check_headings(path)
+        types: dict[str, pa.DataType] = {self.columns[name]: pa.float64() for name in FIELDS}
+        types[self.columns["timestamp"]] = pa.string() if self.unit == "text" else pa.int64()
+        options = pyarrow.csv.ConvertOptions(column_types=types, include_columns=list(self.columns.values()))
+        try:
+            return pyarrow.csv.read_csv(path, convert_options=options)
+        except (pa.ArrowException, OSError) as error:
+            mend = "check the file and job.source.unit"
+            raise DataError(f"numbers and timestamps in {path.name}", found=str(error), mend=mend) from error
+
+    def _check_headings(self, path: Path) -> None:
+        # Before any value is converted: a wrong column would fail with a less helpful sentence.
+        with path.open(encoding="utf-8-sig", errors="replace", newline="") as file:
+            found = next(csv.reader(file), [])
+        missing = [name for name in self.columns.values() if found.count(name) != 1]
+        if missing:
+            raise DataError(
+                f"the columns {', '.join(self.columns.values())}, each once, in {path.name}",
+                found=f"{', '.join(found)} (wrong or missing: {', '.join(missing)})" if found else "an empty file",
+                mend="set job.source.columns to the file's own headings; names are never guessed",
+            )
+
+    def _stamps(self, column: pa.ChunkedArray, path: Path) -> Int64Array:
+        if column.null_count:
+            raise DataError(f"a timestamp in every row of {path.name}", found="missing ones", mend="add them")
+        if self.unit == "text":
+            return _parsed(column, self.zone, path)
+        # Checked in years before it is scaled: milliseconds read as seconds would overflow.
+        numbers = column.to_numpy().astype(np.float64) / _UNITS[self.unit]
+        clipped: Int64Array = np.clip(numbers, -9e15, 9e15).astype(np.int64)
+        check_years(clipped, path.name)
+        if np.any(clipped != numbers):
+            raise DataError(f"timestamps of whole milliseconds in {path.name}", found="fractions", mend="round them")
+        return clipped
+
+
+def _one_of(name: str, value: str, known: tuple[str, ...]) -> None:
+    if value not in known:
+        raise ConfigError(f"{name} as one of {', '.join(known)}", found=repr(value), mend="choose one of them")
+
+
+def _parsed(column: pa.ChunkedArray, zone: str | None, path: Path) -> Int64Array:
+    texts = column.combine_chunks()
+    named = pc.match_substring_regex(texts, r"(Z|[+-]\d{2}:?\d{2})$")
+    with_zone = bool(pc.all(named).as_py())
+    if not with_zone and (zone is None or pc.any(named).as_py()):
+        first = next(text for text, has in zip(texts.to_pylist(), named.to_pylist(), strict=True) if not has)
+        raise DataError(
+            f"a time zone with every timestamp of {path.name}",
+            found=f"none with {first!r}",
+            mend="say which zone it is: job.source.zone=UTC",
+        )
+    try:
+        moments = pc.cast(texts, pa.timestamp("ms", tz="UTC") if with_zone else pa.timestamp("ms"))
+        if not with_zone:
+            moments = pc.assume_timezone(moments, zone)
+    except pa.ArrowException as error:
+        raise DataError(f"ISO 8601 timestamps in {path.name}", found=str(error), mend="set job.source.unit") from error
+    return np.ascontiguousarray(moments.cast(pa.int64()).to_numpy())

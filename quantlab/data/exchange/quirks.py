@@ -1,0 +1,82 @@
+"""What ccxt leaves different from exchange to exchange, in one place and as values.
+
+Sources: the exchanges' public documentation and ccxt's own requests. An exchange that is not named here is
+taken to be as ccxt unifies it; :mod:`quantlab.data.exchange.pagination` refuses answers that say otherwise.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Habits:
+    """Where one exchange is not as ccxt unifies it.
+
+    Parameters
+    ----------
+    funding_end : str or None
+        The request's own name for the (exclusive) end of a funding history, where ccxt sends none.
+    volume_in_contracts : bool
+        A ticker's volume counts contracts, and there is none in the quote currency.
+    tiers_in_contracts : bool
+        The bounds of leverage tiers count contracts, not quote currency.
+    """
+
+    funding_end: str | None = None
+    volume_in_contracts: bool = False
+    tiers_in_contracts: bool = False
+
+
+_HABITS = {"okx": Habits(funding_end="after", volume_in_contracts=True, tiers_in_contracts=True)}
+
+
+def habits_of(exchange: str) -> Habits:
+    """Of the exchange that ccxt calls `exchange`."""
+    return _HABITS.get(exchange, Habits())
+
+
+def symbol_of(market: Mapping[str, Any]) -> str:
+    """The name under which a market's bars are stored: the exchange's own.
+
+    That is its id, unless this is a mere number, as Hyperliquid's places in a list are, which change their
+    meaning between exchanges and tell a reader nothing: its name is then the coin's, as the exchange writes it.
+
+    Examples
+    --------
+    >>> symbol_of({"id": "BTC-USDT-SWAP", "base": "BTC"})
+    'BTC-USDT-SWAP'
+    >>> symbol_of({"id": "5", "base": "KPEPE", "baseName": "kPEPE"})
+    'kPEPE'
+    """
+    name = str(market["id"])
+    return str(market.get("baseName") or market["base"]) if name.isdecimal() else name
+
+
+def perpetuals_of(markets: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
+    """Symbol -> ccxt's unified name, of every linear perpetual."""
+    return {symbol_of(market): name for name, market in markets.items() if market.get("swap") and market.get("linear")}
+
+
+def turnover_usd(ticker: Mapping[str, Any], market: Mapping[str, Any], habits: Habits) -> float | None:
+    """Traded in 24 hours in the quote currency; None where the exchange does not say.
+
+    Parameters
+    ----------
+    ticker, market : dict
+        ccxt's.
+    habits : Habits
+    """
+    told = _positive(ticker.get("quoteVolume"))
+    if told is not None or not habits.volume_in_contracts:
+        return told
+    contracts, price = _positive(ticker.get("baseVolume")), _positive(ticker.get("last"))
+    if contracts is None or price is None:
+        return None
+    return contracts * float(market.get("contractSize") or 1.0) * price
+
+
+def _positive(value: Any) -> float | None:
+    return float(value) if isinstance(value, int | float) and value > 0 else None

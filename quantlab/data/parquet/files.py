@@ -1,0 +1,152 @@
+"""One parquet file in, checked arrays out; or one sentence that says what is wrong with it."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from quantlab.core.arrays import Float64Array, Int64Array
+from quantlab.core.errors import DataError
+from quantlab.data.quality.bar_checks import FIELDS, check_rows
+from quantlab.data.series.timestamp_checks import check_increasing, check_years, drop_repeats, floor_to_hour
+
+_log = logging.getLogger(__name__)
+
+_STAMP = "timestamp"
+
+
+def read_bars(path: Path) -> tuple[Int64Array, Float64Array]:
+    """Bars of one symbol.
+
+    Parameters
+    ----------
+    path : Path
+        Columns ``timestamp`` (any resolution, with a time zone; the bar's open) and ``open``, ``high``,
+        ``low``, ``close`` (USD), ``volume`` (base units), all float64; others are ignored.
+
+    Returns
+    -------
+    open_time_ms : int64 (N,)
+        Strictly increasing.
+    ohlcv : float64 (N, 5)
+        Every row sound.
+
+    Raises
+    ------
+    DataError
+        If anything is not as above. Rows that repeat another exactly are dropped, and logged; nothing is
+        sorted, filled or guessed.
+    """
+    table = _read(path, FIELDS)
+    time_ms = _stamps(table, path)
+    ohlcv = np.column_stack([_floats(table, name, path) for name in FIELDS])
+    time_ms, ohlcv = _once(time_ms, ohlcv, path)
+    check_rows(ohlcv, time_ms, path.name)
+    return time_ms, ohlcv
+
+
+def read_funding(path: Path) -> tuple[Int64Array, Float64Array]:
+    """Funding rates of one symbol.
+
+    Parameters
+    ----------
+    path : Path
+        Columns ``timestamp`` (with a time zone) and ``funding_rate`` (float64, fraction of notional).
+
+    Returns
+    -------
+    time_ms : int64 (N,)
+        Floored to the hour (venues stamp some milliseconds late), strictly increasing.
+    rate : float64 (N,)
+        Finite.
+
+    Raises
+    ------
+    DataError
+        If anything is not as above, or two rates fall into one hour.
+    """
+    table = _read(path, ("funding_rate",))
+    time_ms = _stamps(table, path)
+    rate = _floats(table, "funding_rate", path)
+    time_ms, column = _once(time_ms, rate[:, None], path)
+    rate = np.ascontiguousarray(column[:, 0])
+    time_ms = floor_to_hour(time_ms, path.name)
+    if not np.isfinite(rate).all():
+        raise DataError(
+            f"a finite funding rate in every row of {path.name}",
+            found=f"{int((~np.isfinite(rate)).sum())} missing or infinite",
+            mend="delete those rows or correct them",
+        )
+    return time_ms, rate
+
+
+def _read(path: Path, columns: tuple[str, ...]) -> pa.Table:
+    try:
+        with pq.ParquetFile(path, page_checksum_verification=True) as file:
+            _check_columns(file.schema_arrow.names, (_STAMP, *columns), path)
+            table = file.read(columns=[_STAMP, *columns])
+    except (pa.ArrowException, OSError) as error:
+        size = path.stat().st_size if path.is_file() else 0
+        raise DataError(
+            f"a whole parquet file {path.name}",
+            found=f"an empty file ({path})" if size == 0 else f"{size} bytes that cannot be read ({error})",
+            mend="fetch or write that file again",
+        ) from error
+    if table.num_rows == 0:
+        raise DataError(f"at least one row in {path.name}", found="none", mend="fetch it again, or leave it out")
+    return table
+
+
+def _check_columns(names: list[str], wanted: tuple[str, ...], path: Path) -> None:
+    missing = [name for name in wanted if names.count(name) != 1]
+    if missing:
+        raise DataError(
+            f"the columns {', '.join(wanted)}, each once, in {path.name}",
+            found=f"{', '.join(names)} (wrong or missing: {', '.join(missing)})",
+            mend="rename the columns to exactly these; names are never guessed",
+        )
+
+
+def _stamps(table: pa.Table, path: Path) -> Int64Array:
+    column = table.column(_STAMP)
+    if not pa.types.is_timestamp(column.type) or column.type.tz is None:
+        naive = "a time without a zone" if pa.types.is_timestamp(column.type) else str(column.type)
+        raise DataError(
+            f"timestamp in {path.name} as a time with a zone (UTC)",
+            found=naive,
+            mend="convert it, saying which zone and unit it is in, e.g. to timestamp[ms, tz=UTC]",
+        )
+    if column.null_count:
+        raise DataError(
+            f"a timestamp in every row of {path.name}", found=f"{column.null_count} missing", mend="add them"
+        )
+    try:
+        time = column.cast(pa.timestamp("ms", tz="UTC")).cast(pa.int64()).to_numpy()
+    except pa.ArrowInvalid as error:
+        raise DataError(
+            f"timestamps of {path.name} in whole milliseconds", found=str(error), mend="round the stamps"
+        ) from error
+    check_years(time, path.name)
+    return np.ascontiguousarray(time, dtype=np.int64)
+
+
+def _floats(table: pa.Table, name: str, path: Path) -> Float64Array:
+    column = table.column(name)
+    if column.type != pa.float64():
+        raise DataError(
+            f"column {name} of {path.name} as float64", found=str(column.type), mend="convert that column to float64"
+        )
+    values: Float64Array = column.to_numpy()
+    return values
+
+
+def _once(time_ms: Int64Array, values: Float64Array, path: Path) -> tuple[Int64Array, Float64Array]:
+    time_ms, values, dropped = drop_repeats(time_ms, values, path.name)
+    if dropped:
+        _log.warning("%s: dropped %d rows that repeat another exactly", path.name, dropped)
+    check_increasing(time_ms, path.name)
+    return time_ms, values

@@ -1,0 +1,222 @@
+"""A folder of parquet files as a source of bars: one file per symbol, funding beside it."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from quantlab.core.checks import check_has
+from quantlab.core.clock import parse_utc
+from quantlab.core.errors import ConfigError, DataError
+from quantlab.core.market import Bars, Funding, Instrument
+from quantlab.data.parquet.files import read_bars, read_funding
+from quantlab.data.quality.grid import RawGrid
+from quantlab.data.series.alignment import Series, align_bars, align_funding, common_interval
+
+_FUNDING_MODES = ("auto", "partial", "off")
+
+
+@dataclass(frozen=True)
+class ParquetSource:
+    """Reads ``root/<SYMBOL>.parquet`` and ``root/funding/<SYMBOL>.parquet``.
+
+    Every file is read and checked whole, also outside the period asked for; the bar interval is found
+    in the data and must be the same in all files. Late listings and delistings need no declaration.
+
+    Parameters
+    ----------
+    root : str or Path
+    symbols : str or sequence of str
+        File names without the suffix, in the order wanted; ``"all"`` takes all, alphabetically. There
+        is no "most traded": ranking by volume within the period would look ahead.
+    instrument : Instrument
+        Trading rules that hold for every symbol.
+    start, end : str or None
+        ISO 8601, UTC unless they name a zone; ``start <= open < end``. None = the data's own bound.
+    funding : {"auto", "partial", "off"}
+        ``auto``: without a ``funding`` folder there is no funding data; with one, every symbol must have
+        its file. ``partial``: symbols without a file get unknown rates (NaN). ``off``: it is not read.
+    folders : sequence of str
+        Further folders below `root` to take symbols from, e.g. ``["ragged"]``; others are ignored.
+
+    Raises
+    ------
+    ConfigError
+        If a bound is not ISO 8601, the period is empty, `funding` is not one of the three, or `root`, `symbols`
+        or `folders` are not names.
+    """
+
+    root: str | Path
+    symbols: str | Sequence[str]
+    instrument: Instrument
+    start: str | None
+    end: str | None
+    funding: str
+    folders: Sequence[str]
+
+    def __post_init__(self) -> None:
+        check_has("data.instrument", self.instrument, "tick", "taker_fee_bps")
+        self._check_names()
+        start, end = _instant("start", self.start), _instant("end", self.end)
+        if start is not None and end is not None and start >= end:
+            raise ConfigError(
+                "data.start before data.end", found=f"{self.start} .. {self.end}", mend="choose a later end"
+            )
+        if self.funding not in _FUNDING_MODES:
+            raise ConfigError(
+                f"data.funding as one of {', '.join(_FUNDING_MODES)}",
+                found=str(self.funding),
+                mend="choose one of them",
+            )
+
+    def _check_names(self) -> None:
+        if not isinstance(self.root, str | Path) or not str(self.root):
+            raise ConfigError("data.root as a folder", found=repr(self.root), mend="set data.root=DIR")
+        if not (isinstance(self.symbols, str) or _are_names(self.symbols)):
+            raise ConfigError(
+                "data.symbols as 'all' or a list of names",
+                found=repr(self.symbols),
+                mend="write data.symbols=[BTC,ETH]",
+            )
+        if not _are_names(self.folders):
+            raise ConfigError(
+                "data.folders as a list of names", found=repr(self.folders), mend="write data.folders=[] or [NAME]"
+            )
+
+    @property
+    def synthetic(self) -> bool:
+        return False
+
+    def history(self, start_ms: int | None = None, end_ms: int | None = None) -> Bars:
+        """Bars with ``start_ms <= open < end_ms`` within the source's own period; see the port."""
+        return self._grid().history(*self._period(start_ms, end_ms))
+
+    def stream(self, start_ms: int | None = None, end_ms: int | None = None) -> Iterator[Bars]:
+        """The bars of :meth:`history` one at a time, each with the funding that falls due on it."""
+        return self._grid().stream(*self._period(start_ms, end_ms))
+
+    def problems(self) -> tuple[DataError, ...]:
+        """Every file that :meth:`history` would refuse, not only the first; for the doctor."""
+        files = self._files()
+        refused = [_refusal(read_bars, path) for path in files.values()]
+        refused += [_refusal(read_funding, path) for path in self._funding_files(tuple(files)).values()]
+        return tuple(error for error in refused if error is not None)
+
+    def sound(self) -> ParquetSource | None:
+        """This source without the symbols whose files are refused; None if nothing is left."""
+        files = self._files()
+        funding = self._funding_files(tuple(files))
+        bad = {symbol for symbol, path in files.items() if _refusal(read_bars, path)}
+        bad |= {symbol for symbol, path in funding.items() if _refusal(read_funding, path)}
+        left = [symbol for symbol in files if symbol not in bad]
+        return replace(self, symbols=left) if left else None
+
+    def _period(self, start_ms: int | None, end_ms: int | None) -> tuple[int | None, int | None]:
+        starts = [ms for ms in (_instant("start", self.start), start_ms) if ms is not None]
+        ends = [ms for ms in (_instant("end", self.end), end_ms) if ms is not None]
+        return max(starts, default=None), min(ends, default=None)
+
+    def _grid(self) -> RawGrid:
+        series = {symbol: read_bars(path) for symbol, path in self._files().items()}
+        interval_ms = common_interval(series)
+        symbols = tuple(series)
+        open_time_ms, ohlcv = align_bars(series, interval_ms)
+        instruments = (self.instrument,) * len(symbols)
+        return RawGrid(ohlcv, open_time_ms, interval_ms, symbols, instruments, self._funding(symbols))
+
+    def _files(self) -> dict[str, Path]:
+        known = _listing([Path(self.root), *(Path(self.root) / folder for folder in self.folders)])
+        if self.symbols == "all":
+            return known
+        wanted = [self.symbols] if isinstance(self.symbols, str) else list(self.symbols)
+        if not wanted or len(set(wanted)) != len(wanted):
+            raise ConfigError(
+                "data.symbols as 'all' or a list that names each symbol once",
+                found=str(wanted),
+                mend="remove the repeats, or name at least one symbol",
+            )
+        for symbol in wanted:
+            if symbol not in known:
+                raise _unknown_symbol(symbol, known, Path(self.root))
+        return {symbol: known[symbol] for symbol in wanted}
+
+    def _funding_files(self, symbols: tuple[str, ...]) -> dict[str, Path]:
+        folder = Path(self.root) / "funding"
+        if self.funding == "off" or not folder.is_dir():
+            return {}
+        paths = {symbol: folder / f"{symbol}.parquet" for symbol in symbols}
+        missing = [symbol for symbol, path in paths.items() if not path.is_file()]
+        if missing and self.funding == "auto":
+            raise DataError(
+                f"a funding file of every symbol in {folder}",
+                found=f"none for {', '.join(missing[:5])}" + (f" and {len(missing) - 5} more" * (len(missing) > 5)),
+                mend="add the files, leave those symbols out, or set data.funding to partial (their rates are then "
+                "unknown) or off (results leave funding out, and say so)",
+            )
+        return {symbol: path for symbol, path in paths.items() if symbol not in missing}
+
+    def _funding(self, symbols: tuple[str, ...]) -> Funding | None:
+        if self.funding == "off" or not (Path(self.root) / "funding").is_dir():
+            return None
+        series: dict[str, Series] = {
+            symbol: read_funding(path) for symbol, path in self._funding_files(symbols).items()
+        }
+        return align_funding(series, symbols)
+
+
+def _are_names(value: object) -> bool:
+    return isinstance(value, Sequence) and not isinstance(value, str) and all(isinstance(item, str) for item in value)
+
+
+def _instant(name: str, text: str | None) -> int | None:
+    if text is None:
+        return None
+    try:
+        return parse_utc(str(text))
+    except ValueError as error:
+        raise ConfigError(
+            f"data.{name} as an ISO 8601 date or time", found=repr(text), mend="write it like 2025-03-16"
+        ) from error
+
+
+def _listing(folders: list[Path]) -> dict[str, Path]:
+    known: dict[str, Path] = {}
+    for folder in folders:
+        if not folder.is_dir():
+            raise DataError(
+                f"a folder of parquet files at {folder}", found="no such folder", mend="set data.root to your data"
+            )
+        for path in sorted(folder.glob("*.parquet")):
+            if path.stem in known:
+                raise DataError(
+                    f"one file for {path.stem}", found=f"{known[path.stem]} and {path}", mend="remove or rename one"
+                )
+            known[path.stem] = path
+    if not known:
+        kinds = ", ".join(sorted({path.suffix for path in folders[0].iterdir() if path.suffix})) or "nothing"
+        raise DataError(
+            f"files named <SYMBOL>.parquet in {folders[0]}",
+            found=f"only {kinds}",
+            mend="write one parquet file per symbol; other formats are not read, because they do not carry types",
+        )
+    return dict(sorted(known.items()))
+
+
+def _unknown_symbol(symbol: str, known: dict[str, Path], root: Path) -> DataError:
+    folded: dict[str, str] = {name.casefold(): name for name in known}
+    near = [folded[name] for name in difflib.get_close_matches(str(symbol).casefold(), folded, n=3, cutoff=0.5)]
+    return DataError(
+        f"a file {symbol}.parquet in {root}",
+        found=f"none; the nearest names are {', '.join(near)}" if near else f"none among {len(known)} symbols",
+        mend="correct data.symbols, or add the file",
+    )
+
+
+def _refusal(read: Callable[[Path], Series], path: Path) -> DataError | None:
+    try:
+        read(path)
+    except DataError as error:
+        return error
+    return None

@@ -1,0 +1,66 @@
+"""Series of many symbols, each with its own stamps, put side by side on one grid."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from quantlab.core.arrays import Float64Array, Int64Array
+from quantlab.core.errors import DataError
+from quantlab.core.market import Funding
+from quantlab.data.series.timestamp_checks import check_on_grid
+
+#: Strictly increasing stamps in ms, and one row of values for each.
+Series = tuple[Int64Array, Float64Array]
+
+
+def common_interval(series: dict[str, Series]) -> int:
+    """The bar interval in ms: the smallest step of every symbol, found equal in all of them.
+
+    Raises
+    ------
+    DataError
+        If no symbol has two bars, two symbols differ, or a bar does not open on a multiple of it.
+    """
+    steps = {symbol: int(np.diff(time_ms).min()) for symbol, (time_ms, _) in series.items() if len(time_ms) > 1}
+    if not steps:
+        raise DataError("at least two bars of one symbol", found="one bar each", mend="use a longer period")
+    interval_ms = min(steps.values())
+    for symbol, step in steps.items():
+        if step != interval_ms:
+            usual = min(steps, key=lambda name: steps[name])
+            raise DataError(
+                "one bar interval in all files",
+                found=f"{interval_ms} ms in {usual}, {step} ms in {symbol}",
+                mend="keep each interval in a folder of its own",
+            )
+    for symbol, (time_ms, _) in series.items():
+        check_on_grid(time_ms, interval_ms, symbol)
+    return interval_ms
+
+
+def align_bars(series: dict[str, Series], interval_ms: int) -> tuple[Int64Array, Float64Array]:
+    """One dense grid over all symbols.
+
+    Returns
+    -------
+    open_time_ms : int64 (T,)
+        From the earliest to the latest bar of any symbol.
+    ohlcv : float64 (T, S, 5)
+        NaN where a symbol has no bar.
+    """
+    first = min(int(time_ms[0]) for time_ms, _ in series.values())
+    last = max(int(time_ms[-1]) for time_ms, _ in series.values())
+    open_time_ms = np.arange(first, last + interval_ms, interval_ms, dtype=np.int64)
+    ohlcv = np.full((len(open_time_ms), len(series), 5), np.nan)
+    for s, (time_ms, values) in enumerate(series.values()):
+        ohlcv[(time_ms - first) // interval_ms, s] = values
+    return open_time_ms, ohlcv
+
+
+def align_funding(series: dict[str, Series], symbols: tuple[str, ...]) -> Funding:
+    """All stamps of all symbols; NaN where a symbol has no rate at a stamp."""
+    stamps = np.unique(np.concatenate([np.empty(0, dtype=np.int64), *(time_ms for time_ms, _ in series.values())]))
+    rate = np.full((len(stamps), len(symbols)), np.nan)
+    for symbol, (time_ms, values) in series.items():
+        rate[np.searchsorted(stamps, time_ms), symbols.index(symbol)] = values
+    return Funding(stamps, rate)

@@ -1,0 +1,230 @@
+"""Coins by market capitalisation, from an API that speaks CoinGecko's ``/coins/markets``.
+
+Reference: https://docs.coingecko.com/reference/coins-markets. Pages hold at most 250 coins; without a key
+some ten to thirty requests a minute are allowed, and more are answered with 429.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import difflib
+import json
+import logging
+import random
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import aiohttp
+
+from quantlab.core.checks import check_range, check_whole
+from quantlab.core.errors import ConfigError, DataError
+from quantlab.data.exchange.retry import Retry, retry_after
+
+_log = logging.getLogger(__name__)
+_LARGEST_PAGE = 250
+
+
+@dataclass(frozen=True)
+class Coin:
+    """One coin as CoinGecko lists it.
+
+    Parameters
+    ----------
+    id : str
+        CoinGecko's own, unique.
+    symbol : str
+        Its ticker in capitals; several coins can share one.
+    name : str
+        In full, e.g. ``Wrapped Bitcoin``.
+    market_cap : float or None
+        USD; None = not known.
+    price, high, low : float or None
+        USD, now and in the last 24 hours.
+    """
+
+    id: str
+    symbol: str
+    name: str
+    market_cap: float | None
+    price: float | None
+    high: float | None = None
+    low: float | None = None
+
+
+@dataclass(frozen=True)
+class CoinGecko:
+    """A client of the coins' list.
+
+    Parameters
+    ----------
+    url : str
+        Of the API, e.g. ``https://api.coingecko.com/api/v3``.
+    largest : int
+        So many coins are listed, by market capitalisation.
+    page : int
+        Coins of one answer, at most 250.
+    category_pages : int
+        Pages of a category that are read at most.
+    seconds_between : float
+        From one request to the next.
+    timeout_seconds : float
+        For one answer.
+    retry : Retry
+    headers : dict of str
+        E.g. a key, which belongs into the environment: ``x-cg-demo-api-key: ${oc.env:COINGECKO_KEY}``.
+
+    Raises
+    ------
+    ConfigError
+        If a number is outside its range, or `url` is none.
+    """
+
+    url: str
+    largest: int
+    page: int
+    category_pages: int
+    seconds_between: float
+    timeout_seconds: float
+    retry: Retry
+    headers: Mapping[str, str] = field(repr=False)
+
+    def __post_init__(self) -> None:
+        for name in ("largest", "category_pages"):
+            check_whole(f"coins.{name}", getattr(self, name), low=1)
+        check_whole("coins.page", self.page, low=1, high=_LARGEST_PAGE)
+        check_range("coins.seconds_between", self.seconds_between, low=0.0)
+        check_range("coins.timeout_seconds", self.timeout_seconds, low=1e-3)
+        if not str(self.url).startswith(("http://", "https://")):
+            mend = "write it like https://api.coingecko.com/api/v3"
+            raise ConfigError("coins.url as an address", found=repr(self.url), mend=mend)
+
+    async def listed(self) -> tuple[Coin, ...]:
+        """The largest coins, each once, the largest first.
+
+        Raises
+        ------
+        DataError
+            If there is no whole answer within the attempts, or a ban is longer than we wait.
+        """
+        coins = await self._pages({}, -(-self.largest // self.page))
+        return tuple(coins.values())[: self.largest]
+
+    async def in_categories(self, categories: Sequence[str]) -> dict[str, frozenset[str]]:
+        """Category -> ids of its coins, of the largest ones at least.
+
+        Raises
+        ------
+        DataError
+            Also if there is no such category, or it has no coin: a name with a slip in it would let through
+            what it was to keep out.
+        """
+        found: dict[str, frozenset[str]] = {}
+        if categories:
+            self._require_known(categories, await self._known_categories())
+        for category in categories:
+            found[category] = frozenset(await self._pages({"category": category}, self.category_pages))
+            if not found[category]:
+                raise DataError(
+                    f"coins of the category {category!r} at {self.url}",
+                    found="none",
+                    mend="correct the category's id (see /coins/categories/list), or leave it out",
+                )
+        return found
+
+    async def _known_categories(self) -> list[str]:
+        async with self._session() as session:
+            rows = await self._ask(session, "/coins/categories/list", {}, {"category_id"})
+        await asyncio.sleep(self.seconds_between)
+        return [str(row["category_id"]) for row in rows]
+
+    def _require_known(self, categories: Sequence[str], known: list[str]) -> None:
+        for category in categories:
+            if category not in known:
+                near = difflib.get_close_matches(category, known, n=3, cutoff=0.4)
+                raise DataError(
+                    f"a category that {self.url} has",
+                    found=f"{category!r}; the nearest are {', '.join(near)}" if near else repr(category),
+                    mend="correct it in job.rules.excluded.NAME.categories, or write [] there: "
+                    "tickers, names and prices go on being judged",
+                )
+
+    def _session(self) -> aiohttp.ClientSession:
+        timeout = aiohttp.ClientTimeout(total=self.timeout_seconds)
+        return aiohttp.ClientSession(timeout=timeout, headers=dict(self.headers))
+
+    async def _pages(self, query: Mapping[str, str], most: int) -> dict[str, Coin]:
+        """By id; a coin that moved down while the pages were read comes twice and counts once."""
+        coins: dict[str, Coin] = {}
+        every = {"vs_currency": "usd", "order": "market_cap_desc", "per_page": str(self.page), "sparkline": "false"}
+        async with self._session() as session:
+            for number in range(1, most + 1):
+                asked = {**every, **query, "page": str(number)}
+                rows = await self._ask(session, "/coins/markets", asked, {"id", "symbol"})
+                for row in rows:
+                    coins.setdefault(str(row["id"]), _coin(row))
+                await asyncio.sleep(self.seconds_between)
+                if len(rows) < self.page:
+                    break
+        return coins
+
+    async def _ask(
+        self, session: aiohttp.ClientSession, path: str, query: Mapping[str, str], keys: set[str]
+    ) -> list[dict[str, Any]]:
+        """Rows that have `keys`, asked for until they come whole."""
+        chance, failure = random.Random(), ""  # noqa: S311 - jitter, no secret
+        for failures in range(1, self.retry.attempts + 1):
+            asked = 0.0
+            try:
+                async with session.get(f"{self.url}{path}", params=dict(query)) as answer:
+                    text = await answer.text()
+                    if answer.status == 200:
+                        return _rows(text, keys)
+                    failure = f"HTTP status {answer.status}: {' '.join(text.split())[:200]}"
+                    if answer.status != 429 and answer.status < 500:
+                        raise DataError(
+                            f"coins from {self.url}", found=failure, mend="correct the address, the key or the category"
+                        )
+                    asked = retry_after(dict(answer.headers), time.time())
+            except (aiohttp.ClientError, TimeoutError, _NotWhole) as error:
+                failure = f"{type(error).__name__}: {error}"
+            if asked > self.retry.longest_ban_seconds:
+                break
+            if failures < self.retry.attempts:
+                seconds = max(asked, self.retry.backoff(failures, chance))
+                _log.info("%s, page %s: %s; again in %.1f s", path, query.get("page", "1"), failure, seconds)
+                await asyncio.sleep(seconds)
+        raise DataError(
+            f"coins from {self.url} within {self.retry.attempts} attempts",
+            found=failure,
+            mend="run the job again later, or raise coins.seconds_between",
+        )
+
+
+class _NotWhole(ValueError):  # noqa: N818 - never leaves this module
+    """An answer that broke off, or is something else."""
+
+
+def _rows(text: str, keys: set[str]) -> list[dict[str, Any]]:
+    try:
+        rows = json.loads(text)
+    except ValueError as error:
+        raise _NotWhole(f"no JSON ({error})") from error
+    if not isinstance(rows, list) or not all(isinstance(row, dict) and keys <= row.keys() for row in rows):
+        raise _NotWhole(f"no list of coins: {text[:100]!r}")
+    return rows
+
+
+def _coin(row: Mapping[str, Any]) -> Coin:
+    return Coin(
+        str(row["id"]),
+        str(row["symbol"]).upper(),
+        str(row.get("name") or ""),
+        _positive(row.get("market_cap")),
+        *(_positive(row.get(key)) for key in ("current_price", "high_24h", "low_24h")),
+    )
+
+
+def _positive(value: Any) -> float | None:
+    return float(value) if isinstance(value, int | float) and value > 0 else None
