@@ -28,8 +28,8 @@ from quantlab.core.errors import ConfigError
 from quantlab.core.market import Bars
 from quantlab.core.ports import Policy, PositionSizer, Progress
 from quantlab.core.types import Features, Signal
-from quantlab.evaluation.feature_figure import feature_figure as candles_and_feature
-from quantlab.evaluation.painting import painted, palette
+from quantlab.evaluation.report.feature_figure import feature_figure as candles_and_feature
+from quantlab.evaluation.report.theme import painted, palette
 from quantlab.jobs.notebook.frames import bars_frame, features_frame, forecasts_frame
 from quantlab.jobs.notebook.own import Own, values_of
 from quantlab.jobs.notebook.own_bars import OwnBars, grid_of
@@ -212,7 +212,7 @@ class Experiment:
 
 def feature_figure(bars: Bars, features: Features, *, symbol: str, name: str) -> go.Figure:
     """One symbol's candles above one of its features; errors and limits as
-    :func:`quantlab.evaluation.feature_figure.feature_figure`.
+    :func:`quantlab.evaluation.report.feature_figure.feature_figure`.
     """
     figure = candles_and_feature(bars, features, symbol=symbol, name=name)
     figure.update_traces(meta={"tone": "evidence"}, selector={"type": "scatter"})

@@ -27,7 +27,7 @@ from quantlab.core.errors import ContractError
 from quantlab.core.market import Bars
 from quantlab.core.results import RiskEvent
 from quantlab.core.types import Signal
-from quantlab.evaluation.metrics import day_ends, returns_between
+from quantlab.evaluation.statistics.metrics import day_ends, returns_between
 from quantlab.trading.account import begin_account, record_buffers
 from quantlab.trading.calls import calls_of
 from quantlab.trading.layout import EVENTS_PER_BAR, ORDERS_PER_SYMBOL, Rules
@@ -42,14 +42,14 @@ class SweepResult:
     Parameters
     ----------
     daily_returns : float64 (N, D)
-        Per UTC day, as :func:`quantlab.evaluation.metrics.daily_returns` makes them of the equity.
+        Per UTC day, as :func:`quantlab.evaluation.statistics.metrics.daily_returns` makes them of the equity.
     final_equity, max_drawdown : float64 (N,)
         USD; a positive fraction.
     exposure : float64 (N,)
         Average gross position value over equity, at the closes of bars with positive equity; NaN without one.
     fees, slippage, funding, liquidation_fees, notional : float64 (N,)
         USD over the whole run; `funding` and the fees are what was paid, `notional` is what was traded, and
-        `slippage` is valued as in :func:`quantlab.evaluation.summary.summarise`.
+        `slippage` is valued as in :func:`quantlab.evaluation.statistics.summary.summarise`.
     n_orders, n_trades : int64 (N,)
         Fills, and round trips that ended.
     n_events : int64 (N, K)

@@ -61,7 +61,7 @@ TRADES = 13  # round trips that ended
 EVENTS = 14  # one slot for each RiskEvent
 N_SUMS = EVENTS + len(RiskEvent)
 
-#: Rows of the open trades (2, S), as `quantlab.evaluation.trades` folds them.
+#: Rows of the open trades (2, S), as `quantlab.evaluation.statistics.trades` folds them.
 HELD = 0  # signed units
 BOUGHT = 1  # units that increased the position since it was opened
 

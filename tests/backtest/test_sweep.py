@@ -13,8 +13,8 @@ from quantlab.backtest.sweep import SweepResult, join, sweep
 from quantlab.backtest.sweep_strategies import varied
 from quantlab.core.errors import ConfigError, ContractError
 from quantlab.core.results import RiskEvent
-from quantlab.evaluation.metrics import daily_returns
-from quantlab.evaluation.summary import summarise
+from quantlab.evaluation.statistics.metrics import daily_returns
+from quantlab.evaluation.statistics.summary import summarise
 from quantlab.trading import BuyAndHold, EnsembleThreshold
 
 CASH = 10_000.0

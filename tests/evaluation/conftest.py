@@ -9,10 +9,10 @@ import pytest
 
 from quantlab.core.market import Bars, BarState, Instrument
 from quantlab.core.results import EVENT_DTYPE, ORDER_DTYPE, OrderReason, RiskEvent, Simulation
-from quantlab.evaluation.judge import judge
-from quantlab.evaluation.report import Report, Run
-from quantlab.evaluation.summary import summarise
-from quantlab.evaluation.verdict import VerdictRule
+from quantlab.evaluation.report.content import Report, Run
+from quantlab.evaluation.statistics.summary import summarise
+from quantlab.evaluation.verdict.judge import judge
+from quantlab.evaluation.verdict.rule import VerdictRule
 
 TAKER, SLIPPAGE = 4.5e-4, 2e-4
 INSTRUMENT = Instrument(

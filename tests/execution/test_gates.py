@@ -12,7 +12,7 @@ from quantlab.core.errors import ArtifactError, ConfigError, ContractError
 from quantlab.core.events import Event
 from quantlab.core.market import BarState
 from quantlab.core.results import OrderReason
-from quantlab.evaluation.baseline import blind_stop_share
+from quantlab.evaluation.statistics.baseline import blind_stop_share
 from quantlab.execution.gates import Gates, Stage
 from quantlab.execution.gates_checks import GATES, GateLimits
 from quantlab.execution.gates_window import Window, read_window

@@ -27,8 +27,8 @@ from quantlab.core.market import Bars
 from quantlab.core.progress import SilentProgress
 from quantlab.core.results import Study, Trial, TuningStage, Window
 from quantlab.core.types import Signal
-from quantlab.evaluation.metrics import daily_returns
-from quantlab.evaluation.summary import summarise
+from quantlab.evaluation.statistics.metrics import daily_returns
+from quantlab.evaluation.statistics.summary import summarise
 from quantlab.jobs.choices import gates as choosing
 from quantlab.jobs.choices.gates import Chooser, choose, gate_stages, simulate_all
 from quantlab.jobs.choices.overrides import chosen_keys

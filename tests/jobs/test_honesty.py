@@ -12,7 +12,7 @@ from omegaconf import OmegaConf
 from scipy.special import betaincinv
 
 from quantlab.core.errors import ArtifactError, ConfigError
-from quantlab.evaluation.verdict import EDGE, NO_EDGE
+from quantlab.evaluation.verdict.rule import EDGE, NO_EDGE
 from quantlab.jobs import honesty
 from quantlab.jobs.honesty import run
 from quantlab.jobs.run.backtesting import setup

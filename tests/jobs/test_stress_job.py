@@ -17,8 +17,8 @@ from quantlab.core.fakes import SilentProgress
 from quantlab.core.market import Bars
 from quantlab.core.results import Simulation
 from quantlab.core.types import Signal
-from quantlab.evaluation.stress import StressPlan
-from quantlab.evaluation.summary import summarise
+from quantlab.evaluation.statistics.stress import StressPlan
+from quantlab.evaluation.statistics.summary import summarise
 from quantlab.jobs.run.backtesting import Backtest, backtest, setup
 from quantlab.jobs.run.composition import compose
 from quantlab.jobs.run.outcome import load

@@ -23,7 +23,7 @@ from quantlab.core.fakes import FixedSignal, SilentProgress
 from quantlab.core.market import Bars
 from quantlab.core.results import Study
 from quantlab.core.types import Signal
-from quantlab.evaluation.metrics import sharpe_ratio
+from quantlab.evaluation.statistics.metrics import sharpe_ratio
 from quantlab.features import FeaturePipeline
 from quantlab.jobs.run.composition import build, compose
 from quantlab.jobs.run.history import history_cut

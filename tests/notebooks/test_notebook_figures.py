@@ -10,9 +10,9 @@ import pytest
 
 from quantlab.core.errors import ContractError
 from quantlab.core.market import Bars
-from quantlab.evaluation.painting import painted, palette
-from quantlab.evaluation.sweep_figures import MAX_POINTS, pair_figure, seen_and_unseen
-from quantlab.evaluation.sweep_maps import PairMap
+from quantlab.evaluation.report.theme import painted, palette
+from quantlab.evaluation.sweep.figures import MAX_POINTS, pair_figure, seen_and_unseen
+from quantlab.evaluation.sweep.maps import PairMap
 from quantlab.jobs.notebook import progress as notebook_progress
 from quantlab.jobs.notebook.progress import NotebookProgress, progress_here
 from quantlab.jobs.run.terminal import TerminalProgress

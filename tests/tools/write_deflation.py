@@ -25,11 +25,11 @@ from scipy.signal import lfilter
 
 from quantlab.core.arrays import Float64Array
 from quantlab.core.files import write_json, write_text
-from quantlab.evaluation.deflation import deflated, uncapped_luck
-from quantlab.evaluation.metrics import moments
-from quantlab.evaluation.scenario_scores import part_of, score_scenarios
-from quantlab.evaluation.sweep_scenarios import scenarios_of
-from quantlab.evaluation.sweep_scores import SweepTable, annual, daily_sharpes, ranking, trials_of
+from quantlab.evaluation.statistics.metrics import moments
+from quantlab.evaluation.sweep.scenario_scores import part_of, score_scenarios
+from quantlab.evaluation.sweep.scenarios import scenarios_of
+from quantlab.evaluation.sweep.scores import SweepTable, annual, daily_sharpes, ranking, trials_of
+from quantlab.evaluation.verdict.deflation import deflated, uncapped_luck
 
 FOLDER = Path(__file__).resolve().parent.parent.parent / "experiments" / "deflation"
 PASSED = 0.95

@@ -65,7 +65,7 @@ flowchart LR
 In a notebook, any of them beside the price:
 
 ```python
-from quantlab.evaluation.feature_figure import feature_figure
+from quantlab.evaluation.report.feature_figure import feature_figure
 feature_figure(bars, features, symbol="BTC", name="rsi_14").show()
 ```
 

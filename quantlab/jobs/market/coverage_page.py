@@ -9,7 +9,7 @@ from quantlab.core.clock import iso_utc
 from quantlab.core.errors import DataError
 from quantlab.core.market import Bars
 from quantlab.data.quality.coverage import QualityReport
-from quantlab.evaluation.markup import Html, join, tag
+from quantlab.evaluation.report.html import Html, join, tag
 
 _DAY_MS = 86_400_000
 _STYLE = """

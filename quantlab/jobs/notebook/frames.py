@@ -16,7 +16,7 @@ from quantlab.core.errors import ContractError
 from quantlab.core.market import Bars, BarState
 from quantlab.core.results import OrderReason, SignalReport, Simulation
 from quantlab.core.types import Features, Signal
-from quantlab.evaluation.trades import round_trips
+from quantlab.evaluation.statistics.trades import round_trips
 
 _REASONS = {int(reason): reason.name.lower() for reason in OrderReason}
 
@@ -124,7 +124,7 @@ def numbers_frame(summaries: dict[str, dict[str, Any]]) -> pd.DataFrame:
     Parameters
     ----------
     summaries : dict of run name to dict
-        From :func:`quantlab.evaluation.summary.summarise`; counts of events and cuts are left out.
+        From :func:`quantlab.evaluation.statistics.summary.summarise`; counts of events and cuts are left out.
     """
     plain = {
         run: {name: value for name, value in numbers.items() if not isinstance(value, dict | str)}

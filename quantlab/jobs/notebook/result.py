@@ -12,11 +12,11 @@ from hydra.utils import get_method
 from omegaconf import DictConfig
 
 from quantlab.core.errors import ContractError
-from quantlab.evaluation.figures import equity_figure, price_figure, reliability_figure
-from quantlab.evaluation.painting import painted
-from quantlab.evaluation.report import Report, Run
-from quantlab.evaluation.trades import round_trips
-from quantlab.evaluation.verdict import Verdict
+from quantlab.evaluation.report.content import Report, Run
+from quantlab.evaluation.report.figures import equity_figure, price_figure, reliability_figure
+from quantlab.evaluation.report.theme import painted
+from quantlab.evaluation.statistics.trades import round_trips
+from quantlab.evaluation.verdict.rule import Verdict
 from quantlab.jobs.notebook.frames import forecasts_frame, members_frame, numbers_frame, orders_frame, trades_frame, utc
 from quantlab.jobs.notebook.shown import card, titled, words
 from quantlab.jobs.run.backtesting import Backtest

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from quantlab.evaluation.markup import Html, join, tag
-from quantlab.evaluation.verdict import Verdict
+from quantlab.evaluation.report.html import Html, join, tag
+from quantlab.evaluation.verdict.rule import Verdict
 
 
 def titled(text: str, synthetic: bool) -> str:

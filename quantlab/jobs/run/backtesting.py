@@ -15,8 +15,8 @@ from quantlab.core.market import Bars
 from quantlab.core.ports import DataSource, Learner, Progress, SignalSource
 from quantlab.core.results import Simulation, Study
 from quantlab.core.types import Signal
-from quantlab.evaluation.stress import NO_STRESS, StressPlan
-from quantlab.evaluation.verdict import VerdictRule
+from quantlab.evaluation.statistics.stress import NO_STRESS, StressPlan
+from quantlab.evaluation.verdict.rule import VerdictRule
 from quantlab.jobs.choices.gates import Chooser, Regatable, choose
 from quantlab.jobs.run.barriers import Barriers, barriers_of
 from quantlab.jobs.run.composition import build

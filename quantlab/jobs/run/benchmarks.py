@@ -11,7 +11,7 @@ import numpy as np
 from quantlab.core.arrays import Float64Array
 from quantlab.core.results import Simulation
 from quantlab.core.types import Signal
-from quantlab.evaluation.benchmarks import buy_and_hold, curve_numbers, equal_weight, most_traded
+from quantlab.evaluation.statistics.benchmarks import buy_and_hold, curve_numbers, equal_weight, most_traded
 from quantlab.jobs.run.backtesting import Backtest, Setup
 
 _DISTANCES = {"stop_distance", "take_distance", "trail_distance", "break_even_distance"}

@@ -15,12 +15,12 @@ from omegaconf import DictConfig
 
 from quantlab.core.clock import iso_utc
 from quantlab.core.results import SignalReport
-from quantlab.evaluation.baseline import blind_stop_share
-from quantlab.evaluation.by_symbol import by_symbol, symbol_numbers
-from quantlab.evaluation.regimes import regime_numbers, regimes
-from quantlab.evaluation.stress import Stress, stress_numbers
-from quantlab.evaluation.summary import summarise
-from quantlab.evaluation.verdict import Verdict
+from quantlab.evaluation.statistics.baseline import blind_stop_share
+from quantlab.evaluation.statistics.by_symbol import by_symbol, symbol_numbers
+from quantlab.evaluation.statistics.regimes import regime_numbers, regimes
+from quantlab.evaluation.statistics.stress import Stress, stress_numbers
+from quantlab.evaluation.statistics.summary import summarise
+from quantlab.evaluation.verdict.rule import Verdict
 from quantlab.jobs.choices.record import tuning_numbers
 from quantlab.jobs.run.backtesting import Backtest, Setup
 from quantlab.jobs.run.benchmarks import Benchmarks, benchmark_numbers, benchmarks
@@ -41,7 +41,7 @@ class Judgement:
     Parameters
     ----------
     evidence, lived : dict
-        From :func:`quantlab.evaluation.summary.summarise`.
+        From :func:`quantlab.evaluation.statistics.summary.summarise`.
     verdict : Verdict
     beside : Benchmarks
     oracle : dict or None
@@ -80,7 +80,7 @@ def judge(cfg: DictConfig, parts: Setup, result: Backtest) -> Judgement:
 
 
 def summary_settings(result: Backtest) -> dict[str, Any]:
-    """What :func:`~quantlab.evaluation.summary.summarise` has to be told of a strategy."""
+    """What :func:`~quantlab.evaluation.statistics.summary.summarise` has to be told of a strategy."""
     return {
         "participation": result.strategy.costs.participation,
         "entry_weight": entry_weight(result),

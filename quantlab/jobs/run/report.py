@@ -10,7 +10,7 @@ import quantlab
 from quantlab.core.clock import iso_utc
 from quantlab.core.results import Simulation
 from quantlab.data.quality.coverage import coverage
-from quantlab.evaluation.report import Report, Run
+from quantlab.evaluation.report.content import Report, Run
 from quantlab.jobs.choices.record import tuning_notes
 from quantlab.jobs.run.backtesting import Backtest, Setup
 from quantlab.jobs.run.folder import RunFolder, resolved_yaml

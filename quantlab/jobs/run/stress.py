@@ -9,7 +9,7 @@ from quantlab.core.errors import ConfigError
 from quantlab.core.market import Bars, Instrument
 from quantlab.core.results import Simulation
 from quantlab.core.types import Signal
-from quantlab.evaluation.stress import Replay, Stress, StressPlan, replay
+from quantlab.evaluation.statistics.stress import Replay, Stress, StressPlan, replay
 
 
 def check_stress(plan: StressPlan, strategy: Any, engine: Any) -> None:

@@ -16,13 +16,13 @@ from quantlab.core.checks import check_whole
 from quantlab.core.clock import iso_utc
 from quantlab.core.errors import ContractError
 from quantlab.core.results import Simulation
-from quantlab.evaluation.deflation import deflated, uncapped_luck
-from quantlab.evaluation.metrics import DAYS_PER_YEAR, Undefined, moments
-from quantlab.evaluation.scenario_scores import ScenarioScore, order_of, part_of, score_scenarios
-from quantlab.evaluation.summary import summarise
-from quantlab.evaluation.sweep_scenarios import configured_scenario, scenarios_of
-from quantlab.evaluation.sweep_scores import SweepTable, annual, daily_sharpes, trials_of
-from quantlab.evaluation.verdict import Verdict
+from quantlab.evaluation.statistics.metrics import DAYS_PER_YEAR, Undefined, moments
+from quantlab.evaluation.statistics.summary import summarise
+from quantlab.evaluation.sweep.scenario_scores import ScenarioScore, order_of, part_of, score_scenarios
+from quantlab.evaluation.sweep.scenarios import configured_scenario, scenarios_of
+from quantlab.evaluation.sweep.scores import SweepTable, annual, daily_sharpes, trials_of
+from quantlab.evaluation.verdict.deflation import deflated, uncapped_luck
+from quantlab.evaluation.verdict.rule import Verdict
 from quantlab.jobs.run.backtesting import Backtest, Setup
 from quantlab.jobs.run.metrics import summary_settings
 from quantlab.jobs.sweeps.work import Sweep

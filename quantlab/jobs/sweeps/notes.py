@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from quantlab.evaluation.sweep_maps import described, moving
-from quantlab.evaluation.sweep_scenarios import ASSUMPTIONS
-from quantlab.evaluation.sweep_scores import different, scatter, spread
+from quantlab.evaluation.sweep.maps import described, moving
+from quantlab.evaluation.sweep.scenarios import ASSUMPTIONS
+from quantlab.evaluation.sweep.scores import different, scatter, spread
 from quantlab.jobs.run.outcome import sweep_notes
 from quantlab.jobs.sweeps.best import Best, uncapped
 from quantlab.jobs.sweeps.work import Sweep

@@ -8,7 +8,7 @@ from typing import Any
 from quantlab.backtest.sweep_space import Values
 from quantlab.backtest.sweep_strategies import PARTS, replaced, split_name, varied
 from quantlab.core.errors import ConfigError
-from quantlab.evaluation.sweep_scenarios import ASSUMPTIONS
+from quantlab.evaluation.sweep.scenarios import ASSUMPTIONS
 from quantlab.jobs.sweeps.signals import SIGNAL, SignalMaker, signal_values
 
 

@@ -17,11 +17,11 @@ from rich.table import Table
 import quantlab
 from quantlab.core.clock import iso_utc
 from quantlab.core.files import write_bytes, write_json, write_text
-from quantlab.evaluation.report import Run
-from quantlab.evaluation.scenario_scores import ScenarioScore
-from quantlab.evaluation.sweep_maps import described, label, short_names
-from quantlab.evaluation.sweep_report import SweepReport
-from quantlab.evaluation.sweep_scores import different, scatter, spread
+from quantlab.evaluation.report.content import Run
+from quantlab.evaluation.sweep.content import SweepReport
+from quantlab.evaluation.sweep.maps import described, label, short_names
+from quantlab.evaluation.sweep.scenario_scores import ScenarioScore
+from quantlab.evaluation.sweep.scores import different, scatter, spread
 from quantlab.jobs.run.backtesting import Setup
 from quantlab.jobs.run.folder import RunFolder, resolved_yaml
 from quantlab.jobs.run.metrics import in_sweep

@@ -10,11 +10,11 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from quantlab.core.errors import ContractError
-from quantlab.evaluation.painting import painted
-from quantlab.evaluation.sweep_figures import before_and_after, pair_figure, seen_and_unseen
-from quantlab.evaluation.sweep_maps import pair_maps
-from quantlab.evaluation.sweep_page import distribution
-from quantlab.evaluation.verdict import Verdict
+from quantlab.evaluation.report.theme import painted
+from quantlab.evaluation.sweep.figures import before_and_after, pair_figure, seen_and_unseen
+from quantlab.evaluation.sweep.maps import pair_maps
+from quantlab.evaluation.sweep.page import distribution
+from quantlab.evaluation.verdict.rule import Verdict
 from quantlab.jobs.notebook.frames import numbers_frame, utc
 from quantlab.jobs.notebook.shown import card, titled, words
 from quantlab.jobs.sweeps.best import Best

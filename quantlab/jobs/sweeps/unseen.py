@@ -14,8 +14,8 @@ from quantlab.core.clock import iso_utc, parse_utc
 from quantlab.core.errors import ConfigError
 from quantlab.core.ports import Progress
 from quantlab.core.results import Simulation
-from quantlab.evaluation.summary import summarise
-from quantlab.evaluation.sweep_scores import annual, daily_sharpes
+from quantlab.evaluation.statistics.summary import summarise
+from quantlab.evaluation.sweep.scores import annual, daily_sharpes
 from quantlab.jobs.run.backtesting import Backtest, Setup
 from quantlab.jobs.run.metrics import summary_settings
 from quantlab.jobs.sweeps.best import Best

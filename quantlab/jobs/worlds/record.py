@@ -21,7 +21,7 @@ from scipy.stats import binomtest
 
 from quantlab.core.errors import ArtifactError, ConfigError
 from quantlab.core.files import remove_abandoned, require_writable, write_json, write_text
-from quantlab.evaluation.verdict import EDGE
+from quantlab.evaluation.verdict.rule import EDGE
 from quantlab.jobs.run.folder import made_by
 from quantlab.jobs.worlds.world import KINDS, Kind, World
 

@@ -16,7 +16,7 @@ import numpy as np
 
 from quantlab.core.checks import check_whole
 from quantlab.core.errors import ConfigError
-from quantlab.evaluation.metrics import DAYS_PER_YEAR, Undefined, moments
+from quantlab.evaluation.statistics.metrics import DAYS_PER_YEAR, Undefined, moments
 from quantlab.learning.tuning.lived import ENSEMBLE, Lived, Simulate
 from quantlab.learning.tuning.rounds import Candidate, Outcome
 from quantlab.learning.tuning.space import Space, space

@@ -28,7 +28,7 @@ from quantlab.core.fingerprint import fingerprint
 from quantlab.core.ports import Model, Progress
 from quantlab.core.results import TuningStage
 from quantlab.core.types import Dataset
-from quantlab.evaluation.metrics import DAY_MS
+from quantlab.evaluation.statistics.metrics import DAY_MS
 from quantlab.learning.calibration import log_losses
 from quantlab.learning.members import predict_rows
 from quantlab.learning.pooling import spoken

@@ -1,0 +1,130 @@
+"""The questions that a reader comes with, each answered in one sentence with its numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import Any
+
+import numpy as np
+
+from quantlab.evaluation.report.content import Report
+from quantlab.evaluation.report.html import Html, join, minute, number, percent, section, tag, usd
+from quantlab.evaluation.statistics.by_symbol import SymbolRow
+from quantlab.evaluation.statistics.metrics import DAY_MS, Undefined, daily_returns, day_ends
+from quantlab.evaluation.statistics.regimes import RegimeRow
+from quantlab.evaluation.statistics.stress import break_even_multiple
+
+
+def answers(report: Report, regimes: tuple[RegimeRow, ...], symbols: tuple[SymbolRow, ...]) -> Html:
+    """Questions beside answers; what cannot be answered says why."""
+    asked = (
+        ("How sure?", _sure(report), "verdict"),
+        ("After what costs?", _costs(report), "costs"),
+        ("What would have hurt?", _hurt(report), "equity_section"),
+        ("At what size?", _size(report), "capacity"),
+        ("On which symbols?", _symbols(symbols), "symbols"),
+        ("When?", _when(report, regimes), "regimes"),
+    )
+    known = {"verdict", "costs", "equity_section", "symbols", "regimes"} | (
+        {"capacity"} if report.stress is not None else set()
+    )
+    items = [
+        tag("div", join((tag("dt", tag("a", name, href=f"#{to}") if to in known else name), tag("dd", said))))
+        for name, said, to in asked
+    ]
+    return section("In short", tag("dl", join(items), class_="answers"))
+
+
+def _sure(report: Report) -> str:
+    n: dict[str, Any] = report.verdict.numbers
+    if n["sharpe"] is None:
+        return f"The Sharpe ratio is undefined: {report.verdict.undefined.get('sharpe', 'nothing was traded')}."
+    said = f"Annual Sharpe ratio {number(n['sharpe'])} ± {number(n['sharpe_se'])} over {number(n['days'], ',.1f')} days"
+    need = n["min_track_record_days"]
+    if need is None:
+        return said + "; no length of this record would prove skill."
+    return (
+        said
+        + f"; a single trial with this record needs {number(need, ',.0f')} days to be {percent(n['min_dsr'], 'g')} sure of skill."
+    )
+
+
+def _costs(report: Report) -> str:
+    s = report.evidence.summary
+    if s["cost_bps"] is None:
+        return "Nothing was traded."
+    said = (
+        f"Paid {number(s['cost_bps'])} bps of traded notional in fees and slippage; "
+        f"the trades could bear {number(s['break_even_cost_bps'])} bps."
+    )
+    if report.stress is None or not report.stress.costs:
+        return said
+    multiple = break_even_multiple(report.stress.costs)
+    if isinstance(multiple, Undefined):
+        return f"{said} Replayed: {multiple.reason}."
+    return f"{said} Replayed at other costs, the result is zero at {number(multiple)} × these."
+
+
+def _hurt(report: Report) -> str:
+    s, simulation = report.evidence.summary, report.evidence.simulation
+    returns = daily_returns(simulation.equity, simulation.open_time_ms, simulation.initial_cash)
+    worst = int(np.argmin(returns))
+    day = int(simulation.open_time_ms[day_ends(simulation.open_time_ms)][worst])
+    said = (
+        f"A fall of {percent(s['max_drawdown'])} from the peak, {number(s['max_drawdown_days'], ',.1f')} days below one; "
+        f"the worst day {percent(float(returns[worst]), '+.2f')} ({_date(day)})."
+    )
+    halted = report.lived.simulation.halted_at_ms
+    return said if halted is None else f"{said} With limits on, the breaker ended it at {minute(halted)} UTC."
+
+
+def _size(report: Report) -> str:
+    cap = report.evidence.summary["capacity_usd"]
+    said = [] if cap is None else [f"The median entry meets the participation cap from {usd(cap, ',.0f')} USD on."]
+    if report.stress is not None and report.stress.accounts:
+        runs = report.stress.accounts
+        kept = [runs[0], runs[len(runs) // 2], runs[-1]] if len(runs) > 2 else list(runs)
+        sizes = "; ".join(
+            f"{percent(run.numbers['total_return'], '+,.1f')} with {usd(run.at, ',.0f')} USD" for run in kept
+        )
+        said.append(f"Return {sizes}.")
+    if said:
+        return " ".join(said)
+    return f"Not known: {report.evidence.summary['undefined'].get('capacity_usd', 'no account was replayed')}."
+
+
+def _symbols(rows: tuple[SymbolRow, ...]) -> str:
+    if not rows:
+        return "Nothing was traded."
+    gaining = [row for row in rows if row.net_pnl > 0.0]
+    best, worst = rows[0], rows[-1]
+    said = (
+        f"{len(gaining)} of {len(rows)} traded symbols gained; best {best.symbol} {usd(best.net_pnl, '+,.0f')} USD, "
+        f"worst {worst.symbol} {usd(worst.net_pnl, '+,.0f')} USD."
+    )
+    total = sum(row.net_pnl for row in gaining)
+    if len(gaining) <= 5:
+        return said
+    return f"{said} The best five made {percent(sum(row.net_pnl for row in gaining[:5]) / total, '.0f')} of all gains."
+
+
+def _when(report: Report, rows: tuple[RegimeRow, ...]) -> str:
+    simulation = report.evidence.simulation
+    returns = daily_returns(simulation.equity, simulation.open_time_ms, simulation.initial_cash)
+    said = f"{int(np.sum(returns > 0.0))} of {len(returns)} days gained"
+    return "; ".join([said, *_by_volatility(rows)]) + "."
+
+
+def _by_volatility(rows: tuple[RegimeRow, ...]) -> Iterator[str]:
+    found = [
+        f"{row.regime} {number(row.mean_return, '+.0f', scale=1e4)} ± {number(row.standard_error, '.0f', scale=1e4)}"
+        for row in rows
+        if row.split == "volatility" and row.standard_error is not None
+    ]
+    if found:
+        yield f"mean bps a day in low to high volatility (hindsight): {', '.join(found)}"
+
+
+def _date(time_ms: int) -> str:
+    return datetime.fromtimestamp(time_ms // DAY_MS * 86_400, UTC).strftime("%Y-%m-%d")

@@ -1,0 +1,117 @@
+"""What was tried before this result was chosen: history, importance, and every trial in a table."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import plotly.graph_objects as go
+
+from quantlab.core.results import TuningStage
+from quantlab.evaluation.report import thresholds
+from quantlab.evaluation.report.content import Report
+from quantlab.evaluation.report.html import Html, join, section, tag
+from quantlab.evaluation.report.trial_table import trials
+
+_NOTE = (
+    "Members are tuned by log loss on folds before the first test window, gates by the Sharpe ratio after costs on the tested "
+    "bars before each window. Trial 0 is the configuration; every trial is shown, also those without a value."
+)
+
+
+def tuning(report: Report) -> Html:
+    """The section; empty where nothing was tuned."""
+    if not report.tuning:
+        return Html("")
+    members = (_stage(stage, i) for i, stage in enumerate(_members(report)))
+    return section("Tuning", *members, thresholds.gates(report.tuning), note=_NOTE)
+
+
+def tuning_figures(report: Report) -> dict[str, go.Figure]:
+    """Figures by element id: every member's history, its importance where there is one, and the gates' windows."""
+    found: dict[str, go.Figure] = {}
+    members = _members(report)
+    for i, stage in enumerate(members):
+        found[_history_id(i)] = history_figure(stage)
+        if stage.importance:
+            found[_importance_id(i)] = importance_figure(stage)
+    if len(members) < len(report.tuning):
+        found[thresholds.FIGURE] = thresholds.gates_figure(report.tuning)
+    return found
+
+
+def _members(report: Report) -> list[TuningStage]:
+    return [stage for stage in report.tuning if stage.window is None]
+
+
+def history_figure(stage: TuningStage) -> go.Figure:
+    """Every trial's value, and the best so far."""
+    valued = [(trial.number, trial.value) for trial in stage.trials if trial.value is not None]
+    numbers, values = ([pair[k] for pair in valued] for k in (0, 1))
+    best = (np.maximum if stage.maximise else np.minimum).accumulate(values) if values else np.empty(0)
+    form = "trial %{x}: %{y:.5g}<extra></extra>"
+    figure = go.Figure(
+        go.Scatter(
+            x=numbers,
+            y=values,
+            mode="markers",
+            name="Trial",
+            marker={"size": 7},
+            meta={"tone": "price"},
+            hovertemplate=form,
+        )
+    )
+    line: dict[str, Any] = {"width": 2, "shape": "hv"}
+    figure.add_trace(
+        go.Scatter(
+            x=numbers,
+            y=best,
+            mode="lines",
+            name="Best so far",
+            line=line,
+            meta={"tone": "evidence"},
+            hovertemplate=form,
+        )
+    )
+    figure.update_layout(height=260, hovermode="closest", legend={"orientation": "h", "y": 1.02, "yanchor": "bottom"})
+    step = max(1, len(stage.trials) // 10)  # no half trials on the axis
+    figure.update_xaxes(title_text="Trial", tick0=0, dtick=step)
+    figure.update_yaxes(title_text="Objective")
+    return figure
+
+
+def importance_figure(stage: TuningStage) -> go.Figure:
+    """Which parameters set good trials apart from the rest (PED-ANOVA)."""
+    ordered = sorted(stage.importance.items(), key=lambda pair: (pair[1], pair[0]))
+    figure = go.Figure(
+        go.Bar(
+            x=[share for _, share in ordered],
+            y=[name for name, _ in ordered],
+            orientation="h",
+            meta={"tone": "evidence"},
+            hovertemplate="%{y}: %{x:.0%}<extra></extra>",
+        )
+    )
+    figure.update_layout(height=90 + 34 * len(ordered), showlegend=False)
+    figure.update_xaxes(title_text="Importance", tickformat=".0%", range=[0, 1])
+    return figure
+
+
+def _stage(stage: TuningStage, i: int) -> Html:
+    parts = [
+        tag("h3", f"{stage.name}: {stage.objective}"),
+        tag("div", "", id=_history_id(i), class_="chart"),
+    ]
+    if stage.importance:
+        parts.append(tag("div", "", id=_importance_id(i), class_="chart"))
+    count = f"{len(stage.trials)} trials, number {stage.best} was chosen"
+    parts.append(tag("details", join((tag("summary", count), trials(stage)))))
+    return join(parts)
+
+
+def _history_id(i: int) -> str:
+    return f"tuning-history-{i}"
+
+
+def _importance_id(i: int) -> str:
+    return f"tuning-importance-{i}"

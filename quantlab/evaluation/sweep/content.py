@@ -1,0 +1,64 @@
+"""What a sweep's page is made of: plain, frozen values."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from quantlab.core.arrays import Float64Array
+from quantlab.core.market import Bars
+from quantlab.evaluation.report.content import Run
+from quantlab.evaluation.sweep.scenario_scores import ScenarioScore
+from quantlab.evaluation.sweep.scores import SweepTable
+from quantlab.evaluation.verdict.rule import Verdict
+
+
+@dataclass(frozen=True)
+class SweepReport:
+    """What the page shows.
+
+    Parameters
+    ----------
+    experiment, data_label : str
+    synthetic : bool
+        The market is made up; the page says so.
+    bars : Bars
+        The bars that all of them ran over, (T, S).
+    evidence, lived : Run
+        Of the best: daily limit and breaker off, as in all rows of the sweep, and on.
+    table : SweepTable
+    sharpe : float64 (N,)
+        Annualised, after costs; NaN = undefined.
+    scenarios : tuple of ScenarioScore
+        What was assumed, the dearest last; a single one where nothing was varied that is no choice.
+    judged : int
+        Which of them the verdict rests on.
+    top : int
+        Rows in the table of the best.
+    verdict : Verdict
+        On the best of the judged scenario, with everything that was tried in it.
+    notes : tuple of str
+    stamps : dict of str to str
+        When, where and from what: run, data, strategy, ...
+    config_text : str
+    """
+
+    experiment: str
+    data_label: str
+    synthetic: bool
+    bars: Bars
+    evidence: Run
+    lived: Run
+    table: SweepTable
+    sharpe: Float64Array
+    scenarios: tuple[ScenarioScore, ...]
+    judged: int
+    top: int
+    verdict: Verdict
+    notes: tuple[str, ...]
+    stamps: dict[str, str]
+    config_text: str
+
+    @property
+    def score(self) -> ScenarioScore:
+        """The judged scenario."""
+        return self.scenarios[self.judged]

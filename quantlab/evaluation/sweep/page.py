@@ -1,0 +1,190 @@
+"""A sweep as one self-contained HTML page, in the manner of the tear sheet."""
+
+from __future__ import annotations
+
+from importlib.resources import files
+from string import Template
+
+import numpy as np
+import plotly.graph_objects as go
+from plotly.offline import get_plotlyjs
+
+from quantlab.core.arrays import Float64Array
+from quantlab.evaluation.report import headline, tables
+from quantlab.evaluation.report.figures import equity_figure, specification
+from quantlab.evaluation.report.html import Html, join, number, percent, script_json, section, table, tag, text, usd
+from quantlab.evaluation.sweep.cells import cell, known
+from quantlab.evaluation.sweep.content import SweepReport
+from quantlab.evaluation.sweep.maps import MAX_MAPS, PairMap, described, label, moving, pair_maps, short_names
+from quantlab.evaluation.sweep.scenario_section import scenario_section
+from quantlab.evaluation.sweep.scenarios import Scenario
+
+#: Most bars of the distribution.
+_BINS = 60
+_DISTRIBUTION = (
+    "After costs, annualised. The best of many looks good by chance alone: what luck is expected to give the best of so many is "
+    "drawn beside it."
+)
+_CURVE = (
+    "This curve was chosen because it is the best of all: what follows a choice is rarely as good. Evidence: daily limit and "
+    "breaker off, as for every row of the sweep. Lived: with them on, hidden behind the evidence where both are the same."
+)
+_PAIRS = (
+    "Median Sharpe ratio over everything else that was varied: a good region is broad, a lucky cell stands alone. The "
+    "first name runs down, the second across."
+)
+
+
+def render_sweep(report: SweepReport) -> str:
+    """The page; nothing in it is loaded from elsewhere."""
+    score = report.score
+    figures = {
+        "equity": specification(equity_figure(report, {})),
+        "distribution": specification(
+            distribution(report.sharpe[score.scenario.rows], float(report.sharpe[score.row]), score.luck)
+        ),
+    }
+    return Template(_asset("report/page.html")).substitute(
+        title=text(f"{report.experiment}, sweep: {report.verdict.verdict}"),
+        style=_asset("report/page.css") + _asset("sweep/page.css"),
+        plotly=get_plotlyjs(),
+        script=_asset("report/page.js"),
+        figures=script_json({"fixed": figures, "price": []}),
+        header=headline.header(report, f"{report.experiment}: sweep"),
+        body=_body(report),
+    )
+
+
+def _body(report: SweepReport) -> Html:
+    return join(
+        (
+            headline.verdict(report),
+            headline.statements(report),
+            section(
+                _how_many(report.score.scenario),
+                tag("div", "", id="distribution", class_="chart"),
+                note=_DISTRIBUTION,
+            ),
+            section(f"The best {min(report.top, len(report.score.order)):,}", best_table(report)),
+            headline.cards(report, "The first of them"),
+            section("Its equity, drawdown, exposure", tag("div", "", id="equity", class_="chart"), note=_CURVE),
+            scenario_section(report),
+            _maps(report),
+            tables.numbers(report),
+            _provenance(report),
+        )
+    )
+
+
+def _how_many(family: Scenario) -> str:
+    where = f" with {described(family.assumed)}" if family.assumed else ""
+    return f"Sharpe ratios of all {len(family.rows):,} parameter sets{where}"
+
+
+def best_table(report: SweepReport) -> Html:
+    """The first rows of the ranking: Sharpe ratio, parameters, other results."""
+    names, numbers = report.table.names, report.table.numbers
+    head = ["", "Sharpe", *short_names(names), "Final equity, USD", "Max drawdown", "Trades", "Costs, USD"]
+    rows = [
+        [
+            f"{rank + 1}",
+            number(known(report.sharpe[row]), "+.2f"),
+            *(label(report.table.values[row][name]) for name in names),
+            usd(float(numbers["final_equity"][row])),
+            percent(float(numbers["max_drawdown"][row])),
+            number(float(numbers["trades"][row]), ",.0f"),
+            usd(float(numbers["costs"][row])),
+        ]
+        for rank, row in enumerate(report.score.order[: report.top])
+    ]
+    return table(head, rows, empty="Nothing was simulated.")
+
+
+def distribution(sharpe: Float64Array, best: float, luck: float | None) -> go.Figure:
+    """Histogram of the Sharpe ratios, with the best and what luck gives the best as lines.
+
+    Parameters
+    ----------
+    sharpe : float64 (N,)
+        Annualised; NaN = undefined, left out.
+    best : float
+        Of the chosen one, NaN = undefined.
+    luck : float or None
+    """
+    counts, edges = _histogram(sharpe[np.isfinite(sharpe)])
+    figure = go.Figure(
+        go.Bar(
+            x=(edges[:-1] + edges[1:]) / 2.0,
+            y=counts,
+            width=np.diff(edges),
+            name="Parameter sets",
+            meta={"tone": "price"},
+            hovertemplate="Sharpe %{x:.2f}: %{y:,.0f}<extra></extra>",
+        )
+    )
+    lines = {"Best": (known(best), "evidence", "solid"), "Luck": (luck, "loss", "dash")}
+    for name, (value, tone, dash) in lines.items():
+        if value is not None:
+            figure.add_trace(_upright(name, value, float(max(counts.max(), 1)), tone, dash))
+    figure.update_layout(height=380, bargap=0.0, legend={"orientation": "h", "y": 1.02, "yanchor": "bottom"})
+    figure.update_xaxes(title_text="Annualised Sharpe ratio")
+    figure.update_yaxes(title_text="Parameter sets")
+    return figure
+
+
+def _histogram(values: Float64Array) -> tuple[Float64Array, Float64Array]:
+    """Counts and edges, as many bars as the number of values can fill."""
+    if not len(values):
+        return np.zeros(1), np.array([-0.5, 0.5])
+    counts, edges = np.histogram(values, bins=min(_BINS, len(np.histogram_bin_edges(values, "auto")) - 1))
+    return counts.astype(np.float64), edges
+
+
+def _upright(name: str, x: float, height: float, tone: str, dash: str) -> go.Scatter:
+    return go.Scatter(
+        x=[x, x],
+        y=[0.0, height],
+        mode="lines",
+        name=f"{name} {number(x, '+.2f')}",
+        line={"width": 2, "dash": dash},
+        meta={"tone": tone},
+        hoverinfo="name",
+    )
+
+
+def _maps(report: SweepReport) -> Html:
+    maps = pair_maps(report.table, report.sharpe)
+    if not maps:
+        return section("Pairs", tag("p", "Fewer than two parameters were varied.", class_="empty"))
+    count = len(moving(report.table))
+    pairs = count * (count - 1) // 2
+    left = f" Shown are the first {MAX_MAPS} of {pairs} pairs." if pairs > len(maps) else ""
+    return section("Pairs", tag("div", join(map(_map, maps)), class_="maps"), note=_PAIRS + left)
+
+
+def _map(one: PairMap) -> Html:
+    sizes = np.abs(one.median[np.isfinite(one.median)])
+    scale = float(sizes.max()) if len(sizes) and sizes.max() > 0.0 else 1.0
+    names = f"{one.down} \N{DOWNWARDS ARROW} {one.across} \N{RIGHTWARDS ARROW}"
+    head = [tag("th"), *(tag("th", name, scope="col") for name in one.columns)]
+    body = [
+        tag("tr", join((tag("th", name, scope="row"), *(_cell(one, r, c, scale) for c in range(len(one.columns))))))
+        for r, name in enumerate(one.rows)
+    ]
+    grid = tag("table", join((tag("thead", tag("tr", join(head))), tag("tbody", join(body)))), class_="map")
+    return tag("div", join((tag("h3", names), tag("div", grid, class_="scroll"))))
+
+
+def _cell(one: PairMap, r: int, c: int, scale: float) -> Html:
+    title = f"{one.down} {one.rows[r]}, {one.across} {one.columns[c]}: {int(one.count[r, c]):,} parameter sets"
+    return cell(float(one.median[r, c]), scale, title=title)
+
+
+def _provenance(report: SweepReport) -> Html:
+    rows = [(name, tag("code", value)) for name, value in report.stamps.items()]
+    details = tag("details", join((tag("summary", "Configuration"), tag("pre", report.config_text))))
+    return section("Provenance", table(["", ""], rows, words=2, empty=""), details)
+
+
+def _asset(name: str) -> str:
+    return files("quantlab.evaluation").joinpath(name).read_text(encoding="utf-8")
