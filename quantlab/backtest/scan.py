@@ -24,12 +24,13 @@ from quantlab.core.compiled import compiled
 from quantlab.core.market import Bars
 from quantlab.core.results import Simulation
 from quantlab.core.types import Signal
-from quantlab.trading.account import begin_account, record_buffers, simulation_of
-from quantlab.trading.bar import advance_bar
-from quantlab.trading.calls import calls_of, read_calls
-from quantlab.trading.desk import desk_of
-from quantlab.trading.laid_out import ROOM, lay_out
-from quantlab.trading.layout import (
+from quantlab.trading.account.arrays import begin_account, record_buffers, simulation_of
+from quantlab.trading.account.record_log import RecordLog
+from quantlab.trading.bar.bar import advance_bar
+from quantlab.trading.bar.function_table import calls_of, read_calls
+from quantlab.trading.interface.policy_view import desk_of
+from quantlab.trading.interface.rows import HISTORY_TYPE, History, history_of, row_of
+from quantlab.trading.lowlevel.layout import (
     EQUITY,
     EVENTS_PER_BAR,
     FUNDING,
@@ -46,10 +47,9 @@ from quantlab.trading.layout import (
     State,
     writable_array,
 )
-from quantlab.trading.prefetch import fetch_next
-from quantlab.trading.record_log import RecordLog
-from quantlab.trading.rows import HISTORY_TYPE, History, history_of, row_of
-from quantlab.trading.strategy import Strategy, rules_of
+from quantlab.trading.lowlevel.pointers import ROOM, lay_out
+from quantlab.trading.lowlevel.prefetch import fetch_next
+from quantlab.trading.strategy.strategy import Strategy, rules_of
 
 #: The scan's signature: one for every policy and sizer, so that it is compiled once and cached.
 SCAN = types.int64(

@@ -28,11 +28,11 @@ from quantlab.core.market import Bars
 from quantlab.core.results import RiskEvent
 from quantlab.core.types import Signal
 from quantlab.evaluation.statistics.metrics import day_ends, returns_between
-from quantlab.trading.account import begin_account, record_buffers
-from quantlab.trading.calls import calls_of
-from quantlab.trading.layout import EVENTS_PER_BAR, ORDERS_PER_SYMBOL, Rules
-from quantlab.trading.rows import History, market_of, with_signal
-from quantlab.trading.strategy import Strategy, rules_of_venue, with_strategy
+from quantlab.trading.account.arrays import begin_account, record_buffers
+from quantlab.trading.bar.function_table import calls_of
+from quantlab.trading.interface.rows import History, market_of, with_signal
+from quantlab.trading.lowlevel.layout import EVENTS_PER_BAR, ORDERS_PER_SYMBOL, Rules
+from quantlab.trading.strategy.strategy import Strategy, rules_of_venue, with_strategy
 
 
 @dataclass(frozen=True)

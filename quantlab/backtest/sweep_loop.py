@@ -19,11 +19,11 @@ from quantlab.core.arrays import Float64Array
 from quantlab.core.compiled import compiled
 from quantlab.core.market import OPEN
 from quantlab.core.results import OrderReason, RiskEvent
-from quantlab.trading.bar import advance_bar
-from quantlab.trading.calls import read_calls
-from quantlab.trading.desk import desk_of
-from quantlab.trading.laid_out import ROOM, lay_out
-from quantlab.trading.layout import (
+from quantlab.trading.bar.bar import advance_bar
+from quantlab.trading.bar.function_table import read_calls
+from quantlab.trading.interface.policy_view import desk_of
+from quantlab.trading.interface.rows import HISTORY_TYPE, History, row_of
+from quantlab.trading.lowlevel.layout import (
     EQUITY,
     FUNDING,
     GROSS,
@@ -40,8 +40,8 @@ from quantlab.trading.layout import (
     State,
     writable_array,
 )
-from quantlab.trading.prefetch import fetch_next
-from quantlab.trading.rows import HISTORY_TYPE, History, row_of
+from quantlab.trading.lowlevel.pointers import ROOM, lay_out
+from quantlab.trading.lowlevel.prefetch import fetch_next
 
 #: Slots of the sums (N_SUMS,).
 FEES = 0

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from quantlab.core.errors import ConfigError
-from quantlab.trading.strategy import Strategy
+from quantlab.trading.strategy.strategy import Strategy
 
 #: The parts of a strategy whose values a sweep may change without another signal.
 PARTS = ("policy", "sizer", "limits", "costs")

@@ -1,7 +1,7 @@
 """What vectorbt's simulator calls around a bar and around an order: the one bar step, on vectorbt's books.
 
 What vectorbt is handed it compiles for, in every process: so all of an account is handed over as one block of
-memory (:mod:`quantlab.trading.laid_out`), and the callbacks are thin; what they call is compiled once.
+memory (:mod:`quantlab.trading.lowlevel.pointers`), and the callbacks are thin; what they call is compiled once.
 """
 
 # mypy: disable-error-code="no-any-return"
@@ -20,11 +20,11 @@ from vectorbt.portfolio.enums import Direction, OrderStatus
 from quantlab.core.arrays import Float64Array
 from quantlab.core.compiled import compiled
 from quantlab.core.results import EVENT_DTYPE, OrderReason, RiskEvent
-from quantlab.trading.bar import advance_bar
-from quantlab.trading.calls import CALLS_TYPE, read_calls
-from quantlab.trading.desk import desk_of
-from quantlab.trading.laid_out import ROOM, lay_into, lay_out, reader, room_for
-from quantlab.trading.layout import (
+from quantlab.trading.bar.bar import advance_bar
+from quantlab.trading.bar.function_table import CALLS_TYPE, read_calls
+from quantlab.trading.interface.policy_view import desk_of
+from quantlab.trading.interface.rows import HISTORY_TYPE, History, row_of
+from quantlab.trading.lowlevel.layout import (
     CASH,
     EQUITY,
     INLINED,
@@ -40,7 +40,7 @@ from quantlab.trading.layout import (
     tuple_type,
     writable_array,
 )
-from quantlab.trading.rows import HISTORY_TYPE, History, row_of
+from quantlab.trading.lowlevel.pointers import ROOM, lay_into, lay_out, reader, room_for
 
 #: Slots of ``Kept.counts``.
 ORDERS, EVENTS, UNFILLED, LIQUIDATIONS = 0, 1, 2, 3

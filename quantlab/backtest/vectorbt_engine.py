@@ -1,6 +1,6 @@
 """The same strategy inside vectorbt's own simulator: a second set of books, kept while trading.
 
-1. At every bar vectorbt calls the one bar step (`quantlab.trading.bar`), which says what fills.
+1. At every bar vectorbt calls the one bar step (`quantlab.trading.bar.bar`), which says what fills.
 2. vectorbt executes these fills by its own rules, in its own cash and positions, and values them.
 3. Its cash, positions and value *become* the account before the next bar: the step decides on vectorbt's
    books, never on its own. Two engines that agree to the last bar therefore agreed at every bar.
@@ -26,11 +26,11 @@ from quantlab.core.errors import ContractError
 from quantlab.core.market import Bars
 from quantlab.core.results import Simulation
 from quantlab.core.types import Signal
-from quantlab.trading.account import begin_account, record_buffers, simulation_of
-from quantlab.trading.calls import calls_of
-from quantlab.trading.layout import EVENTS_PER_BAR, ORDERS_PER_SYMBOL, Records, State
-from quantlab.trading.rows import history_of
-from quantlab.trading.strategy import Strategy, rules_of
+from quantlab.trading.account.arrays import begin_account, record_buffers, simulation_of
+from quantlab.trading.bar.function_table import calls_of
+from quantlab.trading.interface.rows import history_of
+from quantlab.trading.lowlevel.layout import EVENTS_PER_BAR, ORDERS_PER_SYMBOL, Records, State
+from quantlab.trading.strategy.strategy import Strategy, rules_of
 
 
 @dataclass(frozen=True)

@@ -22,10 +22,10 @@ from quantlab.execution.facts import Day, bar_facts, day_of
 from quantlab.execution.intake import Intake
 from quantlab.execution.paper import decision_of
 from quantlab.execution.snapshot import copy_account, restore_snapshot, take_snapshot
-from quantlab.trading.layout import FEED_HALT
-from quantlab.trading.risk import reset_breaker
-from quantlab.trading.stepper import Stepper
-from quantlab.trading.strategy import Strategy
+from quantlab.trading.account.latches import reset_breaker
+from quantlab.trading.bar.stepper import Stepper
+from quantlab.trading.lowlevel.layout import FEED_HALT
+from quantlab.trading.strategy.strategy import Strategy
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ class Engine:
     strategy : Strategy
     market : Market
     make_broker : callable
-        Takes the account (:class:`~quantlab.trading.stepper.Stepper`) that it settles; gives a Broker.
+        Takes the account (:class:`~quantlab.trading.bar.stepper.Stepper`) that it settles; gives a Broker.
     initial_cash : float
         USD.
     limits_on : bool

@@ -14,8 +14,9 @@ from quantlab.core.events import Decision
 from quantlab.core.market import Bars
 from quantlab.core.results import CUT_RULES, OrderReason, RiskEvent
 from quantlab.core.types import Signal
-from quantlab.trading import layout
-from quantlab.trading.layout import (
+from quantlab.trading.bar.stepper import Stepper
+from quantlab.trading.lowlevel import layout
+from quantlab.trading.lowlevel.layout import (
     CASH,
     DAY_START_EQUITY,
     ENTRY,
@@ -27,7 +28,6 @@ from quantlab.trading.layout import (
     MARK,
     UNITS,
 )
-from quantlab.trading.stepper import Stepper
 
 #: A decision counts as agreed on from this weighted share of the live members on.
 AGREED = 0.7

@@ -8,7 +8,8 @@ from quantlab.core.errors import ContractError
 from quantlab.core.events import AccountView, Decision, Leg
 from quantlab.core.market import Bars
 from quantlab.core.results import OrderReason
-from quantlab.trading.layout import (
+from quantlab.trading.bar.stepper import Stepper
+from quantlab.trading.lowlevel.layout import (
     CASH,
     EQUITY,
     INCREASE,
@@ -20,7 +21,6 @@ from quantlab.trading.layout import (
     TAKE_DISTANCE,
     UNITS,
 )
-from quantlab.trading.stepper import Stepper
 
 
 class PaperBroker:

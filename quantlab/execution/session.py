@@ -38,8 +38,8 @@ from quantlab.execution.journal import SqliteJournal
 from quantlab.execution.recovery import recover, require_identity
 from quantlab.execution.snapshot import pack_raw
 from quantlab.execution.switching import PAPER_VENUE, Release, Releases, rollout_event, seen_bars
-from quantlab.trading.stepper import Stepper
-from quantlab.trading.strategy import Strategy
+from quantlab.trading.bar.stepper import Stepper
+from quantlab.trading.strategy.strategy import Strategy
 
 _log = logging.getLogger(__name__)
 

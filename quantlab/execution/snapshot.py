@@ -14,8 +14,8 @@ from quantlab.core.packing import pack_arrays, unpack_arrays
 from quantlab.core.ports import SignalStream
 from quantlab.data.quality.gate import GateState
 from quantlab.execution.facts import Day
-from quantlab.trading.layout import State
-from quantlab.trading.stepper import Stepper
+from quantlab.trading.bar.stepper import Stepper
+from quantlab.trading.lowlevel.layout import State
 
 _MARK = b"quantlab session 1\n"
 _RAW_MARK = b"quantlab raw bar 1\n"

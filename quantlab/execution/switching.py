@@ -26,7 +26,7 @@ from quantlab.execution.drift import DriftWatch
 from quantlab.execution.intake import Intake, gate_state_after
 from quantlab.execution.journal import SqliteJournal
 from quantlab.execution.snapshot import unpack_raw
-from quantlab.trading.strategy import Limits, Strategy
+from quantlab.trading.strategy.strategy import Limits, Strategy
 
 #: Bars beyond a signal's warm-up that tell the gate about holes which began before it.
 _MARGIN = MAX_FILLED + 2

@@ -16,7 +16,8 @@ from quantlab.backtest.scan import Scan
 from quantlab.core.errors import ConfigError, ContractError
 from quantlab.core.market import Bars, Funding
 from quantlab.core.results import RiskEvent
-from quantlab.trading import Replay, policies, replay
+from quantlab.trading import Replay, replay
+from quantlab.trading.strategy import policies
 
 CASH = 10_000.0
 

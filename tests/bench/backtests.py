@@ -22,9 +22,9 @@ from signals import cross_signal
 from quantlab.backtest.scan import Scan
 from quantlab.core.market import Bars
 from quantlab.core.types import Signal
-from quantlab.trading.policies import EnsembleThreshold
-from quantlab.trading.sizing import FixedFraction
-from quantlab.trading.strategy import Costs, Limits, Strategy
+from quantlab.trading.strategy.policies import EnsembleThreshold
+from quantlab.trading.strategy.sizers import FixedFraction
+from quantlab.trading.strategy.strategy import Costs, Limits, Strategy
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")

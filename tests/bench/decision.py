@@ -17,7 +17,7 @@ from quantlab.jobs.run.composition import build, compose
 from quantlab.learning.ensemble import FittedEnsemble
 from quantlab.learning.members import lookback
 from quantlab.learning.signal import EnsembleSignal, Member
-from quantlab.trading.replay import Replay
+from quantlab.trading.bar.replay import Replay
 
 SYMBOLS = 100
 #: Enough that every feature and window is ready before the first bar that counts.

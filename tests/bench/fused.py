@@ -16,8 +16,8 @@ from numba import njit
 from quantlab.core.market import Bars
 from quantlab.core.results import ORDER_DTYPE
 from quantlab.core.types import Signal
-from quantlab.trading.policies import EnsembleThreshold
-from quantlab.trading.strategy import Strategy
+from quantlab.trading.strategy.policies import EnsembleThreshold
+from quantlab.trading.strategy.strategy import Strategy
 
 
 def fused_same_rules(bars: Bars, signal: Signal, chosen: Strategy, cash: float) -> tuple[float, int]:

@@ -9,9 +9,9 @@ from signals import PairSignals
 
 from quantlab.backtest.sweep import sweep
 from quantlab.core.market import Bars
-from quantlab.trading.policies import FromSignals
-from quantlab.trading.sizing import FixedFraction
-from quantlab.trading.strategy import Costs, Limits, Strategy
+from quantlab.trading.strategy.policies import FromSignals
+from quantlab.trading.strategy.sizers import FixedFraction
+from quantlab.trading.strategy.strategy import Costs, Limits, Strategy
 
 CASH = 10_000.0
 PAIRS = [(fast, slow) for fast in range(5, 45) for slow in range(50, 300, 10)]

@@ -29,10 +29,10 @@ from trees import tree_rows
 from quantlab.backtest.scan import Scan
 from quantlab.core.compiled import compiled
 from quantlab.core.files import write_json
-from quantlab.trading.policies import EnsembleThreshold
-from quantlab.trading.replay import replay
-from quantlab.trading.sizing import FixedFraction
-from quantlab.trading.strategy import Costs, Limits, Strategy
+from quantlab.trading.bar.replay import replay
+from quantlab.trading.strategy.policies import EnsembleThreshold
+from quantlab.trading.strategy.sizers import FixedFraction
+from quantlab.trading.strategy.strategy import Costs, Limits, Strategy
 
 
 @compiled

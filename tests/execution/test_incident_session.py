@@ -1,7 +1,7 @@
 """The incident replayed through a real session: feed, gate, features, stream, broker and journal on the market's clock.
 
 Seven stops in 42 minutes, 15.81 % of the account: a model that was fed with 22 columns in place of 49 said BUY, again
-and again, and each position was the whole account and lost 2.43 % at its stop. `tests/trading/test_incident.py` has the
+and again, and each position was the whole account and lost 2.43 % at its stop. `tests/trading/bar/test_incident.py` has the
 same through the backtest. Here it begins at 23:00 UTC, and the model does not change its mind at midnight.
 """
 

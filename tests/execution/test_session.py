@@ -20,7 +20,7 @@ from quantlab.execution.journal import SqliteJournal
 from quantlab.execution.paper import PaperBroker
 from quantlab.execution.projections import contents
 from quantlab.trading import replay
-from quantlab.trading.layout import BREAKER_HALT
+from quantlab.trading.lowlevel.layout import BREAKER_HALT
 
 CASH = 10_000.0
 

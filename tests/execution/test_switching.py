@@ -17,7 +17,7 @@ from quantlab.execution.projections import contents
 from quantlab.execution.reading import read_session
 from quantlab.execution.switching import Release, release_of
 from quantlab.trading import Strategy
-from quantlab.trading.policies import EnsembleThreshold
+from quantlab.trading.strategy.policies import EnsembleThreshold
 
 CASH = 10_000.0
 #: Rows from which another release speaks: something is held, and something on its way, at both.

@@ -23,7 +23,7 @@ SMALL = ("job=audit", "debug=tiny", "workers=1", "job.hunt.cuts=2", "job.hunt.fi
 PEEKING = """
 import dataclasses
 import numpy as np
-from quantlab.trading.signals import MovingAverageSignal
+from quantlab.trading.signals.rules import MovingAverageSignal
 
 
 class Peeking(MovingAverageSignal):

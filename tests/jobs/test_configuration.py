@@ -80,7 +80,7 @@ def test_an_experiment_may_leave_elsewhere_than_its_labels_end() -> None:
 
 
 def test_a_wrong_target_is_refused_and_a_bug_is_not_hidden() -> None:
-    for target in ("quantlab.nowhere.Thing", "quantlab.trading.strategy.Nothing"):
+    for target in ("quantlab.nowhere.Thing", "quantlab.trading.strategy.strategy.Nothing"):
         with pytest.raises(ConfigError, match=r"Nothing|nowhere"):
             build(OmegaConf.create({"_target_": target}))
     with pytest.raises(ZeroDivisionError):

@@ -22,7 +22,7 @@ from quantlab.jobs.twins.books import Books, compared, differing
 from quantlab.jobs.twins.cases import configured_case
 from quantlab.jobs.twins.validity import holes, late_listings
 from quantlab.jobs.twins.witness import Witness
-from quantlab.trading.layout import CASH
+from quantlab.trading.lowlevel.layout import CASH
 
 KINDS = {"orders", "fills", "risk_events", "equity_marks", "decisions", "features"}
 #: Trades a lot, is stopped often, and falls into its daily limit.

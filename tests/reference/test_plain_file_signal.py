@@ -19,8 +19,8 @@ from plain_markets import CASH, Case, random_case
 
 from quantlab.core.market import Bars
 from quantlab.core.types import Signal
-from quantlab.trading.file_signal import FileSignal
-from quantlab.trading.policies import FromSignals
+from quantlab.trading.signals.parquet import FileSignal
+from quantlab.trading.strategy.policies import FromSignals
 
 DISTANCES = ("stop_distance", "take_distance", "trail_distance", "break_even_distance")
 N_CASES = 380

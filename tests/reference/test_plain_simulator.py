@@ -24,7 +24,7 @@ from plain_markets import CASH, Case, case_on, random_case
 from quantlab.core.market import OPEN, VOLUME, Bars, BarState
 from quantlab.core.results import CUT_RULES, OrderReason
 from quantlab.core.types import Signal
-from quantlab.trading.policies import FromSignals
+from quantlab.trading.strategy.policies import FromSignals
 
 BRANCHES = (
     "add",

@@ -16,9 +16,9 @@ from plain_markets import CASH, Case
 from quantlab.core.market import CLOSE, VOLUME, Bars, BarState, Instrument
 from quantlab.core.results import OrderReason, RiskEvent, Simulation
 from quantlab.core.types import Signal
-from quantlab.trading.policies import BuyAndHold, FromSignals
-from quantlab.trading.sizing import FixedFraction
-from quantlab.trading.strategy import Costs, Limits, Strategy
+from quantlab.trading.strategy.policies import BuyAndHold, FromSignals
+from quantlab.trading.strategy.sizers import FixedFraction
+from quantlab.trading.strategy.strategy import Costs, Limits, Strategy
 
 FREE = Instrument(0.0, 0.0, 0.0, 0.03, maker_fee_bps=0.0, taker_fee_bps=0.0)
 NO_COSTS = Costs(slippage_bps=0.0, participation=None, liquidation_fee_bps=0.0)

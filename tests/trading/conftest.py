@@ -16,7 +16,7 @@ from quantlab.core.market import Bars, BarState, Funding, Instrument
 from quantlab.core.results import Simulation
 from quantlab.core.types import Features, Signal
 from quantlab.trading import Costs, FixedFraction, FromSignals, Limits, Strategy, replay
-from quantlab.trading.arrays import DISTANCES
+from quantlab.trading.signals.arrays import DISTANCES
 
 DAY_MS = 86_400_000
 START_MS = 1_742_083_200_000  # midnight, UTC

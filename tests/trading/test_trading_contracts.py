@@ -14,7 +14,9 @@ from quantlab.core.errors import ContractError
 from quantlab.core.fingerprint import fingerprint
 from quantlab.core.market import Bars
 from quantlab.core.ports import SignalSource
-from quantlab.trading import Entry, FileSignal, policies, replay, signals, sizing
+from quantlab.trading import Entry, FileSignal, replay
+from quantlab.trading.signals import rules
+from quantlab.trading.strategy import policies, sizers
 
 EXAMPLES = {
     "stop_atr": 1.2,
@@ -44,8 +46,8 @@ def discovered(module, *methods):
 
 
 POLICIES = discovered(policies, "step", "params", "begin")
-SIZERS = discovered(sizing, "size", "params")
-SOURCES = [*discovered(signals, "signal", "stream", "fingerprint"), FileSignal]
+SIZERS = discovered(sizers, "size", "params")
+SOURCES = [*discovered(rules, "signal", "stream", "fingerprint"), FileSignal]
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -118,7 +120,7 @@ def test_a_policy_is_compiled_once_for_the_one_signature(kind):
 def test_a_sizer_is_odd_in_the_strength(kind):
     sizer = make(kind)
     size = sizer.size
-    assert list(size.overloads) == [sizing.SIZE.args]
+    assert list(size.overloads) == [sizers.SIZE.args]
     params = sizer.params()
     usual = (0.6, 1.0, 100.0, 1e4, 1.2, 2.0)
     assert size(params, Entry(1.0, *usual)) == -size(params, Entry(-1.0, *usual)) > 0.0

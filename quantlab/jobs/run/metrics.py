@@ -27,7 +27,7 @@ from quantlab.jobs.run.benchmarks import Benchmarks, benchmark_numbers, benchmar
 from quantlab.jobs.run.composition import build
 from quantlab.jobs.run.stress import stress
 from quantlab.jobs.run.truth import oracle_numbers
-from quantlab.trading.sizer import Entry
+from quantlab.trading.interface.sizer import Entry
 
 _NOT_LEARNED = "the signal was not learned"
 #: Directional AUC that no honest member has reached out of sample on five-minute bars.

@@ -20,11 +20,11 @@ from quantlab.core.events import Event
 from quantlab.core.market import Bars
 from quantlab.core.results import OrderReason, RiskEvent, Simulation
 from quantlab.core.types import Signal
-from quantlab.trading import layout
-from quantlab.trading.account import begin_account, record_buffers
-from quantlab.trading.calls import calls_of
-from quantlab.trading.rows import history_of
-from quantlab.trading.strategy import Strategy, rules_of
+from quantlab.trading.account.arrays import begin_account, record_buffers
+from quantlab.trading.bar.function_table import calls_of
+from quantlab.trading.interface.rows import history_of
+from quantlab.trading.lowlevel import layout
+from quantlab.trading.strategy.strategy import Strategy, rules_of
 
 Line = tuple[Any, ...]
 

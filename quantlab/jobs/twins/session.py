@@ -14,7 +14,7 @@ from quantlab.execution.engine import Market
 from quantlab.execution.journal import SqliteJournal
 from quantlab.execution.session import Session, SessionRules
 from quantlab.jobs.twins.books import Books, books_of_journal
-from quantlab.trading.stepper import Stepper
+from quantlab.trading.bar.stepper import Stepper
 
 #: Bars between two looks at the progress.
 STRIDE = 288

@@ -7,8 +7,14 @@ from typing import Any
 
 import numpy as np
 
-from quantlab.trading.sizing import ConfidenceFraction, FixedFraction, KellyFraction, RiskPerTrade, VolatilityTarget
-from quantlab.trading.strategy import Limits
+from quantlab.trading.strategy.sizers import (
+    ConfidenceFraction,
+    FixedFraction,
+    KellyFraction,
+    RiskPerTrade,
+    VolatilityTarget,
+)
+from quantlab.trading.strategy.strategy import Limits
 
 
 def random_sizer(rng: np.random.Generator) -> Any:

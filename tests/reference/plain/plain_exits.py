@@ -10,7 +10,7 @@ from plain_fills import Budget
 from plain_rounding import against_us, on_grid
 
 from quantlab.core.results import OrderReason
-from quantlab.trading.strategy import Costs
+from quantlab.trading.strategy.strategy import Costs
 
 
 def protective_exits(account: Account, t: int, row: list[Bar], budgets: list[Budget], costs: Costs) -> None:

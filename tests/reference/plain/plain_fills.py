@@ -7,7 +7,7 @@ import math
 from plain_account import BASIS_POINTS, Account, Bar, Order, Position
 from plain_rounding import against_us, floor_to_lot, on_grid
 
-from quantlab.trading.strategy import Costs
+from quantlab.trading.strategy.strategy import Costs
 
 
 class Budget:

@@ -9,7 +9,7 @@ from plain_account import Account, Bar, Distances, Order
 from plain_rounding import floor_to_lot
 
 from quantlab.core.results import OrderReason
-from quantlab.trading.strategy import Limits
+from quantlab.trading.strategy.strategy import Limits
 
 
 @dataclass

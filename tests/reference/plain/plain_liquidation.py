@@ -8,7 +8,7 @@ from plain_account import BASIS_POINTS, Account, Bar
 from plain_rounding import against_us
 
 from quantlab.core.results import OrderReason, RiskEvent
-from quantlab.trading.strategy import Costs
+from quantlab.trading.strategy.strategy import Costs
 
 
 def liquidate(account: Account, t: int, row: list[Bar], costs: Costs) -> float:

@@ -12,8 +12,8 @@ from plain_choices import random_sizer, with_streak_rules
 from quantlab.core.arrays import Float64Array
 from quantlab.core.market import Bars, BarState, Funding, Instrument
 from quantlab.core.types import Signal
-from quantlab.trading.policies import BuyAndHold, EnsembleThreshold, FromSignals
-from quantlab.trading.strategy import Costs, Limits, Strategy
+from quantlab.trading.strategy.policies import BuyAndHold, EnsembleThreshold, FromSignals
+from quantlab.trading.strategy.strategy import Costs, Limits, Strategy
 
 CASH = 10_000.0
 MINUTE_MS = 60_000

@@ -12,7 +12,7 @@ from plain_sizers import Entry, weight_of
 from quantlab.core.market import BarState
 from quantlab.core.results import OrderReason
 from quantlab.core.types import Signal
-from quantlab.trading.strategy import Strategy
+from quantlab.trading.strategy.strategy import Strategy
 
 
 @dataclass(frozen=True)

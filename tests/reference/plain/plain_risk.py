@@ -8,7 +8,7 @@ from plain_account import Account
 from plain_streaks import Streaks
 
 from quantlab.core.results import RiskEvent
-from quantlab.trading.strategy import Limits
+from quantlab.trading.strategy.strategy import Limits
 
 DAY_MS = 86_400_000
 

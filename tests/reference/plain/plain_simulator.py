@@ -24,7 +24,7 @@ from plain_risk import RiskState
 from quantlab.core.market import CLOSE, HIGH, LOW, OPEN, VOLUME, Bars, BarState
 from quantlab.core.results import OrderReason
 from quantlab.core.types import Signal
-from quantlab.trading.strategy import Strategy
+from quantlab.trading.strategy.strategy import Strategy
 
 HOUR_MS = 3_600_000
 

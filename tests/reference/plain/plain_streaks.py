@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from plain_account import Account
 
-from quantlab.trading.strategy import Limits
+from quantlab.trading.strategy.strategy import Limits
 
 MINUTE_MS = 60_000
 

@@ -1,0 +1,57 @@
+"""Rules on the size of an order that a venue takes: the lot and the minimum notional."""
+
+# mypy: disable-error-code="no-any-return"
+# Elements of arrays are Any to mypy; the compiler checks their types.
+
+from __future__ import annotations
+
+import numpy as np
+
+from quantlab.core.compiled import compiled
+from quantlab.core.market import CLOSE
+from quantlab.core.results import CUT_RULES
+from quantlab.trading.account.matching import round_down
+from quantlab.trading.guard.legs import drop_increase, is_partial
+from quantlab.trading.lowlevel.layout import (
+    INCREASE,
+    INLINED,
+    MARK,
+    N_ACTIVE,
+    REDUCE,
+    Row,
+    Rules,
+    State,
+)
+
+LOT = CUT_RULES.index("lot")
+MIN_NOTIONAL = CUT_RULES.index("min_notional")
+
+
+@compiled(**INLINED)
+def round_to_lot(state: State, rules: Rules) -> None:
+    """Round the change in units down to the lot; a full close is exempt."""
+    for i in range(state.counters[N_ACTIVE]):
+        s = state.active[i]
+        if state.orders[INCREASE, s] > 0.0:
+            state.orders[INCREASE, s] = round_down(state.orders[INCREASE, s], rules.lot[s])
+            if state.orders[INCREASE, s] == 0.0:
+                state.cuts[LOT] += 1
+        elif is_partial(state, s):
+            state.orders[REDUCE, s] = round_down(state.orders[REDUCE, s], rules.lot[s])
+            if state.orders[REDUCE, s] == 0.0:
+                state.cuts[LOT] += 1
+
+
+@compiled(**INLINED)
+def require_notional(state: State, rules: Rules, row: Row) -> None:
+    """Drop legs that are worth too little at the close; a full close is exempt."""
+    for i in range(state.counters[N_ACTIVE]):
+        s = state.active[i]
+        close = row.ohlcv[s, CLOSE]
+        price = close if np.isfinite(close) else state.positions[MARK, s]
+        if state.orders[INCREASE, s] > 0.0:
+            if state.orders[INCREASE, s] * price < rules.min_notional[s]:
+                drop_increase(state, s, MIN_NOTIONAL)
+        elif is_partial(state, s) and state.orders[REDUCE, s] * price < rules.min_notional[s]:
+            state.orders[REDUCE, s] = 0.0
+            state.cuts[MIN_NOTIONAL] += 1

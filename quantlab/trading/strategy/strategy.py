@@ -1,0 +1,228 @@
+"""A strategy: what is said, what is done about it, how much, within which limits, at which costs."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from quantlab.core.arrays import Float64Array
+from quantlab.core.checks import check_flag, check_has, check_range, check_whole
+from quantlab.core.errors import ConfigError
+from quantlab.core.fingerprint import fingerprint
+from quantlab.core.market import Instrument
+from quantlab.core.own_code import own_code
+from quantlab.core.ports import Policy, PositionSizer, SignalSource
+from quantlab.trading.lowlevel.layout import STOP_MEMORY, Rules
+
+#: No configuration may risk more than this share of a day's starting equity.
+DAILY_LOSS_CEILING = 0.08
+
+BASIS_POINT = 10_000.0
+MS_PER_MINUTE = 60_000.0
+
+
+def _off_or_number(owner: Any, name: str) -> float | None:
+    """Read a limit; ``off``, false (YAML's reading of a bare ``off``) and null are None."""
+    value = getattr(owner, name)
+    if value is None or value is False or value == "off":
+        object.__setattr__(owner, name, None)
+        return None
+    if isinstance(value, bool):
+        raise ConfigError(f"limits.{name} as a number or off", found=repr(value), mend=f"set limits.{name}")
+    return value  # type: ignore[no-any-return]
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What the risk guard enforces. None (``off`` in YAML) switches a limit off; 1.0 does not.
+
+    Four rules *halt*: daily limit, breaker, loss streak and stop rate. Each latches with one event.
+
+    Parameters
+    ----------
+    daily_loss_limit : float or None
+        Fraction of the equity at the start of the UTC day; at most ``DAILY_LOSS_CEILING``.
+    daily_flatten : bool
+        Close everything when the daily limit is hit, instead of only refusing increases.
+    breaker : float or None
+        Fraction of the highest equity; below it everything is closed until a reset by hand.
+    max_positions : int or None
+    max_weight : float or None
+        Largest target, as a fraction of equity.
+    max_gross_leverage : float or None
+        Largest sum of absolute position values, in multiples of equity.
+    rollout : float
+        Fraction of every target that is really asked for, 0 .. 1; never below what is held.
+    loss_streak : int or None
+        No increases until the next UTC day after so many positions in a row closed at a loss on one day.
+    max_stops : int or None
+        Likewise after so many stops within `stop_window_minutes`; at most ``STOP_MEMORY``.
+    stop_window_minutes : float or None
+        Needed by `max_stops`.
+
+    Raises
+    ------
+    ConfigError
+        If a limit is out of its range, or `max_stops` has no window.
+    """
+
+    daily_loss_limit: float | None
+    daily_flatten: bool
+    breaker: float | None
+    max_positions: int | None
+    max_weight: float | None
+    max_gross_leverage: float | None
+    rollout: float
+    loss_streak: int | None = None
+    max_stops: int | None = None
+    stop_window_minutes: float | None = None
+
+    def __post_init__(self) -> None:
+        bounds = {
+            "daily_loss_limit": (1e-6, DAILY_LOSS_CEILING),
+            "breaker": (1e-6, 1.0),
+            "max_weight": (1e-6, 100.0),
+            "max_gross_leverage": (1e-6, 100.0),
+            "stop_window_minutes": (1e-3, 1e6),
+        }
+        for name, (low, high) in bounds.items():
+            value = _off_or_number(self, name)
+            if value is not None:
+                check_range(f"limits.{name}", value, low=low, high=high)
+        for name, high in {"max_positions": 1_000_000, "loss_streak": 1_000_000, "max_stops": STOP_MEMORY}.items():
+            if _off_or_number(self, name) is not None:
+                check_whole(f"limits.{name}", getattr(self, name), low=1, high=high)
+        if self.max_stops is not None and self.stop_window_minutes is None:
+            mend = "set limits.stop_window_minutes, or limits.max_stops=off"
+            raise ConfigError("limits.stop_window_minutes for limits.max_stops", found="off", mend=mend)
+        check_range("limits.rollout", self.rollout, low=0.0, high=1.0)
+        check_flag("limits.daily_flatten", self.daily_flatten)
+
+
+@dataclass(frozen=True)
+class Costs:
+    """What trading costs beyond the instruments' fees.
+
+    Parameters
+    ----------
+    slippage_bps : float
+        Basis points by which market orders and stops fill worse.
+    participation : float or None
+        Largest share of a bar's volume that capped fills may take; None (``off``) for no cap.
+    liquidation_fee_bps : float
+        Basis points of the liquidated notional; 125 is 1.25 %.
+
+    Raises
+    ------
+    ConfigError
+        If a value is out of its range.
+    """
+
+    slippage_bps: float
+    participation: float | None
+    liquidation_fee_bps: float
+
+    def __post_init__(self) -> None:
+        check_range("costs.slippage_bps", self.slippage_bps, low=0.0, high=1_000.0)
+        check_range("costs.liquidation_fee_bps", self.liquidation_fee_bps, low=0.0, high=BASIS_POINT)
+        participation = _off_or_number(self, "participation")
+        if participation is not None:
+            check_range("costs.participation", participation, low=1e-9, high=1.0)
+
+
+@dataclass(frozen=True)
+class Strategy:
+    """One object from research to live: frozen, hashed, and knowing only ports.
+
+    Parameters
+    ----------
+    signal : SignalSource
+    policy : Policy
+    sizer : PositionSizer
+    limits : Limits
+    costs : Costs
+
+    Raises
+    ------
+    ConfigError
+        If a part is missing or of another kind.
+    """
+
+    signal: SignalSource
+    policy: Policy
+    sizer: PositionSizer
+    limits: Limits
+    costs: Costs
+
+    def __post_init__(self) -> None:
+        check_has("trading.policy", self.policy, "step", "params", "begin")
+        check_has("trading.sizer", self.sizer, "size", "params")
+        check_has("trading.limits", self.limits, "daily_loss_limit", "breaker")
+        check_has("trading.costs", self.costs, "slippage_bps")
+
+    @property
+    def fingerprint(self) -> str:
+        """sha256 over everything that can change what it does, a user's own code with it."""
+        policy, sizer = self.policy, self.sizer
+        made_of = (policy.step, type(policy).params, type(policy).begin, sizer.size, type(sizer).params)
+        code = [own_code(part) for part in made_of]
+        own = [code] if any(code) else []
+        return fingerprint(self.signal.fingerprint, policy, sizer, self.limits, self.costs, *own)
+
+
+def rules_of(strategy: Strategy, instruments: tuple[Instrument, ...], *, limits_on: bool) -> Rules:
+    """The numbers that compiled code reads; `limits_on` false drops what halts, and nothing else."""
+    return with_strategy(rules_of_venue(instruments), strategy, limits_on=limits_on)
+
+
+def rules_of_venue(instruments: tuple[Instrument, ...]) -> Rules:
+    """What many strategies on the same instruments share; the rest is None until :func:`with_strategy` sets it."""
+    nothing: Any = dict.fromkeys(Rules._fields[Rules._fields.index("slippage") :])
+    return Rules(
+        tick=_column(instruments, "tick"),
+        lot=_column(instruments, "lot"),
+        min_notional=_column(instruments, "min_notional"),
+        maintenance=_column(instruments, "maintenance_margin_rate"),
+        maker_fee=_read_only(_column(instruments, "maker_fee_bps") / BASIS_POINT),
+        taker_fee=_read_only(_column(instruments, "taker_fee_bps") / BASIS_POINT),
+        **nothing,
+    )
+
+
+def with_strategy(venue: Rules, strategy: Strategy, *, limits_on: bool) -> Rules:
+    """A venue's rules with one strategy's in place of another's."""
+    limits, costs = strategy.limits, strategy.costs
+    return venue._replace(
+        slippage=costs.slippage_bps / BASIS_POINT,
+        participation=_number(costs.participation, math.inf),
+        liquidation_fee=costs.liquidation_fee_bps / BASIS_POINT,
+        daily_loss_limit=_number(limits.daily_loss_limit if limits_on else None, math.nan),
+        daily_flatten=limits.daily_flatten,
+        breaker=_number(limits.breaker if limits_on else None, math.nan),
+        max_positions=_number(limits.max_positions, math.inf),
+        max_weight=_number(limits.max_weight, math.inf),
+        max_gross_leverage=_number(limits.max_gross_leverage, math.inf),
+        rollout=float(limits.rollout),
+        loss_streak=_number(limits.loss_streak if limits_on else None, math.inf),
+        max_stops=_number(limits.max_stops if limits_on else None, math.inf),
+        stop_window_ms=_number(limits.stop_window_minutes, 0.0) * MS_PER_MINUTE,
+        policy=_read_only(strategy.policy.params()),
+        sizer=_read_only(strategy.sizer.params()),
+    )
+
+
+def _number(value: float | None, off: float) -> float:
+    return off if value is None else float(value)
+
+
+def _column(instruments: tuple[Instrument, ...], name: str) -> Float64Array:
+    return _read_only(np.array([getattr(i, name) for i in instruments], dtype=np.float64))
+
+
+def _read_only(array: Float64Array) -> Float64Array:
+    view = np.ascontiguousarray(array, dtype=np.float64).view()
+    view.flags.writeable = False
+    return view
