@@ -21,14 +21,14 @@ from quantlab.core.errors import ArtifactError, ContractError
 from quantlab.core.events import Event
 from quantlab.core.files import require_writable, write_json
 from quantlab.core.market import Bars
-from quantlab.execution.drift import DriftWatching
-from quantlab.execution.engine import Market
-from quantlab.execution.gates import Gates
-from quantlab.execution.journal import SqliteJournal
+from quantlab.execution.journal.reader import read_session
+from quantlab.execution.journal.sqlite import SqliteJournal
 from quantlab.execution.logs import json_log
-from quantlab.execution.reading import read_session
-from quantlab.execution.session import Session
-from quantlab.execution.switching import release_of
+from quantlab.execution.readiness.stages import Gates
+from quantlab.execution.session.drift_watch import DriftWatching
+from quantlab.execution.session.engine import Market
+from quantlab.execution.session.handover import release_of
+from quantlab.execution.session.session import Session
 from quantlab.jobs.readiness import gate_document, show
 from quantlab.jobs.run.composition import build
 from quantlab.jobs.run.history import history_cut

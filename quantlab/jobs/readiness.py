@@ -17,7 +17,7 @@ from rich.table import Table
 
 from quantlab.core.errors import ContractError
 from quantlab.core.files import write_json
-from quantlab.execution.gates import Gates, StageResult
+from quantlab.execution.readiness.stages import Gates, StageResult
 from quantlab.jobs.run.composition import build
 
 JOURNAL, DOCUMENT = "journal.db", "readiness.json"

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from quantlab.core.clock import SystemClock, iso_utc
-from quantlab.execution.reading import SessionView, read_session
+from quantlab.execution.journal.reader import SessionView, read_session
 
 JOURNAL = "journal.db"
 #: Features shown, those that have drifted furthest.

@@ -27,11 +27,11 @@ from measure import market
 from quantlab.core.events import Event, RawBar
 from quantlab.core.fakes import MemoryAlerts
 from quantlab.core.market import Bars
-from quantlab.execution.engine import Market
-from quantlab.execution.feed import ReplayFeed
-from quantlab.execution.journal import SqliteJournal
-from quantlab.execution.paper import PaperBroker
-from quantlab.execution.session import Session, SessionRules
+from quantlab.execution.feeds.bar_feeds import ReplayFeed
+from quantlab.execution.journal.sqlite import SqliteJournal
+from quantlab.execution.session.engine import Market
+from quantlab.execution.session.paper_broker import PaperBroker
+from quantlab.execution.session.session import Session, SessionRules
 from quantlab.jobs.run.composition import build, compose
 
 SYMBOLS = 100

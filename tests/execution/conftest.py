@@ -16,11 +16,11 @@ from quantlab.core.fakes import FixedSignal, MemoryAlerts
 from quantlab.core.market import Bars, BarState, Funding, Instrument
 from quantlab.core.types import Signal
 from quantlab.data.quality.gate import QualityGate
-from quantlab.execution.engine import Market
-from quantlab.execution.feed import ReplayFeed
-from quantlab.execution.journal import SqliteJournal
-from quantlab.execution.paper import PaperBroker
-from quantlab.execution.session import Session, SessionRules
+from quantlab.execution.feeds.bar_feeds import ReplayFeed
+from quantlab.execution.journal.sqlite import SqliteJournal
+from quantlab.execution.session.engine import Market
+from quantlab.execution.session.paper_broker import PaperBroker
+from quantlab.execution.session.session import Session, SessionRules
 from quantlab.trading import Costs, FixedFraction, FromSignals, Limits, Strategy
 
 CASH = 10_000.0

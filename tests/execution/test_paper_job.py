@@ -16,8 +16,8 @@ import pytest
 
 from quantlab.core.clock import iso_utc
 from quantlab.core.errors import ArtifactError, ConfigError, ContractError
-from quantlab.execution.journal import SqliteJournal
-from quantlab.execution.reading import read_session
+from quantlab.execution.journal.reader import read_session
+from quantlab.execution.journal.sqlite import SqliteJournal
 from quantlab.jobs import backtest, paper, status
 from quantlab.jobs.run.composition import compose
 from quantlab.jobs.sessions import strategy as paper_strategy

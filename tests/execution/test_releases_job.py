@@ -18,9 +18,9 @@ from quantlab.backtest.scan import Scan
 from quantlab.core.clock import FakeClock
 from quantlab.core.errors import ArtifactError, ConfigError
 from quantlab.core.types import Signal
-from quantlab.execution.facts import signal_facts
-from quantlab.execution.journal import SqliteJournal
-from quantlab.execution.reading import read_session
+from quantlab.execution.journal.reader import read_session
+from quantlab.execution.journal.sqlite import SqliteJournal
+from quantlab.execution.session.bar_record import signal_facts
 from quantlab.jobs import backtest, paper, promote, readiness
 from quantlab.jobs.promotion.bundles import load_bundle
 from quantlab.jobs.promotion.pointer import POINTER, active, make_active, moves

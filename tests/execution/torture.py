@@ -28,15 +28,15 @@ from typing import Any
 
 from quantlab.backtest.scan import Scan
 from quantlab.core.fakes import MemoryAlerts
-from quantlab.execution.drift import DriftWatching
-from quantlab.execution.engine import Market
-from quantlab.execution.feed import ReplayFeed
-from quantlab.execution.head import read_head
-from quantlab.execution.journal import SqliteJournal, entries, head_path
-from quantlab.execution.paper import PaperBroker
-from quantlab.execution.projections import contents
-from quantlab.execution.session import Session, SessionRules
-from quantlab.execution.switching import Release, release_of
+from quantlab.execution.feeds.bar_feeds import ReplayFeed
+from quantlab.execution.journal.checkpoint import read_head
+from quantlab.execution.journal.projections import contents
+from quantlab.execution.journal.sqlite import SqliteJournal, entries, head_path
+from quantlab.execution.session.drift_watch import DriftWatching
+from quantlab.execution.session.engine import Market
+from quantlab.execution.session.handover import Release, release_of
+from quantlab.execution.session.paper_broker import PaperBroker
+from quantlab.execution.session.session import Session, SessionRules
 from quantlab.features.drift import Drift
 from quantlab.jobs.twins.witness import joined
 

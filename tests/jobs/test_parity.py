@@ -13,7 +13,7 @@ from quantlab.core.errors import ArtifactError, ConfigError, ContractError
 from quantlab.core.fakes import SilentProgress
 from quantlab.core.market import BarState
 from quantlab.core.types import Features
-from quantlab.execution.paper import PaperBroker
+from quantlab.execution.session.paper_broker import PaperBroker
 from quantlab.jobs import backtest, parity, promote
 from quantlab.jobs.promotion.bundles import load_bundle
 from quantlab.jobs.run.composition import compose

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from quantlab.core.errors import ContractError
 from quantlab.core.market import Bars
-from quantlab.execution.drift import DriftWatch
-from quantlab.execution.switching import Release
+from quantlab.execution.session.drift_watch import DriftWatch
+from quantlab.execution.session.handover import Release
 from quantlab.features.drift_reference import DriftReference
 from quantlab.jobs.promotion.bundles import Bundle, load_bundle
 from quantlab.jobs.promotion.pointer import POINTER, active, bundle_folder, require_manifest
@@ -16,7 +16,7 @@ from quantlab.jobs.sessions.strategy import PaperStrategy, strategy_of
 
 
 class PromotedBundles:
-    """What a session that follows a pointer asks; implements :class:`quantlab.execution.switching.Releases`.
+    """What a session that follows a pointer asks; implements :class:`quantlab.execution.session.handover.Releases`.
 
     Parameters
     ----------

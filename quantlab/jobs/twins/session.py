@@ -10,9 +10,9 @@ from typing import Any
 from quantlab.core.clock import iso_utc
 from quantlab.core.market import Bars
 from quantlab.core.ports import AlertSink, BarFeed, Broker, Stage
-from quantlab.execution.engine import Market
-from quantlab.execution.journal import SqliteJournal
-from quantlab.execution.session import Session, SessionRules
+from quantlab.execution.journal.sqlite import SqliteJournal
+from quantlab.execution.session.engine import Market
+from quantlab.execution.session.session import Session, SessionRules
 from quantlab.jobs.twins.books import Books, books_of_journal
 from quantlab.trading.bar.stepper import Stepper
 

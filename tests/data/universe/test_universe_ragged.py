@@ -20,13 +20,13 @@ from quantlab.core.results import CUT_RULES, OrderReason, Simulation, Study
 from quantlab.core.types import NO_LABEL, Features, Signal
 from quantlab.data import MAX_FILLED, ParquetSource, QualityGate
 from quantlab.data.universe.membership import Membership
-from quantlab.execution.engine import Market
-from quantlab.execution.feed import ReplayFeed, raw_bar
-from quantlab.execution.journal import SqliteJournal
-from quantlab.execution.paper import PaperBroker
-from quantlab.execution.projections import contents
-from quantlab.execution.session import Session, SessionRules
-from quantlab.execution.snapshot import pack_raw, unpack_raw
+from quantlab.execution.feeds.bar_feeds import ReplayFeed, raw_bar
+from quantlab.execution.journal.projections import contents
+from quantlab.execution.journal.sqlite import SqliteJournal
+from quantlab.execution.session.engine import Market
+from quantlab.execution.session.paper_broker import PaperBroker
+from quantlab.execution.session.session import Session, SessionRules
+from quantlab.execution.session.snapshot import pack_raw, unpack_raw
 from quantlab.features import WARMUP, FeaturePipeline
 from quantlab.jobs.run.composition import build, compose
 from quantlab.learning.dataset import build_dataset

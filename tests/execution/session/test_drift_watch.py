@@ -13,12 +13,12 @@ from quantlab.backtest.scan import Scan
 from quantlab.core.errors import ConfigError, ContractError
 from quantlab.core.fakes import FixedSignal
 from quantlab.core.types import Features
-from quantlab.execution.drift import DriftWatching
-from quantlab.execution.feed import ReplayFeed
-from quantlab.execution.gates_checks import feature_drift
-from quantlab.execution.gates_window import read_window
-from quantlab.execution.projections import contents
-from quantlab.execution.reading import read_session
+from quantlab.execution.feeds.bar_feeds import ReplayFeed
+from quantlab.execution.journal.projections import contents
+from quantlab.execution.journal.reader import read_session
+from quantlab.execution.readiness.gates import feature_drift
+from quantlab.execution.readiness.window import read_window
+from quantlab.execution.session.drift_watch import DriftWatching
 from quantlab.features.drift import Drift
 from quantlab.jobs.run.composition import compose
 from quantlab.jobs.status import status_facts, status_tables

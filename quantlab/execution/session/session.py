@@ -32,12 +32,12 @@ from quantlab.core.errors import ContractError, QuantlabError
 from quantlab.core.events import Alert, Event, RawBar
 from quantlab.core.market import Bars
 from quantlab.core.ports import AlertSink, BarFeed, Broker
-from quantlab.execution.drift import ANEW, CROSSING, DriftWatch
-from quantlab.execution.engine import Engine, Market
-from quantlab.execution.journal import SqliteJournal
-from quantlab.execution.recovery import recover, require_identity
-from quantlab.execution.snapshot import pack_raw
-from quantlab.execution.switching import PAPER_VENUE, Release, Releases, rollout_event, seen_bars
+from quantlab.execution.journal.sqlite import SqliteJournal
+from quantlab.execution.session.drift_watch import ANEW, CROSSING, DriftWatch
+from quantlab.execution.session.engine import Engine, Market
+from quantlab.execution.session.handover import PAPER_VENUE, Release, Releases, rollout_event, seen_bars
+from quantlab.execution.session.recovery import recover, require_identity
+from quantlab.execution.session.snapshot import pack_raw
 from quantlab.trading.bar.stepper import Stepper
 from quantlab.trading.strategy.strategy import Strategy
 
@@ -79,7 +79,7 @@ class Session:
     Parameters
     ----------
     strategy, market, make_broker, initial_cash, limits_on
-        See :class:`~quantlab.execution.engine.Engine`.
+        See :class:`~quantlab.execution.session.engine.Engine`.
     feed : BarFeed
     journal : SqliteJournal
     alerts : AlertSink

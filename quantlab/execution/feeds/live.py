@@ -26,9 +26,9 @@ from quantlab.data.series.alignment import Series, align_funding
 from quantlab.data.series.live_checks import check_live
 from quantlab.data.series.spans import Span
 from quantlab.data.series.timestamp_checks import drop_repeats, floor_to_hour
-from quantlab.execution.feed import BarSource, PolledFeed, Sleep, due_in
-from quantlab.execution.live_requests import Question, ask_all
-from quantlab.execution.live_universe import LiveUniverse
+from quantlab.execution.feeds.bar_feeds import BarSource, PolledFeed, Sleep, due_in
+from quantlab.execution.feeds.live_requests import Question, ask_all
+from quantlab.execution.feeds.live_universe import LiveUniverse
 
 _log = logging.getLogger(__name__)
 _MS_PER_MINUTE, _HOUR_MS = 60_000, 3_600_000
@@ -186,14 +186,14 @@ def _timeframe(interval_ms: int) -> str:
 
 
 class LiveFeed(PolledFeed):
-    """A :class:`~quantlab.execution.feed.PolledFeed` for the symbols and the interval of a history.
+    """A :class:`~quantlab.execution.feeds.bar_feeds.PolledFeed` for the symbols and the interval of a history.
 
     Parameters
     ----------
     history : Bars
         What a session warms up on; its symbols are as the exchange's dataset names them.
     source : callable
-        Takes symbols and interval; gives a :class:`~quantlab.execution.feed.BarSource`.
+        Takes symbols and interval; gives a :class:`~quantlab.execution.feeds.bar_feeds.BarSource`.
     universe : str, Path or None
         Folder of dated snapshots (``job=universe``): who was no member at a bar's open is marked, by the last
         snapshot known then. None = everybody may be traded.

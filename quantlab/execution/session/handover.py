@@ -5,7 +5,7 @@
 3. Its signal warms up on the bars that the session has seen, in a stream of its own: from the switch on it
    hears what a session would hear that had begun with it.
 4. The account goes on: positions, open orders, levels, the guard's latches, the day. See
-   :meth:`quantlab.execution.engine.Engine.successor`.
+   :meth:`quantlab.execution.session.engine.Engine.successor`.
 5. One commit holds the switch and a snapshot of the state behind it, so that a restart never repeats a switch:
    it begins behind the last one, with the release that the journal names.
 
@@ -22,10 +22,10 @@ from quantlab.core.errors import HistoryError
 from quantlab.core.events import Event
 from quantlab.core.market import Bars
 from quantlab.data.quality.gate import MAX_FILLED, QualityGate
-from quantlab.execution.drift import DriftWatch
-from quantlab.execution.intake import Intake, gate_state_after
-from quantlab.execution.journal import SqliteJournal
-from quantlab.execution.snapshot import unpack_raw
+from quantlab.execution.journal.sqlite import SqliteJournal
+from quantlab.execution.session.bar_gate import Intake, gate_state_after
+from quantlab.execution.session.drift_watch import DriftWatch
+from quantlab.execution.session.snapshot import unpack_raw
 from quantlab.trading.strategy.strategy import Limits, Strategy
 
 #: Bars beyond a signal's warm-up that tell the gate about holes which began before it.

@@ -13,9 +13,9 @@ from quantlab.core.events import Event
 from quantlab.core.market import BarState
 from quantlab.core.results import OrderReason
 from quantlab.evaluation.statistics.baseline import blind_stop_share
-from quantlab.execution.gates import Gates, Stage
-from quantlab.execution.gates_checks import GATES, GateLimits
-from quantlab.execution.gates_window import Window, read_window
+from quantlab.execution.readiness.gates import GATES, GateLimits
+from quantlab.execution.readiness.stages import Gates, Stage
+from quantlab.execution.readiness.window import Window, read_window
 from quantlab.jobs import paper, readiness
 from quantlab.jobs.run.composition import build, compose
 

@@ -24,12 +24,12 @@ from quantlab.core.fingerprint import fingerprint
 from quantlab.core.market import Bars, Instrument
 from quantlab.core.types import Features, Signal
 from quantlab.data.quality.gate import QualityGate
-from quantlab.execution.engine import Market
-from quantlab.execution.feed import ReplayFeed
-from quantlab.execution.journal import SqliteJournal
-from quantlab.execution.paper import PaperBroker
-from quantlab.execution.projections import contents
-from quantlab.execution.session import Session, SessionRules
+from quantlab.execution.feeds.bar_feeds import ReplayFeed
+from quantlab.execution.journal.projections import contents
+from quantlab.execution.journal.sqlite import SqliteJournal
+from quantlab.execution.session.engine import Market
+from quantlab.execution.session.paper_broker import PaperBroker
+from quantlab.execution.session.session import Session, SessionRules
 from quantlab.features.contract import FeatureContract, feature_mismatch_total
 from quantlab.features.pipeline import FeaturePipeline
 from quantlab.trading import Costs, FixedFraction, FromSignals, Limits, Strategy

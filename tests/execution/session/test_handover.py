@@ -11,11 +11,11 @@ from quantlab.backtest.scan import Scan
 from quantlab.core.errors import ArtifactError, ConfigError, InstallationError
 from quantlab.core.fakes import FixedSignal
 from quantlab.core.types import Signal
-from quantlab.execution.feed import ReplayFeed
-from quantlab.execution.paper import PaperBroker
-from quantlab.execution.projections import contents
-from quantlab.execution.reading import read_session
-from quantlab.execution.switching import Release, release_of
+from quantlab.execution.feeds.bar_feeds import ReplayFeed
+from quantlab.execution.journal.projections import contents
+from quantlab.execution.journal.reader import read_session
+from quantlab.execution.session.handover import Release, release_of
+from quantlab.execution.session.paper_broker import PaperBroker
 from quantlab.trading import Strategy
 from quantlab.trading.strategy.policies import EnsembleThreshold
 

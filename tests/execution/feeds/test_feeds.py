@@ -20,10 +20,10 @@ from quantlab.core.market import BarState, Funding
 from quantlab.data.exchange.retry import Retry
 from quantlab.data.quality.gate import QualityGate
 from quantlab.data.universe.snapshot import Row, Snapshot
-from quantlab.execution.feed import PolledFeed, ReplayFeed, raw_bar
-from quantlab.execution.intake import FAULTS, Intake, gate_state_after
-from quantlab.execution.live import CcxtBars, LiveFeed
-from quantlab.execution.live_universe import LiveUniverse
+from quantlab.execution.feeds.bar_feeds import PolledFeed, ReplayFeed, raw_bar
+from quantlab.execution.feeds.live import CcxtBars, LiveFeed
+from quantlab.execution.feeds.live_universe import LiveUniverse
+from quantlab.execution.session.bar_gate import FAULTS, Intake, gate_state_after
 
 LATER = 10**15
 

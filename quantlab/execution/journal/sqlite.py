@@ -2,7 +2,7 @@
 
 1. One transaction per :meth:`SqliteJournal.append`: the events, their hashes and the projections, all or
    none; on return the disk has them (write-ahead log, ``synchronous=FULL``, asserted on every connection).
-2. Then the head file names the last entry; see :mod:`quantlab.execution.head`.
+2. Then the head file names the last entry; see :mod:`quantlab.execution.journal.checkpoint`.
 3. Opening verifies everything before a byte of it is used; what cannot be trusted stops the machine.
 
 Nothing is ever changed or deleted, but for the payload of a snapshot that a newer one replaces.
@@ -19,9 +19,9 @@ from typing import Self
 from quantlab.core.errors import ArtifactError, InstallationError
 from quantlab.core.events import Event
 from quantlab.core.files import partial_prefix, remove_abandoned
-from quantlab.execution.chain import GENESIS, Entry, chain, checked, digest_of, facts_text
-from quantlab.execution.head import Head, SingleInstance, read_head
-from quantlab.execution.projections import SCHEMA, TABLES, apply, contents
+from quantlab.execution.journal.checkpoint import Head, SingleInstance, read_head
+from quantlab.execution.journal.hash_chain import GENESIS, Entry, chain, checked, digest_of, facts_text
+from quantlab.execution.journal.projections import SCHEMA, TABLES, apply, contents
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS events (

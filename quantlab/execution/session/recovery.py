@@ -7,11 +7,11 @@ from typing import Any
 from quantlab.core.clock import iso_utc
 from quantlab.core.errors import ArtifactError, ConfigError
 from quantlab.core.events import Event
-from quantlab.execution.chain import facts_text
-from quantlab.execution.drift import LOOK
-from quantlab.execution.engine import Engine
-from quantlab.execution.journal import SqliteJournal
-from quantlab.execution.snapshot import unpack_raw
+from quantlab.execution.journal.hash_chain import facts_text
+from quantlab.execution.journal.sqlite import SqliteJournal
+from quantlab.execution.session.drift_watch import LOOK
+from quantlab.execution.session.engine import Engine
+from quantlab.execution.session.snapshot import unpack_raw
 
 
 def recover(engine: Engine, journal: SqliteJournal) -> tuple[int, bool]:

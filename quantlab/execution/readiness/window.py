@@ -13,9 +13,9 @@ import numpy as np
 
 from quantlab.core.arrays import Float64Array
 from quantlab.core.market import VOLUME, Bars, BarState, Instrument
-from quantlab.execution.journal import connect
-from quantlab.execution.reading import SessionView, read_session
-from quantlab.execution.snapshot import unpack_raw
+from quantlab.execution.journal.reader import SessionView, read_session
+from quantlab.execution.journal.sqlite import connect
+from quantlab.execution.session.snapshot import unpack_raw
 
 #: Rules of trading play no part in what a journal's bars are asked for.
 _ANY = Instrument(0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
@@ -36,7 +36,7 @@ class Window:
     barriers : dict or None
         ``take_profit_atr``, ``stop_atr`` and ``horizon`` of the strategy.
     facts : tuple of dict
-        Of each bar, oldest first; see :mod:`quantlab.execution.facts`.
+        Of each bar, oldest first; see :mod:`quantlab.execution.session.bar_record`.
     observed : tuple of dict
         ``lag_ms`` and ``intake`` of each bar.
     bars : Bars or None
@@ -48,7 +48,7 @@ class Window:
     learned : bool or None
         Whether the strategy's models were fitted on features, whose drift is then watched; None if not recorded.
     drift : dict or None
-        The newest look at it (see :mod:`quantlab.execution.drift`); None before any.
+        The newest look at it (see :mod:`quantlab.execution.session.drift_watch`); None before any.
     """
 
     wanted_bars: int

@@ -13,7 +13,7 @@ from quantlab.core.market import Funding
 from quantlab.core.packing import pack_arrays, unpack_arrays
 from quantlab.core.ports import SignalStream
 from quantlab.data.quality.gate import GateState
-from quantlab.execution.facts import Day
+from quantlab.execution.session.bar_record import Day
 from quantlab.trading.bar.stepper import Stepper
 from quantlab.trading.lowlevel.layout import State
 

@@ -21,7 +21,7 @@ from quantlab.data.quality.bar_checks import bar_codes
 from quantlab.data.quality.gate import MAX_FILLED, MAX_JUMP, GateState, QualityGate
 from quantlab.data.quality.live_suspects import LIVE_KINDS, LiveLook
 from quantlab.data.quality.suspects import Suspect
-from quantlab.execution.feed import due_in
+from quantlab.execution.feeds.bar_feeds import due_in
 
 #: Why something that arrived was not taken as it came.
 FAULTS = (

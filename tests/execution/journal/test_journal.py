@@ -18,10 +18,10 @@ import pytest
 
 from quantlab.core.errors import ArtifactError, InstallationError, QuantlabError
 from quantlab.core.events import Event
-from quantlab.execution.chain import chain, digest_of, facts_text
-from quantlab.execution.head import read_head
-from quantlab.execution.journal import SqliteJournal, connect, entries, head_path
-from quantlab.execution.projections import contents
+from quantlab.execution.journal.checkpoint import read_head
+from quantlab.execution.journal.hash_chain import chain, digest_of, facts_text
+from quantlab.execution.journal.projections import contents
+from quantlab.execution.journal.sqlite import SqliteJournal, connect, entries, head_path
 
 
 def note(i: int, size: int = 40) -> Event:
@@ -121,7 +121,7 @@ def test_the_lock_dies_with_its_process(tmp_path):
     code = f"""
 import os, signal
 from pathlib import Path
-from quantlab.execution.journal import SqliteJournal
+from quantlab.execution.journal.sqlite import SqliteJournal
 journal = SqliteJournal(Path({str(path)!r}))
 os.kill(os.getpid(), signal.SIGKILL)
 """

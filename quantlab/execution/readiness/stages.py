@@ -13,8 +13,8 @@ from typing import Any
 
 from quantlab.core.checks import check_whole
 from quantlab.core.errors import ConfigError
-from quantlab.execution.gates_checks import FAIL, GATES, UNKNOWN, Finding, GateLimits
-from quantlab.execution.gates_window import Window, read_windows
+from quantlab.execution.readiness.gates import FAIL, GATES, UNKNOWN, Finding, GateLimits
+from quantlab.execution.readiness.window import Window, read_windows
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class Stage:
     minutes : int
         Of market time, the newest ones.
     gates : tuple of str
-        Names of :data:`~quantlab.execution.gates_checks.GATES`.
+        Names of :data:`~quantlab.execution.readiness.gates.GATES`.
     since : str or None
         Only what follows the first journal entry of this kind counts.
 

@@ -15,10 +15,10 @@ from quantlab.core.fakes import FixedSignal, ListFeed
 from quantlab.core.market import BarState, Instrument
 from quantlab.core.results import CUT_RULES, OrderReason
 from quantlab.data import ParquetSource
-from quantlab.execution.feed import PolledFeed, ReplayFeed, raw_bar
-from quantlab.execution.journal import SqliteJournal
-from quantlab.execution.paper import PaperBroker
-from quantlab.execution.projections import contents
+from quantlab.execution.feeds.bar_feeds import PolledFeed, ReplayFeed, raw_bar
+from quantlab.execution.journal.projections import contents
+from quantlab.execution.journal.sqlite import SqliteJournal
+from quantlab.execution.session.paper_broker import PaperBroker
 from quantlab.trading import replay
 from quantlab.trading.lowlevel.layout import BREAKER_HALT
 

@@ -17,11 +17,11 @@ from quantlab.core.fingerprint import fingerprint
 from quantlab.core.market import Bars, Instrument
 from quantlab.core.ports import Broker, FeatureReader, SignalStream
 from quantlab.data.quality.gate import QualityGate
-from quantlab.execution.drift import DriftWatch, Look
-from quantlab.execution.facts import Day, bar_facts, day_of
-from quantlab.execution.intake import Intake
-from quantlab.execution.paper import decision_of
-from quantlab.execution.snapshot import copy_account, restore_snapshot, take_snapshot
+from quantlab.execution.session.bar_gate import Intake
+from quantlab.execution.session.bar_record import Day, bar_facts, day_of
+from quantlab.execution.session.drift_watch import DriftWatch, Look
+from quantlab.execution.session.paper_broker import decision_of
+from quantlab.execution.session.snapshot import copy_account, restore_snapshot, take_snapshot
 from quantlab.trading.account.latches import reset_breaker
 from quantlab.trading.bar.stepper import Stepper
 from quantlab.trading.lowlevel.layout import FEED_HALT
@@ -141,7 +141,7 @@ class Engine:
         Returns
         -------
         facts : dict
-            See :func:`~quantlab.execution.facts.bar_facts`.
+            See :func:`~quantlab.execution.session.bar_record.bar_facts`.
         decision : Decision
 
         Raises

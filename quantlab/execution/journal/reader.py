@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from quantlab.core.errors import ArtifactError, ConfigError
-from quantlab.execution.chain import Entry
-from quantlab.execution.head import is_held, read_head
-from quantlab.execution.journal import connect, head_path, verify
-from quantlab.execution.projections import contents
+from quantlab.execution.journal.checkpoint import is_held, read_head
+from quantlab.execution.journal.hash_chain import Entry
+from quantlab.execution.journal.projections import contents
+from quantlab.execution.journal.sqlite import connect, head_path, verify
 
 
 @dataclass(frozen=True)
@@ -29,11 +29,11 @@ class SessionView:
     release : str or None
         Name of the bundle that runs; None where the session does not follow a pointer.
     last_bar : dict or None
-        The facts of the newest bar (see :mod:`quantlab.execution.facts`).
+        The facts of the newest bar (see :mod:`quantlab.execution.session.bar_record`).
     observed : dict or None
         ``lag_ms`` and ``intake`` faults of the newest bar.
     drift : dict or None
-        The newest look at the features' drift (see :mod:`quantlab.execution.drift`); None before any.
+        The newest look at the features' drift (see :mod:`quantlab.execution.session.drift_watch`); None before any.
     ended : str or None
         The reason of a clean stop that nothing followed.
     tables : dict of table name to rows

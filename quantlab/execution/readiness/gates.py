@@ -14,8 +14,8 @@ from typing import Any
 from quantlab.core.checks import check_range, check_whole
 from quantlab.core.clock import iso_utc
 from quantlab.evaluation.statistics.baseline import blind_stop_share
-from quantlab.execution.gates_window import Window
-from quantlab.execution.switching import PAPER_VENUE
+from quantlab.execution.readiness.window import Window
+from quantlab.execution.session.handover import PAPER_VENUE
 
 PASS, FAIL, UNKNOWN = "PASS", "FAIL", "UNKNOWN"
 

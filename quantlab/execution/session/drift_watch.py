@@ -116,7 +116,7 @@ class DriftWatching:
 
 
 class DriftWatch:
-    """The watch of one session; see :mod:`quantlab.execution.drift`.
+    """The watch of one session; see :mod:`quantlab.execution.session.drift_watch`.
 
     Parameters
     ----------
