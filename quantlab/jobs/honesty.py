@@ -21,7 +21,7 @@ from quantlab.core.checks import check_range, check_whole
 from quantlab.jobs.run.terminal import TerminalProgress
 from quantlab.jobs.worlds.record import Record, Share, open_record
 from quantlab.jobs.worlds.world import check_measurable, live, measured, worlds
-from quantlab.learning.workers import worker_processes
+from quantlab.learning.parallel.workers import worker_processes
 
 _CALLED = {"no_edge": "without an edge", "planted": "with the planted edge"}
 

@@ -20,9 +20,9 @@ from quantlab.jobs.promotion.finished_run import read_run
 from quantlab.jobs.promotion.pointer import make_active
 from quantlab.jobs.promotion.sealing import bundle_name, prove_members, write_bundle
 from quantlab.jobs.run.composition import build
-from quantlab.learning.bundle_members import require_plain
+from quantlab.learning.registry.bundle_members import require_plain
 from quantlab.learning.registry.store import Registry
-from quantlab.learning.sealed import verify
+from quantlab.learning.stored.sealed_folder import verify
 
 BUNDLES = "bundles"
 

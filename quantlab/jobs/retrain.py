@@ -32,8 +32,8 @@ from quantlab.jobs.run.composition import build
 from quantlab.jobs.run.folder import require_folders
 from quantlab.jobs.run.history import history_cut
 from quantlab.jobs.run.terminal import TerminalProgress
-from quantlab.learning.comparison import Comparison
-from quantlab.learning.gates import Gates
+from quantlab.learning.ensemble.comparison import Comparison
+from quantlab.learning.ensemble.thresholds import Gates
 from quantlab.learning.registry.serving import serve, serving_gates
 from quantlab.learning.registry.store import Registry
 

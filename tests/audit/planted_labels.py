@@ -9,7 +9,7 @@ import numpy as np
 from quantlab.core.arrays import Float64Array
 from quantlab.core.market import Bars
 from quantlab.core.types import NO_LABEL
-from quantlab.learning.labels import NEVER_MS, Labels, TripleBarrier
+from quantlab.learning.samples.triple_barrier import NEVER_MS, Labels, TripleBarrier
 
 
 class KnownWhenEntered(TripleBarrier):

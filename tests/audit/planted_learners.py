@@ -10,7 +10,7 @@ from quantlab.core.arrays import Float64Array
 from quantlab.core.market import Bars
 from quantlab.core.ports import Progress
 from quantlab.core.results import Study
-from quantlab.learning.walk_forward import WalkForward
+from quantlab.learning.study.walk_forward import WalkForward
 
 THRESHOLDS = (0.34, 0.35, 0.36, 0.37, 0.38, 0.39, 0.40, 0.41, 0.42)
 FEWEST_SIGNALS = 30

@@ -14,10 +14,10 @@ import numpy as np
 
 from quantlab.core.arrays import Float32Array
 from quantlab.core.types import NO_LABEL, Dataset, Features
-from quantlab.learning.calibration import fit_temperature
+from quantlab.learning.ensemble.calibration import fit_temperature
 from quantlab.learning.models.lightgbm import FittedLightGBM, LightGBM
 from quantlab.learning.models.xgboost import FittedXGBoost, XGBoost
-from quantlab.learning.watching import Told
+from quantlab.learning.parallel.progress import Told
 
 CLIPPED_SHARE = 0.02
 

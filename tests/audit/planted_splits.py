@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 
 from quantlab.core.types import Dataset
-from quantlab.learning.splits import Fold, PurgedWalkForward
+from quantlab.learning.samples.splits import Fold, PurgedWalkForward
 
 
 class PartsOverlapByAHorizon(PurgedWalkForward):

@@ -14,12 +14,12 @@ from quantlab.core.market import Bars
 from quantlab.core.ports import Model, Progress
 from quantlab.core.results import Study, TuningStage
 from quantlab.core.types import NO_LABEL, Dataset
-from quantlab.learning.calibration import fit_temperature
-from quantlab.learning.ensemble import Ensemble, FittedEnsemble
-from quantlab.learning.pooling import spoken
-from quantlab.learning.splits import Fold, PurgedWalkForward
+from quantlab.learning.ensemble.calibration import fit_temperature
+from quantlab.learning.ensemble.ensemble import Ensemble, FittedEnsemble
+from quantlab.learning.ensemble.pooling import spoken
+from quantlab.learning.samples.splits import Fold, PurgedWalkForward
+from quantlab.learning.study.walk_forward import WalkForward
 from quantlab.learning.tuning.search import Tuning
-from quantlab.learning.walk_forward import WalkForward
 
 DAY_MS = 86_400_000
 

@@ -13,7 +13,7 @@ from quantlab.core.market import VOLUME, Bars, BarState
 from quantlab.core.types import NO_LABEL, Features
 from quantlab.data.synthetic.source import SyntheticSource
 from quantlab.features import FeaturePipeline
-from quantlab.learning.labels import Labels, TripleBarrier
+from quantlab.learning.samples.triple_barrier import Labels, TripleBarrier
 
 DAY_MS = 86_400_000
 

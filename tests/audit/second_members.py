@@ -13,7 +13,7 @@ from quantlab.core.arrays import Float32Array
 from quantlab.core.ports import FittedModel
 from quantlab.core.types import NO_LABEL, Dataset, Features
 from quantlab.learning.models.lightgbm import FittedLightGBM, LightGBM
-from quantlab.learning.watching import Told
+from quantlab.learning.parallel.progress import Told
 
 NUMBERS = "numbers.npz"
 

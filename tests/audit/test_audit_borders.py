@@ -19,9 +19,9 @@ from quantlab.jobs.leaks.findings import Log
 from quantlab.jobs.leaks.futures import another_future, broken_future
 from quantlab.jobs.leaks.members import hunt_members
 from quantlab.jobs.leaks.splits import hunt_splits
-from quantlab.learning.dataset import build_dataset
-from quantlab.learning.labels import NEVER_MS, TripleBarrier
-from quantlab.learning.splits import Fold, PurgedWalkForward
+from quantlab.learning.samples.dataset import build_dataset
+from quantlab.learning.samples.splits import Fold, PurgedWalkForward
+from quantlab.learning.samples.triple_barrier import NEVER_MS, TripleBarrier
 
 MakeBars = Callable[..., Bars]
 BARRIERS = TripleBarrier(2.0, 1.2, 12)

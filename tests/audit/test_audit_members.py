@@ -15,9 +15,9 @@ from quantlab.core.types import NO_LABEL, Dataset, Features
 from quantlab.jobs.leaks.findings import Finding, Log
 from quantlab.jobs.leaks.futures import another_future
 from quantlab.jobs.leaks.members import hunt_members
-from quantlab.learning.dataset import build_dataset
-from quantlab.learning.labels import TripleBarrier
-from quantlab.learning.splits import PurgedWalkForward
+from quantlab.learning.samples.dataset import build_dataset
+from quantlab.learning.samples.splits import PurgedWalkForward
+from quantlab.learning.samples.triple_barrier import TripleBarrier
 
 MakeBars = Callable[..., Bars]
 BARRIERS = TripleBarrier(2.0, 1.2, 12)

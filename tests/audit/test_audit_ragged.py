@@ -21,7 +21,7 @@ from quantlab.jobs.leaks.findings import AuditReport, Log
 from quantlab.jobs.leaks.futures import another_future, broken_future, delisted, ragged_rows, the_others_delisted
 from quantlab.jobs.leaks.labels import hunt_labels
 from quantlab.jobs.run.composition import compose
-from quantlab.learning.labels import Labels, TripleBarrier
+from quantlab.learning.samples.triple_barrier import Labels, TripleBarrier
 
 sys.path.insert(0, str(Path(__file__).parent))  # the planted parts are named in configurations
 _THIRD = importlib.import_module("third")

@@ -18,7 +18,7 @@ from quantlab.core.types import Signal
 from quantlab.jobs.leaks.findings import Log
 from quantlab.jobs.leaks.futures import another_future, broken_future
 from quantlab.jobs.leaks.studies import FIELDS, dying_future, hunt_plain, hunt_studies
-from quantlab.learning.splits import Fold
+from quantlab.learning.samples.splits import Fold
 
 MakeBars = Callable[..., Bars]
 FIRST, ROW, LAST = 200, 300, 400

@@ -14,8 +14,8 @@ from quantlab.core.market import Bars, BarState
 from quantlab.core.ports import Progress
 from quantlab.core.results import Simulation, Study
 from quantlab.core.types import Signal
-from quantlab.learning.labels import Labels, TripleBarrier
-from quantlab.learning.walk_forward import WalkForward
+from quantlab.learning.samples.triple_barrier import Labels, TripleBarrier
+from quantlab.learning.study.walk_forward import WalkForward
 
 DAY = 288
 

@@ -14,9 +14,9 @@ from quantlab.core.market import Bars
 from quantlab.core.types import Signal
 from quantlab.features import NAMES, FeaturePipeline
 from quantlab.jobs.run.composition import build, compose
-from quantlab.learning.ensemble import FittedEnsemble
-from quantlab.learning.members import lookback
-from quantlab.learning.signal import EnsembleSignal, Member
+from quantlab.learning.ensemble.ensemble import FittedEnsemble
+from quantlab.learning.ensemble.members import lookback
+from quantlab.learning.ensemble.signal_source import EnsembleSignal, Member
 from quantlab.trading.bar.replay import Replay
 
 SYMBOLS = 100

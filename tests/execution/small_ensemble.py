@@ -12,8 +12,8 @@ from quantlab.core.fingerprint import fingerprint
 from quantlab.core.market import Bars
 from quantlab.core.types import Features
 from quantlab.features.pipeline import FeaturePipeline
-from quantlab.learning.ensemble import Ensemble, FittedEnsemble
-from quantlab.learning.signal import EnsembleSignal, Member
+from quantlab.learning.ensemble.ensemble import Ensemble, FittedEnsemble
+from quantlab.learning.ensemble.signal_source import EnsembleSignal, Member
 
 
 @dataclass(frozen=True, eq=False)

@@ -19,10 +19,10 @@ from quantlab.features import NAMES, WARMUP, FeatureContract, FeaturePipeline, f
 from quantlab.features.catalogue import CATALOGUE
 from quantlab.features.contract import features_fingerprint
 from quantlab.features.drift import Drift
-from quantlab.learning.ensemble import Ensemble, FittedEnsemble
+from quantlab.learning.ensemble.ensemble import Ensemble, FittedEnsemble
+from quantlab.learning.ensemble.signal_source import EnsembleSignal, Member
 from quantlab.learning.models.lightgbm import FittedLightGBM, LightGBM
 from quantlab.learning.models.xgboost import FittedXGBoost, XGBoost
-from quantlab.learning.signal import EnsembleSignal, Member
 
 INTERVAL = 300_000
 FINGERPRINT = FeaturePipeline(interval_ms=INTERVAL, threads=1).fingerprint

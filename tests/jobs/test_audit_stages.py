@@ -29,10 +29,10 @@ from quantlab.jobs.leaks.studies import hunt_plain, hunt_studies
 from quantlab.jobs.leaks.universe import hunt_universe
 from quantlab.jobs.run.composition import build, compose
 from quantlab.jobs.run.history import HistoryCut
-from quantlab.learning.dataset import build_dataset
-from quantlab.learning.labels import Labels, TripleBarrier
-from quantlab.learning.signal_report import SignalReport
-from quantlab.learning.splits import Fold, PurgedWalkForward
+from quantlab.learning.ensemble.signal_report import SignalReport
+from quantlab.learning.samples.dataset import build_dataset
+from quantlab.learning.samples.splits import Fold, PurgedWalkForward
+from quantlab.learning.samples.triple_barrier import Labels, TripleBarrier
 
 MakeBars = Callable[..., Bars]
 WARMUP = 30

@@ -35,7 +35,7 @@ from quantlab.jobs.run.backtesting import Backtest, backtest, setup
 from quantlab.jobs.run.composition import build, compose
 from quantlab.jobs.run.outcome import load
 from quantlab.learning.registry import inspection as registry_module
-from quantlab.learning.sealed import MANIFEST, seal
+from quantlab.learning.stored.sealed_folder import MANIFEST, seal
 
 TREES = (
     "experiment=ensemble_v2", "debug=tiny", "learning.tuning=null", "workers=1",

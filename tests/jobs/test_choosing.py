@@ -36,11 +36,11 @@ from quantlab.jobs.choices.record import chosen_table, trial_table, tuning_notes
 from quantlab.jobs.leaks.findings import Log
 from quantlab.jobs.leaks.hunt import Hunt, Scene, hunt_choice
 from quantlab.jobs.run.composition import build, compose
-from quantlab.learning.ensemble import Ensemble
-from quantlab.learning.gates import gain_bps, regated, regated_by_window
-from quantlab.learning.tuning.gates import GateTuning
+from quantlab.learning.ensemble.ensemble import Ensemble
+from quantlab.learning.ensemble.thresholds import gain_bps, regated, regated_by_window
 from quantlab.learning.tuning.rounds import Search
 from quantlab.learning.tuning.search import Tuning
+from quantlab.learning.tuning.thresholds import GateTuning
 
 FIRST, LENGTH, WINDOWS = 300, 864, 4
 LAST = FIRST + WINDOWS * LENGTH

@@ -10,7 +10,7 @@ import pytest
 from quantlab.core.errors import ConfigError
 from quantlab.jobs import retrain
 from quantlab.jobs.run.composition import build, compose
-from quantlab.learning.gates import Gates
+from quantlab.learning.ensemble.thresholds import Gates
 from quantlab.learning.registry import inspection as registry_module
 from quantlab.learning.registry.manifest import ensemble_of
 from quantlab.learning.registry.store import Registry

@@ -32,7 +32,7 @@ from quantlab.jobs.sweeps.chunks import Chunks, in_chunks
 from quantlab.jobs.sweeps.plan import plan
 from quantlab.jobs.sweeps.signals import LazySignals, OneHistory, SignalMaker, remembering
 from quantlab.jobs.sweeps.work import Sweep
-from quantlab.learning.gates import Gates
+from quantlab.learning.ensemble.thresholds import Gates
 from quantlab.trading import Costs, EnsembleThreshold, FixedFraction, Limits, MovingAverageSignal, Strategy
 
 CASH = 10_000.0

@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 
 from quantlab.core.market import Bars
-from quantlab.learning.ensemble import Ensemble
-from quantlab.learning.labels import TripleBarrier
-from quantlab.learning.splits import PurgedWalkForward
-from quantlab.learning.walk_forward import WalkForward
+from quantlab.learning.ensemble.ensemble import Ensemble
+from quantlab.learning.samples.splits import PurgedWalkForward
+from quantlab.learning.samples.triple_barrier import TripleBarrier
+from quantlab.learning.study.walk_forward import WalkForward
 
 FAKES = str(Path(__file__).parent / "fakes")
 if FAKES not in sys.path:

@@ -15,7 +15,7 @@ from omegaconf import DictConfig, OmegaConf
 from quantlab.core.market import Bars
 from quantlab.core.progress import SilentProgress
 from quantlab.core.types import Signal
-from quantlab.learning.walk_forward import WalkForward
+from quantlab.learning.study.walk_forward import WalkForward
 
 
 def _configuration(repository: Path, cache_dir: Path, workers: int) -> DictConfig:

@@ -29,8 +29,8 @@ from quantlab.core.ports import Progress, Stage
 from quantlab.core.results import Study, TuningStage, Window
 from quantlab.core.types import Signal
 from quantlab.jobs.run.folder import sources_fingerprint
-from quantlab.learning.gates import Gates, regated
-from quantlab.learning.tuning.lived import ENSEMBLE, Lived
+from quantlab.learning.ensemble.thresholds import Gates, regated
+from quantlab.learning.tuning.outcome import ENSEMBLE, Lived
 
 
 @runtime_checkable

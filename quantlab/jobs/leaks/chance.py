@@ -17,7 +17,7 @@ from quantlab.jobs.leaks.fills import Account
 from quantlab.jobs.leaks.findings import Finding, Log
 from quantlab.jobs.leaks.labels import Labeler
 from quantlab.jobs.run.metrics import SUSPICIOUS_AUC
-from quantlab.learning.labels import Labels
+from quantlab.learning.samples.triple_barrier import Labels
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class ShuffledLabels:
         return self.labels.horizon
 
     def label(self, bars: Bars, atr: Float64Array) -> Labels:
-        """See :class:`quantlab.learning.walk_forward.Labeler`."""
+        """See :class:`quantlab.learning.study.walk_forward.Labeler`."""
         real = self.labels.label(bars, atr)
         rng, label = np.random.default_rng(self.seed), real.label.copy()
         for s in range(label.shape[1]):

@@ -18,7 +18,7 @@ from quantlab.jobs.leaks.comparing import differs
 from quantlab.jobs.leaks.findings import Finding, Log
 from quantlab.jobs.leaks.futures import another_future
 from quantlab.jobs.leaks.labels import Labeler
-from quantlab.learning.splits import part
+from quantlab.learning.samples.splits import part
 
 
 def hunt_ensembles(log: Log, labeler: Labeler, bars: Bars, study: Study, seed: int) -> None:

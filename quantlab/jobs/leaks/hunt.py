@@ -42,8 +42,8 @@ from quantlab.jobs.leaks.splits import hunt_splits
 from quantlab.jobs.leaks.studies import hunt_plain, hunt_studies
 from quantlab.jobs.leaks.universe import hunt_universe
 from quantlab.jobs.run.backtesting import Setup, study_signal
-from quantlab.learning.dataset import build_dataset
-from quantlab.learning.splits import Fold
+from quantlab.learning.samples.dataset import build_dataset
+from quantlab.learning.samples.splits import Fold
 
 
 @runtime_checkable

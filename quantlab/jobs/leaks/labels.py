@@ -20,7 +20,7 @@ from quantlab.core.types import BUY, NO_LABEL, SELL
 from quantlab.jobs.leaks.comparing import differs, first_place
 from quantlab.jobs.leaks.findings import Finding, Log
 from quantlab.jobs.leaks.futures import another_future, cuts, delisted
-from quantlab.learning.labels import Labels
+from quantlab.learning.samples.triple_barrier import Labels
 
 #: By how much a high is raised or a low lowered: beyond every barrier.
 _BEYOND = 2.0
@@ -29,7 +29,7 @@ _FUTURES = {"the bars were replaced": another_future, "half of the symbols stopp
 
 
 class Labeler(Protocol):
-    """See :class:`quantlab.learning.walk_forward.Labeler`."""
+    """See :class:`quantlab.learning.study.walk_forward.Labeler`."""
 
     @property
     def horizon(self) -> int: ...

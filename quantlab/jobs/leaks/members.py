@@ -26,9 +26,9 @@ from quantlab.core.ports import FittedModel, Model
 from quantlab.core.types import NO_LABEL, Dataset, Features
 from quantlab.jobs.leaks.comparing import differs
 from quantlab.jobs.leaks.findings import Finding, Log
-from quantlab.learning.members import predict_rows
-from quantlab.learning.splits import Fold, part
-from quantlab.learning.watching import fit_member, nobody
+from quantlab.learning.ensemble.members import predict_rows
+from quantlab.learning.parallel.progress import fit_member, nobody
+from quantlab.learning.samples.splits import Fold, part
 
 #: Modules whose objects are trained models or parts of them: not looked into.
 _LIBRARIES = ("quantlab.", "lightgbm", "xgboost", "torch")

@@ -12,7 +12,7 @@ from quantlab.core.arrays import BoolArray
 from quantlab.core.clock import iso_utc
 from quantlab.core.types import Dataset
 from quantlab.jobs.leaks.findings import Finding, Log
-from quantlab.learning.splits import Fold, Part, part
+from quantlab.learning.samples.splits import Fold, Part, part
 
 #: Parts that something is fitted on, in time order.
 FITTED_ON: tuple[Part, ...] = ("fit", "early_stopping", "calibration")

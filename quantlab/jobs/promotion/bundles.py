@@ -29,10 +29,10 @@ from quantlab.features.definitions import definitions_of, first_difference
 from quantlab.features.drift_reference import DriftReference
 from quantlab.jobs.promotion.keeping import MEMBERS, rooms
 from quantlab.jobs.run.composition import build
-from quantlab.learning.bundle_members import load_drift, require_plain, stored_signal
-from quantlab.learning.provenance import LIBRARIES, versions
+from quantlab.learning.registry.bundle_members import load_drift, require_plain, stored_signal
 from quantlab.learning.registry.manifest import ensemble_of
-from quantlab.learning.sealed import verify
+from quantlab.learning.stored.code_versions import LIBRARIES, versions
+from quantlab.learning.stored.sealed_folder import verify
 
 CONFIG = "config.json"
 

@@ -22,10 +22,10 @@ from quantlab.jobs.run.backtesting import Backtest
 from quantlab.jobs.run.composition import build
 from quantlab.jobs.run.folder import RunFolder
 from quantlab.jobs.run.outcome import models_used
-from quantlab.learning.bundle_members import keep_member
-from quantlab.learning.forecasts import read
-from quantlab.learning.provenance import package_code
+from quantlab.learning.registry.bundle_members import keep_member
 from quantlab.learning.registry.names import check_member
+from quantlab.learning.stored.code_versions import package_code
+from quantlab.learning.study.forecasts import read
 
 MEMBERS = "members"
 #: The rooms that a decision runs through, each fingerprinted by its sources.
@@ -74,7 +74,7 @@ def keep_members(
     cfg : DictConfig
         Names the cache and the drift rules.
     members : dict of member to {origin, sha256}
-        See :meth:`quantlab.learning.signal.EnsembleSignal.models`.
+        See :meth:`quantlab.learning.ensemble.signal_source.EnsembleSignal.models`.
     history : Bars
         That they were fitted on.
     features : FeatureSource

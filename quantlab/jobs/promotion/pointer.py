@@ -21,7 +21,7 @@ from quantlab.core.errors import ArtifactError, ConfigError, InstallationError
 from quantlab.core.files import sha256_file, to_json, write_text
 from quantlab.core.fingerprint import fingerprint
 from quantlab.core.ports import Clock
-from quantlab.learning.sealed import MANIFEST
+from quantlab.learning.stored.sealed_folder import MANIFEST
 
 POINTER, _LOCK = "promoted.json", ".promoted.lock"
 

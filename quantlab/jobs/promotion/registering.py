@@ -16,7 +16,7 @@ from quantlab.core.ports import FeatureSource
 from quantlab.core.results import Study
 from quantlab.jobs.promotion.finished_run import AGAIN, read_run
 from quantlab.jobs.promotion.keeping import MEMBERS, as_dict, keep_members
-from quantlab.learning.bundle_members import StoredMember, load_drift, load_model
+from quantlab.learning.registry.bundle_members import StoredMember, load_drift, load_model
 from quantlab.learning.registry.manifest import ensemble_of
 from quantlab.learning.registry.store import Registry
 from quantlab.learning.registry.writing import Candidate
@@ -57,7 +57,7 @@ def candidates(
     ----------
     root : Path
     used : dict
-        ``members`` and ``ensemble``, see :meth:`quantlab.learning.signal.EnsembleSignal.models`.
+        ``members`` and ``ensemble``, see :meth:`quantlab.learning.ensemble.signal_source.EnsembleSignal.models`.
     learning : dict
         The resolved configuration's section.
     metrics : dict of member to numbers

@@ -17,10 +17,10 @@ from quantlab.core.ports import Clock
 from quantlab.jobs.promotion.bundles import CONFIG, Bundle, load_bundle, require_rooms
 from quantlab.jobs.promotion.finished_run import FinishedRun
 from quantlab.jobs.promotion.keeping import MEMBERS
-from quantlab.learning.bundle_members import StoredMember
-from quantlab.learning.provenance import versions
+from quantlab.learning.registry.bundle_members import StoredMember
 from quantlab.learning.registry.loading import prove
-from quantlab.learning.sealed import seal
+from quantlab.learning.stored.code_versions import versions
+from quantlab.learning.stored.sealed_folder import seal
 
 #: What a strategy is built from or described by. The signal of a learned run is its stored members.
 SECTIONS = ("experiment_name", "seed", "cash", "barriers", "features", "drift", "trading")

@@ -20,7 +20,7 @@ from quantlab.jobs.promotion.pointer import active, bundle_folder, is_pointed_at
 from quantlab.jobs.promotion.sealing import write_bundle
 from quantlab.jobs.run.composition import build
 from quantlab.learning.registry.store import Registry
-from quantlab.learning.sealed import MANIFEST
+from quantlab.learning.stored.sealed_folder import MANIFEST
 
 
 @dataclass(frozen=True)

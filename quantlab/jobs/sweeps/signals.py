@@ -16,7 +16,7 @@ from quantlab.core.market import Bars
 from quantlab.core.ports import FeatureSource, FeatureStream, Learner, SignalSource
 from quantlab.core.results import Study
 from quantlab.core.types import Features, Signal
-from quantlab.learning.gates import regated
+from quantlab.learning.ensemble.thresholds import regated
 
 #: Part of a parameter's name that asks for another signal.
 SIGNAL = "signal"

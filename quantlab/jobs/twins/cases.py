@@ -22,7 +22,7 @@ from quantlab.jobs.run.composition import build
 from quantlab.jobs.run.history import history_cut
 from quantlab.jobs.run.outcome import load
 from quantlab.jobs.sessions.strategy import strategy_of
-from quantlab.learning.bundle_members import StoredMember
+from quantlab.learning.registry.bundle_members import StoredMember
 
 
 @dataclass(frozen=True)

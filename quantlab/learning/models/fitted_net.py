@@ -39,7 +39,7 @@ from quantlab.learning.models.windows import (
     require_rows,
     targets,
 )
-from quantlab.learning.watching import Told
+from quantlab.learning.parallel.progress import Told
 
 MODEL_FILE = "model.safetensors"
 #: Windows kept with a fitted member, to hold its reloaded self against.

@@ -13,7 +13,7 @@ from quantlab.core.arrays import Float32Array
 from quantlab.core.checks import check_range, check_whole
 from quantlab.learning.models.rows import RowTable
 from quantlab.learning.models.trees import FittedTrees, TreeRecipe
-from quantlab.learning.watching import Told
+from quantlab.learning.parallel.progress import Told
 
 MODEL_FILE = "model.txt"
 

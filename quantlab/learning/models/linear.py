@@ -29,7 +29,7 @@ from quantlab.core.checks import check_range, check_whole
 from quantlab.core.errors import ConfigError, ContractError
 from quantlab.core.types import Dataset, Features
 from quantlab.features.contract import FeatureContract
-from quantlab.learning.calibration import scale_of_least_loss
+from quantlab.learning.ensemble.calibration import scale_of_least_loss
 from quantlab.learning.models.artifact import MemberCard
 from quantlab.learning.models.linear_map import N_CLASSES, LinearMap, Standard, blocks, softmax
 from quantlab.learning.models.native import NativeMember
@@ -182,7 +182,7 @@ class Linear:
 def fit_scale(scores: Float64Array, intercepts: Float64Array, rows: RowTable) -> float:
     """The scale at which ``softmax(intercepts + scale * scores)`` has the smallest weighted log loss.
 
-    See :func:`quantlab.learning.calibration.scale_of_least_loss`; the ensemble's temperature is the case without
+    See :func:`quantlab.learning.ensemble.calibration.scale_of_least_loss`; the ensemble's temperature is the case without
     intercepts.
 
     Parameters

@@ -16,7 +16,7 @@ from quantlab.core.errors import ConfigError
 from quantlab.core.ports import FittedModel
 from quantlab.core.types import Dataset
 from quantlab.learning.models.quantiles import central
-from quantlab.learning.watching import Told, nobody
+from quantlab.learning.parallel.progress import Told, nobody
 
 _LARGEST_SEED = 2**32 - 1
 

@@ -20,7 +20,7 @@ from quantlab.core.errors import ConfigError, InstallationError
 from quantlab.learning.models.net_forecast import to_library
 from quantlab.learning.models.net_recipe import NetRecipe
 from quantlab.learning.models.windows import WindowTable
-from quantlab.learning.watching import Told
+from quantlab.learning.parallel.progress import Told
 
 #: Stopping windows that are forecast at once.
 _STOPPING_BLOCK = 1024

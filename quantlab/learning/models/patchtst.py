@@ -14,7 +14,7 @@ from quantlab.core.errors import ConfigError
 from quantlab.core.types import Dataset
 from quantlab.learning.models.fitted_net import FittedNet, fit_net
 from quantlab.learning.models.net_recipe import NetRecipe
-from quantlab.learning.watching import Told
+from quantlab.learning.parallel.progress import Told
 
 
 @dataclass(frozen=True)

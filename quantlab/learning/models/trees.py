@@ -18,7 +18,7 @@ from quantlab.features.contract import FeatureContract
 from quantlab.learning.models.artifact import MemberCard
 from quantlab.learning.models.native import NativeMember
 from quantlab.learning.models.rows import LARGEST_SEED, RowTable, agreed_contract, refusals_of, score
-from quantlab.learning.watching import Told, nobody
+from quantlab.learning.parallel.progress import Told, nobody
 
 
 @dataclass(frozen=True)

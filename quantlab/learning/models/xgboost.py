@@ -15,7 +15,7 @@ from quantlab.core.checks import check_range, check_whole
 from quantlab.core.errors import ConfigError, InstallationError
 from quantlab.learning.models.rows import BLOCK_ROWS, RowTable
 from quantlab.learning.models.trees import FittedTrees, TreeRecipe
-from quantlab.learning.watching import Told
+from quantlab.learning.parallel.progress import Told
 
 MODEL_FILE = "model.ubj"
 

@@ -17,9 +17,9 @@ from pathlib import Path
 
 from quantlab.core.errors import ArtifactError, InstallationError, QuantlabError
 from quantlab.core.ports import FittedModel
-from quantlab.learning.members import load_member
+from quantlab.learning.ensemble.members import load_member
 from quantlab.learning.registry.manifest import MODEL_FOLDER
-from quantlab.learning.stored import Stored
+from quantlab.learning.stored.stored_member import Stored
 
 _MEND = "leave it out of service and register the member again"
 _GOOD = b"good"

@@ -10,10 +10,10 @@ from typing import Any, Self
 from quantlab.core.errors import ArtifactError
 from quantlab.core.files import sha256_file
 from quantlab.features.drift_reference import DriftReference, read_reference
-from quantlab.learning.ensemble import Ensemble, FittedEnsemble
+from quantlab.learning.ensemble.ensemble import Ensemble, FittedEnsemble
 from quantlab.learning.registry.names import split_version, version_folder
-from quantlab.learning.sealed import MANIFEST, files_digest, verify
-from quantlab.learning.stored import Stored
+from quantlab.learning.stored.sealed_folder import MANIFEST, files_digest, verify
+from quantlab.learning.stored.stored_member import Stored
 
 MODEL_FOLDER = "model"
 #: The distribution of the features over the training rows, where it was made.
@@ -38,7 +38,7 @@ class Manifest(Stored):
     together : tuple of str
         All versions that were tested together with this one, itself among them.
     ensemble : dict or None
-        The :class:`~quantlab.learning.ensemble.FittedEnsemble` over them.
+        The :class:`~quantlab.learning.ensemble.ensemble.FittedEnsemble` over them.
     source : dict of str
         Run and data that it came from.
     created : str
@@ -46,7 +46,7 @@ class Manifest(Stored):
 
     Notes
     -----
-    All other parameters are those of :class:`quantlab.learning.stored.Stored`.
+    All other parameters are those of :class:`quantlab.learning.stored.stored_member.Stored`.
     """
 
     member: str

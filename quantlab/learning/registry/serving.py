@@ -8,9 +8,9 @@ from typing import TypeVar
 
 from quantlab.core.errors import ArtifactError, QuantlabError
 from quantlab.core.ports import FeatureSource, ModelStore
-from quantlab.learning.gates import Gates
+from quantlab.learning.ensemble.signal_source import EnsembleSignal, Member
+from quantlab.learning.ensemble.thresholds import Gates
 from quantlab.learning.registry.manifest import Manifest
-from quantlab.learning.signal import EnsembleSignal, Member
 
 Made = TypeVar("Made")
 

@@ -23,7 +23,7 @@ from quantlab.core.clock import iso_utc
 from quantlab.core.errors import ConfigError
 from quantlab.core.ports import Clock, FeatureSource, FittedModel
 from quantlab.features.drift_reference import DriftReference
-from quantlab.learning.ensemble import FittedEnsemble
+from quantlab.learning.ensemble.ensemble import FittedEnsemble
 from quantlab.learning.registry.inspection import Inspector
 from quantlab.learning.registry.loading import load_verified
 from quantlab.learning.registry.log import (

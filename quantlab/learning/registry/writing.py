@@ -14,14 +14,14 @@ from quantlab.core.errors import ArtifactError, ConfigError
 from quantlab.core.files import remove_abandoned, staged_folder, write_json
 from quantlab.core.ports import FittedModel
 from quantlab.features.drift_reference import DriftReference
-from quantlab.learning.ensemble import FittedEnsemble
-from quantlab.learning.golden import Golden
-from quantlab.learning.members import class_path
-from quantlab.learning.provenance import versions
+from quantlab.learning.ensemble.ensemble import FittedEnsemble
+from quantlab.learning.ensemble.members import class_path
 from quantlab.learning.registry.log import unwritable
 from quantlab.learning.registry.manifest import DRIFT_FILE, MODEL_FOLDER, Manifest
 from quantlab.learning.registry.names import version_name
-from quantlab.learning.sealed import files_digest, seal
+from quantlab.learning.stored.code_versions import versions
+from quantlab.learning.stored.golden_rows import Golden
+from quantlab.learning.stored.sealed_folder import files_digest, seal
 
 
 @dataclass(frozen=True, eq=False)

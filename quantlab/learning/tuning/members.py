@@ -29,15 +29,15 @@ from quantlab.core.ports import Model, Progress
 from quantlab.core.results import TuningStage
 from quantlab.core.types import Dataset
 from quantlab.evaluation.statistics.metrics import DAY_MS
-from quantlab.learning.calibration import log_losses
-from quantlab.learning.members import predict_rows
-from quantlab.learning.pooling import spoken
-from quantlab.learning.provenance import identity, package_code, versions
-from quantlab.learning.shared import map_dataset, write_dataset
-from quantlab.learning.splits import Fold, Rows, part, tile
+from quantlab.learning.ensemble.calibration import log_losses
+from quantlab.learning.ensemble.members import predict_rows
+from quantlab.learning.ensemble.pooling import spoken
+from quantlab.learning.parallel.shared_memory import map_dataset, write_dataset
+from quantlab.learning.parallel.workers import Workers
+from quantlab.learning.samples.splits import Fold, Rows, part, tile
+from quantlab.learning.stored.code_versions import identity, package_code, versions
 from quantlab.learning.tuning.rounds import Candidate, Outcome, Search, run_search
 from quantlab.learning.tuning.store import RoundStore
-from quantlab.learning.workers import Workers
 
 OBJECTIVE = "log loss, nats: mean over the days of the inner folds"
 

@@ -24,15 +24,15 @@ from quantlab.core.fingerprint import fingerprint
 from quantlab.core.ports import Model, Progress, Stage
 from quantlab.core.results import TuningStage
 from quantlab.core.types import Dataset
-from quantlab.learning.provenance import versions
-from quantlab.learning.splits import Fold
-from quantlab.learning.tuning.gates import GateTuning
-from quantlab.learning.tuning.lived import Simulate
+from quantlab.learning.parallel.workers import Workers
+from quantlab.learning.samples.splits import Fold
+from quantlab.learning.stored.code_versions import versions
 from quantlab.learning.tuning.members import OBJECTIVE, Past, before, inner_folds, tune_members
+from quantlab.learning.tuning.outcome import Simulate
 from quantlab.learning.tuning.rounds import Search, run_search
 from quantlab.learning.tuning.space import space
 from quantlab.learning.tuning.store import RoundStore
-from quantlab.learning.workers import Workers
+from quantlab.learning.tuning.thresholds import GateTuning
 
 
 @dataclass(frozen=True)

@@ -29,8 +29,8 @@ from quantlab.execution.session.session import Session, SessionRules
 from quantlab.execution.session.snapshot import pack_raw, unpack_raw
 from quantlab.features import WARMUP, FeaturePipeline
 from quantlab.jobs.run.composition import build, compose
-from quantlab.learning.dataset import build_dataset
-from quantlab.learning.labels import Labels, TripleBarrier
+from quantlab.learning.samples.dataset import build_dataset
+from quantlab.learning.samples.triple_barrier import Labels, TripleBarrier
 from quantlab.trading import Costs, FixedFraction, FromSignals, Limits, Strategy
 
 SYMBOLS = ["BTC", "ETH", "AI", "RLB", "BABY", "PAXG", "AIXBT"]

@@ -6,7 +6,7 @@ import os
 import time
 from pathlib import Path
 
-from quantlab.learning.watching import Told
+from quantlab.learning.parallel.progress import Told
 
 
 def pid_of(pause_s: float) -> int:

@@ -1,0 +1,63 @@
+"""What is known of a fitted member on disk before any of it is loaded, wherever it is kept."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from quantlab.core.ports import FeatureSource
+from quantlab.features.contract import FeatureContract
+from quantlab.features.definitions import definitions_of, first_difference
+from quantlab.learning.stored.golden_rows import Golden
+
+
+@dataclass(frozen=True)
+class Stored:
+    """A member's native files, and the features that it may be asked about.
+
+    Parameters
+    ----------
+    version : str
+        What messages call it.
+    class_path : str
+        ``module:name`` of the fitted member.
+    model_sha256 : str
+        Over names and hashes of the native files.
+    feature_names, feature_fingerprint
+        In column order; what the member may be asked about.
+    feature_definitions : dict of str
+        What the fingerprint is made of, see :mod:`quantlab.features.definitions`; may be empty.
+    parts : dict of part to {rows, first, last}
+        Rows and dates of fit, early stopping, calibration and test.
+    """
+
+    version: str
+    class_path: str
+    model_sha256: str
+    feature_names: tuple[str, ...]
+    feature_fingerprint: str
+    feature_definitions: dict[str, str]
+    parts: dict[str, Any]
+
+    def golden(self, folder: Path) -> Golden:
+        """The golden rows stored in `folder`.
+
+        Raises
+        ------
+        ArtifactError
+            If a file is missing or not such an array.
+        """
+        return Golden.load(folder, self.feature_names, self.feature_fingerprint)
+
+    def require_contract(self, features: FeatureSource) -> None:
+        """Return if `features` are the ones that the member was fitted on.
+
+        Raises
+        ------
+        ContractError
+            Naming the first name or, where both sides' are known, definition that differs.
+        """
+        difference = first_difference(self.feature_definitions, definitions_of(features))
+        contract = FeatureContract(self.feature_names, self.feature_fingerprint)
+        contract.require(tuple(features.names), features.fingerprint, difference)
