@@ -25,11 +25,11 @@ from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
 from quantlab.core.errors import QuantlabError
-from quantlab.jobs.help import help_text
-from quantlab.jobs.promotion.beside import require_undecided
-from quantlab.jobs.run.attempts import Attempts
-from quantlab.jobs.run.composition import check_configuration, config_folder, not_composable, one_sentence
-from quantlab.jobs.run.folder import record_failure
+from quantlab.jobs.config.attempts import Attempts
+from quantlab.jobs.config.composition import check_configuration, config_folder, not_composable, one_sentence
+from quantlab.jobs.config.decided_options import require_undecided
+from quantlab.jobs.config.help import help_text
+from quantlab.jobs.output.run_folder import record_failure
 
 Refusal = QuantlabError | HydraException | OmegaConfBaseException
 Job = Callable[[DictConfig], float | None]

@@ -30,20 +30,20 @@ from quantlab.core.ports import Policy, PositionSizer, Progress
 from quantlab.core.types import Features, Signal
 from quantlab.evaluation.report.feature_figure import feature_figure as candles_and_feature
 from quantlab.evaluation.report.theme import painted, palette
+from quantlab.jobs.config.composition import build, compose
 from quantlab.jobs.notebook.frames import bars_frame, features_frame, forecasts_frame
-from quantlab.jobs.notebook.own import Own, values_of
-from quantlab.jobs.notebook.own_bars import OwnBars, grid_of
 from quantlab.jobs.notebook.progress import progress_here
 from quantlab.jobs.notebook.result import Result
-from quantlab.jobs.run.backtesting import Setup, backtest, setup
-from quantlab.jobs.run.composition import build, compose
-from quantlab.jobs.run.metrics import judge
-from quantlab.jobs.run.outcome import load
-from quantlab.jobs.sweep import prepare
-from quantlab.jobs.sweeps.best import best_of
-from quantlab.jobs.sweeps.swept import Swept
-from quantlab.jobs.sweeps.unseen import afterwards, split
-from quantlab.jobs.sweeps.work import simulate
+from quantlab.jobs.notebook.sweep_result import Swept
+from quantlab.jobs.notebook.user_bars import OwnBars, grid_of
+from quantlab.jobs.notebook.user_parts import Own, values_of
+from quantlab.jobs.research.metrics import judge
+from quantlab.jobs.research.pipeline import Setup, backtest, setup
+from quantlab.jobs.research.results import load
+from quantlab.jobs.sweep.best import best_of
+from quantlab.jobs.sweep.holdout import afterwards, split
+from quantlab.jobs.sweep.simulations import simulate
+from quantlab.jobs.sweep.sweep import prepare
 
 __all__ = [
     "Experiment",

@@ -49,7 +49,7 @@ class Pipeline:
     stage : str
         One of :data:`STAGES`; ``"clean"`` if it does not leak.
     overrides : tuple of str
-        For ``quantlab.jobs.run.composition.compose``. The caller adds its own ``cache_dir`` and ``runs_dir``; the
+        For ``quantlab.jobs.config.composition.compose``. The caller adds its own ``cache_dir`` and ``runs_dir``; the
         same ``cache_dir`` may serve all of them.
     mistake : str
         For people; empty if there is none.

@@ -15,9 +15,9 @@ from quantlab.core.fakes import FixedSignal
 from quantlab.core.market import HIGH, LOW, OPEN, Bars
 from quantlab.core.results import OrderReason, Simulation
 from quantlab.core.types import Signal
+from quantlab.jobs.config.composition import build, compose
 from quantlab.jobs.leaks.fills import Account, better_fills, hunt_fills
 from quantlab.jobs.leaks.findings import Log
-from quantlab.jobs.run.composition import build, compose
 
 MakeBars = Callable[..., Bars]
 CASH = 10_000.0

@@ -15,12 +15,12 @@ import pytest
 from quantlab.core.market import Bars, BarState
 from quantlab.core.progress import SilentProgress
 from quantlab.core.types import NO_LABEL, Features
-from quantlab.jobs.audit import audit
+from quantlab.jobs.config.composition import compose
 from quantlab.jobs.leaks.features import hunt_features
 from quantlab.jobs.leaks.findings import AuditReport, Log
 from quantlab.jobs.leaks.futures import another_future, broken_future, delisted, ragged_rows, the_others_delisted
 from quantlab.jobs.leaks.labels import hunt_labels
-from quantlab.jobs.run.composition import compose
+from quantlab.jobs.research.audit import audit
 from quantlab.learning.samples.triple_barrier import Labels, TripleBarrier
 
 sys.path.insert(0, str(Path(__file__).parent))  # the planted parts are named in configurations

@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 
 from quantlab.core.progress import SilentProgress
-from quantlab.jobs.audit import audit
+from quantlab.jobs.config.composition import compose
 from quantlab.jobs.leaks.findings import STAGES, AuditReport
-from quantlab.jobs.run.composition import compose
+from quantlab.jobs.research.audit import audit
 
 sys.path.insert(0, str(Path(__file__).parent))  # the planted parts are named in configurations
 PLANTED: tuple[Any, ...] = importlib.import_module("planted").PLANTED

@@ -13,7 +13,7 @@ from nets_data import MEMBERS, dataset, member, rows
 from quantlab.core.market import Bars
 from quantlab.core.types import Signal
 from quantlab.features import NAMES, FeaturePipeline
-from quantlab.jobs.run.composition import build, compose
+from quantlab.jobs.config.composition import build, compose
 from quantlab.learning.ensemble.ensemble import FittedEnsemble
 from quantlab.learning.ensemble.members import lookback
 from quantlab.learning.ensemble.signal_source import EnsembleSignal, Member

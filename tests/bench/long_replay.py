@@ -32,7 +32,7 @@ from quantlab.execution.journal.sqlite import SqliteJournal
 from quantlab.execution.session.engine import Market
 from quantlab.execution.session.paper_broker import PaperBroker
 from quantlab.execution.session.session import Session, SessionRules
-from quantlab.jobs.run.composition import build, compose
+from quantlab.jobs.config.composition import build, compose
 
 SYMBOLS = 100
 #: Enough that every feature and window is ready before the first bar that counts.

@@ -8,7 +8,7 @@ import numpy as np
 
 from quantlab.core.types import Dataset, Features
 from quantlab.features import NAMES
-from quantlab.jobs.run.composition import build, compose
+from quantlab.jobs.config.composition import build, compose
 from quantlab.learning.samples.dataset import NO_LABEL
 
 HORIZON = 12

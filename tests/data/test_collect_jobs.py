@@ -13,8 +13,8 @@ from binance_server import DAY_MS, EPOCH_MS, FakeBinance, Listing, serving
 from other_exchanges import FakeHyperliquid
 
 from quantlab.core.errors import ConfigError
-from quantlab.jobs import collect, data
-from quantlab.jobs.run.composition import compose
+from quantlab.jobs.config.composition import compose
+from quantlab.jobs.data import collect, data
 
 Start = Callable[..., FakeBinance]
 #: Members that need no network, untuned.

@@ -7,7 +7,7 @@ import io
 import pytest
 from rich.console import Console
 
-from quantlab.jobs.market.collecting import CollectingBars
+from quantlab.jobs.data.collect_progress import CollectingBars
 
 
 def test_every_symbol_has_a_bar_and_all_together_one() -> None:

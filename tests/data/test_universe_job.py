@@ -16,8 +16,8 @@ from coin_server import FakeMarkets, coin
 from quantlab.core.errors import ConfigError
 from quantlab.core.market import BarState
 from quantlab.data.universe.snapshot import read_snapshots
-from quantlab.jobs import collect, universe
-from quantlab.jobs.run.composition import build, compose
+from quantlab.jobs.config.composition import build, compose
+from quantlab.jobs.data import collect, universe
 
 LISTINGS = {
     "BTCUSDT": Listing(1, volume=9e9),

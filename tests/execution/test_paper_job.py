@@ -18,9 +18,10 @@ from quantlab.core.clock import iso_utc
 from quantlab.core.errors import ArtifactError, ConfigError, ContractError
 from quantlab.execution.journal.reader import read_session
 from quantlab.execution.journal.sqlite import SqliteJournal
-from quantlab.jobs import backtest, paper, status
-from quantlab.jobs.run.composition import compose
-from quantlab.jobs.sessions import strategy as paper_strategy
+from quantlab.jobs.config.composition import compose
+from quantlab.jobs.research import backtest
+from quantlab.jobs.session import paper, status
+from quantlab.jobs.session import session_strategy as paper_strategy
 
 TREES = (
     "experiment=ensemble_v2", "debug=tiny", "learning.tuning=null", "workers=1",

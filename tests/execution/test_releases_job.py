@@ -21,10 +21,12 @@ from quantlab.core.types import Signal
 from quantlab.execution.journal.reader import read_session
 from quantlab.execution.journal.sqlite import SqliteJournal
 from quantlab.execution.session.bar_record import signal_facts
-from quantlab.jobs import backtest, paper, promote, readiness
-from quantlab.jobs.promotion.bundles import load_bundle
-from quantlab.jobs.promotion.pointer import POINTER, active, make_active, moves
-from quantlab.jobs.run.composition import build, compose
+from quantlab.jobs.config.composition import build, compose
+from quantlab.jobs.promotion import promote
+from quantlab.jobs.promotion.active_bundle import POINTER, active, make_active, moves
+from quantlab.jobs.promotion.bundle import load_bundle
+from quantlab.jobs.research import backtest
+from quantlab.jobs.session import paper, readiness
 
 SMALL = (
     "experiment=baseline", "data.days=8", "data.n_symbols=2", "data.late_listings=0", "evaluation/stress@stress=none",

@@ -38,7 +38,7 @@ from quantlab.execution.session.handover import Release, release_of
 from quantlab.execution.session.paper_broker import PaperBroker
 from quantlab.execution.session.session import Session, SessionRules
 from quantlab.features.drift import Drift
-from quantlab.jobs.twins.witness import joined
+from quantlab.jobs.parity.watched_signal import joined
 
 CASH = 10_000.0
 

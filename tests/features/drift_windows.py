@@ -16,7 +16,7 @@ import numpy as np
 from quantlab.core.types import Features
 from quantlab.features.drift import Drift
 from quantlab.features.drift_reference import DriftReference
-from quantlab.jobs.run.composition import build, compose
+from quantlab.jobs.config.composition import build, compose
 
 TRAIN_DAYS = 60
 

@@ -18,7 +18,7 @@ from quantlab.core.progress import SilentProgress
 from quantlab.features import NAMES, WARMUP, ExtraFeature, FeaturePipeline, window_function
 from quantlab.features.certificate import WarmupCertificate, certify
 from quantlab.features.kernels.recursions import WILDER_14, follow
-from quantlab.jobs import warmup as job
+from quantlab.jobs.research import warmup as job
 
 INTERVAL = 300_000
 HORIZON = 1_700

@@ -16,7 +16,7 @@ import pytest
 from hydra import compose, initialize_config_dir
 
 from quantlab.features import NAMES, WARMUP
-from quantlab.jobs.run.composition import build
+from quantlab.jobs.config.composition import build
 
 BLOCK = re.compile(r"^```(\w+)(?: (\S+))?\n(.*?)^```", re.MULTILINE | re.DOTALL)
 

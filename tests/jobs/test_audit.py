@@ -12,11 +12,11 @@ import pytest
 
 from quantlab.core.errors import ConfigError
 from quantlab.core.progress import SilentProgress
-from quantlab.jobs.audit import audit
-from quantlab.jobs.help import help_text
+from quantlab.jobs.config.composition import compose
+from quantlab.jobs.config.help import help_text
 from quantlab.jobs.leaks.findings import STAGES
 from quantlab.jobs.leaks.hunt import Hunt
-from quantlab.jobs.run.composition import compose
+from quantlab.jobs.research.audit import audit
 
 Command = Callable[..., subprocess.CompletedProcess[str]]
 SMALL = ("job=audit", "debug=tiny", "workers=1", "job.hunt.cuts=2", "job.hunt.fills=4")

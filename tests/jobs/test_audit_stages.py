@@ -17,6 +17,8 @@ from quantlab.core.fakes import BarsSource, FixedSignal
 from quantlab.core.market import CLOSE, VOLUME, Bars, BarState
 from quantlab.core.results import MemberReport, Simulation, Study
 from quantlab.core.types import NO_LABEL, Dataset, Features, Signal
+from quantlab.jobs.config.composition import build, compose
+from quantlab.jobs.config.history import HistoryCut
 from quantlab.jobs.leaks.chance import ShuffledLabels, delayed, judge_auc, judge_shuffled
 from quantlab.jobs.leaks.features import hunt_features
 from quantlab.jobs.leaks.fills import Account, better_fills, hunt_fills
@@ -27,8 +29,6 @@ from quantlab.jobs.leaks.members import hunt_members
 from quantlab.jobs.leaks.splits import hunt_splits
 from quantlab.jobs.leaks.studies import hunt_plain, hunt_studies
 from quantlab.jobs.leaks.universe import hunt_universe
-from quantlab.jobs.run.composition import build, compose
-from quantlab.jobs.run.history import HistoryCut
 from quantlab.learning.ensemble.signal_report import SignalReport
 from quantlab.learning.samples.dataset import build_dataset
 from quantlab.learning.samples.splits import Fold, PurgedWalkForward

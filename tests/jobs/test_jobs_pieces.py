@@ -20,14 +20,14 @@ from quantlab.core.results import MemberReport, SignalReport
 from quantlab.core.types import Signal
 from quantlab.data.synthetic.oracle import measure_oracle
 from quantlab.data.synthetic.source import SyntheticSource
-from quantlab.jobs.run.backtesting import backtest, setup
-from quantlab.jobs.run.benchmarks import benchmarks, rotated
-from quantlab.jobs.run.composition import compose
-from quantlab.jobs.run.folder import record_failure, run_folder
-from quantlab.jobs.run.history import HistoryCut
-from quantlab.jobs.run.metrics import entry_weight, judge, suspicions
-from quantlab.jobs.run.outcome import load
-from quantlab.jobs.run.truth import oracle_numbers
+from quantlab.jobs.config.composition import compose
+from quantlab.jobs.config.history import HistoryCut
+from quantlab.jobs.output.run_folder import record_failure, run_folder
+from quantlab.jobs.research.benchmarks import benchmarks, rotated
+from quantlab.jobs.research.metrics import entry_weight, judge, suspicions
+from quantlab.jobs.research.oracle import oracle_numbers
+from quantlab.jobs.research.pipeline import backtest, setup
+from quantlab.jobs.research.results import load
 from quantlab.trading import ConfidenceFraction, FixedFraction
 
 CELLS = (400, 5)

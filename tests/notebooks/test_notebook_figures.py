@@ -15,7 +15,7 @@ from quantlab.evaluation.sweep.figures import MAX_POINTS, pair_figure, seen_and_
 from quantlab.evaluation.sweep.maps import PairMap
 from quantlab.jobs.notebook import progress as notebook_progress
 from quantlab.jobs.notebook.progress import NotebookProgress, progress_here
-from quantlab.jobs.run.terminal import TerminalProgress
+from quantlab.jobs.output.terminal import TerminalProgress
 from quantlab.research import Experiment, feature_figure
 
 

@@ -13,7 +13,7 @@ import pytest
 from quantlab.backtest.scan import Scan
 from quantlab.core.errors import ConfigError, ContractError, DataError
 from quantlab.core.market import Bars
-from quantlab.jobs.run.composition import build
+from quantlab.jobs.config.composition import build
 from quantlab.research import Experiment, bars_frame, values_of
 from quantlab.trading import BuyAndHold, FixedFraction, FromSignals, Strategy, signal_of
 

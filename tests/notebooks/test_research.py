@@ -16,9 +16,9 @@ import pytest
 from quantlab.backtest.scan import Scan
 from quantlab.core.errors import ConfigError, ContractError
 from quantlab.core.market import Bars
-from quantlab.jobs import backtest as backtest_job
-from quantlab.jobs import sweep as sweep_job
-from quantlab.jobs.run.composition import compose
+from quantlab.jobs.config.composition import compose
+from quantlab.jobs.research import backtest as backtest_job
+from quantlab.jobs.sweep import sweep as sweep_job
 from quantlab.research import Experiment, Result, Swept, bars_frame, experiment, features_frame, forecasts_frame
 
 SPACE = "sweep.space={signal.fast:[12,24],policy.stop_atr:[1.0,2.0,4.0]}"

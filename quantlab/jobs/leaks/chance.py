@@ -16,7 +16,7 @@ from quantlab.core.types import NO_LABEL, Signal
 from quantlab.jobs.leaks.fills import Account
 from quantlab.jobs.leaks.findings import Finding, Log
 from quantlab.jobs.leaks.labels import Labeler
-from quantlab.jobs.run.metrics import SUSPICIOUS_AUC
+from quantlab.jobs.research.metrics import SUSPICIOUS_AUC
 from quantlab.learning.samples.triple_barrier import Labels
 
 

@@ -25,7 +25,7 @@ from quantlab.core.types import Signal
 from quantlab.jobs.leaks.comparing import differs, place
 from quantlab.jobs.leaks.findings import Finding, Log
 from quantlab.jobs.leaks.futures import another_future, another_inside, delisted, other_opinions
-from quantlab.jobs.run.backtesting import Engine
+from quantlab.jobs.research.pipeline import Engine
 
 #: Legs that fill at the open, before anything inside the bar is looked at.
 _AT_OPEN = (OrderReason.SIGNAL, OrderReason.TIME_EXIT, OrderReason.FLATTEN)

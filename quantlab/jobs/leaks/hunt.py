@@ -29,7 +29,6 @@ from quantlab.core.ports import FeatureSource, Learner, Model, Progress
 from quantlab.core.progress import SilentProgress
 from quantlab.core.results import Study, TuningStage
 from quantlab.core.types import Dataset
-from quantlab.jobs.choices.gates import Chooser, choose, gate_stages
 from quantlab.jobs.leaks.chance import ShuffledLabels, judge_shuffled, measure_delay
 from quantlab.jobs.leaks.ensembles import hunt_ensembles
 from quantlab.jobs.leaks.features import hunt_features
@@ -41,7 +40,8 @@ from quantlab.jobs.leaks.members import hunt_members
 from quantlab.jobs.leaks.splits import hunt_splits
 from quantlab.jobs.leaks.studies import hunt_plain, hunt_studies
 from quantlab.jobs.leaks.universe import hunt_universe
-from quantlab.jobs.run.backtesting import Setup, study_signal
+from quantlab.jobs.research.pipeline import Setup, study_signal
+from quantlab.jobs.threshold_tuning.search import Chooser, choose, gate_stages
 from quantlab.learning.samples.dataset import build_dataset
 from quantlab.learning.samples.splits import Fold
 

@@ -18,11 +18,11 @@ from dataclasses import dataclass
 from quantlab.core.errors import QuantlabError
 from quantlab.core.market import Bars
 from quantlab.core.ports import DataSource
+from quantlab.jobs.config.history import HistoryCut
 from quantlab.jobs.leaks.findings import Finding, Log
 from quantlab.jobs.leaks.futures import another_future, cuts, delisted, ragged_rows, the_others_delisted
 from quantlab.jobs.leaks.histories import differing_past
 from quantlab.jobs.leaks.sources import Change, EndsEarlier, Future, with_future
-from quantlab.jobs.run.history import HistoryCut
 
 _EARLIER = "were not there yet"
 _MIRRORED: dict[str, Change] = {"were another market's": another_future}

@@ -18,7 +18,7 @@ from IPython.core.getipython import get_ipython
 from IPython.display import display
 
 from quantlab.core.ports import Progress
-from quantlab.jobs.run.terminal import TerminalProgress
+from quantlab.jobs.output.terminal import TerminalProgress
 
 _log = logging.getLogger(__name__)
 

@@ -18,10 +18,10 @@ from quantlab.evaluation.report.theme import painted
 from quantlab.evaluation.statistics.trades import round_trips
 from quantlab.evaluation.verdict.rule import Verdict
 from quantlab.jobs.notebook.frames import forecasts_frame, members_frame, numbers_frame, orders_frame, trades_frame, utc
-from quantlab.jobs.notebook.shown import card, titled, words
-from quantlab.jobs.run.backtesting import Backtest
-from quantlab.jobs.run.metrics import Judgement
-from quantlab.jobs.run.outcome import remarks
+from quantlab.jobs.notebook.verdict_card import card, titled, words
+from quantlab.jobs.research.metrics import Judgement
+from quantlab.jobs.research.pipeline import Backtest
+from quantlab.jobs.research.results import remarks
 
 
 @dataclass(frozen=True, repr=False)

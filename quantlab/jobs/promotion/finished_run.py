@@ -11,7 +11,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from quantlab.core.errors import ArtifactError, ConfigError
 from quantlab.core.files import sha256_file
-from quantlab.jobs.promotion.keeping import MEMBERS
+from quantlab.jobs.promotion.run_members import MEMBERS
 
 AGAIN = "run it again: what is still cached is not fitted twice"
 _CONFIG, _METRICS = "config.yaml", "metrics.json"
@@ -38,7 +38,7 @@ class FinishedRun:
     ----------
     folder : Path
     manifest : dict
-        With the keys that :func:`quantlab.jobs.promotion.keeping.keep` writes.
+        With the keys that :func:`quantlab.jobs.promotion.run_members.keep` writes.
     config : DictConfig
         Resolved, as it was asked for.
     metrics : dict

@@ -21,7 +21,7 @@ from quantlab.data.store.manifest import read_manifest
 from quantlab.data.store.row_checks import Filler, Outcome
 from quantlab.data.store.source import CollectedSource
 from quantlab.data.store.store import open_store
-from quantlab.jobs.run.composition import build
+from quantlab.jobs.config.composition import build
 
 BARS = make_bars(5, 31 * 288)
 TIMES = EPOCH_MS + STEP_MS * np.arange(len(BARS), dtype=np.int64)

@@ -20,7 +20,7 @@ from quantlab.data.store.manifest import read_manifest
 from quantlab.data.store.row_checks import Outcome
 from quantlab.data.store.source import CollectedSource
 from quantlab.data.store.store import open_store
-from quantlab.jobs.run.composition import build, compose
+from quantlab.jobs.config.composition import build, compose
 
 Read = Callable[..., CollectedSource]
 NOW_MS = EPOCH_MS + 5 * DAY_MS + 700_000  # a bar is under way

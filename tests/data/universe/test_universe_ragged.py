@@ -28,7 +28,7 @@ from quantlab.execution.session.paper_broker import PaperBroker
 from quantlab.execution.session.session import Session, SessionRules
 from quantlab.execution.session.snapshot import pack_raw, unpack_raw
 from quantlab.features import WARMUP, FeaturePipeline
-from quantlab.jobs.run.composition import build, compose
+from quantlab.jobs.config.composition import build, compose
 from quantlab.learning.samples.dataset import build_dataset
 from quantlab.learning.samples.triple_barrier import Labels, TripleBarrier
 from quantlab.trading import Costs, FixedFraction, FromSignals, Limits, Strategy

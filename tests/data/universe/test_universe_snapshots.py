@@ -28,8 +28,8 @@ from quantlab.data.universe.snapshot import (
 )
 from quantlab.data.universe.source import UniverseSource
 from quantlab.features import FeaturePipeline
-from quantlab.jobs.run.composition import build, compose
-from quantlab.jobs.run.universe_notes import SURVIVORS, universe_notes
+from quantlab.jobs.config.composition import build, compose
+from quantlab.jobs.research.universe_notes import SURVIVORS, universe_notes
 
 DAY_MS = 86_400_000
 

@@ -18,7 +18,7 @@ from quantlab.data.universe.coingecko import CoinGecko
 from quantlab.data.universe.rules import UniverseRules
 from quantlab.data.universe.snapshot import Row, Snapshot
 from quantlab.data.universe.survey import Survey
-from quantlab.jobs.run.composition import build, compose
+from quantlab.jobs.config.composition import build, compose
 
 Markets = Callable[..., FakeMarkets]
 NOW_MS = EPOCH_MS + 2 * DAY_MS + 1_234

@@ -16,8 +16,8 @@ from quantlab.evaluation.statistics.baseline import blind_stop_share
 from quantlab.execution.readiness.gates import GATES, GateLimits
 from quantlab.execution.readiness.stages import Gates, Stage
 from quantlab.execution.readiness.window import Window, read_window
-from quantlab.jobs import paper, readiness
-from quantlab.jobs.run.composition import build, compose
+from quantlab.jobs.config.composition import build, compose
+from quantlab.jobs.session import paper, readiness
 
 BARRIERS = {"take_profit_atr": 2.0, "stop_atr": 1.2, "horizon": 12}
 LIMITS = GateLimits(

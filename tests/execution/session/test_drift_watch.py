@@ -20,8 +20,8 @@ from quantlab.execution.readiness.gates import feature_drift
 from quantlab.execution.readiness.window import read_window
 from quantlab.execution.session.drift_watch import DriftWatching
 from quantlab.features.drift import Drift
-from quantlab.jobs.run.composition import compose
-from quantlab.jobs.status import status_facts, status_tables
+from quantlab.jobs.config.composition import compose
+from quantlab.jobs.session.status import status_facts, status_tables
 
 CASH, BARS, SYMBOLS, EVERY = 10_000.0, 300, 4, 25
 NAMES = ("calm", "shifting", "pattern")

@@ -1,0 +1,121 @@
+"""One synthetic world with known truth, through the whole pipeline, to its verdict.
+
+Everything of a world is drawn anew from its seed: the market, the members' own randomness, the tuner's proposals
+and the verdict's bootstrap. The two kinds of world share their shocks: with a seed, the one without an edge is the
+one with it, its drift taken out.
+"""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from omegaconf import DictConfig, OmegaConf
+
+from quantlab.core.errors import ConfigError
+from quantlab.core.progress import SilentProgress
+from quantlab.jobs.research.metrics import Judgement, judge
+from quantlab.jobs.research.pipeline import Backtest, backtest, setup
+
+Kind = Literal["no_edge", "planted"]
+KINDS: tuple[Kind, ...] = ("no_edge", "planted")
+
+#: What a world's verdict is a function of, beside its seed and its kind.
+MEASURED = (
+    "data", "history", "barriers", "features", "learning", "signal", "trading", "strategy", "backtest", "cash",
+    "evaluation",
+)  # fmt: skip
+_JUDGED = (
+    "trades", "days", "trials", "sharpe", "sharpe_se", "luck_sharpe", "psr", "dsr", "pbo", "mean_daily_return_lower",
+)  # fmt: skip
+_ORACLE = ("auc", "label_auc", "sharpe")
+
+
+@dataclass(frozen=True)
+class World:
+    """Which world: what is planted, and the seed of everything."""
+
+    kind: Kind
+    seed: int
+
+
+def worlds(first_seed: int, count: int) -> list[World]:
+    """`count` worlds of each kind, in turn, so that whoever stops early has as many of one as of the other."""
+    return [World(kind, seed) for seed in range(first_seed, first_seed + count) for kind in KINDS]
+
+
+def of_world(cfg: DictConfig, world: World, cache_dir: str) -> DictConfig:
+    """The configuration of one world, alone in its process and with a cache of its own."""
+    edge = 0.0 if world.kind == "no_edge" else float(cfg.job.edge)
+    own = {"seed": world.seed, "workers": 1, "cache_dir": cache_dir, "data": {"seed": world.seed, "edge": edge}}
+    merged = OmegaConf.merge(cfg, own)
+    assert isinstance(merged, DictConfig)  # noqa: S101 - narrows the type
+    return merged
+
+
+def measured(cfg: DictConfig) -> dict[str, Any]:
+    """What is measured, every interpolation resolved, without what differs from world to world or host to host."""
+    resolved: Any = OmegaConf.to_container(of_world(cfg, World("planted", 0), "cache"), resolve=True)
+    checked: dict[str, Any] = resolved
+    return {name: checked[name] for name in MEASURED}
+
+
+def check_measurable(cfg: DictConfig) -> None:
+    """Refuse a market whose truth nobody knows, and a planted edge of none.
+
+    Raises
+    ------
+    ConfigError
+    """
+    if not {"seed", "edge"} <= {str(key) for key in cfg.data}:
+        raise ConfigError(
+            "a market with a seed and a planted edge", found=str(cfg.data._target_), mend="data=synthetic"
+        )
+    if not float(cfg.job.edge) > 0.0:
+        raise ConfigError("job.edge above 0", found=repr(cfg.job.edge), mend="1 is the reference strength")
+
+
+def live(call: tuple[dict[str, Any], World]) -> dict[str, Any]:
+    """Run one world from bars to verdict.
+
+    Parameters
+    ----------
+    call : (configuration as plain values, World)
+        One argument that travels between processes.
+
+    Returns
+    -------
+    dict
+        Strict JSON: the verdict and the numbers that it rests on, a function of the configuration and the world
+        alone, and ``cpu_s``, the processor time that it took.
+
+    Raises
+    ------
+    QuantlabError
+        If the pipeline refuses the world: a world that has no verdict must not be left out.
+    """
+    plain, world = call
+    started = time.process_time()
+    with tempfile.TemporaryDirectory(prefix="quantlab-world-") as cache:
+        cfg = of_world(OmegaConf.create(plain), world, cache)
+        parts = setup(cfg)
+        result = backtest(parts, parts.cut.load(parts.source), SilentProgress())
+        judgement = judge(cfg, parts, result)
+    spent = round(time.process_time() - started, 1)
+    return {"kind": world.kind, "seed": world.seed, **_numbers(result, judgement), "cpu_s": spent}
+
+
+def _numbers(result: Backtest, judgement: Judgement) -> dict[str, Any]:
+    verdict, evidence, oracle = judgement.verdict, judgement.evidence, judgement.oracle or {}
+    report = result.study.report
+    return {
+        "verdict": verdict.verdict,
+        **{name: verdict.numbers[name] for name in _JUDGED},
+        "cost_bps": evidence["cost_bps"],
+        "break_even_cost_bps": evidence["break_even_cost_bps"],
+        "members_auc": {} if report is None else {name: m.auc for name, m in report.members.items()},
+        "oracle": {name: oracle.get(name) for name in _ORACLE},
+        "tuned": {stage.name: stage.chosen for stage in result.study.tuning},
+    }

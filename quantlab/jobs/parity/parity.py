@@ -1,0 +1,207 @@
+"""``job=parity``: does a paper session do what the backtest said?
+
+1. The backtest of the configuration: for a learned signal its last test period, otherwise everything behind
+   the warm-up. With ``bundle=FOLDER`` it is the backtest of that bundle's own strategy, on the data that it was
+   tested on: the very object that a session is started with.
+2. A paper session over the same bars, bar by bar: the real one, with its gate, signal stream, broker and journal.
+3. Given the signal that the session heard, the backtest's orders, fills, risk events and equity marks must be
+   those in the journal, bit for bit. What it heard is held against history: features bit for bit, decisions
+   one by one, probabilities within a tolerance.
+4. A comparison is valid only if it met enough fills and stops, a halt, a hole and a late listing, and if it
+   notices one price that is moved by one ulp.
+
+Exit code 0 only when it is valid and nothing differs; ``parity.json`` is written either way.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig
+from rich.console import Console
+from rich.table import Table
+
+from quantlab.core.clock import iso_utc
+from quantlab.core.errors import ConfigError, ContractError
+from quantlab.core.files import partial_prefix, remove_abandoned, require_writable, write_json
+from quantlab.core.ports import FeatureSource, Progress
+from quantlab.core.types import Signal
+from quantlab.jobs.config.composition import build
+from quantlab.jobs.output.terminal import TerminalProgress
+from quantlab.jobs.parity.account_record import Books, books_of_backtest, compared, differing
+from quantlab.jobs.parity.cases import Case, as_promoted, configured_case, promoted_case
+from quantlab.jobs.parity.paper_session import Desk
+from quantlab.jobs.parity.signals import differing_decisions, probabilities
+from quantlab.jobs.parity.ulp_check import self_test
+from quantlab.jobs.parity.validity import met, validity
+from quantlab.jobs.parity.watched_signal import WatchedSignal, Witness
+from quantlab.jobs.promotion.bundle import load_bundle
+
+DOCUMENT = "parity.json"
+
+
+def run(cfg: DictConfig) -> float | None:
+    """Compare; the result is the number of differences.
+
+    Raises
+    ------
+    ContractError
+        If the comparison is not valid, or anything differs.
+    QuantlabError
+        If data, configuration or a model is refused.
+    """
+    if cfg.run is not None:
+        raise ConfigError("a bundle, or neither", found=f"run={cfg.run}", mend="promote it and give bundle=FOLDER")
+    console, progress = Console(), TerminalProgress()
+    folder = Path(cfg.job.folder).resolve()
+    require_writable("job.folder", folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    remove_abandoned(folder)
+    if cfg.bundle is None:
+        case = configured_case(cfg, progress)
+    else:
+        bundle = load_bundle(Path(cfg.bundle).resolve())
+        cfg = as_promoted(cfg, bundle)
+        case = promoted_case(cfg, bundle, progress)
+    with tempfile.TemporaryDirectory(dir=folder, prefix=partial_prefix("parity")) as name:
+        document = compare(cfg, case, Path(name), progress)
+    write_json(folder / DOCUMENT, document)
+    console.print(_table(document))
+    console.print(f"{document['verdict']}: {folder / DOCUMENT}", highlight=False, soft_wrap=True)
+    _require_pass(document)
+    return 0.0
+
+
+def desk_of(cfg: DictConfig) -> Desk:
+    """The parts of a paper session that the configuration names, on a replayed feed."""
+    return Desk(
+        make_feed=build(cfg.job.feed),
+        make_broker=build(cfg.execution.broker),
+        alerts=build(cfg.execution.alerts),
+        rules=build(cfg.execution.session),
+        initial_cash=cfg.cash,
+    )
+
+
+def compare(cfg: DictConfig, case: Case, folder: Path, progress: Progress) -> dict[str, Any]:
+    """Run both and hold them against each other; the content of ``parity.json``.
+
+    Parameters
+    ----------
+    cfg : DictConfig
+    case : Case
+    folder : Path
+        For the sessions' journals.
+    progress : Progress
+    """
+    desk = desk_of(cfg)
+    features: FeatureSource = build(cfg.features)
+    with progress.stage("features of history", 1) as stage:
+        witness = Witness(features.transform(case.history).rows(case.first, case.last), case.bars.open_time_ms)
+        stage.advance()
+    watched = dataclasses.replace(case.strategy, signal=WatchedSignal(case.study.source, features, witness))
+    rows = case.history.rows(case.warm, case.last)
+    with progress.stage("paper session", case.last - case.first) as stage:
+        session = desk.books(folder / "session.db", watched, rows, case.first - case.warm, stage)
+    heard = witness.signal()
+    with progress.stage("backtest on what the session heard", 1) as stage:
+        backtest = _backtest(case, heard)
+        stage.advance()
+    with progress.stage("one price moved by one ulp", 1) as stage:
+        test = self_test(desk, folder, case.strategy, case.history, case.first, heard, backtest, stage)
+    near = probabilities(heard, case.said, float(cfg.job.probability_tolerance))
+    lines = {
+        "compared": {
+            **compared(session, backtest),
+            "decisions": int(heard.side.size),
+            "features": witness.compared,
+        },
+        "differing": {
+            **differing(session, backtest),
+            "decisions": differing_decisions(heard, case.said),
+            "features": witness.differing,
+        },
+    }
+    reached = validity(met(backtest, case.history, case.first, case.last), dict(cfg.job.needed))
+    return {
+        **_verdict(lines["differing"], reached, test, near),
+        **lines,
+        "validity": reached,
+        "self_test": test,
+        "probabilities": near,
+        "with_the_signal_of_history": _as_backtested(case, session),
+        "what": _what(case),
+    }
+
+
+def _backtest(case: Case, signal: Signal) -> Books:
+    simulation = case.engine.run(case.bars, signal, case.strategy, limits_on=True)
+    return books_of_backtest(case.bars, signal, case.strategy, simulation)
+
+
+def _as_backtested(case: Case, session: Books) -> dict[str, Any]:
+    """The session beside the backtest of the signal that history computed: its sizes follow the last bit."""
+    books = _backtest(case, case.said)
+    pairs = zip(session.equity_marks, books.equity_marks, strict=True)
+    furthest = max(abs(ours[1] / theirs[1] - 1.0) for ours, theirs in pairs if ours[1] and theirs[1])
+    return {"differing": differing(session, books), "largest_relative_difference_of_equity": furthest}
+
+
+def _verdict(
+    differing: dict[str, int], reached: dict[str, Any], test: dict[str, Any], near: dict[str, Any]
+) -> dict[str, Any]:
+    valid = test["noticed"] and all(line["found"] >= line["needed"] for line in reached.values())
+    equal = not any(differing.values()) and near["within_tolerance"]
+    return {"valid": valid, "equal": equal, "verdict": "FAIL" if not equal else "PASS" if valid else "UNKNOWN"}
+
+
+def _what(case: Case) -> dict[str, Any]:
+    bars = case.bars
+    members = getattr(case.study.source, "members", ())
+    return {
+        "synthetic": case.synthetic,
+        "bundle": case.bundle,
+        "bars": bars.n_bars,
+        "warmed_up_on": case.first - case.warm,
+        "symbols": bars.n_symbols,
+        "first": iso_utc(int(bars.open_time_ms[0])),
+        "last": iso_utc(int(bars.open_time_ms[-1])),
+        "data": case.history.fingerprint(),
+        "strategy": case.strategy.fingerprint,
+        "members": [member.name for member in members],
+    }
+
+
+def _table(document: dict[str, Any]) -> Table:
+    table = Table("", "compared", "differing", title_justify="left")
+    for name, count in document["compared"].items():
+        table.add_row(name.replace("_", " "), f"{count:,}", f"{document['differing'][name]:,}")
+    for name, line in document["validity"].items():
+        table.add_row(f"met: {name.replace('_', ' ')}", f"{line['found']:,}", f"needed {line['needed']:,}")
+    table.add_row("one ulp noticed", "yes" if document["self_test"]["noticed"] else "no", "")
+    table.add_row("largest difference of a probability", f"{document['probabilities']['largest_difference']:.3g}", "")
+    return table
+
+
+def _require_pass(document: dict[str, Any]) -> None:
+    if document["verdict"] == "PASS":
+        return
+    if document["verdict"] == "FAIL":
+        counts = {name: n for name, n in document["differing"].items() if n}
+        found = ", ".join(f"{n:,} differing {name.replace('_', ' ')}" for name, n in counts.items())
+        raise ContractError(
+            "a paper session that does what the backtest did",
+            found=found or "probabilities further apart than job.probability_tolerance",
+            mend=f"do not trade it; {DOCUMENT} has the counts",
+        )
+    short = [f"{line['found']} {name}" for name, line in document["validity"].items() if line["found"] < line["needed"]]
+    raise ContractError(
+        "a comparison that met what it needs (job.needed)",
+        found="UNKNOWN: nothing differs, but it met only " + ", ".join(short)
+        if short
+        else "UNKNOWN: one moved price was not noticed",
+        mend="compare over more bars and symbols, or over a period with halts, holes and listings",
+    )

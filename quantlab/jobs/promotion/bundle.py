@@ -1,0 +1,182 @@
+"""The strategy bundle: the very object that was backtested, in one folder that can be carried anywhere.
+
+1. *Promote*: a finished run is verified against its manifest; its members, the configuration of its parts and
+   its verdict are copied into ``<registry_root>/bundles/<name>``, sealed with a sha256 for every file. Before the
+   folder gets its name its members are loaded in child processes, and the strategy is built from it: its
+   fingerprint must be the one that the run recorded.
+2. *Load*: every file is hashed; code, library versions, feature names and fingerprints are compared with what was
+   promoted; only then a library sees a file. The strategy is built again through its ``_target_`` nodes, members
+   repeat their golden predictions, and the fingerprint is compared once more.
+
+A bundle needs neither the run, nor the forecast cache, nor the registry's other folders.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from quantlab.core.errors import ArtifactError
+from quantlab.core.ports import FeatureSource, SignalSource
+from quantlab.features.contract import FeatureContract
+from quantlab.features.definitions import definitions_of, first_difference
+from quantlab.features.drift_reference import DriftReference
+from quantlab.jobs.config.composition import build
+from quantlab.jobs.promotion.run_members import MEMBERS, rooms
+from quantlab.learning.registry.bundle_members import load_drift, require_plain, stored_signal
+from quantlab.learning.registry.manifest import ensemble_of
+from quantlab.learning.stored.code_versions import LIBRARIES, versions
+from quantlab.learning.stored.sealed_folder import verify
+
+CONFIG = "config.json"
+
+#: What loading needs of a manifest.
+_KEYS = (
+    "bundle",
+    "models",
+    "market",
+    "costs",
+    "features",
+    "rooms",
+    "packages",
+    "feature_fingerprint",
+    "strategy_fingerprint",
+)
+_AGAIN = "run the research again with what is installed now, and promote that run"
+RESTORE = "restore the folder from a backup, or promote the run again"
+
+
+@dataclass(frozen=True, eq=False)
+class Bundle:
+    """A verified bundle.
+
+    Parameters
+    ----------
+    folder : Path
+    strategy : Strategy
+        Its ``signal`` is a :class:`~quantlab.core.ports.SignalSource`.
+    config : DictConfig
+        Resolved nodes of its parts: ``features``, ``strategy``, ``trading``, ``drift`` and the rest; read-only.
+    manifest : dict
+        Where it comes from: ``run``, ``verdict``, ``metrics``, ``market``, fingerprints and versions.
+    features : FeatureSource
+        That the signal reads.
+    drift : DriftReference or None
+        The features in training, for :meth:`quantlab.features.drift.Drift.monitor`; None without models.
+    """
+
+    folder: Path
+    strategy: Any
+    config: DictConfig
+    manifest: dict[str, Any]
+    features: FeatureSource
+    drift: DriftReference | None
+
+
+def load_bundle(folder: Path) -> Bundle:
+    """Verify a bundle and build its strategy.
+
+    Raises
+    ------
+    ArtifactError
+        If a file is missing, added or altered, or the code, a library or the strategy is not what was promoted.
+    ContractError
+        If the features are not the ones that were promoted.
+    ConfigError
+        If its configuration names what this installation does not have.
+    """
+    require_plain(folder)
+    manifest = verify(folder, RESTORE)
+    missing = [key for key in _KEYS if key not in manifest]
+    if missing:
+        raise ArtifactError(f"a strategy bundle in {folder}", found=f"a manifest without {missing[0]}", mend=RESTORE)
+    _require_same_code(folder, manifest)
+    config = read_config(folder / CONFIG)
+    features: FeatureSource = build(config.features)
+    require_features(manifest["features"], manifest["feature_fingerprint"], features)
+    strategy = build(config.strategy)(signal=_signal(folder, config, manifest["models"], features))
+    if strategy.fingerprint != manifest["strategy_fingerprint"]:
+        raise ArtifactError(
+            f"the strategy {manifest['strategy_fingerprint']} in {folder}", found=strategy.fingerprint, mend=_AGAIN
+        )
+    return Bundle(folder, strategy, config, manifest, features, _drift(folder, manifest["models"]))
+
+
+def read_config(path: Path) -> DictConfig:
+    """A resolved configuration from a file whose hash was compared; read-only.
+
+    Raises
+    ------
+    ArtifactError
+        If it is none.
+    """
+    try:
+        config = OmegaConf.create(json.loads(path.read_bytes()))
+    except (OSError, ValueError, RecursionError, OmegaConfBaseException) as error:
+        raise ArtifactError(f"a configuration in {path}", found=type(error).__name__, mend=RESTORE) from error
+    if not isinstance(config, DictConfig):
+        raise ArtifactError(f"a configuration in {path}", found="another kind of file", mend=RESTORE)
+    OmegaConf.set_readonly(config, True)
+    return config
+
+
+def require_features(stated: Mapping[str, Any], fingerprint: str, features: FeatureSource) -> None:
+    """Return if `features` are the ones that a run or bundle names.
+
+    Raises
+    ------
+    ContractError
+        Naming the first difference.
+    """
+    difference = first_difference(stated["definitions"], definitions_of(features))
+    FeatureContract(tuple(stated["names"]), fingerprint).require(
+        tuple(features.names), features.fingerprint, difference
+    )
+
+
+def require_rooms(what: object, stated: Mapping[str, str]) -> None:
+    """Return if the code that decides is the code that was tested.
+
+    Raises
+    ------
+    ArtifactError
+        Naming the rooms that have changed.
+    """
+    now = rooms()
+    changed = sorted(room for room in {*stated, *now} if stated.get(room) != now.get(room))
+    if changed:
+        raise ArtifactError(
+            f"the code that {what} was made with", found=f"other sources in {', '.join(changed)}", mend=_AGAIN
+        )
+
+
+def _require_same_code(folder: Path, manifest: Mapping[str, Any]) -> None:
+    require_rooms(folder.name, manifest["rooms"])
+    now = versions()
+    changed = [name for name in LIBRARIES if manifest["packages"].get(name) != now[name]]
+    if changed:
+        first = changed[0]
+        raise ArtifactError(
+            f"{first} {manifest['packages'].get(first)}, with which {folder.name} was promoted",
+            found=f"{now[first]}" + (f", and {len(changed) - 1} more libraries" if len(changed) > 1 else ""),
+            mend="install the versions in its manifest, or promote a run that was made with these",
+        )
+
+
+def _signal(folder: Path, config: DictConfig, models: Mapping[str, Any], features: FeatureSource) -> SignalSource:
+    """From stored members where there are any; else the source that the configuration names."""
+    if models:
+        return stored_signal(features, folder / MEMBERS, ensemble_of(models["ensemble"]))
+    source: SignalSource = build(config.signal)
+    return source
+
+
+def _drift(folder: Path, models: Mapping[str, Any]) -> DriftReference | None:
+    """Members of one run share a training window: any of their references is the bundle's."""
+    return load_drift(folder / MEMBERS / models["ensemble"]["names"][0]) if models else None

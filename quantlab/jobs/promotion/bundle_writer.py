@@ -1,0 +1,165 @@
+"""From a finished run to a bundle: what was tested, and nothing else, under one seal."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from omegaconf import OmegaConf
+
+from quantlab.core.clock import iso_utc
+from quantlab.core.errors import ArtifactError, ConfigError, InstallationError
+from quantlab.core.files import remove_abandoned, sha256_file, staged_folder, write_json
+from quantlab.core.ports import Clock
+from quantlab.jobs.promotion.bundle import CONFIG, Bundle, load_bundle, require_rooms
+from quantlab.jobs.promotion.finished_run import FinishedRun
+from quantlab.jobs.promotion.run_members import MEMBERS
+from quantlab.learning.registry.bundle_members import StoredMember
+from quantlab.learning.registry.loading import prove
+from quantlab.learning.stored.code_versions import versions
+from quantlab.learning.stored.sealed_folder import seal
+
+#: What a strategy is built from or described by. The signal of a learned run is its stored members.
+SECTIONS = ("experiment_name", "seed", "cash", "barriers", "features", "drift", "trading")
+_LEARNING = ("labels", "splits", "members", "ensemble")
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", re.ASCII)
+
+
+def write_bundle(run: FinishedRun, final: Path, clock: Clock, load_timeout_s: float) -> Bundle:
+    """Freeze a run's strategy in a new folder, whole or not at all, and give back what was loaded from it.
+
+    Parameters
+    ----------
+    run : FinishedRun
+    final : Path
+        Its last part is the bundle's name.
+    clock : Clock
+    load_timeout_s : float
+        Seconds that a child process has to load a member.
+
+    Raises
+    ------
+    ConfigError
+        If the name is none, or taken.
+    ArtifactError
+        If a member is damaged or does not load, the code is not the run's, or the strategy that is built from the
+        folder is not the one that was tested.
+    ContractError
+        If the features are not the ones that the run was made with.
+    InstallationError
+        If the disk does not take it.
+    """
+    _require_free(final)
+    require_rooms(run.folder.name, run.manifest["rooms"])
+    try:
+        final.parent.mkdir(parents=True, exist_ok=True)
+        remove_abandoned(final.parent)
+        with staged_folder(final) as folder:
+            _copy_parts(run, folder)
+            seal(folder, _facts(run, final.name, clock))
+            prove_members(folder, run.manifest["models"], load_timeout_s)
+            load_bundle(folder)
+    except FileExistsError as error:
+        raise _taken(final) from error
+    except OSError as error:
+        raise InstallationError(
+            f"a bundle {final} that can be written",
+            found=error.strerror or str(error),
+            mend="free some space or mend its permissions; nothing was changed",
+        ) from error
+    return load_bundle(final)
+
+
+def prove_members(folder: Path, models: Mapping[str, Any], load_timeout_s: float) -> None:
+    """Load every member of a bundle in a process of its own, where it repeats its golden predictions.
+
+    Raises
+    ------
+    ArtifactError
+        If one is damaged, or does not.
+    InstallationError
+        If no process can be started.
+    """
+    for name in models.get("members", {}):
+        member = folder / MEMBERS / name
+        prove(StoredMember.read(member), member, load_timeout_s)
+
+
+def bundle_name(chosen: object, run: FinishedRun) -> str:
+    """The name that was asked for, else ``<experiment>-<run id>``.
+
+    Raises
+    ------
+    ConfigError
+        If no folder can have it.
+    """
+    name = f"{run.config.experiment_name}-{run.folder.name}"[-64:].lstrip("._-") if chosen is None else str(chosen)
+    if not _NAME.fullmatch(name):
+        raise ConfigError(
+            "a bundle's name of at most 64 letters, digits, dots, dashes and underscores",
+            found=repr(name),
+            mend="set job.name",
+        )
+    return name
+
+
+def _copy_parts(run: FinishedRun, folder: Path) -> None:
+    """Members and configuration; hashes were compared when the run was read, and are once more after copying."""
+    stored = run.folder / MEMBERS
+    models = run.manifest["models"]
+    if models:
+        shutil.copytree(stored, folder / MEMBERS)
+    sections = SECTIONS if models else (*SECTIONS, "signal")
+    parts: dict[str, Any] = {name: run.config[name] for name in sections}
+    parts["strategy"] = run.manifest["strategy"]
+    parts["learning"] = {name: run.config.learning[name] for name in _LEARNING}
+    write_json(folder / CONFIG, OmegaConf.to_container(OmegaConf.create(parts), resolve=True))
+    for path in sorted((folder / MEMBERS).rglob("*")):
+        name = path.relative_to(folder).as_posix()
+        if path.is_file() and sha256_file(path) != run.manifest["files_sha256"].get(name):
+            raise ArtifactError(f"{name} of {run.folder} as it was written", found="an altered file", mend="try again")
+    for name, member in models.get("members", {}).items():
+        found = StoredMember.read(folder / MEMBERS / name).model_sha256
+        if found != member["sha256"]:
+            raise ArtifactError(f"{name} with sha256 {member['sha256']}", found=found, mend="run it again")
+
+
+def _facts(run: FinishedRun, name: str, clock: Clock) -> dict[str, Any]:
+    manifest, metrics = run.manifest, run.metrics
+    return {
+        "bundle": name,
+        "created": iso_utc(clock.now_ms()),
+        "run": run.folder.name,
+        "experiment": metrics["experiment"],
+        "synthetic": metrics["synthetic"],
+        "verdict": metrics["verdict"],
+        "judgement": metrics["judgement"],
+        "period": metrics["period"],
+        "evidence": metrics["evidence"],
+        "lived": metrics["lived"],
+        "metrics_sha256": manifest["files_sha256"]["metrics.json"],
+        "models": manifest["models"],
+        "tuned": manifest["tuned"],
+        "market": manifest["market"],
+        "costs": manifest["costs"],
+        "features": manifest["features"],
+        "rooms": manifest["rooms"],
+        "packages": versions(),
+        **{key: manifest[key] for key in _PRINTS},
+    }
+
+
+_PRINTS = ("data_fingerprint", "feature_fingerprint", "signal_fingerprint", "strategy_fingerprint")
+
+
+def _require_free(final: Path) -> None:
+    if final.exists() or final.is_symlink():
+        raise _taken(final)
+
+
+def _taken(final: Path) -> ConfigError:
+    return ConfigError(f"a new bundle {final.name}", found=f"{final}, which is there", mend="choose another job.name")

@@ -1,0 +1,91 @@
+"""``job=promote run=runs/EXPERIMENT/RUN``: freeze what a run tested into a strategy bundle.
+
+A bundle is what a paper session starts from. The verdict does not decide about promotion, a person does; it is
+in the bundle's manifest and on the screen. ``job.activate=true`` also points at the bundle: sessions that were
+started with the folder of bundles go on with it between two bars. ``job=promote bundle=models/bundles/NAME``
+points at a bundle that is there already; naming an older one is a rollback.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from omegaconf import DictConfig
+from rich.console import Console
+from rich.table import Table
+
+from quantlab.core.errors import ConfigError
+from quantlab.jobs.config.composition import build
+from quantlab.jobs.promotion.active_bundle import make_active
+from quantlab.jobs.promotion.bundle import RESTORE, Bundle, load_bundle
+from quantlab.jobs.promotion.bundle_writer import bundle_name, prove_members, write_bundle
+from quantlab.jobs.promotion.finished_run import read_run
+from quantlab.learning.registry.bundle_members import require_plain
+from quantlab.learning.registry.store import Registry
+from quantlab.learning.stored.sealed_folder import verify
+
+BUNDLES = "bundles"
+
+
+def run(cfg: DictConfig) -> None:
+    """Write or read the bundle, load it, print what it holds, and make it active if that was asked for.
+
+    Raises
+    ------
+    QuantlabError
+        If the run, a file of it, the bundle or the installation is refused; then nothing has changed.
+    """
+    if (cfg.run is None) == (cfg.bundle is None):
+        found = "neither" if cfg.run is None else "both"
+        raise ConfigError(
+            "a finished run or a bundle", found=found, mend="add run=runs/EXPERIMENT/RUN or bundle=FOLDER"
+        )
+    registry: Registry = build(cfg.learning.registry)
+    bundle = _written(cfg, registry) if cfg.bundle is None else _proven(Path(cfg.bundle).resolve(), registry)
+    console = Console()
+    console.print(bundle_table(bundle))
+    console.print(f"bundle: {bundle.folder}", highlight=False, soft_wrap=True)
+    if cfg.bundle is not None or cfg.job.activate:
+        move = make_active(bundle.folder, registry.clock, str(cfg.job.reason))
+        console.print(f"active: {move.bundle}, since {move.time} ({move.reason})", highlight=False, soft_wrap=True)
+
+
+def _written(cfg: DictConfig, registry: Registry) -> Bundle:
+    finished = read_run(Path(cfg.run).resolve(), "run")
+    final = registry.folder.resolve() / BUNDLES / bundle_name(cfg.job.name, finished)
+    return write_bundle(finished, final, registry.clock, registry.load_timeout_s)
+
+
+def _proven(folder: Path, registry: Registry) -> Bundle:
+    require_plain(folder)
+    prove_members(folder, verify(folder, RESTORE).get("models", {}), registry.load_timeout_s)
+    return load_bundle(folder)
+
+
+def bundle_table(bundle: Bundle) -> Table:
+    """What a person should know of a bundle before it runs."""
+    facts = bundle.manifest
+    table = Table("", facts["bundle"], title_justify="left")
+    members = facts["models"].get("ensemble", {})
+    weights = zip(members.get("names", ()), members.get("weights", ()), strict=True)
+    rows = {
+        "run": facts["run"],
+        "verdict": facts["verdict"] + (" (synthetic market)" if facts["synthetic"] else ""),
+        "tested": f"{facts['period']['first']} to {facts['period']['last']}",
+        "Sharpe (annual)": _number(facts["evidence"]["sharpe"]),
+        "max drawdown, %": _number(facts["evidence"]["max_drawdown"], 100.0),
+        "trades": str(facts["evidence"]["trades"]),
+        "members": "\n".join(f"{name}, weight {weight:.3f}" for name, weight in weights) or "none",
+        "signal": type(bundle.strategy.signal).__name__,
+        "policy": type(bundle.strategy.policy).__name__,
+        "sizer": type(bundle.strategy.sizer).__name__,
+        "market": f"{len(facts['market']['symbols'])} symbols, bars of {facts['market']['interval_ms'] // 1000} s",
+        "strategy": facts["strategy_fingerprint"],
+    }
+    for name, value in rows.items():
+        table.add_row(name, value)
+    return table
+
+
+def _number(value: float | None, factor: float = 1.0) -> str:
+    return "-" if value is None else f"{value * factor:.2f}"

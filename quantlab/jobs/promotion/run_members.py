@@ -1,0 +1,132 @@
+"""What a run keeps so that it can be promoted without anything but its own folder.
+
+``members/<name>/`` holds the last fold's fitted members, copied from the forecast cache with their hashes; the
+manifest says on which market, features and code the numbers rest.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from omegaconf import DictConfig, OmegaConf
+
+from quantlab.core.clock import iso_utc, parse_utc
+from quantlab.core.market import Bars
+from quantlab.core.ports import FeatureSource
+from quantlab.features.definitions import definitions_of
+from quantlab.features.drift import Drift
+from quantlab.features.drift_reference import DriftReference
+from quantlab.jobs.config.composition import build
+from quantlab.jobs.output.run_folder import RunFolder
+from quantlab.jobs.research.pipeline import Backtest
+from quantlab.jobs.research.results import models_used
+from quantlab.learning.registry.bundle_members import keep_member
+from quantlab.learning.registry.names import check_member
+from quantlab.learning.stored.code_versions import package_code
+from quantlab.learning.study.forecasts import read
+
+MEMBERS = "members"
+#: The rooms that a decision runs through, each fingerprinted by its sources.
+ROOMS = ("features", "learning", "trading")
+
+
+def keep(folder: RunFolder, cfg: DictConfig, result: Backtest) -> dict[str, Any]:
+    """Write ``members/`` into a run folder; what the manifest says about models, market, costs, features and code.
+
+    Raises
+    ------
+    ArtifactError
+        If a cached member is damaged or another than the one that was tested.
+    """
+    features: FeatureSource = build(cfg.features)
+    used = models_used(result)
+    if used:
+        keep_members(folder.path / MEMBERS, cfg, used["members"], result.history, features)
+    return {
+        "models": used,
+        "market": market(result.history),
+        "costs": costs(result.history),
+        "features": {"names": list(features.names), "definitions": definitions_of(features)},
+        "rooms": rooms(),
+        "strategy": as_dict(cfg.strategy),
+        "tuned": {stage.name: stage.chosen for stage in result.study.tuning},
+    }
+
+
+def as_dict(node: DictConfig) -> dict[str, Any]:
+    """A section as plain values, every interpolation resolved."""
+    resolved: Any = OmegaConf.to_container(node, resolve=True)
+    checked: dict[str, Any] = resolved
+    return checked
+
+
+def keep_members(
+    root: Path, cfg: DictConfig, members: dict[str, dict[str, str]], history: Bars, features: FeatureSource
+) -> None:
+    """Copy members from the forecast cache into ``root / <name>``, with the features' distribution in training.
+
+    Parameters
+    ----------
+    root : Path
+        Inside a staged folder.
+    cfg : DictConfig
+        Names the cache and the drift rules.
+    members : dict of member to {origin, sha256}
+        See :meth:`quantlab.learning.ensemble.signal_source.EnsembleSignal.models`.
+    history : Bars
+        That they were fitted on.
+    features : FeatureSource
+    """
+    rules: Drift = build(cfg.drift)
+    entries = {name: Path(cfg.cache_dir) / "forecasts" / stored["origin"] for name, stored in members.items()}
+    # The members of a run share a fold, so this is made once and not once for each of them.
+    references: dict[tuple[str, str], DriftReference] = {}
+    for name, entry in entries.items():
+        fit = read(entry).facts["parts"]["fit"]
+        window = (fit["first"], fit["last"])
+        if window not in references:
+            references[window] = training_distribution(rules, history, features, *window)
+        sha256 = members[name]["sha256"]
+        keep_member(
+            entry, root / check_member(name), sha256, drift=references[window], definitions=definitions_of(features)
+        )
+
+
+def training_distribution(
+    rules: Drift, history: Bars, features: FeatureSource, first: str, last: str
+) -> DriftReference:
+    """The features of every ready row of the bars that open from `first` to `last`, ISO 8601.
+
+    The rows between those that a thinned training set was fitted on count too: they are draws of the same window.
+    """
+    stop = int(np.searchsorted(history.open_time_ms, parse_utc(last), side="right"))
+    rows = features.transform(history.rows(0, stop))
+    chosen = np.zeros(rows.ready.shape, dtype=np.bool_)
+    chosen[int(np.searchsorted(history.open_time_ms, parse_utc(first))) :] = True
+    return rules.reference(rows, chosen)
+
+
+def market(history: Bars) -> dict[str, Any]:
+    """Which symbols and bars."""
+    return {
+        "symbols": list(history.symbols),
+        "interval_ms": history.interval_ms,
+        "first": iso_utc(int(history.open_time_ms[0])),
+        "last": iso_utc(int(history.open_time_ms[-1])),
+    }
+
+
+def costs(history: Bars) -> dict[str, dict[str, float]]:
+    """What trading each symbol costs beside slippage; steps of price and size are the venue's, and may change."""
+    names = ("maker_fee_bps", "taker_fee_bps", "maintenance_margin_rate")
+    return {
+        symbol: {name: getattr(instrument, name) for name in names}
+        for symbol, instrument in zip(history.symbols, history.instruments, strict=True)
+    }
+
+
+def rooms() -> dict[str, str]:
+    """Room -> sha256 over its sources."""
+    return {room: package_code((room,)) for room in ROOMS}

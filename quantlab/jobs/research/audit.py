@@ -1,0 +1,118 @@
+"""``job=audit``: hunt for leaks in the configured pipeline, and name the stage and the column.
+
+1. read the history, and look at how it was chosen;
+2. put every stage under other futures, alone and then together;
+3. learn on shuffled labels, and hold the members' AUC against what can be known;
+4. print what was found, write ``audit.json`` and ``audit.md``; exit with 1 if there is a leak.
+"""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+from pathlib import Path
+
+from omegaconf import DictConfig
+from rich.console import Console
+
+from quantlab.core.errors import QuantlabError
+from quantlab.core.files import partial_prefix, write_json, write_text
+from quantlab.core.market import Bars
+from quantlab.core.ports import Progress
+from quantlab.core.results import Study
+from quantlab.jobs.config.composition import build
+from quantlab.jobs.leaks.chance import judge_auc
+from quantlab.jobs.leaks.findings import AuditReport, Log
+from quantlab.jobs.leaks.hunt import (
+    Hunt,
+    Scene,
+    hunt_account,
+    hunt_choice,
+    hunt_learning,
+    hunt_parts,
+    hunt_shuffled,
+)
+from quantlab.jobs.leaks.showing import audit_page, audit_table
+from quantlab.jobs.output.run_folder import require_folders, run_folder
+from quantlab.jobs.output.terminal import TerminalProgress
+from quantlab.jobs.research.metrics import in_sweep
+from quantlab.jobs.research.oracle import oracle_numbers
+from quantlab.jobs.research.pipeline import Setup, setup
+from quantlab.jobs.research.results import load
+
+
+def run(cfg: DictConfig) -> float | None:
+    """Hunt, print, write; the result is the number of findings.
+
+    Raises
+    ------
+    QuantlabError
+        If data, configuration or a model is refused; no run folder is left behind then.
+    SystemExit
+        With code 1, if there is a leak; not in a sweep, which goes on.
+    """
+    console = Console()
+    with run_folder(cfg) as folder:
+        report = audit(cfg, TerminalProgress())
+        write_json(folder.path / "audit.json", report.as_dict())
+        write_text(folder.path / "audit.md", audit_page(str(cfg.experiment_name), report))
+        folder.write_manifest(cfg, {"leaks": report.leaks})
+    console.print(audit_table(report))
+    for finding in report.findings:
+        console.print(
+            f"[red]leak[/] {finding.stage}: {finding.column}; {finding.where}. {finding.evidence}", highlight=False
+        )
+    for note in report.notes:
+        console.print(f"[dim]{note}[/]", highlight=False)
+    console.print(f"report: {folder.final / 'audit.md'}", highlight=False, soft_wrap=True)
+    if report.leaks and not in_sweep():
+        sys.exit(1)
+    return float(len(report.findings))
+
+
+def audit(cfg: DictConfig, progress: Progress) -> AuditReport:
+    """Hunt for leaks in what `cfg` composes; for notebooks and tests.
+
+    Parameters
+    ----------
+    cfg : DictConfig
+        With ``job=audit``.
+    progress : Progress
+
+    Raises
+    ------
+    QuantlabError
+        If data, configuration or a model is refused.
+    """
+    hunt: Hunt = build(cfg.job.hunt)
+    require_folders(cfg, "cache_dir")
+    parts, log = setup(cfg), Log()
+    bars = load(parts, progress)
+    cache = Path(cfg.cache_dir)
+    cache.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=cache, prefix=partial_prefix("audit")) as folder:
+        scene = Scene(hunt, parts, bars, log, Path(folder), progress)
+        hunt_parts(scene)
+        with progress.stage("the signal as it is", 1) as stage:
+            study = scene.learn(bars)
+            stage.advance()
+        hunt_learning(scene, study)
+        chosen, strategy = hunt_choice(scene, study)
+        hunt_account(scene, chosen, strategy)
+        hunt_shuffled(scene)
+        judge_auc(log, study.report, oracle_auc(log, cfg, parts, study, bars))
+    return log.report()
+
+
+def oracle_auc(log: Log, cfg: DictConfig, parts: Setup, study: Study, history: Bars) -> float | None:
+    """What a synthetic market's own truth reaches on the tested labels; None on a real market."""
+    if not parts.source.synthetic or study.report is None:
+        return None
+    bars = history.rows(study.first_row, study.last_row)
+    label = build(cfg.learning.labels).label(bars, study.signal.atr[study.first_row : study.last_row]).label
+    try:
+        known = oracle_numbers(parts.source, bars, label, horizon=parts.barriers.horizon, cost_bps=0.0)
+    except QuantlabError as error:
+        log.note(f"signal: the oracle cannot be asked ({type(error).__name__}), so the AUC has no bound")
+        return 1.0
+    return 1.0 if known is None or known["label_auc"] is None else float(known["label_auc"])

@@ -1,0 +1,207 @@
+"""``metrics.json``: every number of a run, with nothing in it that time, place or host could change."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
+from hydra.utils import get_method
+from omegaconf import DictConfig
+
+from quantlab.core.clock import iso_utc
+from quantlab.core.results import SignalReport
+from quantlab.evaluation.statistics.baseline import blind_stop_share
+from quantlab.evaluation.statistics.by_symbol import by_symbol, symbol_numbers
+from quantlab.evaluation.statistics.regimes import regime_numbers, regimes
+from quantlab.evaluation.statistics.stress import Stress, stress_numbers
+from quantlab.evaluation.statistics.summary import summarise
+from quantlab.evaluation.verdict.rule import Verdict
+from quantlab.jobs.config.composition import build
+from quantlab.jobs.research.benchmarks import Benchmarks, benchmark_numbers, benchmarks
+from quantlab.jobs.research.oracle import oracle_numbers
+from quantlab.jobs.research.pipeline import Backtest, Setup
+from quantlab.jobs.research.stress import stress
+from quantlab.jobs.threshold_tuning.record import tuning_numbers
+from quantlab.trading.interface.sizer import Entry
+
+_NOT_LEARNED = "the signal was not learned"
+#: Directional AUC that no honest member has reached out of sample on five-minute bars.
+SUSPICIOUS_AUC = 0.57
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """Both accounts in numbers, what stands beside them, and the verdict that rests on the evidence.
+
+    Parameters
+    ----------
+    evidence, lived : dict
+        From :func:`quantlab.evaluation.statistics.summary.summarise`.
+    verdict : Verdict
+    beside : Benchmarks
+    oracle : dict or None
+        What a synthetic market's truth is worth on the same bars.
+    suspicions : tuple of str
+        Sentences on results that are too good to be true.
+    stress : Stress or None
+        The evidence run replayed at other costs and with other accounts; None = not asked for.
+    """
+
+    evidence: dict[str, Any]
+    lived: dict[str, Any]
+    verdict: Verdict
+    beside: Benchmarks
+    oracle: dict[str, Any] | None
+    suspicions: tuple[str, ...]
+    stress: Stress | None = None
+
+
+def judge(cfg: DictConfig, parts: Setup, result: Backtest) -> Judgement:
+    """Summarise both accounts, measure what stands beside them, judge the evidence."""
+    beside = benchmarks(parts, result, int(cfg.seed))
+    settings = summary_settings(result)
+    evidence = summarise(result.evidence, result.bars, **settings)
+    random_stops = summarise(beside.random, result.bars)["stop_hit_share"]
+    evidence["random_stop_hit_share"] = random_stops
+    if random_stops is None:
+        evidence["undefined"]["random_stop_hit_share"] = "the rotated signal closed no trade"
+    lived = summarise(result.lived, result.bars, **settings)
+    halted = result.lived.halted_at_ms
+    lived["halted_at"] = None if halted is None else iso_utc(halted)
+    oracle = known_truth(cfg, parts, result)
+    verdict: Verdict = get_method(cfg.judge)(parts.rule, result.evidence, evidence)
+    replays = stress(parts.stress, parts.engine, result.bars, result.signal, result.strategy, result.evidence)
+    return Judgement(evidence, lived, verdict, beside, oracle, suspicions(result.study.report, oracle), replays)
+
+
+def summary_settings(result: Backtest) -> dict[str, Any]:
+    """What :func:`~quantlab.evaluation.statistics.summary.summarise` has to be told of a strategy."""
+    return {
+        "participation": result.strategy.costs.participation,
+        "entry_weight": entry_weight(result),
+        "stop_hit_baseline": blind_stops(result),
+    }
+
+
+def entry_weight(result: Backtest) -> float | None:
+    """Fraction of equity of an uncut entry at the median confidence; None if the user brings targets."""
+    decided = (result.signal.side != 0) & np.isfinite(result.signal.atr)
+    if result.signal.target is not None or not decided.any():
+        return None
+    sizer, limits = result.strategy.sizer, result.strategy.limits
+    confidence = float(np.median(result.signal.confidence[decided]))
+    volatility = float(np.median((result.signal.atr / result.bars.close)[decided]))
+    stop, take = (_distance(result.strategy.policy, name, volatility) for name in ("stop_atr", "take_profit_atr"))
+    entry = Entry(1.0, confidence, volatility, 1.0, result.evidence.initial_cash, stop, take)
+    weight = float(sizer.size(sizer.params(), entry))
+    weight = weight if limits.max_weight is None else min(weight, limits.max_weight)
+    return weight if weight > 0.0 else None
+
+
+def _distance(policy: Any, name: str, atr: float) -> float:
+    """What the policy asks for at this ATR, +inf where it has no such exit."""
+    multiple = getattr(policy, name, None)
+    return math.inf if multiple is None else float(multiple) * atr
+
+
+def blind_stops(result: Backtest) -> float | None:
+    """The stop-hit share of blind entries with the policy's own exits; None where it has no stop."""
+    policy = result.strategy.policy
+    stop, take, horizon = (getattr(policy, name, None) for name in ("stop_atr", "take_profit_atr", "horizon"))
+    if stop is None:
+        return None
+    return blind_stop_share(
+        result.bars,
+        result.signal.atr,
+        take_profit_atr=math.inf if take is None else float(take),
+        stop_atr=float(stop),
+        horizon=result.bars.n_bars if horizon is None else int(horizon),
+    )
+
+
+def known_truth(cfg: DictConfig, parts: Setup, result: Backtest) -> dict[str, Any] | None:
+    """What an oracle knows and earns on these bars, if the market is made up."""
+    if not parts.source.synthetic:
+        return None
+    taker = float(np.mean([instrument.taker_fee_bps for instrument in result.bars.instruments]))
+    label = build(cfg.learning.labels).label(result.bars, result.signal.atr).label
+    cost_bps = taker + result.strategy.costs.slippage_bps
+    return oracle_numbers(parts.source, result.bars, label, horizon=parts.barriers.horizon, cost_bps=cost_bps)
+
+
+def suspicions(report: SignalReport | None, oracle: dict[str, Any] | None) -> tuple[str, ...]:
+    """Members whose directional AUC is, by two standard errors, beyond what can honestly be known.
+
+    On a real market that is ``SUSPICIOUS_AUC``; in a synthetic one the oracle's own AUC.
+    """
+    bound = SUSPICIOUS_AUC if oracle is None else oracle["label_auc"]
+    if report is None or bound is None:
+        return ()
+    who = "honest features reach" if oracle is None else "the oracle itself reaches"
+    return tuple(
+        f"{name}: directional AUC {m.auc:.3f} - 2 x {m.auc_se:.3f} is above the {bound:.3f} that {who}: look for a leak"
+        for name, m in report.members.items()
+        if m.auc is not None and m.auc_se is not None and m.auc - 2.0 * m.auc_se > bound
+    )
+
+
+def in_sweep() -> bool:
+    """Is this run one of a multirun? Then a choice among its siblings is not covered by its verdict."""
+    return HydraConfig.initialized() and HydraConfig.get().mode == RunMode.MULTIRUN
+
+
+def fingerprints(parts: Setup, result: Backtest) -> dict[str, str]:
+    """What the result is a function of."""
+    return {
+        "data_fingerprint": result.history.fingerprint(),
+        "feature_fingerprint": parts.feature_fingerprint,
+        "signal_fingerprint": result.study.source.fingerprint,
+        "strategy_fingerprint": result.strategy.fingerprint,
+    }
+
+
+def metrics_document(
+    cfg: DictConfig, parts: Setup, result: Backtest, judgement: Judgement, prints: dict[str, str]
+) -> dict[str, Any]:
+    """The content of ``metrics.json``; undefined numbers are null and have their reason beside them."""
+    return {
+        "experiment": cfg.experiment_name,
+        "synthetic": parts.source.synthetic,
+        "one_of_a_sweep": in_sweep(),
+        "verdict": judgement.verdict.verdict,
+        "judgement": judgement.verdict.as_dict(),
+        "evidence": judgement.evidence,
+        "lived": judgement.lived,
+        "period": {
+            "history_first": iso_utc(int(result.history.open_time_ms[0])),
+            "first": iso_utc(int(result.bars.open_time_ms[0])),
+            "last": iso_utc(int(result.bars.open_time_ms[-1])),
+        },
+        **prints,
+        "benchmarks": benchmark_numbers(judgement.beside, result),
+        "oracle": judgement.oracle,
+        "suspicions": list(judgement.suspicions),
+        "tuning": tuning_numbers(result.study.tuning),
+        "stress": stress_numbers(judgement.stress),
+        "regimes": regime_numbers(regimes(result.evidence, result.bars)),
+        "per_symbol": symbol_numbers(by_symbol(result.evidence, result.bars)),
+        **_signal_numbers(result),
+    }
+
+
+def _signal_numbers(result: Backtest) -> dict[str, Any]:
+    report = result.study.report
+    if report is None:
+        names = ("consensus_rate", "mean_confidence", "buy_share")
+        return {**dict.fromkeys(names), "members": {}, "undefined": dict.fromkeys(names, _NOT_LEARNED)}
+    numbers = dataclasses.asdict(report)
+    numbers["reliability"] = [
+        {"predicted": predicted, "observed": observed, "count": count}
+        for predicted, observed, count in report.reliability
+    ]
+    return numbers

@@ -1,0 +1,85 @@
+"""The report of a run, through the renderer that the configuration names."""
+
+from __future__ import annotations
+
+import numpy as np
+from hydra.utils import get_method
+from omegaconf import DictConfig
+
+import quantlab
+from quantlab.core.clock import iso_utc
+from quantlab.core.results import Simulation
+from quantlab.data.quality.coverage import coverage
+from quantlab.evaluation.report.content import Report, Run
+from quantlab.jobs.output.run_folder import RunFolder, resolved_yaml
+from quantlab.jobs.research.metrics import Judgement
+from quantlab.jobs.research.pipeline import Backtest, Setup
+from quantlab.jobs.research.results import sweep_notes
+from quantlab.jobs.research.universe_notes import universe_notes
+from quantlab.jobs.threshold_tuning.record import tuning_notes
+
+
+def tear_sheet(
+    cfg: DictConfig, folder: RunFolder, parts: Setup, result: Backtest, judgement: Judgement, prints: dict[str, str]
+) -> str:
+    """The run as one self-contained HTML page."""
+    history = result.history
+    report = Report(
+        experiment=cfg.experiment_name,
+        data_label=f"{history.n_symbols} perpetuals, {history.interval_ms // 60_000}-minute bars",
+        synthetic=parts.source.synthetic,
+        verdict=judgement.verdict,
+        evidence=Run(result.evidence, judgement.evidence),
+        lived=Run(result.lived, judgement.lived),
+        bars=result.bars,
+        benchmarks=judgement.beside.curves,
+        signal=result.study.report,
+        stamps={
+            "run": folder.final.name,
+            "started": iso_utc(folder.started_ms),
+            "seed": str(cfg.seed),
+            "quantlab": quantlab.__version__,
+        },
+        fingerprints={name.removesuffix("_fingerprint"): value for name, value in prints.items()},
+        notes=(
+            *judgement.suspicions,
+            *tuning_notes(result.study.tuning),
+            *sweep_notes(),
+            *oracle_notes(judgement),
+            *account_notes(result.evidence),
+            *universe_notes(parts.source, history),
+        ),
+        findings=coverage(history).findings(),
+        config_text=resolved_yaml(cfg),
+        tuning=result.study.tuning,
+        stress=judgement.stress,
+    )
+    html: str = get_method(cfg.report)(report)
+    return html
+
+
+def oracle_notes(judgement: Judgement) -> tuple[str, ...]:
+    """What could have been earned at best in a synthetic market."""
+    oracle = judgement.oracle
+    if oracle is None:
+        return ()
+    known = "undefined" if oracle["label_auc"] is None else f"{oracle['label_auc']:.3f}"
+    return (
+        f"An oracle that sees the planted edge has a directional AUC of {known} and an after-cost Sharpe ratio of "
+        f"{oracle['sharpe']:.1f} on these bars, trading equal weights without limits",
+    )
+
+
+def account_notes(simulation: Simulation) -> tuple[str, ...]:
+    """What the ledger could not price."""
+    said = (
+        (
+            simulation.missing_funding,
+            "times a held position met a funding stamp without a rate and was charged nothing",
+        ),
+        (simulation.stale_marks, "times a held position was marked at an old price, because its symbol did not print"),
+    )
+    refused = simulation.cuts["max_positions"]
+    used = len(np.unique(simulation.orders["col"]))
+    slots = f"{used} of {len(simulation.symbols)} symbols were ever traded: {refused:,} entries found no free slot (larger targets go first, then symbol order)"
+    return (*(f"{count:,} {text}" for count, text in said if count), *([slots] if refused else []))

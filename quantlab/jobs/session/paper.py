@@ -1,0 +1,130 @@
+"""``job=paper``: a paper session that begins, or goes on where its journal ends.
+
+The strategy comes from a bundle (``bundle=FOLDER``), from a finished run (``run=runs/EXPERIMENT/RUN``, which is
+made a bundle in the session's folder first), or from the experiment's configuration where nothing is learned. With
+``bundle=models/bundles``, a folder of bundles with a pointer to the active one, the session goes on with another
+bundle, between two bars, as soon as ``job=promote`` has made it active.
+Ctrl-C and a termination end it cleanly between two bars, with exit code 0; a second Ctrl-C at once, and nothing
+is lost either. Start the same command again and it goes on. A session ends in a report: whether it has passed the
+stage ``job.gates``, and on which evidence.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from omegaconf import DictConfig
+from rich.console import Console
+
+from quantlab.core.checks import check_whole
+from quantlab.core.errors import ArtifactError, ContractError
+from quantlab.core.events import Event
+from quantlab.core.files import require_writable, write_json
+from quantlab.core.market import Bars
+from quantlab.execution.journal.reader import read_session
+from quantlab.execution.journal.sqlite import SqliteJournal
+from quantlab.execution.logs import json_log
+from quantlab.execution.readiness.stages import Gates
+from quantlab.execution.session.drift_watch import DriftWatching
+from quantlab.execution.session.engine import Market
+from quantlab.execution.session.handover import release_of
+from quantlab.execution.session.session import Session
+from quantlab.jobs.config.composition import build
+from quantlab.jobs.config.history import history_cut
+from quantlab.jobs.output.terminal import TerminalProgress
+from quantlab.jobs.session.promoted_bundles import PromotedBundles
+from quantlab.jobs.session.readiness import gate_document, show
+from quantlab.jobs.session.session_strategy import PaperStrategy, paper_strategy
+from quantlab.jobs.session.status import status_tables
+from quantlab.jobs.session.stop_request import Stop, stop_when_asked
+
+JOURNAL, LOG, GATES = "journal.db", "log.jsonl", "gates.json"
+
+
+def run(cfg: DictConfig) -> float | None:
+    """Trade until the feed ends or somebody asks to stop; the result is the equity, None before any bar.
+
+    Raises
+    ------
+    QuantlabError
+        If strategy, data, journal or configuration is refused.
+    """
+    console, progress = Console(), TerminalProgress()
+    gates: Gates = build(cfg.execution.gates)
+    if cfg.job.bars is not None:
+        check_whole("job.bars", cfg.job.bars, low=1)
+    if cfg.job.gates is not None:
+        gates.require_stage(str(cfg.job.gates))
+    folder = Path(cfg.job.folder).resolve()
+    require_writable("job.folder", folder)
+    with json_log(folder / LOG), stop_when_asked() as stop:
+        with SqliteJournal(folder / JOURNAL) as journal:
+            chosen = _strategy(cfg, folder, journal)
+            with progress.stage("history", 1) as stage:
+                history = history_cut(cfg).load(build(cfg.data))
+                stage.advance()
+            chosen.require_market(history)
+            session = _session(cfg, chosen, history, journal, stop)
+            with progress.stage("warm-up or recovery", 1) as stage:
+                repeated = session.start()
+                stage.advance()
+            _begin(cfg, console, session, journal, repeated)
+            journal.append([Event("terms", chosen.terms)])
+            taken = session.run(stop.event, most_bars=cfg.job.bars)
+            session.finish(stop.reason or ("bars" if taken == cfg.job.bars else "the feed ended"))
+        view = read_session(folder / JOURNAL)
+    for table in status_tables(view, now_ms=None):
+        console.print(table)
+    if cfg.job.gates is not None:
+        _report(console, gates, folder, str(cfg.job.gates))
+    console.print(f"{taken:,} bars, stopped: {view.ended}; session: {folder}", highlight=False, soft_wrap=True)
+    return None if view.last_bar is None else view.last_bar["account"]["equity"]
+
+
+def _report(console: Console, gates: Gates, folder: Path, stage: str) -> None:
+    """What the session has shown so far; every stage is in ``job=readiness``."""
+    stages = gates.judge(folder / JOURNAL, [stage])
+    write_json(folder / GATES, gate_document(stages))
+    show(console, stages)
+
+
+def _strategy(cfg: DictConfig, folder: Path, journal: SqliteJournal) -> PaperStrategy:
+    """The strategy, or a journalled fact that it could not be loaded."""
+    try:
+        return paper_strategy(cfg, folder, release_of(journal))
+    except (ArtifactError, ContractError) as error:
+        journal.append([Event("model_load_failure", {"error": str(error)})])
+        raise
+
+
+def _session(cfg: DictConfig, chosen: PaperStrategy, history: Bars, journal: SqliteJournal, stop: Stop) -> Session:
+    feed, watching = build(cfg.execution.feed)(history, sleep=stop.wait), build(cfg.execution.drift)
+    begins = feed.begins_ms
+    rows = history.n_bars if begins is None else int(history.open_time_ms.searchsorted(begins))
+    return Session(
+        chosen.strategy,
+        Market.of(history),
+        feed=feed,
+        journal=journal,
+        make_broker=build(cfg.execution.broker),
+        alerts=build(cfg.execution.alerts),
+        rules=build(cfg.execution.session),
+        initial_cash=cfg.cash,
+        history=history.rows(0, rows) if rows else None,
+        drift=None if chosen.drift is None else watching.watch(chosen.drift),
+        releases=_releases(chosen, history, watching),
+    )
+
+
+def _releases(chosen: PaperStrategy, history: Bars, watching: DriftWatching) -> PromotedBundles | None:
+    if chosen.follows is None or chosen.bundle is None:
+        return None
+    return PromotedBundles(chosen.follows, chosen.bundle, history, watching.watch)
+
+
+def _begin(cfg: DictConfig, console: Console, session: Session, journal: SqliteJournal, repeated: int) -> None:
+    if cfg.job.reset_breaker:
+        session.reset_breaker()
+    if cfg.job.backup is not None:
+        journal.backup(Path(cfg.job.backup).resolve())
+    console.print(f"session ready, {repeated:,} journalled bars repeated", highlight=False)

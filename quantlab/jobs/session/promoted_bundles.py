@@ -1,0 +1,80 @@
+"""Promoted bundles as releases of a running session: is the pointer elsewhere, and may that bundle take over?"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from quantlab.core.errors import ContractError
+from quantlab.core.market import Bars
+from quantlab.execution.session.drift_watch import DriftWatch
+from quantlab.execution.session.handover import Release
+from quantlab.features.drift_reference import DriftReference
+from quantlab.jobs.promotion.active_bundle import POINTER, active, bundle_folder, require_manifest
+from quantlab.jobs.promotion.bundle import Bundle, load_bundle
+from quantlab.jobs.session.session_strategy import PaperStrategy, strategy_of
+
+
+class PromotedBundles:
+    """What a session that follows a pointer asks; implements :class:`quantlab.execution.session.handover.Releases`.
+
+    Parameters
+    ----------
+    root : Path
+        Folder of the bundles and their pointer.
+    running : Bundle
+        That the session is started with.
+    history : Bars
+        Of the market that it trades.
+    watch : callable
+        Takes the features in training; gives a watch over their drift.
+    """
+
+    def __init__(
+        self, root: Path, running: Bundle, history: Bars, watch: Callable[[DriftReference], DriftWatch]
+    ) -> None:
+        self.name = running.folder.name
+        self._root, self._running, self._history, self._watch = root, running, history, watch
+        self._looked_at: object = None
+
+    def newer(self) -> Release | None:
+        """The active bundle, verified as a whole, if the pointer was moved since the last look.
+
+        Raises
+        ------
+        QuantlabError
+            If pointer or bundle cannot be trusted, or the bundle is for other features, symbols or bars.
+        """
+        stamp = _stamp(self._root / POINTER)
+        if stamp == self._looked_at:
+            return None
+        first, self._looked_at = self._looked_at is None, stamp
+        move = active(self._root)
+        if first and move.bundle == self.name:
+            return None
+        folder = bundle_folder(self._root, move.bundle)
+        require_manifest(folder, move)
+        bundle = load_bundle(folder)
+        chosen = strategy_of(bundle)
+        self._require_fit(chosen, bundle)
+        drift = None if bundle.drift is None else self._watch(bundle.drift)
+        return Release(folder.name, bundle.strategy, chosen.terms, move.reason, drift)
+
+    def _require_fit(self, chosen: PaperStrategy, bundle: Bundle) -> None:
+        chosen.require_market(self._history)
+        ours, theirs = self._running.features.fingerprint, bundle.features.fingerprint
+        if ours != theirs:
+            raise ContractError(
+                f"a bundle on the features {ours}, with which the session began",
+                found=theirs,
+                mend="begin a session in a new folder for it",
+            )
+
+
+def _stamp(path: Path) -> object:
+    """Another value whenever the file was replaced; its time alone may stand still."""
+    try:
+        found = path.stat()
+    except OSError as error:
+        return type(error)
+    return found.st_ino, found.st_mtime_ns, found.st_size

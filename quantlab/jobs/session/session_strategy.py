@@ -1,0 +1,158 @@
+"""Which strategy a paper session runs, and what must be true before it may."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig
+
+from quantlab.core.errors import ConfigError, ContractError
+from quantlab.core.market import Bars
+from quantlab.core.ports import Learner
+from quantlab.features.drift_reference import DriftReference
+from quantlab.jobs.config.composition import build
+from quantlab.jobs.promotion.active_bundle import active, bundle_folder, is_pointed_at, require_manifest
+from quantlab.jobs.promotion.bundle import Bundle, load_bundle
+from quantlab.jobs.promotion.bundle_writer import write_bundle
+from quantlab.jobs.promotion.finished_run import read_run
+from quantlab.jobs.promotion.run_members import costs
+from quantlab.learning.registry.store import Registry
+from quantlab.learning.stored.sealed_folder import MANIFEST
+
+
+@dataclass(frozen=True)
+class PaperStrategy:
+    """A strategy and the market that it was tested on.
+
+    Parameters
+    ----------
+    strategy : Strategy
+    barriers : dict
+        ``take_profit_atr``, ``stop_atr`` and ``horizon``: how blind entries beside it are measured.
+    drift : DriftReference or None
+        The features in training; None where nothing was learned.
+    bundle : Bundle or None
+        That it was promoted in; None where the configuration itself was asked for.
+    follows : Path or None
+        Folder of bundles whose pointer the session follows; None = it keeps what it was started with.
+    """
+
+    strategy: Any
+    barriers: dict[str, Any]
+    drift: DriftReference | None = None
+    bundle: Bundle | None = None
+    follows: Path | None = None
+
+    @property
+    def terms(self) -> dict[str, Any]:
+        """What the gates need to know of it: strict JSON for the journal."""
+        return {"barriers": self.barriers, "learned": self.drift is not None}
+
+    def require_market(self, history: Bars) -> None:
+        """Return if `history` is of the market that the strategy was tested on.
+
+        Raises
+        ------
+        ContractError
+            If the interval differs, a symbol was not in the test, or trading one costs something else.
+        """
+        if self.bundle is None:
+            return
+        market, tested = self.bundle.manifest["market"], self.bundle.manifest["costs"]
+        unknown = [symbol for symbol in history.symbols if symbol not in market["symbols"]]
+        if market["interval_ms"] != history.interval_ms or unknown:
+            raise ContractError(
+                f"bars of {market['interval_ms']} ms of the {len(market['symbols'])} symbols in the bundle",
+                found=f"bars of {history.interval_ms} ms" + (f", and {', '.join(unknown[:5])}" if unknown else ""),
+                mend="choose the data that the strategy was tested on",
+            )
+        for symbol, ours in costs(history).items():
+            if tested[symbol] != ours:
+                raise ContractError(
+                    f"{symbol} at the costs that the strategy was tested with, {_shown(tested[symbol])}",
+                    found=_shown(ours),
+                    mend="set trading.instrument as in the run, or run the research at these costs and promote that",
+                )
+
+
+def _shown(costs_of_one: Mapping[str, float]) -> str:
+    return ", ".join(f"{name} {value:g}" for name, value in costs_of_one.items())
+
+
+def paper_strategy(cfg: DictConfig, folder: Path, running: str | None = None) -> PaperStrategy:
+    """From a bundle, a finished run or the configuration.
+
+    Parameters
+    ----------
+    cfg : DictConfig
+        Its ``bundle`` is one, or a folder of bundles with a pointer to the active one.
+    folder : Path
+        Of the session.
+    running : str or None
+        The bundle that the session's journal ends with: it goes on with that one, wherever the pointer is.
+
+    Raises
+    ------
+    ConfigError
+        If both a bundle and a run are named, or neither where the signal is one that must be learned; or there is no
+        such folder, or none of its bundles is active.
+    ArtifactError, ContractError
+        If a file, the code, a library, the features or the strategy is not what was promoted.
+    """
+    if cfg.bundle is not None and cfg.run is not None:
+        raise ConfigError("a bundle or a run", found="both", mend="leave one of them out")
+    if cfg.bundle is not None:
+        root = Path(cfg.bundle).resolve()
+        _require_bundles(root)
+        return _promoted(root, running) if is_pointed_at(root) else strategy_of(load_bundle(root))
+    if cfg.run is not None:
+        return strategy_of(_bundle_of_run(cfg, folder / "bundle"))
+    signal = build(cfg.signal)
+    if isinstance(signal, Learner):
+        raise ConfigError(
+            "a bundle, where the signal is learned",
+            found="none",
+            mend="promote a run (job=promote run=...), then add bundle=FOLDER",
+        )
+    return PaperStrategy(build(cfg.strategy)(signal=signal), build(cfg.barriers))
+
+
+def _require_bundles(root: Path) -> None:
+    """What is not there, or not pointed at yet, is another question than a bundle that cannot be trusted."""
+    if not root.is_dir():
+        raise ConfigError(f"a bundle, or a folder of bundles, in {root}", found="no folder", mend="correct bundle=")
+    if (root / "metrics.json").is_file():
+        raise ConfigError("a bundle", found=f"a finished run, {root}", mend="give it as run=, or promote it first")
+    if not is_pointed_at(root) and not (root / MANIFEST).is_file() and any(root.glob(f"*/{MANIFEST}")):
+        raise ConfigError(
+            f"a bundle in {root}, or one of its bundles made active",
+            found="bundles, and none that is active",
+            mend="name one of them in bundle=, or make it active with job=promote bundle=FOLDER",
+        )
+
+
+def _bundle_of_run(cfg: DictConfig, folder: Path) -> Bundle:
+    if folder.is_dir():
+        return load_bundle(folder)
+    registry: Registry = build(cfg.learning.registry)
+    return write_bundle(read_run(Path(cfg.run).resolve(), "run"), folder, registry.clock, registry.load_timeout_s)
+
+
+def _promoted(root: Path, running: str | None) -> PaperStrategy:
+    """What a session went on with last, or what is active where none has begun."""
+    if running is None:
+        move = active(root)
+        found = bundle_folder(root, move.bundle)
+        require_manifest(found, move)
+    else:
+        found = bundle_folder(root, running)
+    return replace(strategy_of(load_bundle(found)), follows=root)
+
+
+def strategy_of(bundle: Bundle) -> PaperStrategy:
+    """A bundle's strategy."""
+    barriers = build(bundle.config.barriers)
+    return PaperStrategy(bundle.strategy, barriers, bundle.drift, bundle)

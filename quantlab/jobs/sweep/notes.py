@@ -1,0 +1,73 @@
+"""Sentences that a reader of a sweep must see."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from quantlab.evaluation.sweep.maps import described, moving
+from quantlab.evaluation.sweep.scenarios import ASSUMPTIONS
+from quantlab.evaluation.sweep.scores import different, scatter, spread
+from quantlab.jobs.research.results import sweep_notes
+from quantlab.jobs.sweep.best import Best, uncapped
+from quantlab.jobs.sweep.simulations import Sweep
+
+#: From this many standard errors on, most of the variance between parameter sets is not chance.
+_MOSTLY_REAL = 2.0
+
+
+def notes(what: Sweep, best: Best) -> tuple[str, ...]:
+    """Luck, likeness, costs and impossibility of what was tried, one sentence each."""
+    said = [*sweep_notes()]
+    shares, sharpe = spread(best.family_sharpe), best.evidence["sharpe"]
+    if shares["median"] is not None:
+        said.append(
+            f"Of the parameter sets that traded, half have a Sharpe ratio above {shares['median']:+.2f}; "
+            f"{100.0 * (shares['positive_share'] or 0.0):.0f} % are above zero."
+        )
+    if best.luck is not None:
+        said.append(
+            f"The best has {'none' if sharpe is None else format(sharpe, '+.2f')}; without any skill the best of "
+            f"{best.family.tried:,} like these would be expected to have {best.luck:+.2f}."
+        )
+    said += [*_apart(best), *_alike(best), *_assumed(best)]
+    said += [f"{count:,} parameter sets are impossible: {why}." for why, count in what.plan.impossible.items()]
+    if what.maker.study.report is not None:
+        said.append("The signal was learned once, out of sample; the choice among parameter sets was not.")
+    return tuple(said)
+
+
+def _apart(best: Best) -> Iterator[str]:
+    """Differences between parameter sets that chance cannot make are not taken for luck; when there are any, say so."""
+    found, literal = scatter(best.family.daily_returns), uncapped(best)
+    if found is not None and best.luck is not None and literal is not None and found[0] > _MOSTLY_REAL * found[1]:
+        yield (
+            f"Their Sharpe ratios lie {found[0]:.1f} apart (standard deviation), though chance moves a single one by {found[1]:.1f} "
+            "only: they differ mostly in what they do and pay. No more of it is taken for luck than chance can make; "
+            f"with all of it luck would be expected to have {literal[0]:+.2f}, and the deflated Sharpe ratio would be {literal[1]:.3f}."
+        )
+
+
+def _alike(best: Best) -> Iterator[str]:
+    count, simulated = different(best.family.daily_returns), len(best.family)
+    if count < simulated:
+        yield (
+            f"Only {count:,} of {simulated:,} accounts differ; each counts as a trial all the same. "
+            "Daily limit and breaker, for one, are off while sweeping."
+        )
+
+
+def _assumed(best: Best) -> Iterator[str]:
+    """What trading costs is no choice: which assumption the verdict rests on, or that it could not be kept apart."""
+    family = best.score.scenario
+    if family.assumed:
+        why = "as configured" if best.as_configured else "the dearest, since the configured one was not swept"
+        yield (
+            f"What trading costs is assumed, not chosen: the verdict rests on {described(family.assumed)}, {why}, and on the "
+            f"{family.tried:,} parameter sets that were tried there."
+        )
+    mixed = {name: best.table.values[best.row][name] for name in moving(best.family) if name in ASSUMPTIONS}
+    if mixed:
+        yield (
+            f"The best was chosen among assumptions on costs too, and has {described(mixed)}: what trading costs is no choice. "
+            "Not every choice was tried under each of them, so they cannot be judged apart; a grid can."
+        )

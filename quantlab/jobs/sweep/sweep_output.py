@@ -1,0 +1,229 @@
+"""What a sweep leaves behind and says: files of the run folder, and the terminal's table."""
+
+from __future__ import annotations
+
+import io
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from hydra.utils import get_method
+from omegaconf import DictConfig
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.table import Table
+
+import quantlab
+from quantlab.core.clock import iso_utc
+from quantlab.core.files import write_bytes, write_json, write_text
+from quantlab.evaluation.report.content import Run
+from quantlab.evaluation.sweep.content import SweepReport
+from quantlab.evaluation.sweep.maps import described, label, short_names
+from quantlab.evaluation.sweep.scenario_scores import ScenarioScore
+from quantlab.evaluation.sweep.scores import different, scatter, spread
+from quantlab.jobs.output.run_folder import RunFolder, resolved_yaml
+from quantlab.jobs.output.tables import write_equity, write_orders
+from quantlab.jobs.research.metrics import in_sweep
+from quantlab.jobs.research.pipeline import Setup
+from quantlab.jobs.research.report_content import account_notes
+from quantlab.jobs.sweep.best import Best, uncapped
+from quantlab.jobs.sweep.notes import notes
+from quantlab.jobs.sweep.simulations import Sweep
+
+#: Scenarios that the terminal lists, from the cheapest on.
+MOST_SCENARIOS = 20
+
+
+def write_sweep(cfg: DictConfig, folder: RunFolder, parts: Setup, what: Sweep, best: Best) -> None:
+    """Every file of the run: all parameter sets with their results, and the records of the best."""
+    prints = fingerprints(parts, what, best)
+    write_json(folder.path / "metrics.json", document(cfg, parts, what, best, prints))
+    write_table(folder, best)
+    write_orders(folder.path / "orders.parquet", best.runs)
+    write_equity(folder.path / "equity.parquet", best.runs)
+    page: str = get_method(cfg.job.report)(report_of(cfg, folder, parts, what, best, prints))
+    write_text(folder.path / "report.html", page)
+    folder.write_manifest(cfg, prints)
+
+
+def write_table(folder: RunFolder, best: Best) -> None:
+    """``sweep.parquet``, one row per parameter set, and ``daily_returns.npy`` (N, D) in the same order."""
+    table = best.table
+    columns: dict[str, Any] = {name: _column([values[name] for values in table.values]) for name in table.names}
+    rank = np.empty(len(table), np.int64)
+    rank[best.order] = np.arange(1, len(table) + 1)
+    columns |= {"rank": rank, "sharpe": pa.array(best.sharpe, from_pandas=True), **table.numbers}
+    pq.write_table(pa.table(columns), folder.path / "sweep.parquet", compression="zstd")
+    buffer = io.BytesIO()
+    np.save(buffer, table.daily_returns)
+    write_bytes(folder.path / "daily_returns.npy", buffer.getvalue())
+
+
+def _column(values: list[Any]) -> Any:
+    """Values of one kind as they are; `off` beside numbers is null, other mixtures are text."""
+    flags = all(isinstance(value, bool) for value in values)
+    known = [None if not flags and (value is None or value is False or value == "off") else value for value in values]
+    kinds = {type(value) for value in known if value is not None}
+    if kinds <= {int, float}:
+        return pa.array([float(v) if v is not None and float in kinds else v for v in known])
+    return pa.array(known if len(kinds) == 1 else [label(value) for value in values])
+
+
+def fingerprints(parts: Setup, what: Sweep, best: Best) -> dict[str, str]:
+    """What the result is a function of."""
+    return {
+        "data_fingerprint": what.history.fingerprint(),
+        "feature_fingerprint": parts.feature_fingerprint,
+        "signal_fingerprint": what.maker.study.source.fingerprint,
+        "strategy_fingerprint": best.strategy.fingerprint,
+        "sweep_fingerprint": what.key(),
+    }
+
+
+def document(cfg: DictConfig, parts: Setup, what: Sweep, best: Best, prints: dict[str, str]) -> dict[str, Any]:
+    """The content of ``metrics.json``."""
+    return {
+        "experiment": cfg.experiment_name,
+        "synthetic": parts.source.synthetic,
+        "one_of_a_sweep": in_sweep(),
+        "verdict": best.verdict.verdict,
+        "judgement": best.verdict.as_dict(),
+        "evidence": best.evidence,
+        "lived": best.lived,
+        "period": {
+            "history_first": iso_utc(int(what.history.open_time_ms[0])),
+            "first": iso_utc(int(what.bars.open_time_ms[0])),
+            "last": iso_utc(int(what.bars.open_time_ms[-1])),
+        },
+        "sweep": {
+            "tried": best.table.tried,
+            "simulated": len(best.table),
+            "impossible": what.plan.impossible,
+            "sharpe": spread(best.family_sharpe),
+            "luck_sharpe": best.luck,
+            **_likeness(best),
+            "judged_scenario": best.judged,
+            "scenarios": [_scenario(best, one) for one in best.scenarios],
+            "best": _row(best, best.row),
+            "top": [_row(best, int(row)) for row in best.score.order[: int(cfg.job.top)]],
+        },
+        **prints,
+    }
+
+
+def _likeness(best: Best) -> dict[str, Any]:
+    """How far apart the annual Sharpe ratios lie, how far chance moves one, and how many accounts differ."""
+    apart, by_chance = scatter(best.family.daily_returns) or (None, None)
+    literal_luck, literal_dsr = uncapped(best) or (None, None)
+    return {
+        "sharpe_deviation": apart,
+        "sharpe_error": by_chance,
+        "uncapped_luck_sharpe": literal_luck,
+        "uncapped_dsr": literal_dsr,
+        "different_accounts": different(best.family.daily_returns),
+    }
+
+
+def _scenario(best: Best, one: ScenarioScore) -> dict[str, Any]:
+    return {
+        "assumed": one.scenario.assumed,
+        "tried": one.scenario.tried,
+        "simulated": len(one.scenario.rows),
+        "best": _row(best, one.row),
+        "luck_sharpe": one.luck,
+        "dsr": one.dsr,
+        "elsewhere": [float(value) if np.isfinite(value) else None for value in one.elsewhere],
+    }
+
+
+def _row(best: Best, row: int) -> dict[str, Any]:
+    numbers = {name: column[row].item() for name, column in best.table.numbers.items()}
+    finite = {name: value if np.isfinite(value) else None for name, value in numbers.items()}
+    sharpe = float(best.sharpe[row])
+    return {"values": best.table.values[row], "sharpe": sharpe if np.isfinite(sharpe) else None, **finite}
+
+
+def report_of(
+    cfg: DictConfig, folder: RunFolder, parts: Setup, what: Sweep, best: Best, prints: dict[str, str]
+) -> SweepReport:
+    """Everything that the page shows."""
+    history = what.history
+    return SweepReport(
+        experiment=str(cfg.experiment_name),
+        data_label=f"{history.n_symbols} perpetuals, {history.interval_ms // 60_000}-minute bars",
+        synthetic=parts.source.synthetic,
+        bars=what.bars,
+        evidence=Run(best.runs["evidence"], best.evidence),
+        lived=Run(best.runs["lived"], best.lived),
+        table=best.table,
+        sharpe=best.sharpe,
+        scenarios=best.scenarios,
+        judged=best.judged,
+        top=int(cfg.job.top),
+        verdict=best.verdict,
+        notes=(*notes(what, best), *account_notes(best.runs["evidence"])),
+        stamps={
+            "run": folder.final.name,
+            "started": iso_utc(folder.started_ms),
+            "seed": str(cfg.seed),
+            "quantlab": quantlab.__version__,
+            **{name.removesuffix("_fingerprint"): value for name, value in prints.items()},
+        },
+        config_text=resolved_yaml(cfg),
+    )
+
+
+def print_sweep(console: Console, cfg: DictConfig, parts: Setup, folder: RunFolder, what: Sweep, best: Best) -> None:
+    """The best, the verdict on the first of them, and where everything is."""
+    console.print(top_table(best, int(cfg.job.top)))
+    if len(best.scenarios) > 1:
+        console.print(scenario_table(best))
+    console.print(f"verdict on the best: [bold]{best.verdict.verdict}[/]. {best.verdict.words}", highlight=False)
+    for line in (*notes(what, best), *(["The market is synthetic."] if parts.source.synthetic else [])):
+        console.print(line, highlight=False)
+    console.print(f"report: {folder.final / 'report.html'}", highlight=False, soft_wrap=True)
+
+
+def top_table(best: Best, top: int) -> Table:
+    """Parameters and results of the first rows of the ranking."""
+    names, numbers = best.table.names, best.table.numbers
+    table = Table(
+        *short_names(names),
+        "Sharpe",
+        "equity",
+        "drawdown %",
+        "trades",
+        "costs",
+        box=SIMPLE_HEAD,
+        pad_edge=False,
+        caption="USD",
+    )
+    for column in table.columns:
+        column.justify = "right"
+    for row in best.score.order[:top]:
+        table.add_row(
+            *(label(best.table.values[row][name]) for name in names),
+            format(best.sharpe[row], "+.2f") if np.isfinite(best.sharpe[row]) else "-",
+            format(numbers["final_equity"][row], ",.0f"),
+            format(100.0 * numbers["max_drawdown"][row], ".2f"),
+            format(int(numbers["trades"][row]), ",d"),
+            format(numbers["costs"][row], ",.0f"),
+        )
+    return table
+
+
+def scenario_table(best: Best) -> Table:
+    """The best of every scenario, deflated by what was tried there."""
+    table = Table("assumed", "best Sharpe", "luck", "deflated", "the judged best", box=SIMPLE_HEAD, pad_edge=False)
+    for column in table.columns[1:]:
+        column.justify = "right"
+    for i, one in enumerate(best.scenarios[:MOST_SCENARIOS]):
+        ratios = (best.sharpe[one.row], one.luck, one.dsr, best.score.elsewhere[i])
+        forms = ("+.2f", "+.2f", ".3f", "+.2f")
+        shown = (
+            "-" if value is None or not np.isfinite(value) else format(value, form)
+            for value, form in zip(ratios, forms, strict=True)
+        )
+        table.add_row(described(one.scenario.assumed), *shown, style="bold" if i == best.judged else "")
+    return table

@@ -1,0 +1,225 @@
+"""Stage 2 of tuning, joined: the learner's searches over what the compiled sweep makes of cached forecasts.
+
+1. The first test window has the gates as they are configured: nothing that was tested lies before it.
+2. For every other one a search runs on the tested rows before it, with the strategy as it is configured.
+3. What it chooses gates this window; where no trial is eligible the configured gates stay.
+4. Only then two accounts that begin with the window say what its gates, and the configured ones, came to.
+
+So every tested row is judged behind gates that were chosen on rows before it: the account that is made of all of
+them was looked at by no choice and is a single trial.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, Protocol, runtime_checkable
+
+import numpy as np
+
+from quantlab.backtest.sweep import sweep
+from quantlab.core.clock import iso_utc
+from quantlab.core.errors import ConfigError, HistoryError
+from quantlab.core.fingerprint import fingerprint
+from quantlab.core.market import Bars
+from quantlab.core.ports import Progress, Stage
+from quantlab.core.results import Study, TuningStage, Window
+from quantlab.core.types import Signal
+from quantlab.jobs.output.run_folder import sources_fingerprint
+from quantlab.learning.ensemble.thresholds import Gates, regated
+from quantlab.learning.tuning.outcome import ENSEMBLE, Lived
+
+
+@runtime_checkable
+class Regatable(Protocol):
+    """A learner whose study can be put behind other gates without fitting anybody again."""
+
+    ensemble: Any
+
+    def regate(self, study: Study, gates: Mapping[str, Any] | Sequence[Mapping[str, Any]]) -> Study:
+        """The same study behind other gates: one for all test windows, or one for each."""
+        ...
+
+
+@dataclass(frozen=True)
+class Chooser:
+    """Everything that stage 2 needs beside a study.
+
+    Parameters
+    ----------
+    tuning : Tuning
+    learner : Regatable
+    make_strategy : callable
+        Takes ``signal=`` and gives the strategy.
+    cash : float
+        USD.
+    threads : int
+        Trials that are simulated at once; results do not depend on it.
+    cache_dir : Path
+    """
+
+    tuning: Any
+    learner: Regatable
+    make_strategy: Callable[..., Any]
+    cash: float
+    threads: int
+    cache_dir: Path
+
+    def search(self, window: int = 2) -> Any:
+        """The search for a test window, counted from 1; None without one. Refuses a space that names nothing."""
+        rules = self.learner.ensemble
+        return self.tuning.gate_search({f"{ENSEMBLE}{name}": getattr(rules, name) for name in Gates._fields}, window)
+
+
+def choose(chooser: Chooser, study: Study, bars: Bars, progress: Progress) -> tuple[Study, Any]:
+    """The study behind the chosen gates, with its record, and the strategy that trades it.
+
+    Parameters
+    ----------
+    chooser : Chooser
+    study : Study
+        Of ``chooser.learner``.
+    bars : Bars, (T, S)
+        All that was learned on.
+
+    Raises
+    ------
+    HistoryError
+        If there is one test window only.
+    ConfigError
+        If every trial of a search failed.
+    ArtifactError
+        If a stored round is damaged.
+    """
+    stages = gate_stages(chooser, study, bars, progress)
+    chosen = [{}, *(gates_of(stage.chosen) for stage in stages)]
+    tuned = chooser.learner.regate(study, chosen)
+    tuned = dataclasses.replace(tuned, tuning=(*study.tuning, *stages))
+    return tuned, chooser.make_strategy(signal=tuned.source)
+
+
+def gate_stages(chooser: Chooser, study: Study, bars: Bars, progress: Progress) -> tuple[TuningStage, ...]:
+    """One finished search for each test window but the first; parameters and errors as of :func:`choose`."""
+    if len(study.windows) < 2:
+        raise HistoryError(
+            "two test windows or more, to choose gates on one and use them in the next",
+            found=str(len(study.windows)),
+            mend="raise learning.splits.n_folds, or set learning.tuning.strategy=null",
+        )
+    walk = _Walk(chooser, study, bars, chooser.make_strategy(signal=study.source))
+    searches = [chooser.search(k + 1) for k in range(1, len(study.windows))]
+    with progress.stage("tuning the gates", sum(search.trials for search in searches)) as stage:
+        return tuple(
+            walk.stage(search, window, stage) for search, window in zip(searches, study.windows[1:], strict=True)
+        )
+
+
+@dataclass(frozen=True)
+class _Walk:
+    """A study on its way through the test windows, with the strategy as it is configured."""
+
+    chooser: Chooser
+    study: Study
+    bars: Bars
+    strategy: Any
+
+    def stage(self, search: Any, window: tuple[int, int], stage: Stage) -> TuningStage:
+        """A search on what was tested before `window`, then what became of its choice in there."""
+        chooser = self.chooser
+        seen = self.study.first_row, window[0]
+        found: TuningStage = chooser.tuning.tune_gates(
+            search,
+            partial(self.simulate, rows=seen),
+            context=self._context(seen),
+            cache_dir=chooser.cache_dir,
+            stage=stage,
+        )
+        return dataclasses.replace(found, window=self._window(found, window))
+
+    def simulate(self, values: Sequence[dict[str, Any]], *, rows: tuple[int, int]) -> list[Lived]:
+        """One account per set of gates, each beginning with `rows`."""
+        rules, chooser = self.chooser.learner.ensemble, self.chooser
+        bars, signal = self.bars.rows(*rows), self.study.signal.rows(*rows)
+        return simulate_all(
+            values,
+            bars=bars,
+            signal=signal,
+            rules=rules,
+            strategy=self.strategy,
+            cash=chooser.cash,
+            threads=chooser.threads,
+        )
+
+    def _context(self, rows: tuple[int, int]) -> str:
+        """Everything that a trial on these rows depends on."""
+        what = self.bars.rows(*rows).fingerprint(), self.study.signal.rows(*rows), self.chooser.learner.ensemble
+        return fingerprint(*what, self.strategy.fingerprint, self.chooser.cash, sources_fingerprint())
+
+    def _window(self, found: TuningStage, rows: tuple[int, int]) -> Window:
+        chosen, configured = self.simulate([found.chosen, {}], rows=rows)
+        opens = self.bars.open_time_ms
+        return Window(
+            first=iso_utc(int(opens[rows[0]])),
+            last=iso_utc(int(opens[rows[1] - 1])),
+            chosen_return=_total(chosen),
+            configured_return=_total(configured),
+            chosen_trades=chosen.trades,
+            configured_trades=configured.trades,
+        )
+
+
+def _total(lived: Lived) -> float:
+    return float(np.prod(1.0 + np.array(lived.returns)) - 1.0)
+
+
+def simulate_all(
+    values: Sequence[Mapping[str, Any]],
+    *,
+    bars: Bars,
+    signal: Signal,
+    rules: Any,
+    strategy: Any,
+    cash: float,
+    threads: int,
+) -> list[Lived]:
+    """One account per set of gates, limits off; a set that the ensemble refuses has its refusal instead."""
+    made = [_made(one, rules) for one in values]
+    good = tuple(one for one in made if isinstance(one, Gates))
+    lived = iter(_simulated(bars, _Signals(signal, good), strategy, cash, threads) if good else ())
+    return [one if isinstance(one, Lived) else next(lived) for one in made]
+
+
+def _simulated(bars: Bars, signals: _Signals, strategy: Any, cash: float, threads: int) -> Iterator[Lived]:
+    result = sweep(bars, signals, [strategy] * len(signals), cash, threads=threads)
+    for returns, trades in zip(result.daily_returns.tolist(), result.n_trades.tolist(), strict=True):
+        yield Lived(tuple(returns), trades)
+
+
+def _made(values: Mapping[str, Any], rules: Any) -> Gates | Lived:
+    try:
+        gates: Gates = dataclasses.replace(rules, **gates_of(values)).gates
+    except ConfigError as error:
+        return Lived(error=str(error))
+    return gates
+
+
+@dataclass(frozen=True)
+class _Signals(Sequence[Signal]):
+    """One opinion behind many gates, each made when it is asked for."""
+
+    signal: Signal
+    gates: tuple[Gates, ...]
+
+    def __len__(self) -> int:
+        return len(self.gates)
+
+    def __getitem__(self, index: Any) -> Any:
+        return regated(self.signal, self.gates[index])
+
+
+def gates_of(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Stage 2's values by the names of the ensemble's own fields."""
+    return {name.removeprefix(ENSEMBLE): value for name, value in values.items()}
