@@ -16,7 +16,7 @@ from typing import Any, Protocol, Self, runtime_checkable
 from quantlab.core.arrays import Float32Array, Float64Array
 from quantlab.core.events import AccountView, Alert, Decision, Event, RawBar
 from quantlab.core.market import Bars
-from quantlab.core.results import Study
+from quantlab.core.results import Simulation, Study, TuningStage
 from quantlab.core.types import Dataset, Features, Signal
 
 
@@ -268,6 +268,30 @@ class PositionSizer(Protocol):
 
     def params(self) -> Float64Array:
         """float64 (P,) handed to every call of ``size``."""
+        ...
+
+
+class BacktestEngine(Protocol):
+    """Simulates a strategy over a history; ``conf/backtest`` names the one that is used."""
+
+    def run(self, bars: Bars, signal: Signal, strategy: Any, *, limits_on: bool = True) -> Simulation:
+        """Simulate one account over `bars`; `limits_on` is false where halts must not hide what comes after them."""
+        ...
+
+
+class ThresholdSearch(Protocol):
+    """Chooses the thresholds of every test window on the tested bars before that window."""
+
+    def search(self, study: Study, bars: Bars, progress: Progress) -> tuple[TuningStage, ...]:
+        """Run one search for each test window but the first, which keeps the configured thresholds."""
+        ...
+
+    def choose(self, study: Study, bars: Bars, progress: Progress) -> tuple[Study, Any]:
+        """Return the study at the chosen thresholds, and the strategy that trades it."""
+        ...
+
+    def with_cache(self, folder: Path) -> Self:
+        """Return the same search with another folder for its finished rounds."""
         ...
 
 

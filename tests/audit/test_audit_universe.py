@@ -15,7 +15,7 @@ from quantlab.core.clock import iso_utc
 from quantlab.core.errors import DataError
 from quantlab.core.fakes import BarsSource
 from quantlab.core.market import CLOSE, VOLUME, Bars, BarState, Funding
-from quantlab.jobs.config.history import HistoryCut
+from quantlab.data.series.history_cut import HistoryCut
 from quantlab.jobs.leaks.findings import Log
 from quantlab.jobs.leaks.futures import another_future
 from quantlab.jobs.leaks.histories import differing_past

@@ -17,8 +17,8 @@ from quantlab.core.fakes import BarsSource, FixedSignal
 from quantlab.core.market import CLOSE, VOLUME, Bars, BarState
 from quantlab.core.results import MemberReport, Simulation, Study
 from quantlab.core.types import NO_LABEL, Dataset, Features, Signal
+from quantlab.data.series.history_cut import HistoryCut
 from quantlab.jobs.config.composition import build, compose
-from quantlab.jobs.config.history import HistoryCut
 from quantlab.jobs.leaks.chance import ShuffledLabels, delayed, judge_auc, judge_shuffled
 from quantlab.jobs.leaks.features import hunt_features
 from quantlab.jobs.leaks.fills import Account, better_fills, hunt_fills

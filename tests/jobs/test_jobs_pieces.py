@@ -18,10 +18,10 @@ from quantlab.core.fakes import BarsSource, SilentProgress
 from quantlab.core.market import Bars, Instrument
 from quantlab.core.results import MemberReport, SignalReport
 from quantlab.core.types import Signal
+from quantlab.data.series.history_cut import HistoryCut
 from quantlab.data.synthetic.oracle import measure_oracle
 from quantlab.data.synthetic.source import SyntheticSource
 from quantlab.jobs.config.composition import compose
-from quantlab.jobs.config.history import HistoryCut
 from quantlab.jobs.output.run_folder import record_failure, run_folder
 from quantlab.jobs.research.benchmarks import benchmarks, rotated
 from quantlab.jobs.research.metrics import entry_weight, judge, suspicions

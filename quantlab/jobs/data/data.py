@@ -20,7 +20,7 @@ from quantlab.core.market import Bars
 from quantlab.core.ports import DataSource
 from quantlab.data.quality.coverage import QualityReport, SymbolQuality, coverage
 from quantlab.jobs.config.composition import build
-from quantlab.jobs.config.history import history_cut
+from quantlab.jobs.config.sections import history_cut
 from quantlab.jobs.data.coverage_page import coverage_page
 from quantlab.jobs.doctor.check import ChecksFiles
 from quantlab.jobs.output.run_folder import run_folder

@@ -29,7 +29,7 @@ from quantlab.core.errors import InstallationError, QuantlabError
 from quantlab.core.files import require_writable
 from quantlab.data.quality.coverage import coverage
 from quantlab.jobs.config.composition import build, config_folder
-from quantlab.jobs.config.history import history_cut
+from quantlab.jobs.config.sections import history_cut
 from quantlab.jobs.doctor.check import Check, ChecksFiles, Status, shortened
 from quantlab.jobs.doctor.collected import check_collected, collected_manifest
 from quantlab.jobs.doctor.exchange import check_exchange_clock

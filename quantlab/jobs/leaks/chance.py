@@ -13,10 +13,10 @@ from quantlab.core.arrays import Float64Array
 from quantlab.core.market import Bars
 from quantlab.core.results import SignalReport, Simulation, Study
 from quantlab.core.types import NO_LABEL, Signal
+from quantlab.evaluation.verdict.suspicion import SUSPICIOUS_AUC, exceeds
 from quantlab.jobs.leaks.fills import Account
 from quantlab.jobs.leaks.findings import Finding, Log
 from quantlab.jobs.leaks.labels import Labeler
-from quantlab.jobs.research.metrics import SUSPICIOUS_AUC
 from quantlab.learning.samples.triple_barrier import Labels
 
 
@@ -92,7 +92,7 @@ def judge_auc(log: Log, report: SignalReport | None, oracle_auc: float | None) -
             continue
         bound = SUSPICIOUS_AUC if oracle_auc is None else oracle_auc + 2.0 * member.auc_se
         log.diagnostics[f"auc.{name}"] = member.auc
-        if member.auc - 2.0 * member.auc_se > bound:
+        if exceeds(member, bound):
             said = f"directional AUC {member.auc:.3f} - 2 x {member.auc_se:.3f} is above {bound:.3f}"
             found.append(Finding("signal", "proba", f"member {name}", said))
     log.check("signal", "no member knows more than can be known", len(report.members), found)

@@ -20,12 +20,12 @@ import numpy as np
 
 from quantlab.core.arrays import BoolArray, Float64Array, Records
 from quantlab.core.market import HIGH, LOW, OPEN, Bars
+from quantlab.core.ports import BacktestEngine
 from quantlab.core.results import OrderReason, Simulation
 from quantlab.core.types import Signal
 from quantlab.jobs.leaks.comparing import differs, place
 from quantlab.jobs.leaks.findings import Finding, Log
 from quantlab.jobs.leaks.futures import another_future, another_inside, delisted, other_opinions
-from quantlab.jobs.research.pipeline import Engine
 
 #: Legs that fill at the open, before anything inside the bar is looked at.
 _AT_OPEN = (OrderReason.SIGNAL, OrderReason.TIME_EXIT, OrderReason.FLATTEN)
@@ -39,7 +39,7 @@ class Account:
 
     Parameters
     ----------
-    engine : Engine
+    engine : BacktestEngine
     bars : Bars, (T, S)
     signal : Signal, (T, S)
     strategy : Strategy
@@ -47,7 +47,7 @@ class Account:
         As the evidence (false: no halt hides what comes after it), or as an account would have lived.
     """
 
-    engine: Engine
+    engine: BacktestEngine
     bars: Bars
     signal: Signal
     strategy: Any

@@ -16,7 +16,7 @@ from __future__ import annotations
 import dataclasses
 import tempfile
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,10 +25,20 @@ from typing import Any, Protocol, runtime_checkable
 from quantlab.core.checks import check_range, check_whole
 from quantlab.core.indicators import average_true_range
 from quantlab.core.market import Bars
-from quantlab.core.ports import FeatureSource, Learner, Model, Progress
+from quantlab.core.ports import (
+    BacktestEngine,
+    DataSource,
+    FeatureSource,
+    Learner,
+    Model,
+    Progress,
+    SignalSource,
+    ThresholdSearch,
+)
 from quantlab.core.progress import SilentProgress
 from quantlab.core.results import Study, TuningStage
 from quantlab.core.types import Dataset
+from quantlab.data.series.history_cut import HistoryCut
 from quantlab.jobs.leaks.chance import ShuffledLabels, judge_shuffled, measure_delay
 from quantlab.jobs.leaks.ensembles import hunt_ensembles
 from quantlab.jobs.leaks.features import hunt_features
@@ -40,10 +50,9 @@ from quantlab.jobs.leaks.members import hunt_members
 from quantlab.jobs.leaks.splits import hunt_splits
 from quantlab.jobs.leaks.studies import hunt_plain, hunt_studies
 from quantlab.jobs.leaks.universe import hunt_universe
-from quantlab.jobs.research.pipeline import Setup, study_signal
-from quantlab.jobs.threshold_tuning.search import Chooser, choose, gate_stages
 from quantlab.learning.samples.dataset import build_dataset
 from quantlab.learning.samples.splits import Fold
+from quantlab.learning.study.study_signal import study_signal
 
 
 @runtime_checkable
@@ -96,13 +105,38 @@ class Hunt:
 
 
 @dataclass(frozen=True)
+class AuditedParts:
+    """The parts of a composed pipeline that leaks are looked for in.
+
+    Parameters
+    ----------
+    source : DataSource
+    cut : HistoryCut
+        The part of its history that is used.
+    signal : Learner or SignalSource
+    make_strategy : callable
+        Takes ``signal=`` and gives the strategy.
+    engine : BacktestEngine
+    thresholds : ThresholdSearch or None
+        None where thresholds are not tuned.
+    """
+
+    source: DataSource
+    cut: HistoryCut
+    signal: Learner | SignalSource
+    make_strategy: Callable[..., Any]
+    engine: BacktestEngine
+    thresholds: ThresholdSearch | None
+
+
+@dataclass(frozen=True)
 class Scene:
     """What is looked at.
 
     Parameters
     ----------
     hunt : Hunt
-    parts : Setup
+    parts : AuditedParts
     bars : Bars, (T, S)
     log : Log
     folder : Path
@@ -111,7 +145,7 @@ class Scene:
     """
 
     hunt: Hunt
-    parts: Setup
+    parts: AuditedParts
     bars: Bars
     log: Log
     folder: Path
@@ -209,17 +243,17 @@ def tested_rows(study: Study) -> list[int]:
 def hunt_choice(scene: Scene, study: Study) -> tuple[Study, Any]:
     """The searches over tested bars: none may see the test window that it chooses for, nor anything after it."""
     parts, bars = scene.parts, scene.bars
-    if parts.chooser is None:
+    if parts.thresholds is None:
         return study, parts.make_strategy(signal=study.source)
-    with _private(scene, parts.chooser) as chooser:
-        chosen, strategy = choose(chooser, study, bars, SilentProgress())
+    with _private(scene, parts.thresholds) as thresholds:
+        chosen, strategy = thresholds.choose(study, bars, SilentProgress())
     searches = chosen.tuning[len(study.tuning) :]
     for count, (border, _) in enumerate(study.windows[1:], start=1):
         signal, future = other_opinions(study.signal, border), another_future(bars, border, scene.hunt.seed)
         # The windows up to this one: what is searched for later ones may well change.
         other = dataclasses.replace(study, signal=signal, windows=study.windows[: count + 1])
-        with _private(scene, parts.chooser) as chooser:
-            again = gate_stages(chooser, other, future, SilentProgress())
+        with _private(scene, parts.thresholds) as thresholds:
+            again = thresholds.search(other, future, SilentProgress())
         found = list(_other_choices(searches[:count], again, border))
         tried = sum(len(stage.trials) for stage in again)
         scene.log.check("tuning", f"searches over tested bars, other bars from row {border} on", tried, found[:1])
@@ -235,10 +269,10 @@ def _other_choices(searches: Sequence[TuningStage], again: Sequence[TuningStage]
 
 
 @contextmanager
-def _private(scene: Scene, chooser: Chooser) -> Iterator[Chooser]:
+def _private(scene: Scene, thresholds: ThresholdSearch) -> Iterator[ThresholdSearch]:
     """The same searches with a cache of their own."""
     with tempfile.TemporaryDirectory(dir=scene.folder) as folder:
-        yield dataclasses.replace(chooser, cache_dir=Path(folder))
+        yield thresholds.with_cache(Path(folder))
 
 
 def hunt_account(scene: Scene, study: Study, strategy: Any) -> None:

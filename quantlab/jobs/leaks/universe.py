@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from quantlab.core.errors import QuantlabError
 from quantlab.core.market import Bars
 from quantlab.core.ports import DataSource
-from quantlab.jobs.config.history import HistoryCut
+from quantlab.data.series.history_cut import HistoryCut
 from quantlab.jobs.leaks.findings import Finding, Log
 from quantlab.jobs.leaks.futures import another_future, cuts, delisted, ragged_rows, the_others_delisted
 from quantlab.jobs.leaks.histories import differing_past

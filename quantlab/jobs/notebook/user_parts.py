@@ -93,10 +93,10 @@ class Own:
         source = parts.source if self.source is None else self.source
         signal = parts.signal if self.signal is None else Brought(self.signal)
         make_strategy(signal=signal)  # refuses what does not fit now, not after the learning
-        chooser = parts.chooser if self.signal is None else None
-        if chooser is not None:
-            chooser = dataclasses.replace(chooser, make_strategy=make_strategy)
-        return dataclasses.replace(parts, source=source, signal=signal, make_strategy=make_strategy, chooser=chooser)
+        thresholds = parts.thresholds if self.signal is None else None
+        if thresholds is not None:
+            thresholds = dataclasses.replace(thresholds, make_strategy=make_strategy)
+        return dataclasses.replace(parts, source=source, signal=signal, make_strategy=make_strategy, thresholds=thresholds)
 
     def over(self, other: Own) -> Own:
         """These, and those of `other` where there are none."""

@@ -12,14 +12,14 @@ from quantlab.core.checks import check_whole
 from quantlab.core.clock import parse_utc
 from quantlab.core.errors import ContractError
 from quantlab.core.market import Bars
-from quantlab.core.ports import Progress
+from quantlab.core.ports import BacktestEngine, Progress
 from quantlab.core.results import Study
 from quantlab.core.types import Signal
 from quantlab.jobs.config.composition import build
-from quantlab.jobs.config.history import history_cut
+from quantlab.jobs.config.sections import history_cut
 from quantlab.jobs.promotion.bundle import Bundle
 from quantlab.jobs.promotion.run_members import MEMBERS, as_dict
-from quantlab.jobs.research.pipeline import Engine, learn, setup
+from quantlab.jobs.research.pipeline import learn, setup
 from quantlab.jobs.research.results import load
 from quantlab.jobs.session.session_strategy import strategy_of
 from quantlab.learning.registry.bundle_members import StoredMember
@@ -31,7 +31,7 @@ class Case:
 
     Parameters
     ----------
-    engine : Engine
+    engine : BacktestEngine
         Of the backtest.
     synthetic : bool
         Whether the market is.
@@ -47,7 +47,7 @@ class Case:
         Name of the bundle that it was read from.
     """
 
-    engine: Engine
+    engine: BacktestEngine
     synthetic: bool
     study: Study
     strategy: Any

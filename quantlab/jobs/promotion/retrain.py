@@ -27,7 +27,7 @@ from quantlab.core.market import Bars
 from quantlab.core.ports import FeatureSource, Progress
 from quantlab.core.results import Study
 from quantlab.jobs.config.composition import build
-from quantlab.jobs.config.history import history_cut
+from quantlab.jobs.config.sections import history_cut
 from quantlab.jobs.output.run_folder import require_folders
 from quantlab.jobs.output.terminal import TerminalProgress
 from quantlab.jobs.promotion.model_tables import moves_table

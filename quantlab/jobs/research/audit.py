@@ -24,6 +24,7 @@ from quantlab.jobs.config.composition import build
 from quantlab.jobs.leaks.chance import judge_auc
 from quantlab.jobs.leaks.findings import AuditReport, Log
 from quantlab.jobs.leaks.hunt import (
+    AuditedParts,
     Hunt,
     Scene,
     hunt_account,
@@ -91,7 +92,7 @@ def audit(cfg: DictConfig, progress: Progress) -> AuditReport:
     cache = Path(cfg.cache_dir)
     cache.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=cache, prefix=partial_prefix("audit")) as folder:
-        scene = Scene(hunt, parts, bars, log, Path(folder), progress)
+        scene = Scene(hunt, audited(parts), bars, log, Path(folder), progress)
         hunt_parts(scene)
         with progress.stage("the signal as it is", 1) as stage:
             study = scene.learn(bars)
@@ -102,6 +103,11 @@ def audit(cfg: DictConfig, progress: Progress) -> AuditReport:
         hunt_shuffled(scene)
         judge_auc(log, study.report, oracle_auc(log, cfg, parts, study, bars))
     return log.report()
+
+
+def audited(parts: Setup) -> AuditedParts:
+    """What the audit looks at of all that was constructed."""
+    return AuditedParts(parts.source, parts.cut, parts.signal, parts.make_strategy, parts.engine, parts.thresholds)
 
 
 def oracle_auc(log: Log, cfg: DictConfig, parts: Setup, study: Study, history: Bars) -> float | None:

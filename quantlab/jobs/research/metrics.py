@@ -21,6 +21,7 @@ from quantlab.evaluation.statistics.regimes import regime_numbers, regimes
 from quantlab.evaluation.statistics.stress import Stress, stress_numbers
 from quantlab.evaluation.statistics.summary import summarise
 from quantlab.evaluation.verdict.rule import Verdict
+from quantlab.evaluation.verdict.suspicion import SUSPICIOUS_AUC, exceeds
 from quantlab.jobs.config.composition import build
 from quantlab.jobs.research.benchmarks import Benchmarks, benchmark_numbers, benchmarks
 from quantlab.jobs.research.oracle import oracle_numbers
@@ -30,8 +31,6 @@ from quantlab.jobs.threshold_tuning.record import tuning_numbers
 from quantlab.trading.interface.sizer import Entry
 
 _NOT_LEARNED = "the signal was not learned"
-#: Directional AUC that no honest member has reached out of sample on five-minute bars.
-SUSPICIOUS_AUC = 0.57
 
 
 @dataclass(frozen=True)
@@ -146,7 +145,7 @@ def suspicions(report: SignalReport | None, oracle: dict[str, Any] | None) -> tu
     return tuple(
         f"{name}: directional AUC {m.auc:.3f} - 2 x {m.auc_se:.3f} is above the {bound:.3f} that {who}: look for a leak"
         for name, m in report.members.items()
-        if m.auc is not None and m.auc_se is not None and m.auc - 2.0 * m.auc_se > bound
+        if exceeds(m, bound)
     )
 
 

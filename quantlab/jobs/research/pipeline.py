@@ -5,31 +5,22 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
-import numpy as np
 from omegaconf import DictConfig
 
-from quantlab.core.errors import HistoryError
 from quantlab.core.market import Bars
-from quantlab.core.ports import DataSource, Learner, Progress, SignalSource
+from quantlab.core.ports import BacktestEngine, DataSource, Learner, Progress, SignalSource
 from quantlab.core.results import Simulation, Study
 from quantlab.core.types import Signal
+from quantlab.data.series.history_cut import HistoryCut
 from quantlab.evaluation.statistics.stress import NO_STRESS, StressPlan
 from quantlab.evaluation.verdict.rule import VerdictRule
-from quantlab.jobs.config.barriers import Barriers, barriers_of
 from quantlab.jobs.config.composition import build
-from quantlab.jobs.config.history import HistoryCut, history_cut
+from quantlab.jobs.config.sections import Barriers, barriers_of, history_cut
 from quantlab.jobs.research.stress import check_stress
-from quantlab.jobs.threshold_tuning.search import Chooser, Regatable, choose
-
-
-class Engine(Protocol):
-    """Runs a strategy over bars; ``conf/backtest`` names the one that is used."""
-
-    def run(self, bars: Bars, signal: Signal, strategy: Any, *, limits_on: bool = True) -> Simulation:
-        """One simulated account."""
-        ...
+from quantlab.jobs.threshold_tuning.search import Regatable, ThresholdTuner
+from quantlab.learning.study.study_signal import study_signal
 
 
 @dataclass(frozen=True)
@@ -44,10 +35,10 @@ class Setup:
     signal : Learner or SignalSource
     make_strategy : callable
         Takes ``signal=`` and gives the strategy.
-    engine : Engine
+    engine : BacktestEngine
     rule : VerdictRule
     feature_fingerprint : str
-    chooser : Chooser or None
+    thresholds : ThresholdTuner or None
         Stage 2 of tuning; None where it is off or the signal is not learned.
     stress : StressPlan
         Which replays at other costs and with other accounts are made.
@@ -58,10 +49,10 @@ class Setup:
     barriers: Barriers
     signal: Learner | SignalSource
     make_strategy: Callable[..., Any]
-    engine: Engine
+    engine: BacktestEngine
     rule: VerdictRule
     feature_fingerprint: str
-    chooser: Chooser | None = None
+    thresholds: ThresholdTuner | None = None
     stress: StressPlan = NO_STRESS
 
 
@@ -88,17 +79,19 @@ def setup(cfg: DictConfig) -> Setup:
         engine=engine,
         rule=build(cfg.evaluation),
         feature_fingerprint=build(cfg.features).fingerprint,
-        chooser=_chooser(cfg, signal, make_strategy),
+        thresholds=_threshold_tuner(cfg, signal, make_strategy),
         stress=plan,
     )
 
 
-def _chooser(cfg: DictConfig, signal: Learner | SignalSource, make_strategy: Callable[..., Any]) -> Chooser | None:
+def _threshold_tuner(
+    cfg: DictConfig, signal: Learner | SignalSource, make_strategy: Callable[..., Any]
+) -> ThresholdTuner | None:
     tuning = build(cfg.learning.tuning)
     if tuning is None or not isinstance(signal, Regatable):
         return None
-    chooser = Chooser(tuning, signal, make_strategy, float(cfg.cash), int(cfg.workers), Path(cfg.cache_dir))
-    return chooser if chooser.search() is not None else None
+    tuner = ThresholdTuner(tuning, signal, make_strategy, float(cfg.cash), int(cfg.workers), Path(cfg.cache_dir))
+    return tuner if tuner.search_for() is not None else None
 
 
 @dataclass(frozen=True)
@@ -158,31 +151,6 @@ def learn(parts: Setup, bars: Bars, progress: Progress) -> tuple[Study, Any]:
         If the history, a member or every trial is refused.
     """
     study = study_signal(parts.signal, bars, progress)
-    if parts.chooser is None:
+    if parts.thresholds is None:
         return study, parts.make_strategy(signal=study.source)
-    return choose(parts.chooser, study, bars, progress)
-
-
-def study_signal(source: Learner | SignalSource, bars: Bars, progress: Progress) -> Study:
-    """Walk a learner forward; ask a plain source once, from the first row on which it knows or says anything.
-
-    That is the first one past the warm-up, or a signal of the user's own before it: what was brought is played whole.
-
-    Raises
-    ------
-    HistoryError
-        If there is no such row.
-    """
-    if isinstance(source, Learner):
-        return source.study(bars, progress)
-    with progress.stage("signal", 1) as stage:
-        signal = source.signal(bars)
-        stage.advance()
-    ready = (np.isfinite(signal.atr) | (signal.live_members > 0)).any(axis=1)
-    if not ready.any():
-        raise HistoryError(
-            "a history longer than the features' warm-up",
-            found=f"{bars.n_bars} bars, none of them ready",
-            mend="load a longer history (history.start, history.bars)",
-        )
-    return Study(signal, int(np.argmax(ready)), bars.n_bars, source, None)
+    return parts.thresholds.choose(study, bars, progress)

@@ -48,7 +48,7 @@ def stress(
     Parameters
     ----------
     plan : StressPlan
-    engine : Engine
+    engine : BacktestEngine
     bars : Bars, (T, S)
     signal : Signal, (T, S)
     strategy : Strategy

@@ -15,7 +15,7 @@ from quantlab.core.files import write_json
 from quantlab.core.ports import FeatureSource
 from quantlab.features.certificate import WarmupCertificate, certify
 from quantlab.jobs.config.composition import build
-from quantlab.jobs.config.history import history_cut
+from quantlab.jobs.config.sections import history_cut
 from quantlab.jobs.output.run_folder import run_folder
 from quantlab.jobs.output.terminal import TerminalProgress
 

@@ -30,7 +30,7 @@ from quantlab.execution.session.engine import Market
 from quantlab.execution.session.handover import release_of
 from quantlab.execution.session.session import Session
 from quantlab.jobs.config.composition import build
-from quantlab.jobs.config.history import history_cut
+from quantlab.jobs.config.sections import history_cut
 from quantlab.jobs.output.terminal import TerminalProgress
 from quantlab.jobs.session.promoted_bundles import PromotedBundles
 from quantlab.jobs.session.readiness import gate_document, show

@@ -20,13 +20,14 @@ from quantlab.core.ports import Progress
 from quantlab.jobs.config.composition import build
 from quantlab.jobs.output.run_folder import run_folder
 from quantlab.jobs.output.terminal import TerminalProgress
-from quantlab.jobs.research.pipeline import Setup, setup, study_signal
+from quantlab.jobs.research.pipeline import Setup, setup
 from quantlab.jobs.research.results import load
 from quantlab.jobs.sweep.best import best_of
 from quantlab.jobs.sweep.plan import plan
 from quantlab.jobs.sweep.signals import SignalMaker, remembering
 from quantlab.jobs.sweep.simulations import Sweep, simulate
 from quantlab.jobs.sweep.sweep_output import print_sweep, write_sweep
+from quantlab.learning.study.study_signal import study_signal
 
 
 def run(cfg: DictConfig) -> float | None:

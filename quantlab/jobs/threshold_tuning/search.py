@@ -45,7 +45,7 @@ class Regatable(Protocol):
 
 
 @dataclass(frozen=True)
-class Chooser:
+class ThresholdTuner:
     """Everything that stage 2 needs beside a study.
 
     Parameters
@@ -68,80 +68,81 @@ class Chooser:
     threads: int
     cache_dir: Path
 
-    def search(self, window: int = 2) -> Any:
+    def search_for(self, window: int = 2) -> Any:
         """The search for a test window, counted from 1; None without one. Refuses a space that names nothing."""
         rules = self.learner.ensemble
         return self.tuning.gate_search({f"{ENSEMBLE}{name}": getattr(rules, name) for name in Gates._fields}, window)
 
+    def with_cache(self, folder: Path) -> ThresholdTuner:
+        """The same search with another folder for its finished rounds."""
+        return dataclasses.replace(self, cache_dir=folder)
 
-def choose(chooser: Chooser, study: Study, bars: Bars, progress: Progress) -> tuple[Study, Any]:
-    """The study behind the chosen gates, with its record, and the strategy that trades it.
+    def choose(self, study: Study, bars: Bars, progress: Progress) -> tuple[Study, Any]:
+        """The study behind the chosen gates, with its record, and the strategy that trades it.
 
-    Parameters
-    ----------
-    chooser : Chooser
-    study : Study
-        Of ``chooser.learner``.
-    bars : Bars, (T, S)
-        All that was learned on.
+        Parameters
+        ----------
+        study : Study
+            Of ``learner``.
+        bars : Bars, (T, S)
+            All that was learned on.
 
-    Raises
-    ------
-    HistoryError
-        If there is one test window only.
-    ConfigError
-        If every trial of a search failed.
-    ArtifactError
-        If a stored round is damaged.
-    """
-    stages = gate_stages(chooser, study, bars, progress)
-    chosen = [{}, *(gates_of(stage.chosen) for stage in stages)]
-    tuned = chooser.learner.regate(study, chosen)
-    tuned = dataclasses.replace(tuned, tuning=(*study.tuning, *stages))
-    return tuned, chooser.make_strategy(signal=tuned.source)
+        Raises
+        ------
+        HistoryError
+            If there is one test window only.
+        ConfigError
+            If every trial of a search failed.
+        ArtifactError
+            If a stored round is damaged.
+        """
+        stages = self.search(study, bars, progress)
+        chosen = [{}, *(gates_of(stage.chosen) for stage in stages)]
+        tuned = self.learner.regate(study, chosen)
+        tuned = dataclasses.replace(tuned, tuning=(*study.tuning, *stages))
+        return tuned, self.make_strategy(signal=tuned.source)
 
-
-def gate_stages(chooser: Chooser, study: Study, bars: Bars, progress: Progress) -> tuple[TuningStage, ...]:
-    """One finished search for each test window but the first; parameters and errors as of :func:`choose`."""
-    if len(study.windows) < 2:
-        raise HistoryError(
-            "two test windows or more, to choose gates on one and use them in the next",
-            found=str(len(study.windows)),
-            mend="raise learning.splits.n_folds, or set learning.tuning.strategy=null",
-        )
-    walk = _Walk(chooser, study, bars, chooser.make_strategy(signal=study.source))
-    searches = [chooser.search(k + 1) for k in range(1, len(study.windows))]
-    with progress.stage("tuning the gates", sum(search.trials for search in searches)) as stage:
-        return tuple(
-            walk.stage(search, window, stage) for search, window in zip(searches, study.windows[1:], strict=True)
-        )
+    def search(self, study: Study, bars: Bars, progress: Progress) -> tuple[TuningStage, ...]:
+        """One finished search for each test window but the first; parameters and errors as of :meth:`choose`."""
+        if len(study.windows) < 2:
+            raise HistoryError(
+                "two test windows or more, to choose gates on one and use them in the next",
+                found=str(len(study.windows)),
+                mend="raise learning.splits.n_folds, or set learning.tuning.strategy=null",
+            )
+        walk = _Walk(self, study, bars, self.make_strategy(signal=study.source))
+        searches = [self.search_for(k + 1) for k in range(1, len(study.windows))]
+        with progress.stage("tuning the gates", sum(search.trials for search in searches)) as stage:
+            return tuple(
+                walk.stage(search, window, stage) for search, window in zip(searches, study.windows[1:], strict=True)
+            )
 
 
 @dataclass(frozen=True)
 class _Walk:
     """A study on its way through the test windows, with the strategy as it is configured."""
 
-    chooser: Chooser
+    tuner: ThresholdTuner
     study: Study
     bars: Bars
     strategy: Any
 
     def stage(self, search: Any, window: tuple[int, int], stage: Stage) -> TuningStage:
         """A search on what was tested before `window`, then what became of its choice in there."""
-        chooser = self.chooser
+        tuner = self.tuner
         seen = self.study.first_row, window[0]
-        found: TuningStage = chooser.tuning.tune_gates(
+        found: TuningStage = tuner.tuning.tune_gates(
             search,
             partial(self.simulate, rows=seen),
             context=self._context(seen),
-            cache_dir=chooser.cache_dir,
+            cache_dir=tuner.cache_dir,
             stage=stage,
         )
         return dataclasses.replace(found, window=self._window(found, window))
 
     def simulate(self, values: Sequence[dict[str, Any]], *, rows: tuple[int, int]) -> list[Lived]:
         """One account per set of gates, each beginning with `rows`."""
-        rules, chooser = self.chooser.learner.ensemble, self.chooser
+        rules, tuner = self.tuner.learner.ensemble, self.tuner
         bars, signal = self.bars.rows(*rows), self.study.signal.rows(*rows)
         return simulate_all(
             values,
@@ -149,14 +150,14 @@ class _Walk:
             signal=signal,
             rules=rules,
             strategy=self.strategy,
-            cash=chooser.cash,
-            threads=chooser.threads,
+            cash=tuner.cash,
+            threads=tuner.threads,
         )
 
     def _context(self, rows: tuple[int, int]) -> str:
         """Everything that a trial on these rows depends on."""
-        what = self.bars.rows(*rows).fingerprint(), self.study.signal.rows(*rows), self.chooser.learner.ensemble
-        return fingerprint(*what, self.strategy.fingerprint, self.chooser.cash, sources_fingerprint())
+        what = self.bars.rows(*rows).fingerprint(), self.study.signal.rows(*rows), self.tuner.learner.ensemble
+        return fingerprint(*what, self.strategy.fingerprint, self.tuner.cash, sources_fingerprint())
 
     def _window(self, found: TuningStage, rows: tuple[int, int]) -> Window:
         chosen, configured = self.simulate([found.chosen, {}], rows=rows)

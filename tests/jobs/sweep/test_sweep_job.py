@@ -26,7 +26,7 @@ from quantlab.core.types import Signal
 from quantlab.evaluation.statistics.metrics import sharpe_ratio
 from quantlab.features import FeaturePipeline
 from quantlab.jobs.config.composition import build, compose
-from quantlab.jobs.config.history import history_cut
+from quantlab.jobs.config.sections import history_cut
 from quantlab.jobs.sweep.chunks import Chunks, in_chunks
 from quantlab.jobs.sweep.plan import plan
 from quantlab.jobs.sweep.signals import LazySignals, OneHistory, SignalMaker, remembering

@@ -35,7 +35,7 @@ from quantlab.jobs.leaks.findings import Log
 from quantlab.jobs.leaks.hunt import Hunt, Scene, hunt_choice
 from quantlab.jobs.threshold_tuning import search as choosing
 from quantlab.jobs.threshold_tuning.record import chosen_table, trial_table, tuning_notes, tuning_numbers
-from quantlab.jobs.threshold_tuning.search import Chooser, choose, gate_stages, simulate_all
+from quantlab.jobs.threshold_tuning.search import ThresholdTuner, simulate_all
 from quantlab.learning.ensemble.ensemble import Ensemble
 from quantlab.learning.ensemble.thresholds import gain_bps, regated, regated_by_window
 from quantlab.learning.tuning.rounds import Search
@@ -117,10 +117,10 @@ def make_strategy() -> Callable[..., Any]:
 
 
 @pytest.fixture
-def chooser(make_strategy: Callable[..., Any], tmp_path: Path) -> Callable[..., Chooser]:
-    def make(threads: int = 1, trials: int = 8, min_trades: int = 20, space: Any = SPACE) -> Chooser:
+def tuner(make_strategy: Callable[..., Any], tmp_path: Path) -> Callable[..., ThresholdTuner]:
+    def make(threads: int = 1, trials: int = 8, min_trades: int = 20, space: Any = SPACE) -> ThresholdTuner:
         tuning = Tuning(4, 3, None, GateTuning(trials, min_trades, space))
-        return Chooser(tuning, Voted(), make_strategy, CASH, threads, tmp_path / f"cache{threads}")
+        return ThresholdTuner(tuning, Voted(), make_strategy, CASH, threads, tmp_path / f"cache{threads}")
 
     return make
 
@@ -158,9 +158,9 @@ def account(bars: Bars, signal: Signal, strategy: Any, first: int, end: int) -> 
 
 
 def test_every_window_uses_what_the_past_said(
-    bars: Bars, study: Study, make_strategy: Callable[..., Any], chooser: Callable[..., Chooser]
+    bars: Bars, study: Study, make_strategy: Callable[..., Any], tuner: Callable[..., ThresholdTuner]
 ) -> None:
-    tuned, strategy = choose(chooser(space=LISTED), study, bars, SilentProgress())
+    tuned, strategy = tuner(space=LISTED).choose(study, bars, SilentProgress())
     assert strategy == make_strategy(signal=study.source)
     candidates = {gate: behind(study.signal, gate) for gate in (0.4, 0.6, 0.8)}
     expected = {0: 0.6}
@@ -181,9 +181,9 @@ def test_every_window_uses_what_the_past_said(
 
 
 def test_a_trial_is_the_backtest_on_what_was_seen_and_a_window_one_on_what_followed(
-    bars: Bars, study: Study, make_strategy: Callable[..., Any], chooser: Callable[..., Chooser]
+    bars: Bars, study: Study, make_strategy: Callable[..., Any], tuner: Callable[..., ThresholdTuner]
 ) -> None:
-    stages = gate_stages(chooser(), study, bars, SilentProgress())
+    stages = tuner().search(study, bars, SilentProgress())
     strategy = make_strategy(signal=study.source)
     configured = behind(study.signal, 0.6)
     for stage, (first, end) in zip(stages, TESTS[1:], strict=True):
@@ -209,17 +209,17 @@ def test_a_trial_is_the_backtest_on_what_was_seen_and_a_window_one_on_what_follo
 
 @pytest.mark.parametrize("k", [1, 2, 3])
 def test_no_choice_sees_its_own_window_or_anything_after(
-    bars: Bars, study: Study, chooser: Callable[..., Chooser], tmp_path: Path, k: int
+    bars: Bars, study: Study, tuner: Callable[..., ThresholdTuner], tmp_path: Path, k: int
 ) -> None:
     space = {"ensemble.min_confidence": {"low": 0.34, "high": 0.7}}
     border = TESTS[k][0]
-    first, _ = choose(chooser(space=space, min_trades=1), study, bars, SilentProgress())
+    first, _ = tuner(space=space, min_trades=1).choose(study, bars, SilentProgress())
     ohlcv, proba = bars.ohlcv.copy(), study.signal.proba.copy()
     ohlcv[border:, :, :4] = ohlcv[border:, :, :4][::-1]
     proba[border:] = proba[border:, :, ::-1]
     other = dataclasses.replace(study, signal=dataclasses.replace(study.signal, proba=np.ascontiguousarray(proba)))
-    elsewhere = dataclasses.replace(chooser(space=space, min_trades=1), cache_dir=tmp_path / "elsewhere")
-    again, _ = choose(elsewhere, other, dataclasses.replace(bars, ohlcv=ohlcv), SilentProgress())
+    elsewhere = dataclasses.replace(tuner(space=space, min_trades=1), cache_dir=tmp_path / "elsewhere")
+    again, _ = elsewhere.choose(other, dataclasses.replace(bars, ohlcv=ohlcv), SilentProgress())
     for before, after in zip(first.tuning[:k], again.tuning[:k], strict=True):
         assert repr((before.trials, before.best)) == repr((after.trials, after.best))
     for before, after in zip(first.tuning[: k - 1], again.tuning[: k - 1], strict=True):
@@ -230,16 +230,16 @@ def test_no_choice_sees_its_own_window_or_anything_after(
         assert before.trials != after.trials
 
 
-def test_threads_change_nothing(bars: Bars, study: Study, chooser: Callable[..., Chooser]) -> None:
-    (one, _), (two, _) = (choose(chooser(threads=n), study, bars, SilentProgress()) for n in (1, 2))
+def test_threads_change_nothing(bars: Bars, study: Study, tuner: Callable[..., ThresholdTuner]) -> None:
+    (one, _), (two, _) = (tuner(threads=n).choose(study, bars, SilentProgress()) for n in (1, 2))
     assert one.tuning == two.tuning
     np.testing.assert_array_equal(one.signal.side, two.signal.side)
 
 
 def test_a_killed_choice_goes_on_where_it_was(
-    bars: Bars, study: Study, chooser: Callable[..., Chooser], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    bars: Bars, study: Study, tuner: Callable[..., ThresholdTuner], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    whole = gate_stages(dataclasses.replace(chooser(), cache_dir=tmp_path / "whole"), study, bars, SilentProgress())
+    whole = dataclasses.replace(tuner(), cache_dir=tmp_path / "whole").search(study, bars, SilentProgress())
     calls: list[int] = []
 
     def counted(values: Sequence[Mapping[str, Any]], **given: Any) -> list[Any]:
@@ -251,9 +251,9 @@ def test_a_killed_choice_goes_on_where_it_was(
     monkeypatch.setattr(choosing, "simulate_all", counted)
     # Two rounds and the accounts of the first window, one round of the second; its other one is cut off.
     with pytest.raises(KeyboardInterrupt):
-        gate_stages(chooser(), study, bars, SilentProgress())
+        tuner().search(study, bars, SilentProgress())
     assert calls == [4, 4, 2, 4, 4]
-    assert gate_stages(chooser(), study, bars, SilentProgress()) == whole
+    assert tuner().search(study, bars, SilentProgress()) == whole
     # The accounts of a window are no part of a search: they are simulated again.
     assert calls[5:] == [2, 4, 2, 4, 4, 2]
 
@@ -267,16 +267,16 @@ class Peeking(Tuning):
 
 
 def test_the_audit_names_a_search_that_sees_its_own_window(
-    bars: Bars, study: Study, chooser: Callable[..., Chooser], tmp_path: Path
+    bars: Bars, study: Study, tuner: Callable[..., ThresholdTuner], tmp_path: Path
 ) -> None:
-    def findings(one: Chooser) -> list[str]:
-        parts: Any = SimpleNamespace(chooser=one, make_strategy=one.make_strategy)
+    def findings(one: ThresholdTuner) -> list[str]:
+        parts: Any = SimpleNamespace(thresholds=one, make_strategy=one.make_strategy)
         scene = Scene(Hunt(2, 2, False, 5.0, 0), parts, bars, Log(), tmp_path, SilentProgress())
         hunt_choice(scene, study)
         assert len(scene.log.checks) == WINDOWS - 1
         return [f"{one.stage}, {one.where}" for one in scene.log.findings]
 
-    honest = chooser()
+    honest = tuner()
     rules = honest.tuning
     peeking = Peeking(rules.round_size, rules.seed, None, rules.strategy)
     assert findings(honest) == []
@@ -288,9 +288,9 @@ def test_the_audit_names_a_search_that_sees_its_own_window(
 
 
 def test_where_no_trial_is_eligible_the_configured_gates_stay(
-    bars: Bars, study: Study, chooser: Callable[..., Chooser]
+    bars: Bars, study: Study, tuner: Callable[..., ThresholdTuner]
 ) -> None:
-    tuned, _ = choose(chooser(min_trades=100_000), study, bars, SilentProgress())
+    tuned, _ = tuner(min_trades=100_000).choose(study, bars, SilentProgress())
     assert [stage.best for stage in tuned.tuning] == [0, 0, 0]
     assert {trial.state for stage in tuned.tuning for trial in stage.trials} == {"infeasible"}
     np.testing.assert_array_equal(tuned.signal.side, study.signal.side)
@@ -300,16 +300,16 @@ def test_where_no_trial_is_eligible_the_configured_gates_stay(
 
 
 @pytest.mark.parametrize("name", ["policy.horizon", "sizer.weight", "limits.max_positions", "costs.slippage_bps"])
-def test_only_gates_can_differ_between_windows(chooser: Callable[..., Chooser], name: str) -> None:
+def test_only_gates_can_differ_between_windows(tuner: Callable[..., ThresholdTuner], name: str) -> None:
     with pytest.raises(ConfigError, match=rf"{name}.*job=sweep"):
-        chooser(space={name: {"low": 1, "high": 24}})
+        tuner(space={name: {"low": 1, "high": 24}})
 
 
-def test_what_cannot_be_searched_is_refused(bars: Bars, study: Study, chooser: Callable[..., Chooser]) -> None:
+def test_what_cannot_be_searched_is_refused(bars: Bars, study: Study, tuner: Callable[..., ThresholdTuner]) -> None:
     with pytest.raises(ConfigError, match=r"ensemble\.min_weight.*ensemble\.quorum"):
-        chooser(space={"ensemble.min_weight": {"low": 0, "high": 1}}).search()
+        tuner(space={"ensemble.min_weight": {"low": 0, "high": 1}}).search_for()
     with pytest.raises(HistoryError, match="two test windows"):
-        choose(chooser(), dataclasses.replace(study, windows=((FIRST, LAST),)), bars, SilentProgress())
+        tuner().choose(dataclasses.replace(study, windows=((FIRST, LAST),)), bars, SilentProgress())
 
 
 def test_a_refused_set_of_values_is_a_failed_trial(bars: Bars, study: Study, make_strategy: Callable[..., Any]) -> None:

@@ -1,10 +1,8 @@
-"""Which part of a source's history a job works on."""
+"""The part of a source's history that a job works on."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-
-from omegaconf import DictConfig
 
 from quantlab.core.checks import check_whole
 from quantlab.core.clock import parse_utc
@@ -68,9 +66,3 @@ class HistoryCut:
         if self.symbols is not None and self.symbols < bars.n_symbols:
             bars = bars.first_symbols(self.symbols)
         return bars
-
-
-def history_cut(cfg: DictConfig) -> HistoryCut:
-    """The configuration's ``history`` node as a checked value."""
-    node = cfg.history
-    return HistoryCut(node.start, node.end, node.bars, node.symbols)

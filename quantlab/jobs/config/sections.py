@@ -1,4 +1,4 @@
-"""The exits that labels, policy, baseline and oracle share: checked once, before any work."""
+"""Sections of the configuration as checked values: the barriers that several parts share, and the history's cut."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from omegaconf import DictConfig
 
 from quantlab.core.checks import check_range, check_whole
+from quantlab.data.series.history_cut import HistoryCut
 
 
 @dataclass(frozen=True)
@@ -40,3 +41,9 @@ def barriers_of(cfg: DictConfig) -> Barriers:
     """The configuration's ``barriers`` node as a checked value."""
     node = cfg.barriers
     return Barriers(node.take_profit_atr, node.stop_atr, node.horizon)
+
+
+def history_cut(cfg: DictConfig) -> HistoryCut:
+    """The configuration's ``history`` node as a checked value."""
+    node = cfg.history
+    return HistoryCut(node.start, node.end, node.bars, node.symbols)
