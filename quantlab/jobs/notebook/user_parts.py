@@ -96,7 +96,9 @@ class Own:
         thresholds = parts.thresholds if self.signal is None else None
         if thresholds is not None:
             thresholds = dataclasses.replace(thresholds, make_strategy=make_strategy)
-        return dataclasses.replace(parts, source=source, signal=signal, make_strategy=make_strategy, thresholds=thresholds)
+        return dataclasses.replace(
+            parts, source=source, signal=signal, make_strategy=make_strategy, thresholds=thresholds
+        )
 
     def over(self, other: Own) -> Own:
         """These, and those of `other` where there are none."""

@@ -15,15 +15,9 @@ from pathlib import Path
 from omegaconf import DictConfig
 from rich.console import Console
 
-from quantlab.core.errors import QuantlabError
-from quantlab.core.files import partial_prefix, write_json, write_text
-from quantlab.core.market import Bars
-from quantlab.core.ports import Progress
-from quantlab.core.results import Study
-from quantlab.jobs.config.composition import build
-from quantlab.jobs.leaks.chance import judge_auc
-from quantlab.jobs.leaks.findings import AuditReport, Log
-from quantlab.jobs.leaks.hunt import (
+from quantlab.audit.chance import judge_auc
+from quantlab.audit.findings import AuditReport, Log
+from quantlab.audit.leak_checks import (
     AuditedParts,
     Hunt,
     Scene,
@@ -33,7 +27,13 @@ from quantlab.jobs.leaks.hunt import (
     hunt_parts,
     hunt_shuffled,
 )
-from quantlab.jobs.leaks.showing import audit_page, audit_table
+from quantlab.audit.page import audit_page, audit_table
+from quantlab.core.errors import QuantlabError
+from quantlab.core.files import partial_prefix, write_json, write_text
+from quantlab.core.market import Bars
+from quantlab.core.ports import Progress
+from quantlab.core.results import Study
+from quantlab.jobs.config.composition import build
 from quantlab.jobs.output.run_folder import require_folders, run_folder
 from quantlab.jobs.output.terminal import TerminalProgress
 from quantlab.jobs.research.metrics import in_sweep

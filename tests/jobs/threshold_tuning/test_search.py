@@ -19,6 +19,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from quantlab.audit.findings import Log
+from quantlab.audit.leak_checks import Hunt, Scene, hunt_choice
 from quantlab.backtest.scan import Scan
 from quantlab.core.clock import iso_utc
 from quantlab.core.errors import ConfigError, HistoryError
@@ -31,8 +33,6 @@ from quantlab.evaluation.statistics.metrics import daily_returns
 from quantlab.evaluation.statistics.summary import summarise
 from quantlab.jobs.config.composition import build, compose
 from quantlab.jobs.config.tuned_overrides import chosen_keys
-from quantlab.jobs.leaks.findings import Log
-from quantlab.jobs.leaks.hunt import Hunt, Scene, hunt_choice
 from quantlab.jobs.threshold_tuning import search as choosing
 from quantlab.jobs.threshold_tuning.record import chosen_table, trial_table, tuning_notes, tuning_numbers
 from quantlab.jobs.threshold_tuning.search import ThresholdTuner, simulate_all

@@ -8,10 +8,10 @@ from typing import Any, cast
 
 import numpy as np
 
+from quantlab.audit.findings import Finding, Log
 from quantlab.core.arrays import BoolArray
 from quantlab.core.clock import iso_utc
 from quantlab.core.types import Dataset
-from quantlab.jobs.leaks.findings import Finding, Log
 from quantlab.learning.samples.splits import Fold, Part, part
 
 #: Parts that something is fitted on, in time order.

@@ -18,14 +18,14 @@ from typing import Any
 
 import numpy as np
 
+from quantlab.audit.differences import differs, place
+from quantlab.audit.findings import Finding, Log
+from quantlab.audit.futures import another_future, another_inside, delisted, other_opinions
 from quantlab.core.arrays import BoolArray, Float64Array, Records
 from quantlab.core.market import HIGH, LOW, OPEN, Bars
 from quantlab.core.ports import BacktestEngine
 from quantlab.core.results import OrderReason, Simulation
 from quantlab.core.types import Signal
-from quantlab.jobs.leaks.comparing import differs, place
-from quantlab.jobs.leaks.findings import Finding, Log
-from quantlab.jobs.leaks.futures import another_future, another_inside, delisted, other_opinions
 
 #: Legs that fill at the open, before anything inside the bar is looked at.
 _AT_OPEN = (OrderReason.SIGNAL, OrderReason.TIME_EXIT, OrderReason.FLATTEN)

@@ -2,7 +2,7 @@
 
 Two ways to look: the source is asked for a history that ends earlier, down to its own first bar; and, where it
 chooses from what another source brings, that source is given another future: other prices and volumes, or symbols
-that stop printing. What both have before is compared by :mod:`quantlab.jobs.leaks.histories`.
+that stop printing. What both have before is compared by :mod:`quantlab.audit.histories`.
 
 Other futures begin spread over the history; and where it is ragged, in the source's own bars and in those that it
 chooses from: behind the first bar of a symbol, in a hole, behind the last bar. What was filled or dropped there by
@@ -15,14 +15,14 @@ import dataclasses
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from quantlab.audit.findings import Finding, Log
+from quantlab.audit.futures import another_future, cuts, delisted, ragged_rows, the_others_delisted
+from quantlab.audit.histories import differing_past
+from quantlab.audit.sources import Change, EndsEarlier, Future, with_future
 from quantlab.core.errors import QuantlabError
 from quantlab.core.market import Bars
 from quantlab.core.ports import DataSource
 from quantlab.data.series.history_cut import HistoryCut
-from quantlab.jobs.leaks.findings import Finding, Log
-from quantlab.jobs.leaks.futures import another_future, cuts, delisted, ragged_rows, the_others_delisted
-from quantlab.jobs.leaks.histories import differing_past
-from quantlab.jobs.leaks.sources import Change, EndsEarlier, Future, with_future
 
 _EARLIER = "were not there yet"
 _MIRRORED: dict[str, Change] = {"were another market's": another_future}

@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pytest
 
+from quantlab.audit.findings import STAGES
+from quantlab.audit.leak_checks import Hunt
 from quantlab.core.errors import ConfigError
 from quantlab.core.progress import SilentProgress
 from quantlab.jobs.config.composition import compose
 from quantlab.jobs.config.help import help_text
-from quantlab.jobs.leaks.findings import STAGES
-from quantlab.jobs.leaks.hunt import Hunt
 from quantlab.jobs.research.audit import audit
 
 Command = Callable[..., subprocess.CompletedProcess[str]]

@@ -10,11 +10,11 @@ from __future__ import annotations
 
 import numpy as np
 
+from quantlab.audit.differences import differs
+from quantlab.audit.findings import Finding
 from quantlab.core.arrays import Float64Array, Int64Array, UInt8Array
 from quantlab.core.clock import iso_utc
 from quantlab.core.market import Bars, BarState
-from quantlab.jobs.leaks.comparing import differs
-from quantlab.jobs.leaks.findings import Finding
 
 
 def differing_past(

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
+from quantlab.audit.differences import differs, first_place
+from quantlab.audit.findings import Finding, Log
+from quantlab.audit.futures import another_future, cuts, ragged_rows
 from quantlab.core.market import Bars
 from quantlab.core.ports import FeatureSource
 from quantlab.core.types import Features
-from quantlab.jobs.leaks.comparing import differs, first_place
-from quantlab.jobs.leaks.findings import Finding, Log
-from quantlab.jobs.leaks.futures import another_future, cuts, ragged_rows
 
 #: Places of a kind that are looked at.
 _PLACES = 3

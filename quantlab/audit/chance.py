@@ -9,14 +9,14 @@ from typing import Any
 
 import numpy as np
 
+from quantlab.audit.fills import Account
+from quantlab.audit.findings import Finding, Log
+from quantlab.audit.labels import Labeler
 from quantlab.core.arrays import Float64Array
 from quantlab.core.market import Bars
 from quantlab.core.results import SignalReport, Simulation, Study
 from quantlab.core.types import NO_LABEL, Signal
 from quantlab.evaluation.verdict.suspicion import SUSPICIOUS_AUC, exceeds
-from quantlab.jobs.leaks.fills import Account
-from quantlab.jobs.leaks.findings import Finding, Log
-from quantlab.jobs.leaks.labels import Labeler
 from quantlab.learning.samples.triple_barrier import Labels
 
 

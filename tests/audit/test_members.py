@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 import pytest
 
+from quantlab.audit.findings import Finding, Log
+from quantlab.audit.futures import another_future
+from quantlab.audit.members import hunt_members
 from quantlab.core.arrays import BoolArray, Float32Array
 from quantlab.core.market import Bars
 from quantlab.core.types import NO_LABEL, Dataset, Features
-from quantlab.jobs.leaks.findings import Finding, Log
-from quantlab.jobs.leaks.futures import another_future
-from quantlab.jobs.leaks.members import hunt_members
 from quantlab.learning.samples.dataset import build_dataset
 from quantlab.learning.samples.splits import PurgedWalkForward
 from quantlab.learning.samples.triple_barrier import TripleBarrier

@@ -21,11 +21,11 @@ from typing import Any
 
 import numpy as np
 
+from quantlab.audit.differences import differs
+from quantlab.audit.findings import Finding, Log
 from quantlab.core.arrays import BoolArray, Float32Array
 from quantlab.core.ports import FittedModel, Model
 from quantlab.core.types import NO_LABEL, Dataset, Features
-from quantlab.jobs.leaks.comparing import differs
-from quantlab.jobs.leaks.findings import Finding, Log
 from quantlab.learning.ensemble.members import predict_rows
 from quantlab.learning.parallel.progress import fit_member, nobody
 from quantlab.learning.samples.splits import Fold, part

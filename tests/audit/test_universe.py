@@ -11,16 +11,16 @@ from typing import Any
 import numpy as np
 import pytest
 
+from quantlab.audit.findings import Log
+from quantlab.audit.futures import another_future
+from quantlab.audit.histories import differing_past
+from quantlab.audit.sources import Future, with_future
+from quantlab.audit.universe import hunt_universe
 from quantlab.core.clock import iso_utc
 from quantlab.core.errors import DataError
 from quantlab.core.fakes import BarsSource
 from quantlab.core.market import CLOSE, VOLUME, Bars, BarState, Funding
 from quantlab.data.series.history_cut import HistoryCut
-from quantlab.jobs.leaks.findings import Log
-from quantlab.jobs.leaks.futures import another_future
-from quantlab.jobs.leaks.histories import differing_past
-from quantlab.jobs.leaks.sources import Future, with_future
-from quantlab.jobs.leaks.universe import hunt_universe
 
 MakeBars = Callable[..., Bars]
 

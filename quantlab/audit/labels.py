@@ -14,12 +14,12 @@ from typing import Protocol
 
 import numpy as np
 
+from quantlab.audit.differences import differs, first_place
+from quantlab.audit.findings import Finding, Log
+from quantlab.audit.futures import another_future, cuts, delisted
 from quantlab.core.arrays import BoolArray, Float64Array
 from quantlab.core.market import HIGH, LOW, Bars
 from quantlab.core.types import BUY, NO_LABEL, SELL
-from quantlab.jobs.leaks.comparing import differs, first_place
-from quantlab.jobs.leaks.findings import Finding, Log
-from quantlab.jobs.leaks.futures import another_future, cuts, delisted
 from quantlab.learning.samples.triple_barrier import Labels
 
 #: By how much a high is raised or a low lowered: beyond every barrier.

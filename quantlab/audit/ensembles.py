@@ -11,13 +11,13 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
+from quantlab.audit.differences import differs
+from quantlab.audit.findings import Finding, Log
+from quantlab.audit.futures import another_future
+from quantlab.audit.labels import Labeler
 from quantlab.core.indicators import average_true_range
 from quantlab.core.market import Bars
 from quantlab.core.results import Study
-from quantlab.jobs.leaks.comparing import differs
-from quantlab.jobs.leaks.findings import Finding, Log
-from quantlab.jobs.leaks.futures import another_future
-from quantlab.jobs.leaks.labels import Labeler
 from quantlab.learning.samples.splits import part
 
 

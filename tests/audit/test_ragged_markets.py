@@ -12,21 +12,21 @@ from typing import Any
 import numpy as np
 import pytest
 
+from quantlab.audit.features import hunt_features
+from quantlab.audit.findings import AuditReport, Log
+from quantlab.audit.futures import another_future, broken_future, delisted, ragged_rows, the_others_delisted
+from quantlab.audit.labels import hunt_labels
 from quantlab.core.market import Bars, BarState
 from quantlab.core.progress import SilentProgress
 from quantlab.core.types import NO_LABEL, Features
 from quantlab.jobs.config.composition import compose
-from quantlab.jobs.leaks.features import hunt_features
-from quantlab.jobs.leaks.findings import AuditReport, Log
-from quantlab.jobs.leaks.futures import another_future, broken_future, delisted, ragged_rows, the_others_delisted
-from quantlab.jobs.leaks.labels import hunt_labels
 from quantlab.jobs.research.audit import audit
 from quantlab.learning.samples.triple_barrier import Labels, TripleBarrier
 
 sys.path.insert(0, str(Path(__file__).parent))  # the planted parts are named in configurations
-_THIRD = importlib.import_module("third")
-PLANTED: tuple[Any, ...] = _THIRD.THIRD_PLANTED
-CLEAN: tuple[Any, ...] = _THIRD.THIRD_CLEAN
+_RAGGED = importlib.import_module("ragged")
+PLANTED: tuple[Any, ...] = _RAGGED.THIRD_PLANTED
+CLEAN: tuple[Any, ...] = _RAGGED.THIRD_CLEAN
 
 #: Those that learn nothing, one for each kind of mistake.
 SAMPLE = ("survivors_listed", "back_filled", "funding_filled", "leaves_in_time")

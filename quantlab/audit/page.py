@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from rich.table import Table
 
-from quantlab.jobs.leaks.findings import AuditReport
+from quantlab.audit.findings import AuditReport
 
 
 def audit_table(report: AuditReport) -> Table:

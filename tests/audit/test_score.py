@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
+from quantlab.audit.findings import STAGES, AuditReport
 from quantlab.core.progress import SilentProgress
 from quantlab.jobs.config.composition import compose
-from quantlab.jobs.leaks.findings import STAGES, AuditReport
 from quantlab.jobs.research.audit import audit
 
 sys.path.insert(0, str(Path(__file__).parent))  # the planted parts are named in configurations

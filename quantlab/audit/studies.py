@@ -21,14 +21,14 @@ from typing import Any
 
 import numpy as np
 
+from quantlab.audit.differences import differs, first_place, place
+from quantlab.audit.findings import Finding, Log
+from quantlab.audit.futures import another_future, broken_future, delisted
 from quantlab.core.arrays import BoolArray
 from quantlab.core.errors import QuantlabError
 from quantlab.core.market import Bars
 from quantlab.core.results import Study
 from quantlab.core.types import Signal
-from quantlab.jobs.leaks.comparing import differs, first_place, place
-from quantlab.jobs.leaks.findings import Finding, Log
-from quantlab.jobs.leaks.futures import another_future, broken_future, delisted
 
 #: Field of a signal -> the stage that it belongs to, in the order in which one causes the next.
 FIELDS = {

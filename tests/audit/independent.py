@@ -32,48 +32,52 @@ _PARTS: dict[str, tuple[str, str, tuple[str, ...]]] = {
     "daily_candle": (
         "feature",
         "a daily candle joined by date: its close is at midnight",
-        (*TREES, "features._target_=second_market.DailyTrend", "+features.leaks="),
+        (*TREES, "features._target_=independent_market.DailyTrend", "+features.leaks="),
     ),
     "fourier_filter": (
         "feature",
         "noise is taken out of two columns by a Fourier filter over the whole history",
-        (*TREES, "features._target_=second_market.Denoised", "+features.leaks="),
+        (*TREES, "features._target_=independent_market.Denoised", "+features.leaks="),
     ),
     "known_at_open": (
         "label",
         "known_at is the open of the settling bar, not its close",
-        (*TREES, "learning.labels._target_=second_market.KnownAtOpen", "+learning.labels.leaks="),
+        (*TREES, "learning.labels._target_=independent_market.KnownAtOpen", "+learning.labels.leaks="),
     ),
     "typical_range": (
         "label",
         "barriers as wide as the whole history's mean range",
-        (*TREES, "learning.labels._target_=second_market.TypicalRange", "+learning.labels.leaks="),
+        (*TREES, "learning.labels._target_=independent_market.TypicalRange", "+learning.labels.leaks="),
     ),
     "principal_components": (
         "scaler",
         "components fitted on train and test together",
         (
             *TREES,
-            "learning.members.lightgbm._target_=second_members.PrincipalComponents",
+            "learning.members.lightgbm._target_=independent_members.PrincipalComponents",
             "+learning.members.lightgbm.leaks=",
         ),
     ),
     "fit_transform": (
         "scaler",
         "test rows standardised by their own mean",
-        (*TREES, "learning.members.lightgbm._target_=second_members.Standardised", "+learning.members.lightgbm.leaks="),
+        (
+            *TREES,
+            "learning.members.lightgbm._target_=independent_members.Standardised",
+            "+learning.members.lightgbm.leaks=",
+        ),
     ),
     "unpurged_temperature": (
         "calibrator",
         "the temperature knows labels that settle inside the test",
-        (*TREES, "learning.ensemble._target_=second_learning.UnpurgedTemperature", "+learning.ensemble.leaks="),
+        (*TREES, "learning.ensemble._target_=independent_learning.UnpurgedTemperature", "+learning.ensemble.leaks="),
     ),
     "bias_correction": (
         "calibrator",
         "class biases are fitted on every row that was not trained on, tested ones too",
         (
             *TREES,
-            "learning.members.lightgbm._target_=second_members.BiasCorrected",
+            "learning.members.lightgbm._target_=independent_members.BiasCorrected",
             "+learning.members.lightgbm.leaks=",
         ),
     ),
@@ -82,7 +86,7 @@ _PARTS: dict[str, tuple[str, str, tuple[str, ...]]] = {
         "calibration rows reach half a day into the test",
         (
             *TREES,
-            "learning.splits._target_=second_learning.LateCalibration",
+            "learning.splits._target_=independent_learning.LateCalibration",
             "learning.splits.calibration_fraction=0.35",
             "+learning.splits.leaks=",
         ),
@@ -90,42 +94,42 @@ _PARTS: dict[str, tuple[str, str, tuple[str, ...]]] = {
     "balanced_borders": (
         "split",
         "test windows begin where the coming labels are balanced",
-        (*TREES, "learning.splits._target_=second_learning.BalancedBorders", "+learning.splits.leaks="),
+        (*TREES, "learning.splits._target_=independent_learning.BalancedBorders", "+learning.splits.leaks="),
     ),
     "largest_first": (
         "universe",
         "the symbols that are largest on the last day",
-        (*TREES, "data.n_symbols=8", "data._target_=second_market.LargestFirst", "+data.leaks="),
+        (*TREES, "data.n_symbols=8", "data._target_=independent_market.LargestFirst", "+data.leaks="),
     ),
     "busy_days": (
         "universe",
         "a day's membership by that whole day's volume",
-        (*TREES, "data._target_=second_market.BusyDays", "+data.leaks="),
+        (*TREES, "data._target_=independent_market.BusyDays", "+data.leaks="),
     ),
     "weighted_by_move": (
         "weights",
         "weights by a move that goes on after the label is known",
-        (*TREES, "learning.labels._target_=second_market.WeightedByMove", "+learning.labels.leaks="),
+        (*TREES, "learning.labels._target_=independent_market.WeightedByMove", "+learning.labels.leaks="),
     ),
     "equal_days": (
         "weights",
         "every day weighs the same: a morning row is divided by what the afternoon will bring",
-        (*TREES, "learning.labels._target_=second_market.EqualDays", "+learning.labels.leaks="),
+        (*TREES, "learning.labels._target_=independent_market.EqualDays", "+learning.labels.leaks="),
     ),
     "typical_price": (
         "fill",
         "fills at the typical price of a bar that has only opened",
-        (*TREES, "backtest._target_=second_engine.TypicalPrice", "+backtest.leaks="),
+        (*TREES, "backtest._target_=independent_engine.TypicalPrice", "+backtest.leaks="),
     ),
     "passive_entries": (
         "fill",
         "a limit order that becomes a market order at the open when it was not reached",
-        (*TREES, "backtest._target_=second_engine.PassiveEntries", "+backtest.leaks="),
+        (*TREES, "backtest._target_=independent_engine.PassiveEntries", "+backtest.leaks="),
     ),
     "relative_confidence": (
         "sizing",
         "confidence as a share of the highest ever",
-        (*TREES, "learning.study._target_=second_learning.RelativeConfidence", "+learning.study.leaks="),
+        (*TREES, "learning.study._target_=independent_learning.RelativeConfidence", "+learning.study.leaks="),
     ),
     "daily_volatility": (
         "sizing",
@@ -133,7 +137,7 @@ _PARTS: dict[str, tuple[str, str, tuple[str, ...]]] = {
         (
             *TREES,
             "trading/policy=from_signals",
-            "learning.study._target_=second_learning.DailyVolatilityTarget",
+            "learning.study._target_=independent_learning.DailyVolatilityTarget",
             "+learning.study.leaks=",
         ),
     ),
@@ -145,14 +149,14 @@ _PARTS: dict[str, tuple[str, str, tuple[str, ...]]] = {
             *TREES,
             "barriers={take_profit_atr: 2.0, stop_atr: 1.2, horizon: 12}",
             "exits={take_profit_atr: 2.0, stop_atr: 1.2, horizon: 12}",
-            "learning.study._target_=second_learning.BestThreshold",
+            "learning.study._target_=independent_learning.BestThreshold",
             "+learning.study.leaks=",
         ),
     ),
     "tuned_to_the_end": (
         "tuning",
         "hyper-parameters searched on everything before the end",
-        (*_TUNED, "learning.tuning._target_=second_learning.LastFoldTuning", "+learning.tuning.leaks="),
+        (*_TUNED, "learning.tuning._target_=independent_learning.LastFoldTuning", "+learning.tuning.leaks="),
     ),
 }
 
@@ -192,10 +196,10 @@ _TWINS = (
 SECOND_CLEAN = (
     *(_pipeline(name, _HONEST) for name in _TWINS),
     _trees("other_world", "data.seed=101", "data.edge=1.5", "data.late_listings=1", "seed=23"),
-    _trees("recent_rows_weigh_more", "learning.members.lightgbm._target_=second_members.Recent", "data.seed=31"),
+    _trees("recent_rows_weigh_more", "learning.members.lightgbm._target_=independent_members.Recent", "data.seed=31"),
     _trees(
         "slow_venue",
-        "backtest._target_=second_engine.SlowVenue",
+        "backtest._target_=independent_engine.SlowVenue",
         "trading/sizer=volatility_target",
         "trading.limits.loss_streak=2",
         "trading.limits.max_stops=3",

@@ -24,18 +24,18 @@ _WRAPPED = (
     "debug=tiny",
     "history.bars=null",
     "workers=1",
-    "+data.sources=[{_target_: third_market.%s, seed: 7, days: 16, n_symbols: 4, interval_ms: 300000, "
+    "+data.sources=[{_target_: ragged_market.%s, seed: 7, days: 16, n_symbols: 4, interval_ms: 300000, "
     'start: "2025-01-01", edge: 1.0, late_listings: 0, instrument: ${trading.instrument}, '
     "listed: [[3, 1.2], [2, 3.4]]}]",
     "+data.taken=0",
-    "data._target_=third_market.Wrapped",
+    "data._target_=ragged_market.Wrapped",
     *(f"~data.{name}" for name in ("seed", "days", "n_symbols", "interval_ms")),
     *(f"~data.{name}" for name in ("start", "edge", "late_listings", "instrument")),
 )
 
 
 def _market(name: str, kind: str, mistake: str) -> tuple[str, str, str, tuple[str, ...]]:
-    return name, "universe", mistake, (*RULE, *RAGGED, f"data._target_=third_market.{kind}", "+data.leaks=")
+    return name, "universe", mistake, (*RULE, *RAGGED, f"data._target_=ragged_market.{kind}", "+data.leaks=")
 
 
 #: Name, stage, what is wrong, and the overrides without `leaks`; a text that ends in ``leaks=`` takes true or false.
@@ -52,8 +52,8 @@ _PARTS = (
         (
             *TREES,
             *RAGGED,
-            "data._target_=third_market.Ragged",
-            "learning.labels._target_=third_parts.SymbolsAlike",
+            "data._target_=ragged_market.Ragged",
+            "learning.labels._target_=ragged_parts.SymbolsAlike",
             "+learning.labels.leaks=",
         ),
     ),
@@ -64,8 +64,8 @@ _PARTS = (
         (
             *RULE,
             *RAGGED,
-            "data._target_=third_market.Ragged",
-            "backtest._target_=third_parts.LeavesInTime",
+            "data._target_=ragged_market.Ragged",
+            "backtest._target_=ragged_parts.LeavesInTime",
             "+backtest.leaks=",
         ),
     ),
@@ -76,8 +76,8 @@ _PARTS = (
         (
             *TREES,
             *RAGGED,
-            "data._target_=third_market.Ragged",
-            "learning.study._target_=third_parts.SmallerInDoubt",
+            "data._target_=ragged_market.Ragged",
+            "learning.study._target_=ragged_parts.SmallerInDoubt",
             "+learning.study.leaks=",
         ),
     ),
@@ -88,8 +88,8 @@ _PARTS = (
         (
             *TREES,
             *RAGGED,
-            "data._target_=third_market.Ragged",
-            "learning.study._target_=third_parts.BeginsAtItsBest",
+            "data._target_=ragged_market.Ragged",
+            "learning.study._target_=ragged_parts.BeginsAtItsBest",
             "+learning.study.leaks=",
         ),
     ),
@@ -116,7 +116,7 @@ THIRD_PLANTED = (
     Pipeline(
         "remembering",
         "universe",
-        (*RULE, *RAGGED, "data._target_=third_market.Remembering"),
+        (*RULE, *RAGGED, "data._target_=ragged_market.Remembering"),
         "the symbols that gained most volume, kept in a cached property",
     ),
     _wrapped("wrapped_survivors", "universe", "SurvivorsListed", "a leaking source in the list of a plain class"),
@@ -125,13 +125,13 @@ THIRD_PLANTED = (
 THIRD_CLEAN = (
     *(_pipeline(_HONEST, *part) for part in _PARTS),
     _wrapped("wrapped_and_ragged", "clean", "Ragged"),
-    _clean("ragged_rule", *RULE, *RAGGED, "data._target_=third_market.Ragged"),
-    _clean("newest_days", *RULE, *RAGGED, "data._target_=third_market.Newest"),
-    _clean("ragged_trees", *TREES, *RAGGED, "data._target_=third_market.Ragged", "trading.limits.daily_flatten=true"),
+    _clean("ragged_rule", *RULE, *RAGGED, "data._target_=ragged_market.Ragged"),
+    _clean("newest_days", *RULE, *RAGGED, "data._target_=ragged_market.Newest"),
+    _clean("ragged_trees", *TREES, *RAGGED, "data._target_=ragged_market.Ragged", "trading.limits.daily_flatten=true"),
     _clean(
         "listed_in_the_tests",
         *TREES,
-        "data._target_=third_market.Ragged",
+        "data._target_=ragged_market.Ragged",
         "+data.listed=[[3,6.1],[2,4.0]]",
         "+data.died=[[1,12.2],[0,14.9]]",
         "data.seed=23",

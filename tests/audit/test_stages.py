@@ -10,6 +10,16 @@ from typing import Any
 import numpy as np
 import pytest
 
+from quantlab.audit.chance import ShuffledLabels, delayed, judge_auc, judge_shuffled
+from quantlab.audit.features import hunt_features
+from quantlab.audit.fills import Account, better_fills, hunt_fills
+from quantlab.audit.findings import Finding, Log
+from quantlab.audit.futures import another_future
+from quantlab.audit.labels import hunt_labels
+from quantlab.audit.members import hunt_members
+from quantlab.audit.splits import hunt_splits
+from quantlab.audit.studies import hunt_plain, hunt_studies
+from quantlab.audit.universe import hunt_universe
 from quantlab.backtest.scan import Scan
 from quantlab.core.arrays import Float32Array
 from quantlab.core.errors import DataError
@@ -19,16 +29,6 @@ from quantlab.core.results import MemberReport, Simulation, Study
 from quantlab.core.types import NO_LABEL, Dataset, Features, Signal
 from quantlab.data.series.history_cut import HistoryCut
 from quantlab.jobs.config.composition import build, compose
-from quantlab.jobs.leaks.chance import ShuffledLabels, delayed, judge_auc, judge_shuffled
-from quantlab.jobs.leaks.features import hunt_features
-from quantlab.jobs.leaks.fills import Account, better_fills, hunt_fills
-from quantlab.jobs.leaks.findings import Finding, Log
-from quantlab.jobs.leaks.futures import another_future
-from quantlab.jobs.leaks.labels import hunt_labels
-from quantlab.jobs.leaks.members import hunt_members
-from quantlab.jobs.leaks.splits import hunt_splits
-from quantlab.jobs.leaks.studies import hunt_plain, hunt_studies
-from quantlab.jobs.leaks.universe import hunt_universe
 from quantlab.learning.ensemble.signal_report import SignalReport
 from quantlab.learning.samples.dataset import build_dataset
 from quantlab.learning.samples.splits import Fold, PurgedWalkForward

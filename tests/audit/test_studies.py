@@ -10,14 +10,14 @@ from typing import Any
 import numpy as np
 import pytest
 
+from quantlab.audit.findings import Log
+from quantlab.audit.futures import another_future, broken_future
+from quantlab.audit.studies import FIELDS, dying_future, hunt_plain, hunt_studies
 from quantlab.core.arrays import Float32Array
 from quantlab.core.errors import HistoryError
 from quantlab.core.market import Bars
 from quantlab.core.results import Study, Trial, TuningStage
 from quantlab.core.types import Signal
-from quantlab.jobs.leaks.findings import Log
-from quantlab.jobs.leaks.futures import another_future, broken_future
-from quantlab.jobs.leaks.studies import FIELDS, dying_future, hunt_plain, hunt_studies
 from quantlab.learning.samples.splits import Fold
 
 MakeBars = Callable[..., Bars]

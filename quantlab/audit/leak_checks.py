@@ -22,6 +22,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
+from quantlab.audit.chance import ShuffledLabels, judge_shuffled, measure_delay
+from quantlab.audit.ensembles import hunt_ensembles
+from quantlab.audit.features import hunt_features
+from quantlab.audit.fills import Account, hunt_fills
+from quantlab.audit.findings import Finding, Log
+from quantlab.audit.futures import another_future, broken_future, cuts, other_opinions
+from quantlab.audit.labels import Labeler, hunt_labels
+from quantlab.audit.members import hunt_members
+from quantlab.audit.splits import hunt_splits
+from quantlab.audit.studies import hunt_plain, hunt_studies
+from quantlab.audit.universe import hunt_universe
 from quantlab.core.checks import check_range, check_whole
 from quantlab.core.indicators import average_true_range
 from quantlab.core.market import Bars
@@ -39,17 +50,6 @@ from quantlab.core.progress import SilentProgress
 from quantlab.core.results import Study, TuningStage
 from quantlab.core.types import Dataset
 from quantlab.data.series.history_cut import HistoryCut
-from quantlab.jobs.leaks.chance import ShuffledLabels, judge_shuffled, measure_delay
-from quantlab.jobs.leaks.ensembles import hunt_ensembles
-from quantlab.jobs.leaks.features import hunt_features
-from quantlab.jobs.leaks.fills import Account, hunt_fills
-from quantlab.jobs.leaks.findings import Finding, Log
-from quantlab.jobs.leaks.futures import another_future, broken_future, cuts, other_opinions
-from quantlab.jobs.leaks.labels import Labeler, hunt_labels
-from quantlab.jobs.leaks.members import hunt_members
-from quantlab.jobs.leaks.splits import hunt_splits
-from quantlab.jobs.leaks.studies import hunt_plain, hunt_studies
-from quantlab.jobs.leaks.universe import hunt_universe
 from quantlab.learning.samples.dataset import build_dataset
 from quantlab.learning.samples.splits import Fold
 from quantlab.learning.study.study_signal import study_signal

@@ -10,14 +10,14 @@ from typing import Any
 import numpy as np
 import pytest
 
+from quantlab.audit.fills import Account, better_fills, hunt_fills
+from quantlab.audit.findings import Log
 from quantlab.backtest.scan import Scan
 from quantlab.core.fakes import FixedSignal
 from quantlab.core.market import HIGH, LOW, OPEN, Bars
 from quantlab.core.results import OrderReason, Simulation
 from quantlab.core.types import Signal
 from quantlab.jobs.config.composition import build, compose
-from quantlab.jobs.leaks.fills import Account, better_fills, hunt_fills
-from quantlab.jobs.leaks.findings import Log
 
 MakeBars = Callable[..., Bars]
 CASH = 10_000.0

@@ -10,15 +10,15 @@ from typing import Any
 
 import pytest
 
+from quantlab.audit.findings import STAGES, AuditReport
 from quantlab.core.progress import SilentProgress
 from quantlab.jobs.config.composition import compose
-from quantlab.jobs.leaks.findings import STAGES, AuditReport
 from quantlab.jobs.research.audit import audit
 
 sys.path.insert(0, str(Path(__file__).parent))  # the planted parts are named in configurations
-_SECOND = importlib.import_module("second")
-PLANTED: tuple[Any, ...] = _SECOND.SECOND_PLANTED
-CLEAN: tuple[Any, ...] = _SECOND.SECOND_CLEAN
+_INDEPENDENT = importlib.import_module("independent")
+PLANTED: tuple[Any, ...] = _INDEPENDENT.SECOND_PLANTED
+CLEAN: tuple[Any, ...] = _INDEPENDENT.SECOND_CLEAN
 
 
 def hunted(pipeline: Any, tmp_path: Path, market_data: Path | None) -> AuditReport:
@@ -27,7 +27,7 @@ def hunted(pipeline: Any, tmp_path: Path, market_data: Path | None) -> AuditRepo
     return audit(compose(*pipeline.composed_of(market_data), "job=audit", *where), SilentProgress())
 
 
-def test_the_second_set_covers_every_stage_twice() -> None:
+def test_the_independent_set_covers_every_stage_twice() -> None:
     assert Counter(one.stage for one in PLANTED) == dict.fromkeys(STAGES[:-1], 2)
     assert len(CLEAN) == 20
     assert len({one.name for one in (*PLANTED, *CLEAN)}) == 40

@@ -10,15 +10,15 @@ from typing import Any
 import numpy as np
 import pytest
 
+from quantlab.audit.ensembles import hunt_ensembles
+from quantlab.audit.findings import Log
+from quantlab.audit.futures import another_future, broken_future
+from quantlab.audit.members import hunt_members
+from quantlab.audit.splits import hunt_splits
 from quantlab.core.arrays import BoolArray, Float32Array
 from quantlab.core.market import HIGH, LOW, VOLUME, Bars, BarState
 from quantlab.core.results import Study
 from quantlab.core.types import Dataset, Features, Signal
-from quantlab.jobs.leaks.ensembles import hunt_ensembles
-from quantlab.jobs.leaks.findings import Log
-from quantlab.jobs.leaks.futures import another_future, broken_future
-from quantlab.jobs.leaks.members import hunt_members
-from quantlab.jobs.leaks.splits import hunt_splits
 from quantlab.learning.samples.dataset import build_dataset
 from quantlab.learning.samples.splits import Fold, PurgedWalkForward
 from quantlab.learning.samples.triple_barrier import NEVER_MS, TripleBarrier

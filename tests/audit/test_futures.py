@@ -8,10 +8,10 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
+from quantlab.audit.differences import differs, first_place
+from quantlab.audit.futures import another_future, another_inside, cuts, delisted, other_opinions
 from quantlab.core.market import CLOSE, HIGH, LOW, OPEN, VOLUME, Bars, BarState, Funding
 from quantlab.core.types import Signal
-from quantlab.jobs.leaks.comparing import differs, first_place
-from quantlab.jobs.leaks.futures import another_future, another_inside, cuts, delisted, other_opinions
 
 MakeBars = Callable[..., Bars]
 
