@@ -139,7 +139,7 @@ class Experiment:
         if bars is not None:
             source = OwnBars(grid_of(bars, build(self.cfg.trading.instrument), funding))
         elif funding is not None:
-            raise ConfigError("bars of your own beside their funding", found="none", mend="pass bars=... too")
+            raise ConfigError("bars of your own beside their funding", found="none", fix="pass bars=... too")
         own = Own(source, signal, policy, sizer).over(self.own)
         return replace(self, parts=own.in_place(setup(self.cfg)), own=own)
 

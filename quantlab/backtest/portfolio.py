@@ -34,7 +34,7 @@ def to_portfolio(simulation: Simulation, bars: Bars) -> vbt.Portfolio:
         raise ContractError(
             f"the {len(simulation.open_time_ms)} bars of the simulation",
             found=f"{bars.n_bars} bars of {bars.n_symbols} symbols",
-            mend="pass the bars that were given to run()",
+            fix="pass the bars that were given to run()",
         )
     index = pd.to_datetime(bars.open_time_ms, unit="ms", utc=True)
     close = pd.DataFrame(bars.close, index=index, columns=list(bars.symbols)).ffill()

@@ -88,7 +88,7 @@ def join(parts: Sequence[SweepResult]) -> SweepResult:
         If there is none.
     """
     if not parts:
-        raise ContractError("at least one result to join", found="none", mend="sweep something first")
+        raise ContractError("at least one result to join", found="none", fix="sweep something first")
     names = [field.name for field in dataclasses.fields(SweepResult)]
     return SweepResult(**{name: np.concatenate([getattr(part, name) for part in parts]) for name in names})
 
@@ -128,10 +128,10 @@ def sweep(
     """
     check_whole("threads", threads, low=1)
     if not strategies:
-        raise ContractError("at least one strategy to sweep", found="none", mend="give the space an axis")
+        raise ContractError("at least one strategy to sweep", found="none", fix="give the space an axis")
     if not isinstance(signals, Signal) and len(signals) != len(strategies):
         raise ContractError(
-            f"one signal, or {len(strategies)}, as many as strategies", found=str(len(signals)), mend="pair them"
+            f"one signal, or {len(strategies)}, as many as strategies", found=str(len(signals)), fix="pair them"
         )
     ends, market, venue = day_ends(bars.open_time_ms), market_of(bars), rules_of_venue(bars.instruments)
 

@@ -60,7 +60,7 @@ class Axis:
             raise ConfigError(
                 f"sweep.space.{self.name} with n, its number of points in a grid",
                 found="low and high only",
-                mend="add n, list the values, or use sweep=random",
+                fix="add n, list the values, or use sweep=random",
             )
         space = np.geomspace if self.log else np.linspace
         return tuple(dict.fromkeys(self._as_asked(value) for value in space(self.low, self.high, self.n)))
@@ -95,7 +95,7 @@ def axes_of(space: dict[str, Any] | None) -> tuple[Axis, ...]:
     """
     if not isinstance(space, dict | None):
         raise ConfigError(
-            "sweep.space as a mapping of parameters", found=repr(space), mend="write e.g. {policy.stop_atr:[1.0,1.5]}"
+            "sweep.space as a mapping of parameters", found=repr(space), fix="write e.g. {policy.stop_atr:[1.0,1.5]}"
         )
     return tuple(_axis(str(name), node) for name, node in (space or {}).items())
 
@@ -107,7 +107,7 @@ def _axis(name: str, node: Any) -> Axis:
         raise ConfigError(
             f"sweep.space.{name} as a list of values or {{low, high, n, log}}",
             found=repr(node),
-            mend=f"write e.g. sweep.space.{name}=[1,2,3]",
+            fix=f"write e.g. sweep.space.{name}=[1,2,3]",
         )
     low, high, n, log = node["low"], node["high"], node.get("n"), node.get("log", False)
     where = f"sweep.space.{name}"
@@ -125,7 +125,7 @@ def _required(space: dict[str, Any] | None) -> tuple[Axis, ...]:
         raise ConfigError(
             "sweep.space with at least one parameter",
             found="none",
-            mend="write e.g. 'sweep.space={policy.stop_atr:[1.0,1.5,2.0]}', or choose sweep=exits",
+            fix="write e.g. 'sweep.space={policy.stop_atr:[1.0,1.5,2.0]}', or choose sweep=exits",
         )
     return axes
 
@@ -163,7 +163,7 @@ class Grid:
         count = math.prod(len(values) for values in points)
         if count > MOST_COMBINATIONS:
             raise ConfigError(
-                f"a sweep of at most {MOST_COMBINATIONS:,} combinations", found=f"{count:,}", mend="use sweep=random"
+                f"a sweep of at most {MOST_COMBINATIONS:,} combinations", found=f"{count:,}", fix="use sweep=random"
             )
         names = [axis.name for axis in axes]
         return [dict(zip(names, values, strict=True)) for values in product(*points)]

@@ -27,7 +27,7 @@ def split_name(name: str, parts: Sequence[str]) -> tuple[str, str]:
         raise ConfigError(
             f"a parameter of {', '.join(parts)}, e.g. policy.stop_atr",
             found=repr(name),
-            mend="name it relative to the strategy in sweep.space",
+            fix="name it relative to the strategy in sweep.space",
         )
     return part, field
 
@@ -47,7 +47,7 @@ def replaced(owner: Any, part: str, values: dict[str, Any]) -> Any:
             raise ConfigError(
                 f"a parameter of {type(owner).__name__}, {part}.*",
                 found=f"{part}.{field}",
-                mend=f"write {part}.{close[0]}" if close else f"it has {', '.join(known) or 'none'}",
+                fix=f"write {part}.{close[0]}" if close else f"it has {', '.join(known) or 'none'}",
             )
     return dataclasses.replace(owner, **values)
 

@@ -74,7 +74,7 @@ class VectorbtEngine:
             raise ContractError(
                 "bars without funding rates, which vectorbt does not know",
                 found=f"{len(bars.funding.time_ms)} funding stamps",
-                mend="use backtest=scan, or set backtest.ignore_funding=true to leave them out",
+                fix="use backtest=scan, or set backtest.ignore_funding=true to leave them out",
             )
         bars = dataclasses.replace(bars, funding=None)
         state = begin_account(bars.n_symbols, self.initial_cash, strategy.policy)
@@ -141,11 +141,11 @@ def _check(kept: Kept) -> None:
         raise ContractError(
             "an account that is never liquidated: vectorbt knows no fee apart from orders",
             found="a liquidation",
-            mend="use backtest=scan, or less leverage",
+            fix="use backtest=scan, or less leverage",
         )
     if kept.counts[UNFILLED]:
         raise ContractError(
             "vectorbt to fill every order as asked",
             found=f"order {int(kept.counts[ORDERS])} rejected or changed",
-            mend="raise backtest.reserve, or use backtest=scan",
+            fix="raise backtest.reserve, or use backtest=scan",
         )

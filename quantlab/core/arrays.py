@@ -34,7 +34,7 @@ def read_only(array: Any, dtype: Any, shape: tuple[int | None, ...], name: str) 
         raise ContractError(
             f"{name} as a C-contiguous {np.dtype(dtype).name} array of shape {_shape_text(shape)}",
             found=found + order,
-            mend="convert it first",
+            fix="convert it first",
         )
     if not array.flags.writeable:
         return array  # type: ignore[no-any-return]

@@ -13,21 +13,21 @@ def check_range(name: str, value: float, *, low: float = -math.inf, high: float 
     """Raise ConfigError unless `value` is a finite number, not a bool, with ``low <= value <= high``."""
     is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
     if not (is_number and math.isfinite(value) and low <= value <= high):
-        mend = f"set {name} to a value in that range"
-        raise ConfigError(f"{name}{_bounds_text(low, high) or ' as a number'}", found=repr(value), mend=mend)
+        fix = f"set {name} to a value in that range"
+        raise ConfigError(f"{name}{_bounds_text(low, high) or ' as a number'}", found=repr(value), fix=fix)
 
 
 def check_whole(name: str, value: int, *, low: float = -math.inf, high: float = math.inf) -> None:
     """Raise ConfigError unless `value` is an int, not a bool, with ``low <= value <= high``."""
     if not (isinstance(value, int) and not isinstance(value, bool) and low <= value <= high):
-        mend = f"set {name} to such a number"
-        raise ConfigError(f"{name} as a whole number{_bounds_text(low, high)}", found=repr(value), mend=mend)
+        fix = f"set {name} to such a number"
+        raise ConfigError(f"{name} as a whole number{_bounds_text(low, high)}", found=repr(value), fix=fix)
 
 
 def check_flag(name: str, value: bool) -> None:
     """Raise ConfigError unless `value` is true or false: a text such as ``"off"`` would count as true."""
     if not isinstance(value, bool):
-        raise ConfigError(f"{name} as true or false", found=repr(value), mend=f"set {name} to one of them")
+        raise ConfigError(f"{name} as true or false", found=repr(value), fix=f"set {name} to one of them")
 
 
 def check_has(name: str, value: Any, *attributes: str) -> None:
@@ -38,7 +38,7 @@ def check_has(name: str, value: Any, *attributes: str) -> None:
         raise ConfigError(
             f"{name} with {', '.join(attributes)}",
             found=f"{type(value).__name__} without {', '.join(missing)}" if value is not None else "null",
-            mend=f"choose another option for {name}",
+            fix=f"choose another option for {name}",
         )
 
 

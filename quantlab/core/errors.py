@@ -25,23 +25,23 @@ class QuantlabError(Exception):
         What should have been there, e.g. ``"a column 'close' in BTC.parquet"``.
     found : str
         What was there instead.
-    mend : str
+    fix : str
         What the reader can do about it, as a full clause.
     """
 
-    def __init__(self, expected: str, *, found: str, mend: str) -> None:
+    def __init__(self, expected: str, *, found: str, fix: str) -> None:
         self.expected = expected
         self.found = found
-        self.mend = mend
-        super().__init__(f"expected {expected}; found {found}. {mend[:1].upper()}{mend[1:].rstrip('.')}.")
+        self.fix = fix
+        super().__init__(f"expected {expected}; found {found}. {fix[:1].upper()}{fix[1:].rstrip('.')}.")
 
     def __reduce__(self) -> tuple[object, ...]:
         # Exceptions with keyword-only arguments do not cross process borders unless told how.
-        return (_rebuild, (type(self), self.expected, self.found, self.mend))
+        return (_rebuild, (type(self), self.expected, self.found, self.fix))
 
 
-def _rebuild(kind: type[QuantlabError], expected: str, found: str, mend: str) -> QuantlabError:
-    return kind(expected, found=found, mend=mend)
+def _rebuild(kind: type[QuantlabError], expected: str, found: str, fix: str) -> QuantlabError:
+    return kind(expected, found=found, fix=fix)
 
 
 class ConfigError(QuantlabError):

@@ -139,7 +139,7 @@ class MemoryStore:
 
     def load(self, version: str, features: FeatureSource) -> FittedModel:
         if version in self.broken:
-            raise ArtifactError(f"{version} as it was stored", found="a broken one", mend="promote another")
+            raise ArtifactError(f"{version} as it was stored", found="a broken one", fix="promote another")
         return self.models[version]
 
 

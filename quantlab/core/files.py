@@ -65,13 +65,13 @@ def require_writable(name: str, folder: Path) -> None:
     existing = next(path for path in (folder, *folder.parents) if os.path.lexists(path))
     expected = f"{name} as a folder that can be written, {folder}"
     if not existing.is_dir():
-        raise InstallationError(expected, found=f"{existing} is not a folder", mend=f"set {name} to a folder")
+        raise InstallationError(expected, found=f"{existing} is not a folder", fix=f"set {name} to a folder")
     try:
         with tempfile.NamedTemporaryFile(dir=existing, prefix=partial_prefix("writable")):
             pass
     except OSError as error:
-        mend = f"set {name} to another folder, or mend the permissions of {existing}"
-        raise InstallationError(expected, found=f"{existing}: {error.strerror}", mend=mend) from error
+        fix = f"set {name} to another folder, or fix the permissions of {existing}"
+        raise InstallationError(expected, found=f"{existing}: {error.strerror}", fix=fix) from error
 
 
 def write_bytes(path: Path, data: bytes) -> None:

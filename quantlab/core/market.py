@@ -95,7 +95,7 @@ class Funding(StaysReadOnly):
             raise ContractError(
                 "strictly increasing funding stamps",
                 found="a repeated or earlier stamp",
-                mend="sort and deduplicate them",
+                fix="sort and deduplicate them",
             )
         set_fields(self, time_ms=time_ms, rate=read_only(self.rate, np.float64, (len(time_ms), None), "funding.rate"))
 
@@ -137,13 +137,13 @@ class Bars(StaysReadOnly):
         t, s = len(open_time_ms), len(self.symbols)
         if t == 0 or s == 0:
             raise ContractError(
-                "at least one bar and one symbol", found=f"{t} bars, {s} symbols", mend="check the data source"
+                "at least one bar and one symbol", found=f"{t} bars, {s} symbols", fix="check the data source"
             )
         if len(set(self.symbols)) != s:
-            raise ContractError("unique symbols", found=f"repeats in {self.symbols}", mend="name every symbol once")
+            raise ContractError("unique symbols", found=f"repeats in {self.symbols}", fix="name every symbol once")
         if len(self.instruments) != s:
             raise ContractError(
-                f"{s} instruments", found=str(len(self.instruments)), mend="give one instrument per symbol"
+                f"{s} instruments", found=str(len(self.instruments)), fix="give one instrument per symbol"
             )
         steps = np.diff(open_time_ms)
         if np.any(steps != self.interval_ms):
@@ -151,11 +151,11 @@ class Bars(StaysReadOnly):
             raise ContractError(
                 f"bars {self.interval_ms} ms apart",
                 found=f"{int(steps[bad])} ms between rows {bad} and {bad + 1}",
-                mend="put the bars on the dense grid through the quality gate",
+                fix="put the bars on the dense grid through the quality gate",
             )
         if self.funding is not None and self.funding.rate.shape[1] != s:
             raise ContractError(
-                f"funding for {s} symbols", found=str(self.funding.rate.shape[1]), mend="align funding with the symbols"
+                f"funding for {s} symbols", found=str(self.funding.rate.shape[1]), fix="align funding with the symbols"
             )
         set_fields(
             self,

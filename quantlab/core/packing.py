@@ -33,7 +33,7 @@ def unpack(mark: bytes, blob: bytes, what: str = "feature state") -> tuple[dict[
     """
     body, digest = blob[:-_DIGEST_BYTES], blob[-_DIGEST_BYTES:]
     if not body.startswith(mark) or hashlib.sha256(body).digest() != digest:
-        raise ArtifactError(f"an undamaged {what}", found=f"{len(blob)} bytes that are none", mend="warm up again")
+        raise ArtifactError(f"an undamaged {what}", found=f"{len(blob)} bytes that are none", fix="warm up again")
     start = len(mark) + _LENGTH_BYTES
     end = start + int.from_bytes(body[len(mark) : start], "little")
     header: dict[str, Any] = json.loads(body[start:end])

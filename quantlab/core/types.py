@@ -58,7 +58,7 @@ class Features(StaysReadOnly):
     def column(self, name: str) -> Float32Array:
         """float32 (T, S) view of one named feature; ContractError if there is no such name."""
         if name not in self.names:
-            raise ContractError(f"a feature named {name!r}", found=", ".join(self.names), mend="check the feature set")
+            raise ContractError(f"a feature named {name!r}", found=", ".join(self.names), fix="check the feature set")
         column: Float32Array = self.values[:, :, self.names.index(name)]
         return column
 
@@ -104,7 +104,7 @@ class Dataset(StaysReadOnly):
             raise ContractError(
                 f"forward_returns of shape ({t}, {s}, *)",
                 found=str(self.forward_returns.shape),
-                mend="build them with the labels",
+                fix="build them with the labels",
             )
         mask = read_only(self.mask, np.bool_, (t, s), "dataset.mask")
         label = read_only(self.label, np.int8, (t, s), "dataset.label")
@@ -112,7 +112,7 @@ class Dataset(StaysReadOnly):
             raise ContractError(
                 "a mask of ready, labelled rows",
                 found="rows without a label or inside the warm-up",
-                mend="intersect the mask with ready & labelled",
+                fix="intersect the mask with ready & labelled",
             )
         set_fields(
             self,

@@ -241,4 +241,4 @@ def spec_of(name: str) -> FeatureSpec:
     for spec in CATALOGUE:
         if spec.name == name:
             return spec
-    raise ContractError(f"one of the {len(NAMES)} features", found=repr(name), mend=f"choose from {', '.join(NAMES)}")
+    raise ContractError(f"one of the {len(NAMES)} features", found=repr(name), fix=f"choose from {', '.join(NAMES)}")

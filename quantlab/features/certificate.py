@@ -132,7 +132,7 @@ def certify(
         stage.advance(part.n_symbols)
     if not needs:
         raise HistoryError(
-            f"a symbol with {WARMUP + horizon} bars without a hole", found="none", mend="load a longer history"
+            f"a symbol with {WARMUP + horizon} bars without a hole", found="none", fix="load a longer history"
         )
     table = np.stack(needs)
     summary = tuple(_summary(name, table[:, column], places) for column, name in enumerate(pipeline.names))
@@ -141,7 +141,7 @@ def certify(
 
 def _pipeline(source: FeatureSource) -> FeaturePipeline:
     if not isinstance(source, FeaturePipeline):
-        raise ConfigError("a FeaturePipeline", found=type(source).__name__, mend="use features=unified49")
+        raise ConfigError("a FeaturePipeline", found=type(source).__name__, fix="use features=unified49")
     return source
 
 

@@ -147,7 +147,7 @@ def check_feature(feature: ExtraFeature, seed: int = 0) -> None:
 def _hold(feature: ExtraFeature, holds: bool | np.bool_, promise: str) -> None:
     if not holds:
         raise ContractError(
-            f"{feature.name} to give {promise}", found="something else", mend="correct the function, or what it states"
+            f"{feature.name} to give {promise}", found="something else", fix="correct the function, or what it states"
         )
 
 

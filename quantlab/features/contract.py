@@ -65,7 +65,7 @@ def output_dtype(dtype: DTypeLike) -> np.dtype[Any]:
     """
     chosen = np.dtype(dtype)
     if chosen not in (np.dtype(np.float32), np.dtype(np.float64)):
-        raise ConfigError("dtype float32 or float64", found=chosen.name, mend="use float32, which models are fed")
+        raise ConfigError("dtype float32 or float64", found=chosen.name, fix="use float32, which models are fed")
     return chosen
 
 
@@ -73,7 +73,7 @@ def positive_interval(interval_ms: int) -> int:
     """`interval_ms` if it is a whole number of milliseconds >= 1, else ConfigError."""
     if isinstance(interval_ms, bool) or not isinstance(interval_ms, (int, np.integer)) or interval_ms < 1:
         raise ConfigError(
-            "an interval in whole milliseconds >= 1", found=repr(interval_ms), mend="five minutes are 300000"
+            "an interval in whole milliseconds >= 1", found=repr(interval_ms), fix="five minutes are 300000"
         )
     return int(interval_ms)
 
@@ -110,7 +110,7 @@ class FeatureContract:
             raise ContractError(
                 f"{len(self.names)} features with different names",
                 found=f"{repeated[0]!r} {self.names.count(repeated[0])} times, first in column {self.names.index(repeated[0])}",
-                mend="drop or rename the repeated column",
+                fix="drop or rename the repeated column",
             )
 
     def check(self, features: Features) -> None:
@@ -156,7 +156,7 @@ class FeatureContract:
             raise ContractError(
                 "finite values in every ready row",
                 found=f"{features.values[t, s, f]} in {self.names[f]!r} at row {t}, symbol {s}",
-                mend="mark the row as not ready or repair the feature",
+                fix="mark the row as not ready or repair the feature",
             )
 
     def _require_agreed(self, names: tuple[str, ...], fingerprint: str, difference: str = "") -> None:
@@ -166,12 +166,12 @@ class FeatureContract:
             raise ContractError(
                 f"{_meaning(self.fingerprint)} with fingerprint {self.fingerprint}",
                 found=f"{_meaning(fingerprint)}, {fingerprint}, under the same {len(self.names)} names{first}",
-                mend="use the same feature definitions and bar interval, or fit again on these",
+                fix="use the same feature definitions and bar interval, or fit again on these",
             )
         _require_names(_names_under(fingerprint) or names, names, "hand over every column as the pipeline makes it")
 
 
-def _require_names(ours: tuple[str, ...], theirs: tuple[str, ...], mend: str) -> None:
+def _require_names(ours: tuple[str, ...], theirs: tuple[str, ...], fix: str) -> None:
     if ours == theirs:
         return
     padded = max(len(ours), len(theirs))
@@ -180,7 +180,7 @@ def _require_names(ours: tuple[str, ...], theirs: tuple[str, ...], mend: str) ->
     raise ContractError(
         f"{len(ours)} features with {_quoted(one[first])} in column {first}",
         found=f"{len(theirs)} features with {_quoted(other[first])} there, the first difference",
-        mend=mend,
+        fix=fix,
     )
 
 

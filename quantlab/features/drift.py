@@ -144,7 +144,7 @@ class Drift:
                 raise ConfigError(
                     f"0 < drift.{distance}_warn < drift.{distance}_alert",
                     found=f"{warn!r}, {alert!r}",
-                    mend="order them",
+                    fix="order them",
                 )
 
     def reference(self, features: Features, chosen: BoolArray) -> DriftReference:
@@ -246,7 +246,7 @@ class DriftMonitor:
             raise ContractError(
                 "counts over the same training distribution, block_bars and blocks",
                 found="those of another reference or window",
-                mend="go on with the rules that it began with, or count anew",
+                fix="go on with the rules that it began with, or count anew",
             )
         self._bars = int(header["bars"])
         self._blocks = deque(arrays["blocks"], maxlen=self._rules.blocks)

@@ -102,7 +102,7 @@ class DriftReference:
 
 
 def _no_reference(found: str) -> ArtifactError:
-    return ArtifactError("a drift reference", found=found, mend="make it again from the training features")
+    return ArtifactError("a drift reference", found=found, fix="make it again from the training features")
 
 
 def read_reference(path: Path) -> DriftReference:
@@ -144,7 +144,7 @@ def make_reference(features: Features, chosen: BoolArray, *, bins: int, edge_row
     mask = features.ready & chosen
     rows = np.flatnonzero(mask)
     if len(rows) == 0:
-        raise HistoryError("training rows that are ready", found="none", mend="load a longer history")
+        raise HistoryError("training rows that are ready", found="none", fix="load a longer history")
     spread = rows[np.linspace(0, len(rows) - 1, min(edge_rows, len(rows))).astype(np.int64)]
     sample = features.values.reshape(-1, len(features.names))[spread]
     edges = tuple(_inner_edges(sample[:, column], bins) for column in range(len(features.names)))

@@ -148,11 +148,11 @@ def extended_names(extra: tuple[ExtraFeature, ...]) -> tuple[str, ...]:
             raise ConfigError(
                 "features.extra to hold ExtraFeature values",
                 found=type(one).__name__,
-                mend="name an ExtraFeature with _target_: hydra.utils.get_object",
+                fix="name an ExtraFeature with _target_: hydra.utils.get_object",
             )
     names = tuple(one.name for one in extra)
     if len(set(names)) != len(names):
-        raise ConfigError("extra features with different names", found=", ".join(names), mend="rename one of them")
+        raise ConfigError("extra features with different names", found=", ".join(names), fix="rename one of them")
     return (*NAMES, *names)
 
 
@@ -164,7 +164,7 @@ def extended_fingerprint(interval_ms: int, dtype: DTypeLike, extra: tuple[ExtraF
 
 def _require(holds: bool, expected: str, found: str) -> None:
     if not holds:
-        raise ConfigError(expected, found=found, mend="correct the ExtraFeature; docs/add-a-feature.md shows one")
+        raise ConfigError(expected, found=found, fix="correct the ExtraFeature; docs/add-a-feature.md shows one")
 
 
 def _whole(value: Any, low: int, high: int) -> bool:
@@ -175,6 +175,6 @@ def _source_sha256(name: str, value: Dispatcher) -> str:
     path = Path(value.py_func.__code__.co_filename)
     if not path.is_file():
         raise ConfigError(
-            f"{name}.value defined in a file", found=str(path), mend="move the function to a module: its text is hashed"
+            f"{name}.value defined in a file", found=str(path), fix="move the function to a module: its text is hashed"
         )
     return own_code(value)

@@ -112,7 +112,7 @@ class ExtraRows:
                 raise ContractError(
                     f"values of {one.name} between {one.low:g} and {one.high:g} in every ready row",
                     found=f"another at {iso_utc(first_ms + row * interval)}, symbol {self._symbols[symbol]}",
-                    mend=f"give {one.name} a neutral value where its formula has none, or state its true range",
+                    fix=f"give {one.name} a neutral value where its formula has none, or state its true range",
                 )
         return out
 

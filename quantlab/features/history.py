@@ -98,7 +98,7 @@ def malformed_bar(bar: Float64Array, time: int, symbol: int | str) -> DataError:
     return DataError(
         "bars with 0 < low <= open, close <= high < 1e100 and 0 <= volume < 1e100, or five NaN",
         found=f"{values} at {iso_utc(time)}, symbol {symbol}",
-        mend="pass the data through the quality gate",
+        fix="pass the data through the quality gate",
     )
 
 
@@ -111,7 +111,7 @@ def _memory(out: NDArray[Any] | None, shape: tuple[int, ...], dtype: np.dtype[An
         raise ContractError(
             f"out as writeable, C-contiguous {dtype} {shape} of its own",
             found=f"{out.dtype} {out.shape}" if usable else f"{out.dtype} {out.shape} that is not",
-            mend="leave it out, or hand over what an earlier call of the same size returned",
+            fix="leave it out, or hand over what an earlier call of the same size returned",
         )
     return out
 
@@ -122,14 +122,14 @@ def _first_index(time: Int64Array, rows: int, interval: int) -> int:
     if rows == 0:
         return 0
     if stamps[0] < 0:
-        raise ContractError("bars since 1970", found=f"time {stamps[0]}", mend="give epoch milliseconds, UTC")
+        raise ContractError("bars since 1970", found=f"time {stamps[0]}", fix="give epoch milliseconds, UTC")
     steps = np.diff(stamps)
     if np.any(steps != interval):
         row = int(np.flatnonzero(steps != interval)[0])
         raise ContractError(
             f"bars {interval} ms apart",
             found=f"{steps[row]} ms between rows {row} and {row + 1}",
-            mend="put the bars on a dense grid, NaN where there is none",
+            fix="put the bars on a dense grid, NaN where there is none",
         )
     return int(stamps[0]) // interval
 
@@ -139,7 +139,7 @@ def _thread_count(threads: int | None) -> int:
         settings: Any = numba_config  # filled in at import, unknown to its stubs
         return int(settings.NUMBA_NUM_THREADS)
     if isinstance(threads, bool) or not isinstance(threads, int) or threads < 1:
-        raise ConfigError("threads >= 1, or null", found=repr(threads), mend="set threads to a whole number")
+        raise ConfigError("threads >= 1, or null", found=repr(threads), fix="set threads to a whole number")
     return threads
 
 

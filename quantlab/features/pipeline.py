@@ -108,7 +108,7 @@ class FeaturePipeline:
             raise ContractError(
                 f"bars of {self.interval_ms} ms",
                 found=f"bars of {interval_ms} ms",
-                mend="set features.interval_ms to the data's interval",
+                fix="set features.interval_ms to the data's interval",
             )
 
 
@@ -145,7 +145,7 @@ class BarFeatureStream:
             raise ContractError(
                 f"one bar of {self._stream.interval} ms for {len(self._stream.symbols)} symbols in the stream's order",
                 found=f"{bar.n_bars} of {bar.interval_ms} ms for {', '.join(bar.symbols)}",
-                mend="pass the next bar of every symbol of the stream",
+                fix="pass the next bar of every symbol of the stream",
             )
         values = self._stream.update(int(bar.open_time_ms[0]), bar.ohlcv[0])[np.newaxis]
         ready = self._stream.ready[np.newaxis]
@@ -170,7 +170,7 @@ class BarFeatureStream:
             raise ContractError(
                 f"a feature state with fingerprint {self._pipeline.fingerprint}",
                 found=str(header["fingerprint"]),
-                mend="restore it into the stream it was taken from, or warm up again",
+                fix="restore it into the stream it was taken from, or warm up again",
             )
         end = header["unified_bytes"]
         self._stream.restore(records[:end])  # refuses other symbols, and with them rings of another size

@@ -45,7 +45,7 @@ class FeatureStream:
         self.interval = positive_interval(interval)
         self.dtype = output_dtype(dtype)
         if not self.symbols or len(set(self.symbols)) != len(self.symbols):
-            raise ContractError("unique symbols", found=repr(self.symbols), mend="name every symbol once")
+            raise ContractError("unique symbols", found=repr(self.symbols), fix="name every symbol once")
         self._state = empty_state(len(self.symbols))
         self._empty = empty_state(1)
         self._last: int | None = None
@@ -115,13 +115,13 @@ class FeatureStream:
                 raise ContractError(
                     f"a feature state with {key} {ours!r}",
                     found=repr(header.get(key)),
-                    mend="restore it into the stream it was taken from, or warm up again",
+                    fix="restore it into the stream it was taken from, or warm up again",
                 )
         if len(records) != len(self.symbols) * STATE.itemsize:
             raise ArtifactError(
                 f"{len(self.symbols) * STATE.itemsize} bytes of feature state",
                 found=f"{len(records)} bytes",
-                mend="warm up again",
+                fix="warm up again",
             )
         self._state = np.frombuffer(records, dtype=STATE).copy()
         self._last = header["last"]
@@ -141,5 +141,5 @@ class FeatureStream:
             raise ContractError(
                 "a bar since 1970" if expected is None else f"the bar that opens at {expected} ms",
                 found=f"{time} ms",
-                mend="pass every bar of the grid once, in order, NaN where there is none",
+                fix="pass every bar of the grid once, in order, NaN where there is none",
             )

@@ -329,7 +329,7 @@ def test_a_source_that_refuses_other_markets_is_noted(random_bars: MakeBars) -> 
     class Whole(BarsSource):
         def history(self, start_ms: int | None = None, end_ms: int | None = None) -> Bars:
             if end_ms is not None:
-                raise DataError("the whole of it", found="a part", mend="ask for all")
+                raise DataError("the whole of it", found="a part", fix="ask for all")
             return super().history(start_ms, end_ms)
 
     source, log, cut = Whole(random_bars()), Log(), HistoryCut(None, None, None, None)

@@ -212,7 +212,7 @@ def test_a_learner_that_refuses_a_dying_market_is_asked_about_a_mirrored_one(ran
     def learn(world: Bars) -> Study:
         lived.append(world)
         if np.isnan(world.close[-1]).any():
-            raise HistoryError("symbols that trade", found="dead ones", mend="end the history earlier")
+            raise HistoryError("symbols that trade", found="dead ones", fix="end the history earlier")
         return study
 
     hunt_studies(log, learn, bars, study, [ROW, ROW + 20], 0, learned=True)

@@ -36,7 +36,7 @@ class Knowing:
     def history(self, start_ms: int | None = None, end_ms: int | None = None) -> Bars:
         whole, bars = self.source.history(), self.source.history(start_ms, end_ms)
         if self.what == "rules of whole markets" and (whole.state[-1] == BarState.ABSENT).any():
-            raise DataError("symbols that trade to the end", found="others", mend="drop them")
+            raise DataError("symbols that trade to the end", found="others", fix="drop them")
         last = float(np.nansum(whole.close[-1]))
         if self.what in ("rules", "rules of whole markets"):
             first = dataclasses.replace(bars.instruments[0], tick=last * 1e-4)

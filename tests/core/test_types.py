@@ -106,11 +106,11 @@ def test_signal_rows_cut_every_array() -> None:
 
 
 def test_errors_say_three_things_and_cross_process_borders() -> None:
-    error = DataError("a column 'close'", found="open, high", mend="rename it")
+    error = DataError("a column 'close'", found="open, high", fix="rename it")
     assert str(error) == "expected a column 'close'; found open, high. Rename it."
     back = pickle.loads(pickle.dumps(error))  # noqa: S301 - how process pools carry exceptions
     assert type(back) is DataError
-    assert (back.expected, back.found, back.mend) == (error.expected, error.found, error.mend)
+    assert (back.expected, back.found, back.fix) == (error.expected, error.found, error.fix)
     assert isinstance(back, QuantlabError)
 
 

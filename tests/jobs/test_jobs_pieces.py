@@ -162,7 +162,7 @@ def test_a_run_folder_holds_its_log_and_vanishes_on_an_error(tmp_path: Path) -> 
     assert [line["message"] for line in lines] == ["hello there", "asked with apiKey=[hidden]"]
     assert folder.final.stat().st_mode & 0o077 == 0o055
     with pytest.raises(DataError), run_folder(cfg):
-        raise DataError("a", found="b", mend="c")
+        raise DataError("a", found="b", fix="c")
     assert [path.name for path in (tmp_path / "runs" / "x").iterdir()] == [folder.final.name]
     assert logging.getLogger("quantlab").handlers == []
     failed = record_failure(cfg, "because")

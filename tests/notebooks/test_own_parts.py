@@ -1,4 +1,4 @@
-"""Prices, signals and policies of one's own, in the experiment's place: the same numbers, or a refusal that names the mend."""
+"""Prices, signals and policies of one's own, in the experiment's place: the same numbers, or a refusal that names the fix."""
 
 from __future__ import annotations
 

@@ -95,7 +95,7 @@ class ArchiveImport:
             raise DataError(
                 f"bars of {self.timeframe} in {found.path.name}",
                 found=f"bars that close {lasts[0] / unit / 1000:g} s after they open",
-                mend="fetch the file again, or correct its name",
+                fix="fetch the file again, or correct its name",
             )
         values = np.column_stack([table.column(k).to_numpy() for k in range(1, 6)])
         return time_ms, values
@@ -106,7 +106,7 @@ def _period(path: Path, match: re.Match[str]) -> Span:
     try:
         first = datetime(year, month, day, tzinfo=UTC)
     except ValueError as error:
-        raise DataError(f"a date in the name of {path.name}", found=str(error), mend="correct the name") from error
+        raise DataError(f"a date in the name of {path.name}", found=str(error), fix="correct the name") from error
     start = round(first.timestamp() * 1000)
     if match.group(5):
         return start, start + DAY_MS
@@ -120,15 +120,15 @@ def _csv_of(path: Path) -> bytes:
     if checksum.is_file():
         told = checksum.read_text(encoding="utf-8", errors="replace").split()[:1]
         if told != [hashlib.sha256(data).hexdigest()]:
-            raise DataError(f"{path.name} with the sha256 of its CHECKSUM file", found="another", mend="fetch it again")
+            raise DataError(f"{path.name} with the sha256 of its CHECKSUM file", found="another", fix="fetch it again")
     try:
         with zipfile.ZipFile(path) as archive:
             names = [name for name in archive.namelist() if name.endswith(".csv")]
             if len(names) != 1:
-                raise DataError(f"one csv file in {path.name}", found=str(len(names)), mend="fetch it again")
+                raise DataError(f"one csv file in {path.name}", found=str(len(names)), fix="fetch it again")
             return archive.read(names[0])
     except (zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError) as error:  # the last: with a password
-        raise DataError(f"a whole zip file {path.name}", found=str(error), mend="fetch it again") from error
+        raise DataError(f"a whole zip file {path.name}", found=str(error), fix="fetch it again") from error
 
 
 def _table(data: bytes, names: tuple[str, ...], path: Path) -> pa.Table:
@@ -136,7 +136,7 @@ def _table(data: bytes, names: tuple[str, ...], path: Path) -> pa.Table:
     if heading:
         found = data.split(b"\n", 1)[0].decode(errors="replace").strip().split(",")[: len(names)]
         if tuple(found) != names:
-            raise DataError(f"the columns {', '.join(names)} in {path.name}", found=", ".join(found), mend="check it")
+            raise DataError(f"the columns {', '.join(names)} in {path.name}", found=", ".join(found), fix="check it")
     columns = [*names, *(f"more_{k}" for k in range(data.split(b"\n", 1)[0].count(b",") + 1 - len(names)))]
     whole = {names[0], "close_time", "funding_interval_hours"}
     types = {name: pa.int64() if name in whole else pa.float64() for name in names}
@@ -148,7 +148,7 @@ def _table(data: bytes, names: tuple[str, ...], path: Path) -> pa.Table:
         )
     except (pa.ArrowException, KeyError) as error:
         raise DataError(
-            f"a table of {', '.join(names)} in {path.name}", found=str(error), mend="fetch it again"
+            f"a table of {', '.join(names)} in {path.name}", found=str(error), fix="fetch it again"
         ) from error
 
 
@@ -157,8 +157,8 @@ def _milliseconds(column: pa.ChunkedArray, path: Path) -> tuple[Int64Array, int]
     stamps = np.array(column.to_numpy(), dtype=np.int64)
     if not len(stamps) or stamps.min() < _MICROSECONDS:
         if len(stamps) and stamps.max() >= _MICROSECONDS:
-            raise DataError(f"one unit of time in {path.name}", found="milliseconds and microseconds", mend="check it")
+            raise DataError(f"one unit of time in {path.name}", found="milliseconds and microseconds", fix="check it")
         return stamps, 1
     if np.any(stamps % 1000):
-        raise DataError(f"stamps of whole milliseconds in {path.name}", found="fractions", mend="check the file")
+        raise DataError(f"stamps of whole milliseconds in {path.name}", found="fractions", fix="check the file")
     return stamps // 1000, 1000

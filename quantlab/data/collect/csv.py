@@ -67,9 +67,9 @@ class CsvImport:
         _one_of("stamp", self.stamp, ("open", "close"))
         if set(self.columns) != {"timestamp", *FIELDS}:
             found = ", ".join(map(str, self.columns))
-            raise ConfigError(f"columns for timestamp, {', '.join(FIELDS)}", found=found, mend="name each of them")
+            raise ConfigError(f"columns for timestamp, {', '.join(FIELDS)}", found=found, fix="name each of them")
         if self.zone is not None and self.zone not in zoneinfo.available_timezones():
-            raise ConfigError("zone as a time zone", found=repr(self.zone), mend="write UTC or e.g. Europe/Berlin")
+            raise ConfigError("zone as a time zone", found=repr(self.zone), fix="write UTC or e.g. Europe/Berlin")
 
     @property
     def interval_ms(self) -> int:
@@ -103,8 +103,8 @@ class CsvImport:
         try:
             return pyarrow.csv.read_csv(path, convert_options=options)
         except (pa.ArrowException, OSError) as error:
-            mend = "check the file and job.source.unit"
-            raise DataError(f"numbers and timestamps in {path.name}", found=str(error), mend=mend) from error
+            fix = "check the file and job.source.unit"
+            raise DataError(f"numbers and timestamps in {path.name}", found=str(error), fix=fix) from error
 
     def _check_headings(self, path: Path) -> None:
         # Before any value is converted: a wrong column would fail with a less helpful sentence.
@@ -115,12 +115,12 @@ class CsvImport:
             raise DataError(
                 f"the columns {', '.join(self.columns.values())}, each once, in {path.name}",
                 found=f"{', '.join(found)} (wrong or missing: {', '.join(missing)})" if found else "an empty file",
-                mend="set job.source.columns to the file's own headings; names are never guessed",
+                fix="set job.source.columns to the file's own headings; names are never guessed",
             )
 
     def _stamps(self, column: pa.ChunkedArray, path: Path) -> Int64Array:
         if column.null_count:
-            raise DataError(f"a timestamp in every row of {path.name}", found="missing ones", mend="add them")
+            raise DataError(f"a timestamp in every row of {path.name}", found="missing ones", fix="add them")
         if self.unit == "text":
             return _parsed(column, self.zone, path)
         # Checked in years before it is scaled: milliseconds read as seconds would overflow.
@@ -128,13 +128,13 @@ class CsvImport:
         clipped: Int64Array = np.clip(numbers, -9e15, 9e15).astype(np.int64)
         check_years(clipped, path.name)
         if np.any(clipped != numbers):
-            raise DataError(f"timestamps of whole milliseconds in {path.name}", found="fractions", mend="round them")
+            raise DataError(f"timestamps of whole milliseconds in {path.name}", found="fractions", fix="round them")
         return clipped
 
 
 def _one_of(name: str, value: str, known: tuple[str, ...]) -> None:
     if value not in known:
-        raise ConfigError(f"{name} as one of {', '.join(known)}", found=repr(value), mend="choose one of them")
+        raise ConfigError(f"{name} as one of {', '.join(known)}", found=repr(value), fix="choose one of them")
 
 
 def _parsed(column: pa.ChunkedArray, zone: str | None, path: Path) -> Int64Array:
@@ -146,12 +146,12 @@ def _parsed(column: pa.ChunkedArray, zone: str | None, path: Path) -> Int64Array
         raise DataError(
             f"a time zone with every timestamp of {path.name}",
             found=f"none with {first!r}",
-            mend="say which zone it is: job.source.zone=UTC",
+            fix="say which zone it is: job.source.zone=UTC",
         )
     try:
         moments = pc.cast(texts, pa.timestamp("ms", tz="UTC") if with_zone else pa.timestamp("ms"))
         if not with_zone:
             moments = pc.assume_timezone(moments, zone)
     except pa.ArrowException as error:
-        raise DataError(f"ISO 8601 timestamps in {path.name}", found=str(error), mend="set job.source.unit") from error
+        raise DataError(f"ISO 8601 timestamps in {path.name}", found=str(error), fix="set job.source.unit") from error
     return np.ascontiguousarray(moments.cast(pa.int64()).to_numpy())

@@ -76,18 +76,18 @@ def _read(found: Found) -> Series:
         table = pyarrow.feather.read_table(found.path, memory_map=False)
     except (pa.ArrowException, OSError) as error:
         said = "an empty file" if not found.path.stat().st_size else str(error)
-        raise DataError(f"a whole feather file {name}", found=said, mend="download it again") from error
+        raise DataError(f"a whole feather file {name}", found=said, fix="download it again") from error
     missing = [column for column in ("date", *columns) if table.column_names.count(column) != 1]
     if missing:
         raise DataError(
-            f"the columns date, {', '.join(columns)} in {name}", found=f"no {', '.join(missing)}", mend="check the file"
+            f"the columns date, {', '.join(columns)} in {name}", found=f"no {', '.join(missing)}", fix="check the file"
         )
     dates = table.column("date")
     if not pa.types.is_timestamp(dates.type) or dates.type.tz is None or dates.null_count:
-        raise DataError(f"date as a time with a zone in every row of {name}", found=str(dates.type), mend="check it")
+        raise DataError(f"date as a time with a zone in every row of {name}", found=str(dates.type), fix="check it")
     try:
         time_ms = dates.cast(pa.timestamp("ms", tz="UTC")).cast(pa.int64()).to_numpy()
         values = np.column_stack([table.column(column).cast(pa.float64()).to_numpy() for column in columns])
     except pa.ArrowException as error:
-        raise DataError(f"numbers and whole milliseconds in {name}", found=str(error), mend="check it") from error
+        raise DataError(f"numbers and whole milliseconds in {name}", found=str(error), fix="check it") from error
     return np.ascontiguousarray(time_ms, dtype=np.int64), values

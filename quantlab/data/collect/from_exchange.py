@@ -171,7 +171,7 @@ class ExchangeSource:
             raise ConfigError(
                 "a period with at least one closed bar",
                 found=f"{self.start} to {self.end}, the last close at {np.datetime64(closed, 's')}",
-                mend="choose an earlier start or a later end",
+                fix="choose an earlier start or a later end",
             )
         return start, end
 
@@ -180,8 +180,8 @@ def _unreachable(vanished: tuple[str, ...], kept: tuple[str, ...]) -> tuple[str,
     """Former members that neither the exchange has nor the dataset."""
     lost = [symbol for symbol in vanished if symbol not in kept]
     shown = ", ".join(lost[:5]) + (f" and {len(lost) - 5} more" if len(lost) > 5 else "")
-    mend = "their bars can only come from files (job/source=archives)"
-    return (f"{len(lost)} members of the universe are no longer listed: {shown}; {mend}",) if lost else ()
+    fix = "their bars can only come from files (job/source=archives)"
+    return (f"{len(lost)} members of the universe are no longer listed: {shown}; {fix}",) if lost else ()
 
 
 def _notes(store: Store, gone: tuple[str, ...]) -> tuple[str, ...]:
@@ -198,7 +198,7 @@ def _instant(name: str, text: str | None) -> int | None:
     try:
         return parse_utc(str(text))
     except ValueError as error:
-        raise ConfigError(f"{name} as an ISO 8601 date or time", found=repr(text), mend="write 2025-03-16") from error
+        raise ConfigError(f"{name} as an ISO 8601 date or time", found=repr(text), fix="write 2025-03-16") from error
 
 
 def _up_to(end_ms: int | None, interval_ms: int, otherwise: int) -> int:

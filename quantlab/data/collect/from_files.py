@@ -113,25 +113,25 @@ def files_in(folder: Path, pattern: str) -> Iterator[Path]:
         If there is no such folder.
     """
     if not folder.is_dir():
-        raise DataError(f"a folder {folder}", found="none", mend="set job.source.folder to the folder of your files")
+        raise DataError(f"a folder {folder}", found="none", fix="set job.source.folder to the folder of your files")
     yield from sorted((path for path in folder.rglob(pattern) if path.is_file()), key=lambda path: path.name)
 
 
 def require_some(files: Sequence[Found], folder: Path, what: str) -> None:
     """Raise DataError if nothing was found."""
     if not files:
-        raise DataError(f"{what} in {folder}", found="none", mend="set job.source.folder, or rename the files")
+        raise DataError(f"{what} in {folder}", found="none", fix="set job.source.folder, or rename the files")
 
 
 def _checked(found: Found, series: Series, interval_ms: int) -> tuple[Series, int]:
     if not len(series[0]):
-        raise DataError(f"at least one row in {found.path.name}", found="none", mend="fetch it again, or leave it out")
+        raise DataError(f"at least one row in {found.path.name}", found="none", fix="fetch it again, or leave it out")
     rows, dropped = checked(found.kind, *series, interval_ms, found.path.name)
     if found.span is not None and not (found.span[0] <= rows[0][0] and rows[0][-1] < found.span[1]):
         raise DataError(
             f"rows of the period in the name of {found.path.name}",
             found=f"rows from {np.datetime64(int(rows[0][0]), 'ms')} to {np.datetime64(int(rows[0][-1]), 'ms')}",
-            mend="fetch the file again",
+            fix="fetch the file again",
         )
     return rows, dropped
 

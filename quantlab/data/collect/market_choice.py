@@ -46,7 +46,7 @@ class MarketChoice:
         is_list = not isinstance(self.symbols, str) and len(self.symbols) > 0
         if self.symbols != "all" and not is_list:
             raise ConfigError(
-                "symbols as 'all' or a list of names", found=repr(self.symbols), mend="write [BTCUSDT,ETHUSDT]"
+                "symbols as 'all' or a list of names", found=repr(self.symbols), fix="write [BTCUSDT,ETHUSDT]"
             )
         if self.largest is not None:
             check_whole("largest", self.largest, low=1)
@@ -82,7 +82,7 @@ class MarketChoice:
                 raise ConfigError(
                     f"a linear perpetual of the exchange among the members in {self.universe}",
                     found=f"members like {', '.join(wanted[:3]) or 'none at all'}",
-                    mend="set job.source.exchange to the exchange of the snapshots, or choice.universe to its own",
+                    fix="set job.source.exchange to the exchange of the snapshots, or choice.universe to its own",
                 )
             return found
         if self.symbols != "all":
@@ -94,7 +94,7 @@ class MarketChoice:
         }
         if not open_ones:
             raise ConfigError(
-                f"active perpetuals quoted in {', '.join(self.quotes)}", found="none", mend="set other quotes"
+                f"active perpetuals quoted in {', '.join(self.quotes)}", found="none", fix="set other quotes"
             )
         return dict(sorted(self._largest(open_ones, volumes).items()))
 
@@ -111,8 +111,8 @@ class MarketChoice:
             return dict(open_ones)
         if not any(volumes.get(name, 0.0) for name in open_ones.values()):
             # Without volumes a ranking would be the alphabet's.
-            mend = "name the symbols (job.source.choice.symbols=[...]), or take all (job.source.choice.largest=null)"
-            raise ConfigError("traded volumes to rank by", found="none from this exchange", mend=mend)
+            fix = "name the symbols (job.source.choice.symbols=[...]), or take all (job.source.choice.largest=null)"
+            raise ConfigError("traded volumes to rank by", found="none from this exchange", fix=fix)
         ranked = sorted(open_ones.items(), key=lambda item: (-volumes.get(item[1], 0.0), item[1]))
         return dict(ranked[: self.largest])
 
@@ -121,8 +121,8 @@ def _named(symbol: str, perpetuals: Mapping[str, str]) -> tuple[str, str]:
     for own, name in perpetuals.items():
         if symbol in (own, name):
             return own, name
-    mend = "write the exchange's id (BTCUSDT) or ccxt's name (BTC/USDT:USDT)"
-    raise ConfigError("a linear perpetual of the exchange", found=repr(symbol), mend=mend)
+    fix = "write the exchange's id (BTCUSDT) or ccxt's name (BTC/USDT:USDT)"
+    raise ConfigError("a linear perpetual of the exchange", found=repr(symbol), fix=fix)
 
 
 def still_listed(

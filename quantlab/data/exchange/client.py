@@ -137,7 +137,7 @@ class ExchangeClient:
             except ccxt.BaseError as error:
                 failure, end = " ".join(str(error).split())[:300], end_of(error)
                 if not may_pass(error):
-                    raise end(f"{what} from {self.api.id}", found=failure, mend=_CORRECT) from error
+                    raise end(f"{what} from {self.api.id}", found=failure, fix=_CORRECT) from error
                 asked = self._asked_to_wait(error)
             except UNREADABLE as error:
                 failure, asked = f"an answer that cannot be read ({type(error).__name__}: {error})", 0.0
@@ -147,7 +147,7 @@ class ExchangeClient:
         raise end(
             f"{what} from {self.api.id} within {self.retry.attempts} attempts",
             found=failure,
-            mend="run the job again when the exchange answers: it goes on where it stopped",
+            fix="run the job again when the exchange answers: it goes on where it stopped",
         )
 
     def _is_whole(self, answer: object, form: type) -> bool:
@@ -169,7 +169,7 @@ class ExchangeClient:
             raise ExchangeLost(
                 f"{self.api.id} to let us wait at most {self.retry.longest_ban_seconds:g} s",
                 found=f"Retry-After: {seconds:.0f} s ({' '.join(str(error).split())[:200]})",
-                mend="run the job again after that time: it goes on where it stopped",
+                fix="run the job again after that time: it goes on where it stopped",
             ) from error
         # A limit without a time is everybody's, too: the others must not go on knocking.
         return max(seconds, self.retry.first_seconds) if isinstance(error, _LIMITS) else seconds
@@ -204,6 +204,6 @@ def connect(exchange: str, settings: dict[str, Any], retry: Retry) -> ExchangeCl
         If ccxt knows no such exchange.
     """
     if exchange not in ccxt.exchanges:
-        raise ConfigError("an exchange that ccxt knows", found=repr(exchange), mend="see ccxt's list, e.g. binanceusdm")
+        raise ConfigError("an exchange that ccxt knows", found=repr(exchange), fix="see ccxt's list, e.g. binanceusdm")
     ours = {"enableRateLimit": True, "enableLastJsonResponse": True, "enableLastResponseHeaders": True}
     return ExchangeClient(getattr(ccxt, exchange)({**settings, **ours}), retry)

@@ -60,7 +60,7 @@ async def pages(ask: Ask, span: Span, *, step_ms: int, most: int, usual_ms: int)
             raise DataError(
                 f"rows before {end} ms, the end that was asked for",
                 found=f"{len(time_ms)} rows, all of them later",
-                mend="this exchange cannot be paged through ccxt: collect it from files (job/source=csv)",
+                fix="this exchange cannot be paged through ccxt: collect it from files (job/source=csv)",
             )
 
 

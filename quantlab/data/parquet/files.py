@@ -79,7 +79,7 @@ def read_funding(path: Path) -> tuple[Int64Array, Float64Array]:
         raise DataError(
             f"a finite funding rate in every row of {path.name}",
             found=f"{int((~np.isfinite(rate)).sum())} missing or infinite",
-            mend="delete those rows or correct them",
+            fix="delete those rows or correct them",
         )
     return time_ms, rate
 
@@ -94,10 +94,10 @@ def _read(path: Path, columns: tuple[str, ...]) -> pa.Table:
         raise DataError(
             f"a whole parquet file {path.name}",
             found=f"an empty file ({path})" if size == 0 else f"{size} bytes that cannot be read ({error})",
-            mend="fetch or write that file again",
+            fix="fetch or write that file again",
         ) from error
     if table.num_rows == 0:
-        raise DataError(f"at least one row in {path.name}", found="none", mend="fetch it again, or leave it out")
+        raise DataError(f"at least one row in {path.name}", found="none", fix="fetch it again, or leave it out")
     return table
 
 
@@ -107,7 +107,7 @@ def _check_columns(names: list[str], wanted: tuple[str, ...], path: Path) -> Non
         raise DataError(
             f"the columns {', '.join(wanted)}, each once, in {path.name}",
             found=f"{', '.join(names)} (wrong or missing: {', '.join(missing)})",
-            mend="rename the columns to exactly these; names are never guessed",
+            fix="rename the columns to exactly these; names are never guessed",
         )
 
 
@@ -118,17 +118,17 @@ def _stamps(table: pa.Table, path: Path) -> Int64Array:
         raise DataError(
             f"timestamp in {path.name} as a time with a zone (UTC)",
             found=naive,
-            mend="convert it, saying which zone and unit it is in, e.g. to timestamp[ms, tz=UTC]",
+            fix="convert it, saying which zone and unit it is in, e.g. to timestamp[ms, tz=UTC]",
         )
     if column.null_count:
         raise DataError(
-            f"a timestamp in every row of {path.name}", found=f"{column.null_count} missing", mend="add them"
+            f"a timestamp in every row of {path.name}", found=f"{column.null_count} missing", fix="add them"
         )
     try:
         time = column.cast(pa.timestamp("ms", tz="UTC")).cast(pa.int64()).to_numpy()
     except pa.ArrowInvalid as error:
         raise DataError(
-            f"timestamps of {path.name} in whole milliseconds", found=str(error), mend="round the stamps"
+            f"timestamps of {path.name} in whole milliseconds", found=str(error), fix="round the stamps"
         ) from error
     check_years(time, path.name)
     return np.ascontiguousarray(time, dtype=np.int64)
@@ -138,7 +138,7 @@ def _floats(table: pa.Table, name: str, path: Path) -> Float64Array:
     column = table.column(name)
     if column.type != pa.float64():
         raise DataError(
-            f"column {name} of {path.name} as float64", found=str(column.type), mend="convert that column to float64"
+            f"column {name} of {path.name} as float64", found=str(column.type), fix="convert that column to float64"
         )
     values: Float64Array = column.to_numpy()
     return values

@@ -62,27 +62,27 @@ class ParquetSource:
         start, end = _instant("start", self.start), _instant("end", self.end)
         if start is not None and end is not None and start >= end:
             raise ConfigError(
-                "data.start before data.end", found=f"{self.start} .. {self.end}", mend="choose a later end"
+                "data.start before data.end", found=f"{self.start} .. {self.end}", fix="choose a later end"
             )
         if self.funding not in _FUNDING_MODES:
             raise ConfigError(
                 f"data.funding as one of {', '.join(_FUNDING_MODES)}",
                 found=str(self.funding),
-                mend="choose one of them",
+                fix="choose one of them",
             )
 
     def _check_names(self) -> None:
         if not isinstance(self.root, str | Path) or not str(self.root):
-            raise ConfigError("data.root as a folder", found=repr(self.root), mend="set data.root=DIR")
+            raise ConfigError("data.root as a folder", found=repr(self.root), fix="set data.root=DIR")
         if not (isinstance(self.symbols, str) or _are_names(self.symbols)):
             raise ConfigError(
                 "data.symbols as 'all' or a list of names",
                 found=repr(self.symbols),
-                mend="write data.symbols=[BTC,ETH]",
+                fix="write data.symbols=[BTC,ETH]",
             )
         if not _are_names(self.folders):
             raise ConfigError(
-                "data.folders as a list of names", found=repr(self.folders), mend="write data.folders=[] or [NAME]"
+                "data.folders as a list of names", found=repr(self.folders), fix="write data.folders=[] or [NAME]"
             )
 
     @property
@@ -135,7 +135,7 @@ class ParquetSource:
             raise ConfigError(
                 "data.symbols as 'all' or a list that names each symbol once",
                 found=str(wanted),
-                mend="remove the repeats, or name at least one symbol",
+                fix="remove the repeats, or name at least one symbol",
             )
         for symbol in wanted:
             if symbol not in known:
@@ -152,7 +152,7 @@ class ParquetSource:
             raise DataError(
                 f"a funding file of every symbol in {folder}",
                 found=f"none for {', '.join(missing[:5])}" + (f" and {len(missing) - 5} more" * (len(missing) > 5)),
-                mend="add the files, leave those symbols out, or set data.funding to partial (their rates are then "
+                fix="add the files, leave those symbols out, or set data.funding to partial (their rates are then "
                 "unknown) or off (results leave funding out, and say so)",
             )
         return {symbol: path for symbol, path in paths.items() if symbol not in missing}
@@ -177,7 +177,7 @@ def _instant(name: str, text: str | None) -> int | None:
         return parse_utc(str(text))
     except ValueError as error:
         raise ConfigError(
-            f"data.{name} as an ISO 8601 date or time", found=repr(text), mend="write it like 2025-03-16"
+            f"data.{name} as an ISO 8601 date or time", found=repr(text), fix="write it like 2025-03-16"
         ) from error
 
 
@@ -186,12 +186,12 @@ def _listing(folders: list[Path]) -> dict[str, Path]:
     for folder in folders:
         if not folder.is_dir():
             raise DataError(
-                f"a folder of parquet files at {folder}", found="no such folder", mend="set data.root to your data"
+                f"a folder of parquet files at {folder}", found="no such folder", fix="set data.root to your data"
             )
         for path in sorted(folder.glob("*.parquet")):
             if path.stem in known:
                 raise DataError(
-                    f"one file for {path.stem}", found=f"{known[path.stem]} and {path}", mend="remove or rename one"
+                    f"one file for {path.stem}", found=f"{known[path.stem]} and {path}", fix="remove or rename one"
                 )
             known[path.stem] = path
     if not known:
@@ -199,7 +199,7 @@ def _listing(folders: list[Path]) -> dict[str, Path]:
         raise DataError(
             f"files named <SYMBOL>.parquet in {folders[0]}",
             found=f"only {kinds}",
-            mend="write one parquet file per symbol; other formats are not read, because they do not carry types",
+            fix="write one parquet file per symbol; other formats are not read, because they do not carry types",
         )
     return dict(sorted(known.items()))
 
@@ -210,7 +210,7 @@ def _unknown_symbol(symbol: str, known: dict[str, Path], root: Path) -> DataErro
     return DataError(
         f"a file {symbol}.parquet in {root}",
         found=f"none; the nearest names are {', '.join(near)}" if near else f"none among {len(known)} symbols",
-        mend="correct data.symbols, or add the file",
+        fix="correct data.symbols, or add the file",
     )
 
 

@@ -71,7 +71,7 @@ def check_rows(ohlcv: Float64Array, time_ms: Int64Array, origin: str) -> None:
     raise DataError(
         f"sound bars (finite, prices > 0, volume >= 0, low <= open, close <= high) in {origin}",
         found="; ".join(_faults(codes, ohlcv, time_ms)),
-        mend="correct those rows in the file, or delete them: the quality gate marks what is missing",
+        fix="correct those rows in the file, or delete them: the quality gate marks what is missing",
     )
 
 

@@ -148,7 +148,7 @@ class QualityGate:
             raise DataError(
                 f"a sound bar of {self.symbols[s]} at {iso_utc(int(open_time_ms[t]))}",
                 found=fault_in_bar(raw[t, s]),
-                mend="correct the data at its source, or leave that bar out",
+                fix="correct the data at its source, or leave that bar out",
             )
         bars = Bars(raw, open_time_ms, self.interval_ms, cells, self.symbols, self.instruments, funding)
         return GateState(last_close, missing, int(open_time_ms[-1])), bars
@@ -184,7 +184,7 @@ class QualityGate:
             raise DataError(
                 f"the next bar 1 to {MAX_JUMP} steps of {self.interval_ms} ms after {iso_utc(last)}",
                 found=f"a bar stamped {open_time_ms} ms, {open_time_ms - last} ms later",
-                mend="check the feed's clock and unit, or start again from history",
+                fix="check the feed's clock and unit, or start again from history",
             )
         raw = np.full((steps, *row.shape), np.nan)
         raw[-1] = row
@@ -196,11 +196,11 @@ class QualityGate:
             raise DataError(
                 f"bars that open at multiples of {self.interval_ms} ms",
                 found=f"an open at {first_ms} ms",
-                mend="stamp every bar with its open time",
+                fix="stamp every bar with its open time",
             )
         if state.open_time_ms is not None and first_ms != state.open_time_ms + self.interval_ms:
             raise DataError(
                 f"a bar opening at {iso_utc(state.open_time_ms + self.interval_ms)}",
                 found=f"one opening at {first_ms} ms",
-                mend="hand the gate every bar of the grid, in order",
+                fix="hand the gate every bar of the grid, in order",
             )

@@ -80,7 +80,7 @@ class RawGrid:
             raise DataError(
                 f"bars from {_bound(start_ms)} to {_bound(end_ms)}",
                 found=f"data from {iso_utc(int(low))} to {iso_utc(int(high))}",
-                mend="choose a period inside the data",
+                fix="choose a period inside the data",
             )
         return first, last
 

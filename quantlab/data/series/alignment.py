@@ -23,7 +23,7 @@ def common_interval(series: dict[str, Series]) -> int:
     """
     steps = {symbol: int(np.diff(time_ms).min()) for symbol, (time_ms, _) in series.items() if len(time_ms) > 1}
     if not steps:
-        raise DataError("at least two bars of one symbol", found="one bar each", mend="use a longer period")
+        raise DataError("at least two bars of one symbol", found="one bar each", fix="use a longer period")
     interval_ms = min(steps.values())
     for symbol, step in steps.items():
         if step != interval_ms:
@@ -31,7 +31,7 @@ def common_interval(series: dict[str, Series]) -> int:
             raise DataError(
                 "one bar interval in all files",
                 found=f"{interval_ms} ms in {usual}, {step} ms in {symbol}",
-                mend="keep each interval in a folder of its own",
+                fix="keep each interval in a folder of its own",
             )
     for symbol, (time_ms, _) in series.items():
         check_on_grid(time_ms, interval_ms, symbol)

@@ -49,7 +49,7 @@ class HistoryCut:
             return parse_utc(str(text))
         except ValueError as error:
             raise ConfigError(
-                f"history.{name} as an ISO 8601 date", found=repr(text), mend=f"write e.g. history.{name}=2025-04-01"
+                f"history.{name} as an ISO 8601 date", found=repr(text), fix=f"write e.g. history.{name}=2025-04-01"
             ) from error
 
     def load(self, source: DataSource) -> Bars:

@@ -39,6 +39,6 @@ def check_live(series: Series, interval_ms: int, now_ms: int, origin: str) -> Se
         raise DataError(
             f"closed bars of {origin}",
             found=f"one that closes {ahead} ms from now by the exchange's clock",
-            mend="wait for the close, and set this machine's clock; if it has closed, the feed stamps bars with their close",
+            fix="wait for the close, and set this machine's clock; if it has closed, the feed stamps bars with their close",
         )
     return time_ms, np.ascontiguousarray(values)

@@ -26,5 +26,5 @@ def timeframe_ms(text: str) -> int:
     match = re.fullmatch(r"([1-9]\d*)([smhd])", str(text))
     interval_ms = int(match.group(1)) * _UNITS[match.group(2)] if match else 0
     if not interval_ms or _DAY_MS % interval_ms:
-        raise ConfigError("a timeframe that divides a day, e.g. 5m or 1h", found=repr(text), mend="choose another")
+        raise ConfigError("a timeframe that divides a day, e.g. 5m or 1h", found=repr(text), fix="choose another")
     return interval_ms

@@ -27,7 +27,7 @@ def check_years(time_ms: Int64Array, origin: str) -> None:
         raise DataError(
             f"timestamps between 2009 and 2100 in {origin}",
             found=f"{dates[outside[0]]} in row {outside[0]}",
-            mend="check the unit: milliseconds may have been stored as seconds, or the other way round",
+            fix="check the unit: milliseconds may have been stored as seconds, or the other way round",
         )
 
 
@@ -68,7 +68,7 @@ def drop_repeats(time_ms: Int64Array, values: Float64Array, origin: str) -> tupl
         raise DataError(
             f"every timestamp once in {origin}",
             found=f"{int(same.sum())} exact repeats and {int((~same).sum())} with other values (at {shown})",
-            mend="keep one row per timestamp",
+            fix="keep one row per timestamp",
         )
     keep = np.ones(len(time_ms), dtype=bool)
     keep[order[repeats + 1]] = False
@@ -89,7 +89,7 @@ def check_increasing(time_ms: Int64Array, origin: str) -> None:
         raise DataError(
             f"rows of {origin} in time order",
             found=f"{len(earlier)} rows earlier than the row before, the first row {row} ({iso_utc(int(time_ms[row]))})",
-            mend="sort the file by timestamp",
+            fix="sort the file by timestamp",
         )
 
 
@@ -110,7 +110,7 @@ def check_on_grid(time_ms: Int64Array, interval_ms: int, origin: str) -> None:
         f"bars of {origin} that open at multiples of {interval_ms} ms",
         found=f"{len(off)} that do not, the first in row {off[0]} ({iso_utc(int(time_ms[off[0]]))})"
         + (", which looks like the bars' closing times" if closing else ""),
-        mend="stamp every bar with its open time, and keep one interval per file",
+        fix="stamp every bar with its open time, and keep one interval per file",
     )
 
 
@@ -128,6 +128,6 @@ def floor_to_hour(time_ms: Int64Array, origin: str) -> Int64Array:
         raise DataError(
             f"one funding rate an hour in {origin}",
             found=f"{len(twice)} more, the first at {iso_utc(int(time_ms[twice[0] + 1]))}",
-            mend="keep the rate that was paid",
+            fix="keep the rate that was paid",
         )
     return hours

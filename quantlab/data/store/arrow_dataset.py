@@ -38,7 +38,7 @@ def open_lake(root: str | Path, kind: str = BARS) -> pads.Dataset:
     paths = [str(manifest.files[Part(kind, day)].path(folder, Part(kind, day))) for day in manifest.days(kind)]
     if not paths:
         known = " or ".join(COLUMNS)
-        raise DataError(f"files of {kind!r} ({known}) in {folder}", found="none", mend="collect them with job=collect")
+        raise DataError(f"files of {kind!r} ({known}) in {folder}", found="none", fix="collect them with job=collect")
     # Each file has a dictionary of symbols of its own, which kernels such as group_by cannot put together.
     fields = [("symbol", pa.string()), ("timestamp", pa.timestamp("ms", tz="UTC"))]
     schema = pa.schema([*fields, *((name, pa.float64()) for name in COLUMNS[kind])])

@@ -122,5 +122,5 @@ def _damaged(path: Path, found: str) -> ArtifactError:
     return ArtifactError(
         f"{path} as the manifest names it",
         found=found,
-        mend="run job=collect job.repair=true, which forgets the damaged days and fetches them again",
+        fix="run job=collect job.repair=true, which forgets the damaged days and fetches them again",
     )

@@ -41,7 +41,7 @@ def merge(old: Series | None, new: Series, origin: str) -> tuple[Series, int]:
         raise DataError(
             f"new rows of {origin} that agree with the stored ones",
             found=error.found,
-            mend="find out which source is wrong; to take the new ones, collect into another folder",
+            fix="find out which source is wrong; to take the new ones, collect into another folder",
         ) from error
     order = np.argsort(time_ms)
     return (time_ms[order], values[order]), repeated

@@ -117,7 +117,7 @@ def read_manifest(root: Path) -> Manifest:
         raise DataError(
             f"a collected dataset in {root}",
             found="no manifest.json there",
-            mend="collect one with job=collect, or set the folder's name right",
+            fix="collect one with job=collect, or set the folder's name right",
         )
     try:
         return _parsed(json.loads(path.read_text(encoding="utf-8")))
@@ -125,7 +125,7 @@ def read_manifest(root: Path) -> Manifest:
         raise ArtifactError(
             f"a manifest of format {_FORMAT} in {path}",
             found=f"one that cannot be read ({type(error).__name__}: {error})",
-            mend="restore it from a copy, or collect the dataset again into another folder",
+            fix="restore it from a copy, or collect the dataset again into another folder",
         ) from error
 
 

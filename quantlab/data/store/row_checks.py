@@ -104,5 +104,5 @@ def checked(kind: str, time_ms: Int64Array, values: Float64Array, interval_ms: i
     else:
         floor_to_hour(time_ms, origin)
         if not np.isfinite(values).all():
-            raise DataError(f"finite funding rates in {origin}", found="missing ones", mend="ask for them again")
+            raise DataError(f"finite funding rates in {origin}", found="missing ones", fix="ask for them again")
     return (time_ms, values), dropped

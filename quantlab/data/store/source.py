@@ -59,13 +59,13 @@ class CollectedSource:
     def __post_init__(self) -> None:
         check_has("data.instrument", self.instrument, "tick", "taker_fee_bps")
         if not isinstance(self.root, str | Path) or not str(self.root):
-            raise ConfigError("data.root as a folder", found=repr(self.root), mend="set data.root=DIR")
+            raise ConfigError("data.root as a folder", found=repr(self.root), fix="set data.root=DIR")
         start, end = _instant("start", self.start), _instant("end", self.end)
         if start is not None and end is not None and start >= end:
             found = f"{self.start} .. {self.end}"
-            raise ConfigError("data.start before data.end", found=found, mend="choose a later end")
+            raise ConfigError("data.start before data.end", found=found, fix="choose a later end")
         if self.funding not in ("auto", "off"):
-            raise ConfigError("data.funding as auto or off", found=str(self.funding), mend="choose one of them")
+            raise ConfigError("data.funding as auto or off", found=str(self.funding), fix="choose one of them")
 
     @property
     def synthetic(self) -> bool:
@@ -95,7 +95,7 @@ class CollectedSource:
             try:
                 read_day(Path(self.root), part, stored)
             except ArtifactError as error:
-                refused.append(DataError(error.expected, found=error.found, mend=error.mend))
+                refused.append(DataError(error.expected, found=error.found, fix=error.fix))
         return tuple(refused)
 
     def data_notes(self) -> tuple[str, ...]:
@@ -132,15 +132,15 @@ class CollectedSource:
             return tuple(known)
         wanted = [self.symbols] if isinstance(self.symbols, str) else [str(symbol) for symbol in self.symbols]
         if not wanted or len(set(wanted)) != len(wanted):
-            mend = "remove the repeats, or name at least one symbol"
-            raise ConfigError("data.symbols as 'all' or a list that names each once", found=str(wanted), mend=mend)
+            fix = "remove the repeats, or name at least one symbol"
+            raise ConfigError("data.symbols as 'all' or a list that names each once", found=str(wanted), fix=fix)
         for symbol in wanted:
             if symbol not in known:
                 near = difflib.get_close_matches(symbol, known, n=3, cutoff=0.4)
                 raise DataError(
                     f"bars of {symbol} in {self.root}",
                     found=f"none; the nearest names are {', '.join(near)}" if near else f"none among {len(known)}",
-                    mend="correct data.symbols, or collect that symbol",
+                    fix="correct data.symbols, or collect that symbol",
                 )
         return tuple(wanted)
 
@@ -162,8 +162,8 @@ def _instant(name: str, text: str | None) -> int | None:
     try:
         return parse_utc(str(text))
     except ValueError as error:
-        mend = "write it like 2025-03-16"
-        raise ConfigError(f"data.{name} as an ISO 8601 date or time", found=repr(text), mend=mend) from error
+        fix = "write it like 2025-03-16"
+        raise ConfigError(f"data.{name} as an ISO 8601 date or time", found=repr(text), fix=fix) from error
 
 
 def _grid_times(root: Path, manifest: Manifest, start_ms: int | None, end_ms: int | None) -> Int64Array:
@@ -174,7 +174,7 @@ def _grid_times(root: Path, manifest: Manifest, start_ms: int | None, end_ms: in
     """
     days = manifest.days(BARS)
     if not days:
-        raise DataError(f"bars in {root}", found="none", mend="run job=collect")
+        raise DataError(f"bars in {root}", found="none", fix="run job=collect")
     ends = [read_day(root, part, manifest.files[part]).time_ms for part in (Part(BARS, days[0]), Part(BARS, days[-1]))]
     step, low, last = manifest.interval_ms, int(ends[0].min()), int(ends[1].max())
     first = low if start_ms is None else max(low, -(-start_ms // step) * step - MAX_FILLED * step)
@@ -183,7 +183,7 @@ def _grid_times(root: Path, manifest: Manifest, start_ms: int | None, end_ms: in
         raise DataError(
             "bars in the period asked for",
             found=f"data from {iso_utc(low)} to {iso_utc(last + step)}",
-            mend="choose a period inside the data",
+            fix="choose a period inside the data",
         )
     return np.arange(first, stop, step, dtype=np.int64)
 

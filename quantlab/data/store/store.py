@@ -164,13 +164,13 @@ def open_store(root: Path, exchange: str, interval_ms: int) -> Iterator[Store]:
             raise ConfigError(
                 f"bars of {exchange} every {interval_ms} ms for the dataset in {root}",
                 found=f"a dataset of {manifest.exchange} every {manifest.interval_ms} ms",
-                mend="set job.root to another folder: a dataset holds one exchange and one interval",
+                fix="set job.root to another folder: a dataset holds one exchange and one interval",
             )
         if fresh and any(root.glob("*/*.parquet")):
             raise ArtifactError(
                 f"a manifest beside the data in {root}",
                 found="parquet files and none",
-                mend="set job.root to another folder, or restore the manifest",
+                fix="set job.root to another folder, or restore the manifest",
             )
         _sweep(root, manifest)
         yield Store(root, manifest)
@@ -185,7 +185,7 @@ def _lock(handle: int, root: Path) -> None:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as error:
         raise ConfigError(
-            f"nobody else writing to {root}", found="another process that does", mend="wait for it to end"
+            f"nobody else writing to {root}", found="another process that does", fix="wait for it to end"
         ) from error
 
 

@@ -86,7 +86,7 @@ class SyntheticSource:
         check_range("data.edge", self.edge, low=0.0)
         if _HOUR_MS % self.interval_ms:
             raise ConfigError(
-                "data.interval_ms as a divisor of an hour", found=str(self.interval_ms), mend="use e.g. 300000"
+                "data.interval_ms as a divisor of an hour", found=str(self.interval_ms), fix="use e.g. 300000"
             )
         _midnight(self.start)
         check_has("data.instrument", self.instrument, "tick", "taker_fee_bps")
@@ -129,8 +129,8 @@ def _midnight(start: str) -> int:
         start_ms = parse_utc(str(start))
     except ValueError as error:
         raise ConfigError(
-            "data.start as an ISO 8601 date", found=repr(start), mend="write it like 2025-01-01"
+            "data.start as an ISO 8601 date", found=repr(start), fix="write it like 2025-01-01"
         ) from error
     if start_ms % DAY_MS:
-        raise ConfigError("data.start at midnight UTC", found=start, mend="give a date without a time")
+        raise ConfigError("data.start at midnight UTC", found=start, fix="give a date without a time")
     return start_ms

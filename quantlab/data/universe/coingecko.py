@@ -97,8 +97,8 @@ class CoinGecko:
         check_range("coins.seconds_between", self.seconds_between, low=0.0)
         check_range("coins.timeout_seconds", self.timeout_seconds, low=1e-3)
         if not str(self.url).startswith(("http://", "https://")):
-            mend = "write it like https://api.coingecko.com/api/v3"
-            raise ConfigError("coins.url as an address", found=repr(self.url), mend=mend)
+            fix = "write it like https://api.coingecko.com/api/v3"
+            raise ConfigError("coins.url as an address", found=repr(self.url), fix=fix)
 
     async def listed(self) -> tuple[Coin, ...]:
         """The largest coins, each once, the largest first.
@@ -129,7 +129,7 @@ class CoinGecko:
                 raise DataError(
                     f"coins of the category {category!r} at {self.url}",
                     found="none",
-                    mend="correct the category's id (see /coins/categories/list), or leave it out",
+                    fix="correct the category's id (see /coins/categories/list), or leave it out",
                 )
         return found
 
@@ -146,7 +146,7 @@ class CoinGecko:
                 raise DataError(
                     f"a category that {self.url} has",
                     found=f"{category!r}; the nearest are {', '.join(near)}" if near else repr(category),
-                    mend="correct it in job.rules.excluded.NAME.categories, or write [] there: "
+                    fix="correct it in job.rules.excluded.NAME.categories, or write [] there: "
                     "tickers, names and prices go on being judged",
                 )
 
@@ -184,7 +184,7 @@ class CoinGecko:
                     failure = f"HTTP status {answer.status}: {' '.join(text.split())[:200]}"
                     if answer.status != 429 and answer.status < 500:
                         raise DataError(
-                            f"coins from {self.url}", found=failure, mend="correct the address, the key or the category"
+                            f"coins from {self.url}", found=failure, fix="correct the address, the key or the category"
                         )
                     asked = retry_after(dict(answer.headers), time.time())
             except (aiohttp.ClientError, TimeoutError, _NotWhole) as error:
@@ -198,7 +198,7 @@ class CoinGecko:
         raise DataError(
             f"coins from {self.url} within {self.retry.attempts} attempts",
             found=failure,
-            mend="run the job again later, or raise coins.seconds_between",
+            fix="run the job again later, or raise coins.seconds_between",
         )
 
 

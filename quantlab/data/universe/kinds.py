@@ -90,7 +90,7 @@ class Twin:
     def __post_init__(self) -> None:
         low, high = self.multiples
         if not 0.0 < low <= 1.0 <= high:
-            raise ConfigError("twins.multiples around 1", found=str(list(self.multiples)), mend="write [0.9, 2.0]")
+            raise ConfigError("twins.multiples around 1", found=str(list(self.multiples)), fix="write [0.9, 2.0]")
 
     def holds(self, coin: Coin, coins: Coins) -> bool:
         """Is `coin` another's twin? The ticker begins or ends with the other's, and its price is so many times it."""
@@ -138,7 +138,7 @@ class Kind:
             try:
                 re.compile(pattern)
             except re.error as error:
-                raise ConfigError("a regular expression", found=f"{pattern!r} ({error})", mend="correct it") from error
+                raise ConfigError("a regular expression", found=f"{pattern!r} ({error})", fix="correct it") from error
 
     def holds(self, ticker: str, coin: Coin | None, coins: Coins) -> bool:
         """Is this coin of the kind? Where no coin is known, only its ticker is judged."""

@@ -78,7 +78,7 @@ class UniverseRules:
             if getattr(self, name) is not None:
                 check_range(f"rules.{name}", getattr(self, name), low=0.0)
         if self.rank_by not in _RANKINGS:
-            raise ConfigError(f"rules.rank_by as {' or '.join(_RANKINGS)}", found=repr(self.rank_by), mend="choose one")
+            raise ConfigError(f"rules.rank_by as {' or '.join(_RANKINGS)}", found=repr(self.rank_by), fix="choose one")
 
     @property
     def categories(self) -> tuple[str, ...]:

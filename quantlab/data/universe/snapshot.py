@@ -100,8 +100,8 @@ class Snapshot:
         """
         path = root / self.name
         if path.exists() and not replace:
-            mend = "keep it, or take another one with job.replace=true"
-            raise ConfigError(f"no snapshot of {path.stem} in {root}", found=str(path), mend=mend)
+            fix = "keep it, or take another one with job.replace=true"
+            raise ConfigError(f"no snapshot of {path.stem} in {root}", found=str(path), fix=fix)
         body = _body(self)
         write_json(path, {**body, "sha256": _digest(body)})
         return path
@@ -128,7 +128,7 @@ def read_snapshot(path: Path) -> Snapshot:
         raise ArtifactError(
             f"a universe snapshot of format {_FORMAT} in {path}",
             found=f"one that cannot be trusted ({type(error).__name__}: {error})",
-            mend="restore it from a copy, or remove it: the snapshot before it then holds longer",
+            fix="restore it from a copy, or remove it: the snapshot before it then holds longer",
         ) from error
     return snapshot
 
@@ -145,8 +145,8 @@ def read_snapshots(root: Path) -> tuple[Snapshot, ...]:
     """
     found = snapshots_before(root, None)
     if not found:
-        mend = "take one with job=universe, or set the folder's name right"
-        raise DataError(f"universe snapshots in {root}", found="none", mend=mend)
+        fix = "take one with job=universe, or set the folder's name right"
+        raise DataError(f"universe snapshots in {root}", found="none", fix=fix)
     return found
 
 

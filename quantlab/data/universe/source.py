@@ -134,11 +134,11 @@ def _require_some(bars: Bars, snapshots: tuple[Snapshot, ...], root: Path) -> No
         raise DataError(
             f"a universe snapshot in {root} from before {iso_utc(int(bars.open_time_ms[-1]))}",
             found=f"the first from {iso_utc(snapshots[0].taken_ms)}",
-            mend="choose a later period, or leave the universe out (results then say that the survivors were known)",
+            fix="choose a later period, or leave the universe out (results then say that the survivors were known)",
         )
     if not any(set(snapshot.members) & set(bars.symbols) for snapshot in snapshots):
         raise DataError(
             f"symbols named as in the snapshots, e.g. {', '.join(snapshots[-1].members[:3])}",
             found=", ".join(bars.symbols[:3]),
-            mend="collect the universe's own symbols, or set data.universe to its exchange's snapshots",
+            fix="collect the universe's own symbols, or set data.universe to its exchange's snapshots",
         )

@@ -123,5 +123,5 @@ class Report:
                 raise ContractError(
                     f"benchmark {name!r} with one equity value for each of {self.bars.n_bars} bars",
                     found=f"shape {equity.shape}",
-                    mend="compute it on the simulated bars",
+                    fix="compute it on the simulated bars",
                 )

@@ -38,12 +38,12 @@ def feature_figure(bars: Bars, features: Features, *, symbol: str, name: str) ->
     ``feature_figure(bars, pipeline.transform(bars), symbol="BTC", name="rsi_14").show()``
     """
     if symbol not in bars.symbols:
-        raise ContractError(f"a symbol {symbol!r}", found=", ".join(bars.symbols), mend="choose one of these")
+        raise ContractError(f"a symbol {symbol!r}", found=", ".join(bars.symbols), fix="choose one of these")
     if features.ready.shape != bars.state.shape:
         raise ContractError(
             f"features of {bars.state.shape} bars and symbols",
             found=str(features.ready.shape),
-            mend="transform these bars",
+            fix="transform these bars",
         )
     column = bars.symbols.index(symbol)
     shown = slice(max(0, bars.n_bars - MAX_BARS), bars.n_bars)

@@ -20,7 +20,7 @@ def buy_and_hold(bars: Bars, initial_cash: float, symbol: str) -> Float64Array:
     """
     if symbol not in bars.symbols:
         raise ConfigError(
-            f"a symbol named {symbol!r}", found=", ".join(bars.symbols), mend="name one of the bars' symbols"
+            f"a symbol named {symbol!r}", found=", ".join(bars.symbols), fix="name one of the bars' symbols"
         )
     return initial_cash * _relatives(bars)[:, bars.symbols.index(symbol)]
 

@@ -93,7 +93,7 @@ def daily_returns(equity: Float64Array, open_time_ms: Int64Array, initial_cash: 
         raise ContractError(
             "one finite equity value per bar",
             found=f"{len(equity)} values ({int(np.sum(~np.isfinite(equity)))} not finite), {len(open_time_ms)} bars",
-            mend="pass the arrays of one simulation",
+            fix="pass the arrays of one simulation",
         )
     return returns_between(equity[day_ends(open_time_ms)], initial_cash)
 
@@ -112,7 +112,7 @@ def returns_between(marks: Float64Array, initial_cash: float) -> Float64Array:
         raise ContractError(
             "finite equity and an initial cash above 0",
             found=f"{int(np.sum(~np.isfinite(marks)))} of {marks.size} values not finite, cash {initial_cash!r}",
-            mend="pass the marks of one simulation",
+            fix="pass the marks of one simulation",
         )
     before = np.concatenate((np.full((*marks.shape[:-1], 1), initial_cash), marks[..., :-1]), axis=-1)
     alive = np.minimum.accumulate(before, axis=-1) > 0.0

@@ -63,7 +63,7 @@ def expected_max_sharpe(trials: int, variance: float) -> float:
         raise ConfigError(
             "at least one trial and a finite variance >= 0",
             found=f"{trials} trials, variance {variance!r}",
-            mend="count every trial, pruned and failed ones too",
+            fix="count every trial, pruned and failed ones too",
         )
     if trials == 1:
         return 0.0
@@ -108,7 +108,7 @@ def backtest_overfitting(returns: Float64Array, blocks: int) -> Statistic:
         If `blocks` is odd or below 2.
     """
     if blocks < 2 or blocks % 2:
-        raise ConfigError("an even number of PBO blocks >= 2", found=str(blocks), mend="set pbo_blocks to 16")
+        raise ConfigError("an even number of PBO blocks >= 2", found=str(blocks), fix="set pbo_blocks to 16")
     days, trials = returns.shape
     if trials < 2:
         return Undefined("fewer than two trials with returns")

@@ -66,7 +66,7 @@ class StressPlan:
             check_range("stress.cost_multiples", multiple, low=0.0, high=100.0)
         if len(set(self.cost_multiples)) != len(self.cost_multiples):
             raise ConfigError(
-                "every stress.cost_multiples once", found=str(list(self.cost_multiples)), mend="drop the repeated one"
+                "every stress.cost_multiples once", found=str(list(self.cost_multiples)), fix="drop the repeated one"
             )
         check_range("stress.account_low", self.account_low, low=1.0)
         check_range("stress.account_high", self.account_high, low=self.account_low)

@@ -92,7 +92,7 @@ def check_same_bars(simulation: Simulation, bars: Bars) -> None:
         raise ContractError(
             f"the {len(simulation.equity)} bars x {len(simulation.symbols)} symbols that were simulated",
             found=f"{bars.n_bars} bars x {bars.n_symbols} symbols" + ("" if same_time else " at other times"),
-            mend="pass bars.rows(first_row, last_row) of the study",
+            fix="pass bars.rows(first_row, last_row) of the study",
         )
 
 

@@ -41,7 +41,7 @@ def seen_and_unseen(seen: Float64Array, unseen: Float64Array, order: Int64Array)
         raise ContractError(
             "a parameter set with a Sharpe ratio on both sides",
             found="none",
-            mend="sweep over a longer history, or leave more of it unseen",
+            fix="sweep over a longer history, or leave more of it unseen",
         )
     rows = known[:: -(-len(known) // MAX_POINTS)]
     figure = go.Figure(_points("Parameter sets", seen[rows], unseen[rows], "price", 5, 0.55))

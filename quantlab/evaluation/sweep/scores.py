@@ -48,7 +48,7 @@ class SweepTable:
             raise ContractError(
                 "one result for every parameter set, and at least one",
                 found=f"lengths {sorted(lengths)} of {self.tried} tried",
-                mend="give the sweep's own values and results",
+                fix="give the sweep's own values and results",
             )
 
     def __len__(self) -> int:

@@ -59,7 +59,7 @@ def judge(
         raise ContractError(
             f"the summary of this run (final equity {float(simulation.equity[-1])!r})",
             found=repr(summary["final_equity"]),
-            mend="summarise the simulation that is judged",
+            fix="summarise the simulation that is judged",
         )
     tried = trials or Trials(1)
     returns = daily_returns(simulation.equity, simulation.open_time_ms, simulation.initial_cash)

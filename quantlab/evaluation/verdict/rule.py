@@ -46,7 +46,7 @@ class Trials:
             raise ConfigError(
                 f"a trial count of at least {max(1, results)}",
                 found=str(self.count),
-                mend="count every trial, pruned and failed ones too",
+                fix="count every trial, pruned and failed ones too",
             )
 
 
@@ -128,4 +128,4 @@ class VerdictRule:
             check_whole(f"evaluation.{name}", getattr(self, name), low=least)
         check_whole("evaluation.pbo_blocks", self.pbo_blocks, low=2, high=24)
         if self.pbo_blocks % 2:
-            raise ConfigError("an even evaluation.pbo_blocks", found=str(self.pbo_blocks), mend="set it to 16")
+            raise ConfigError("an even evaluation.pbo_blocks", found=str(self.pbo_blocks), fix="set it to 16")

@@ -90,11 +90,11 @@ def _row_of(history: Bars, start: str) -> int:
         start_ms = parse_utc(str(start))
     except ValueError as error:
         raise ConfigError(
-            "execution.feed.start as an ISO 8601 time", found=repr(start), mend="write it like 2025-03-16"
+            "execution.feed.start as an ISO 8601 time", found=repr(start), fix="write it like 2025-03-16"
         ) from error
     row = int(history.open_time_ms.searchsorted(start_ms))
     if row >= history.n_bars:
-        raise ConfigError("execution.feed.start inside the history", found=repr(start), mend="choose an earlier one")
+        raise ConfigError("execution.feed.start inside the history", found=repr(start), fix="choose an earlier one")
     return row
 
 

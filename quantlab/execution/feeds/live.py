@@ -78,13 +78,13 @@ class CcxtBars:
     ) -> None:
         check_whole("execution.feed.source.concurrency", concurrency, low=1)
         if exchange not in ccxt.exchanges:
-            raise ConfigError("an exchange that ccxt knows", found=repr(exchange), mend="choose one of ccxt.exchanges")
+            raise ConfigError("an exchange that ccxt knows", found=repr(exchange), fix="choose one of ccxt.exchanges")
         if interval_ms % _MS_PER_MINUTE:
-            raise ConfigError("bars of whole minutes", found=f"{interval_ms} ms", mend="choose another interval")
+            raise ConfigError("bars of whole minutes", found=f"{interval_ms} ms", fix="choose another interval")
         for name, value in {"bars_per_request": bars_per_request, "rates_per_request": rates_per_request}.items():
             check_whole(f"execution.feed.source.{name}", value, low=1)
         if {"apiKey", "secret", "password"} & set(settings):
-            raise ConfigError("a feed without keys", found="a key in its settings", mend="remove it: bars are public")
+            raise ConfigError("a feed without keys", found="a key in its settings", fix="remove it: bars are public")
         self._symbols, self._interval, self._funding = tuple(symbols), interval_ms, funding
         self._exchange, self._settings, self._retry = exchange, dict(settings), retry
         self._concurrency, self._most_bars, self._most_rates = concurrency, bars_per_request, rates_per_request

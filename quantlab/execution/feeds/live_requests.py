@@ -68,7 +68,7 @@ async def ask_all(question: Question, names: Mapping[str, str], span: Span, conc
     failed = [(symbol, answer) for symbol, answer in answers if isinstance(answer, DataError)]
     if len(failed) == len(answers):
         found = str(failed[0][1]) if failed else "none of the symbols"
-        raise DataError(f"{question.what} of the exchange", found=found, mend="wait")
+        raise DataError(f"{question.what} of the exchange", found=found, fix="wait")
     if failed:
         _log.warning("%s: %d of %d failed, e.g. %s: %s", question.what, len(failed), len(answers), *failed[0])
     return {symbol: answer for symbol, answer in answers if not isinstance(answer, DataError)}

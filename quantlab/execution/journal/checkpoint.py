@@ -66,7 +66,7 @@ def read_head(path: Path) -> tuple[int, bytes]:
         raise ArtifactError(
             f"the journal's head in {path}",
             found="no file" if not data else "a damaged one",
-            mend="go on from a backup, whose head lies beside it",
+            fix="go on from a backup, whose head lies beside it",
         )
     return max(found)
 
@@ -103,7 +103,7 @@ class SingleInstance:
             raise InstallationError(
                 "one session per journal",
                 found=f"another process that holds {path}",
-                mend="stop it first, or give this session a folder of its own",
+                fix="stop it first, or give this session a folder of its own",
             ) from error
 
     def release(self) -> None:

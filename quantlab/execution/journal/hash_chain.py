@@ -14,7 +14,7 @@ from quantlab.core.events import Event
 #: What the first entry is chained to.
 GENESIS = hashlib.sha256(b"quantlab journal 1").digest()
 
-_MEND = "keep the files as evidence, and go on from a backup"
+_FIX = "keep the files as evidence, and go on from a backup"
 
 
 def facts_text(facts: dict[str, Any]) -> str:
@@ -66,11 +66,11 @@ def checked(entries: Iterable[Entry]) -> Iterator[Entry]:
     before, expected = GENESIS, 1
     for entry in entries:
         if entry.seq != expected:
-            raise ArtifactError(f"journal entry {expected}", found=f"entry {entry.seq}", mend=_MEND)
+            raise ArtifactError(f"journal entry {expected}", found=f"entry {entry.seq}", fix=_FIX)
         whole = entry.payload is None or digest_of(entry.payload) == entry.digest
         if not whole or chain(before, entry.seq, entry.kind, entry.facts, entry.digest) != entry.hash:
-            raise ArtifactError(f"journal entry {expected} as it was written", found="other bytes", mend=_MEND)
+            raise ArtifactError(f"journal entry {expected} as it was written", found="other bytes", fix=_FIX)
         if entry.payload is None and entry.kind != "snapshot":
-            raise ArtifactError(f"the payload of journal entry {expected}", found="none", mend=_MEND)
+            raise ArtifactError(f"the payload of journal entry {expected}", found="none", fix=_FIX)
         yield entry
         before, expected = entry.hash, expected + 1

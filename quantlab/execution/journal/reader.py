@@ -73,7 +73,7 @@ def read_session(path: Path, *, check: bool = False) -> SessionView:
         If it is damaged.
     """
     if not path.is_file():
-        raise ConfigError(f"a session's journal, {path}", found="no file", mend="set job.folder to a session's folder")
+        raise ConfigError(f"a session's journal, {path}", found="no file", fix="set job.folder to a session's folder")
     database = connect(path, read_only=True)
     try:
         head = read_head(head_path(path))  # before the moment that is read: it can only be behind
@@ -98,7 +98,7 @@ def read_session(path: Path, *, check: bool = False) -> SessionView:
             tables=contents(database),
         )
     except sqlite3.DatabaseError as error:
-        raise ArtifactError(f"a readable journal in {path}", found=str(error), mend="go on from a backup") from error
+        raise ArtifactError(f"a readable journal in {path}", found=str(error), fix="go on from a backup") from error
     finally:
         database.close()
 

@@ -62,10 +62,10 @@ def connect(path: Path, *, read_only: bool = False) -> sqlite3.Connection:
             owned.pop_all()
     except sqlite3.OperationalError as error:
         raise InstallationError(
-            f"a journal that can be opened, {path}", found=str(error), mend="mend the folder or its permissions"
+            f"a journal that can be opened, {path}", found=str(error), fix="fix the folder or its permissions"
         ) from error
     except sqlite3.DatabaseError as error:
-        raise ArtifactError(f"a journal in {path}", found=str(error), mend=_FROM_BACKUP) from error
+        raise ArtifactError(f"a journal in {path}", found=str(error), fix=_FROM_BACKUP) from error
     return database
 
 
@@ -83,7 +83,7 @@ def _require_durable(database: sqlite3.Connection, *, read_only: bool) -> None:
         raise InstallationError(
             "a file system that can keep a write-ahead log, and synchronous=FULL",
             found=f"journal_mode={journal_mode}, synchronous={synchronous}",
-            mend="put the journal on a local disk",
+            fix="put the journal on a local disk",
         )
 
 
@@ -114,7 +114,7 @@ def verify(database: sqlite3.Connection, head: tuple[int, bytes]) -> tuple[int, 
         rebuilt.execute("BEGIN")
         (health,) = database.execute("PRAGMA integrity_check(1)").fetchone()
         if health != "ok":
-            raise ArtifactError("a sound journal file", found=str(health), mend=_FROM_BACKUP)
+            raise ArtifactError("a sound journal file", found=str(health), fix=_FROM_BACKUP)
         last = (0, GENESIS)
         reached = head[0] == 0
         for entry in checked(entries(database)):
@@ -122,15 +122,13 @@ def verify(database: sqlite3.Connection, head: tuple[int, bytes]) -> tuple[int, 
             reached = reached or last == head
             apply(rebuilt, entry.event())
         if not reached:
-            raise ArtifactError(f"journal entry {head[0]}, the last one written", found=f"{last[0]}", mend=_FROM_BACKUP)
+            raise ArtifactError(f"journal entry {head[0]}, the last one written", found=f"{last[0]}", fix=_FROM_BACKUP)
         kept, made = contents(database), contents(rebuilt)
         wrong = [table for table in TABLES if kept[table] != made[table]]
         if wrong:
-            raise ArtifactError(f"the table {wrong[0]} as the events make it", found="another one", mend=_FROM_BACKUP)
+            raise ArtifactError(f"the table {wrong[0]} as the events make it", found="another one", fix=_FROM_BACKUP)
     except (sqlite3.DatabaseError, UnicodeDecodeError, ValueError, KeyError, TypeError, OverflowError) as error:
-        raise ArtifactError(
-            "a readable journal", found=f"{type(error).__name__}: {error}", mend=_FROM_BACKUP
-        ) from error
+        raise ArtifactError("a readable journal", found=f"{type(error).__name__}: {error}", fix=_FROM_BACKUP) from error
     finally:
         rebuilt.close()
     return last
@@ -146,7 +144,7 @@ def verify_file(path: Path) -> tuple[int, bytes]:
     """
     head = read_head(head_path(path))
     if not path.exists() and head[0] > 0:
-        raise ArtifactError(f"journal entry {head[0]}, the last one written", found="no file", mend=_FROM_BACKUP)
+        raise ArtifactError(f"journal entry {head[0]}, the last one written", found="no file", fix=_FROM_BACKUP)
     if head[0] == 0 and not _has_entries(path):
         return head  # it died being born, or is new
     database = connect(path, read_only=True)
@@ -165,7 +163,7 @@ def _has_entries(path: Path) -> bool:
         tables = {name for (name,) in database.execute("SELECT name FROM sqlite_master")}
         return {"events", *TABLES} <= tables and database.execute("SELECT 1 FROM events").fetchone() is not None
     except sqlite3.DatabaseError as error:
-        raise ArtifactError(f"a journal in {path}", found=str(error), mend=_FROM_BACKUP) from error
+        raise ArtifactError(f"a journal in {path}", found=str(error), fix=_FROM_BACKUP) from error
     finally:
         database.close()
 
@@ -227,7 +225,7 @@ class SqliteJournal:
             If they cannot be written (full disk, lock, permissions); nothing was, and nothing more will be.
         """
         if self._stopped:
-            raise InstallationError("a journal that works", found="one that failed", mend="start the session again")
+            raise InstallationError("a journal that works", found="one that failed", fix="start the session again")
         try:
             self._database.execute("BEGIN IMMEDIATE")
             last = self._last
@@ -240,7 +238,7 @@ class SqliteJournal:
             raise InstallationError(
                 f"a journal that can be written, {self.path}",
                 found=str(error),
-                mend="make room or mend the permissions, then start again: nothing was lost",
+                fix="make room or fix the permissions, then start again: nothing was lost",
             ) from error
         except BaseException:
             self._stopped = True
@@ -275,7 +273,7 @@ class SqliteJournal:
             If `target` exists or cannot be written.
         """
         if target.exists():
-            raise InstallationError(f"no file {target}", found="one", mend="choose another name for the backup")
+            raise InstallationError(f"no file {target}", found="one", fix="choose another name for the backup")
         target.parent.mkdir(parents=True, exist_ok=True)
         partial = target.with_name(partial_prefix(target.name) + "db")
         copy = sqlite3.connect(partial)
@@ -285,7 +283,7 @@ class SqliteJournal:
             verify(copy, self._last)
         except sqlite3.Error as error:
             partial.unlink(missing_ok=True)
-            raise InstallationError(f"a backup in {target}", found=str(error), mend="choose another disk") from error
+            raise InstallationError(f"a backup in {target}", found=str(error), fix="choose another disk") from error
         finally:
             copy.close()
         head_path(target).unlink(missing_ok=True)  # of a backup that was taken away: it may have reached further
@@ -319,7 +317,7 @@ class SqliteJournal:
             self._database.executescript(script)
         except sqlite3.OperationalError as error:
             raise InstallationError(
-                f"a journal that can be written, {self.path}", found=str(error), mend="mend the folder's permissions"
+                f"a journal that can be written, {self.path}", found=str(error), fix="fix the folder's permissions"
             ) from error
         except sqlite3.DatabaseError as error:
-            raise ArtifactError(f"a journal in {self.path}", found=str(error), mend=_FROM_BACKUP) from error
+            raise ArtifactError(f"a journal in {self.path}", found=str(error), fix=_FROM_BACKUP) from error

@@ -47,7 +47,7 @@ class Stage:
         check_whole(f"minutes of the stage {self.title!r}", self.minutes, low=1)
         _require_known(f"the gates of {self.title!r}", self.gates)
         if not self.gates:
-            raise ConfigError(f"at least one gate for {self.title!r}", found="none", mend="name some")
+            raise ConfigError(f"at least one gate for {self.title!r}", found="none", fix="name some")
 
 
 def _so_far(found: Finding, stage: Stage, minutes: float) -> Finding:
@@ -62,7 +62,7 @@ def _so_far(found: Finding, stage: Stage, minutes: float) -> Finding:
 def _require_known(what: str, names: Sequence[str]) -> None:
     for name in names:
         if name not in GATES:
-            raise ConfigError(f"{what} as some of {', '.join(GATES)}", found=repr(name), mend="correct the name")
+            raise ConfigError(f"{what} as some of {', '.join(GATES)}", found=repr(name), fix="correct the name")
 
 
 @dataclass(frozen=True)
@@ -142,7 +142,7 @@ class Gates:
         object.__setattr__(self, "blocking", tuple(self.blocking))
         _require_known("execution.gates.blocking", self.blocking)
         if not self.stages:
-            raise ConfigError("execution.gates.stages with at least one stage", found="none", mend="name some")
+            raise ConfigError("execution.gates.stages with at least one stage", found="none", fix="name some")
 
     def judge(self, journal: Path, names: Sequence[str] | None = None) -> tuple[StageResult, ...]:
         """Every stage, or those named, as a journal shows it; a stage behind others is reached only if they passed.
@@ -173,7 +173,7 @@ class Gates:
         """
         if name not in self.stages:
             known = ", ".join(self.stages)
-            raise ConfigError(f"a stage, one of {known}", found=repr(name), mend="correct its name")
+            raise ConfigError(f"a stage, one of {known}", found=repr(name), fix="correct its name")
 
     def _stage(self, name: str, stage: Stage, window: Window, reached: bool) -> StageResult:
         minutes = len(window.facts) * window.bars.interval_ms / 60_000 if window.bars is not None else 0.0

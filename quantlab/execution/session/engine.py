@@ -190,7 +190,7 @@ class Engine:
             raise ContractError(
                 f"a strategy whose policy is {ours.__name__}, as long as the session holds its memory",
                 found=theirs.__name__,
-                mend="begin a session in a new folder for it",
+                fix="begin a session in a new folder for it",
             )
         limits_on, make_broker = self._limits_on, self._make_broker
         heir = Engine(strategy, self.market, make_broker, self._cash, limits_on=limits_on, drift=drift)

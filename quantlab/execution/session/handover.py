@@ -126,7 +126,7 @@ def seen_bars(journal: SqliteJournal, history: Bars | None, gate: QualityGate, s
         raise HistoryError(
             f"{needed} bars that the session has seen, as many as the release's signal warms up on",
             found=str(len(bars)),
-            mend="let it run longer, or stop it and start it with a longer history; then make the release active again",
+            fix="let it run longer, or stop it and start it with a longer history; then make the release active again",
         )
     return bars
 

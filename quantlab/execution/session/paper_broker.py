@@ -52,7 +52,7 @@ class PaperBroker:
             raise ContractError(
                 f"the decision of the bar that opened at {self._account.last_ms}",
                 found=str(decision.open_time_ms),
-                mend="submit every decision once, in order",
+                fix="submit every decision once, in order",
             )
 
     def account(self) -> AccountView:

@@ -39,7 +39,7 @@ def recover(engine: Engine, journal: SqliteJournal) -> tuple[int, bool]:
     """
     snapshot = journal.latest("snapshot")
     if snapshot is None:
-        raise ArtifactError("a snapshot in the journal", found="none", mend="begin a session in a new folder")
+        raise ArtifactError("a snapshot in the journal", found="none", fix="begin a session in a new folder")
     counted, repeated = engine.restore(snapshot.payload), 0
     for event in journal.replay(snapshot.seq):
         if event.kind == "bar":
@@ -69,7 +69,7 @@ def require_identity(ours: dict[str, Any], journal: SqliteJournal, began: Event)
             raise ConfigError(
                 f"the session's {key} as it is journalled, {_short(theirs.get(key))}",
                 found=_short(value),
-                mend="go on with the same strategy and market, or begin a session in a new folder",
+                fix="go on with the same strategy and market, or begin a session in a new folder",
             )
 
 
@@ -82,7 +82,7 @@ def _repeat(engine: Engine, event: Event) -> None:
         raise ArtifactError(
             f"the journalled {wrong} of {iso_utc(written['open_ms'])}",
             found="another one from the same bar",
-            mend="go on with the version of the code and the models that wrote the journal",
+            fix="go on with the version of the code and the models that wrote the journal",
         )
 
 

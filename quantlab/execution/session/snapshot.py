@@ -58,7 +58,7 @@ def restore_snapshot(blob: bytes, stream: SignalStream, account: Stepper) -> tup
             raise ArtifactError(
                 f"an account whose {name} is {ours.dtype} {ours.shape}",
                 found="none" if kept is None else f"{kept.dtype} {kept.shape}",
-                mend="go on with the version that wrote the snapshot, or begin a session in a new folder",
+                fix="go on with the version that wrote the snapshot, or begin a session in a new folder",
             )
         ours[...] = kept
     stream.restore(arrays["stream"].tobytes())
@@ -82,7 +82,7 @@ def copy_account(source: Stepper, target: Stepper) -> None:
             raise ContractError(
                 f"an account whose {name} is {theirs.dtype} {theirs.shape}",
                 found=f"{ours.dtype} {ours.shape}",
-                mend="begin a session in a new folder for this strategy",
+                fix="begin a session in a new folder for this strategy",
             )
         ours[...] = theirs
     target.begin_after(source.last_ms)

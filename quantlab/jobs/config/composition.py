@@ -90,7 +90,7 @@ def _cause(error: InstantiationException) -> BaseException:
     return ConfigError(
         f"{where} to hold what its _target_ takes",
         found=wrong,
-        mend="correct the key or the _target_; --cfg job shows the whole configuration",
+        fix="correct the key or the _target_; --cfg job shows the whole configuration",
     )
 
 
@@ -128,7 +128,7 @@ def check_experiment_name(name: object) -> None:
         raise ConfigError(
             "experiment_name of 1 to 64 letters, digits, dots, hyphens and underscores",
             found=repr(name),
-            mend="name the experiment's folder; runs_dir says where it is",
+            fix="name the experiment's folder; runs_dir says where it is",
         )
 
 
@@ -143,8 +143,8 @@ def _require_options(cfg: DictConfig, groups: list[str]) -> None:
     for key in (group.replace("/", ".") for group in groups):
         node = OmegaConf.select(cfg, key, default=None)
         if not isinstance(node, DictConfig) or not {"_target_", "run"} & {str(k) for k in node}:
-            mend = f"choose an option for {key}; --help lists them"
-            raise ConfigError(f"{key} as a section that names what to construct", found=repr(node), mend=mend)
+            fix = f"choose an option for {key}; --help lists them"
+            raise ConfigError(f"{key} as a section that names what to construct", found=repr(node), fix=fix)
 
 
 def _require_kinds(cfg: DictConfig, top: dict[str, Any]) -> None:
@@ -152,16 +152,16 @@ def _require_kinds(cfg: DictConfig, top: dict[str, Any]) -> None:
     for key, value in top.items():
         if isinstance(value, dict) or str(value).startswith("${"):
             if not isinstance(cfg[key], DictConfig):
-                raise ConfigError(f"{key} as a section", found=repr(cfg[key]), mend=f"set single keys, {key}.KEY=VALUE")
+                raise ConfigError(f"{key} as a section", found=repr(cfg[key]), fix=f"set single keys, {key}.KEY=VALUE")
         elif isinstance(value, str) and value != "???" and not (isinstance(cfg[key], str) and cfg[key]):
-            raise ConfigError(f"{key} as a text", found=repr(cfg[key]), mend=f"set it, e.g. {key}={value}")
+            raise ConfigError(f"{key} as a text", found=repr(cfg[key]), fix=f"set it, e.g. {key}={value}")
 
 
 def _refuse_unknown(prefix: str, found: set[str], known: set[str]) -> None:
     for key in sorted(found - known):
         close = difflib.get_close_matches(key, sorted(known), n=1)
         hint = f"did you mean {prefix}{close[0]}?" if close else f"known are {', '.join(sorted(known))}"
-        raise ConfigError(f"a known key {prefix}*" if prefix else "a known key", found=f"{prefix}{key}", mend=hint)
+        raise ConfigError(f"a known key {prefix}*" if prefix else "a known key", found=f"{prefix}{key}", fix=hint)
 
 
 def not_composable(error: Exception) -> ConfigError:
@@ -169,10 +169,10 @@ def not_composable(error: Exception) -> ConfigError:
 
     It answers a group that is set to null with a ValueError, and a folder that it cannot make with an OSError.
     """
-    mend = "set runs_dir to a folder that can be written"
+    fix = "set runs_dir to a folder that can be written"
     if isinstance(error, ValueError):
-        mend = "give every group, also debug and experiment, the name of an option instead of null; --help lists them"
-    return ConfigError("a configuration that can be composed", found=" ".join(str(error).split()), mend=mend)
+        fix = "give every group, also debug and experiment, the name of an option instead of null; --help lists them"
+    return ConfigError("a configuration that can be composed", found=" ".join(str(error).split()), fix=fix)
 
 
 def one_sentence(error: QuantlabError | HydraException | OmegaConfBaseException) -> str:

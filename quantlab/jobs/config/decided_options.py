@@ -41,7 +41,7 @@ def require_undecided(cfg: DictConfig, typed: Sequence[str]) -> None:
         raise ConfigError(
             f"{given}= beside a job that begins with it",
             found=f"{given}={cfg[given]} beside {cfg.job.run}",
-            mend="leave it out, or use job=promote, job=paper or job=parity",
+            fix="leave it out, or use job=promote, job=paper or job=parity",
         )
     # With the list itself emptied, options would be ignored without a word again.
     decided = (*cfg.job[_KEY], f"job.{_KEY}")
@@ -51,7 +51,7 @@ def require_undecided(cfg: DictConfig, typed: Sequence[str]) -> None:
         raise ConfigError(
             f"beside {given}= no option that it decides itself",
             found=", ".join(map(str, found)),
-            mend="leave out what was found; for another strategy run the research with it and promote that run",
+            fix="leave out what was found; for another strategy run the research with it and promote that run",
         )
 
 

@@ -94,6 +94,4 @@ def _require_all(outcome: Outcome) -> None:
     if outcome.refused:
         error = next(iter(outcome.refused.values()))
         others = f" (and {len(outcome.refused) - 1} more symbols)" if len(outcome.refused) > 1 else ""
-        raise DataError(
-            f"sound data of every symbol, e.g. {error.expected}", found=error.found + others, mend=error.mend
-        )
+        raise DataError(f"sound data of every symbol, e.g. {error.expected}", found=error.found + others, fix=error.fix)

@@ -124,4 +124,4 @@ def _require_none(refused: tuple[DataError, ...]) -> None:
     if refused:
         first = refused[0]
         others = f" (and {len(refused) - 1} more files refused)" if len(refused) > 1 else ""
-        raise DataError(first.expected, found=first.found + others, mend=first.mend)
+        raise DataError(first.expected, found=first.found + others, fix=first.fix)

@@ -24,7 +24,7 @@ class Check(NamedTuple):
     name: str
     status: Status
     detail: str
-    mend: str = ""
+    fix: str = ""
 
 
 @runtime_checkable

@@ -42,7 +42,7 @@ def check_collected(cfg: DictConfig) -> Check:
             if not stored.path(root, part).is_file() or sha256_file(stored.path(root, part)) != stored.sha256
         ]
     except QuantlabError as error:
-        return Check(_NAME, Status.BROKEN, f"{error.expected}; found {error.found}", error.mend)
+        return Check(_NAME, Status.BROKEN, f"{error.expected}; found {error.found}", error.fix)
     if damaged:
         lines = [f"{len(damaged)} of {len(manifest.files)} files are missing or damaged", *damaged]
         return Check(

@@ -1,6 +1,6 @@
 """``job=doctor``: is this machine fit to run what is configured?
 
-Every check ends as OK, ``not set up`` (nothing asked for it) or broken with the command that mends it.
+Every check ends as OK, ``not set up`` (nothing asked for it) or broken with the command that fixes it.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ def run(cfg: DictConfig) -> None:
     broken = [check for check in checks if check.status is Status.BROKEN]
     if broken:
         names = ", ".join(check.name for check in broken)
-        raise InstallationError("every configured part to work", found=f"broken: {names}", mend=broken[0].mend)
+        raise InstallationError("every configured part to work", found=f"broken: {names}", fix=broken[0].fix)
 
 
 def examine(cfg: DictConfig) -> Iterator[Check]:
@@ -113,9 +113,9 @@ def read_lock() -> tuple[Requirement, ...]:
 
 def check_versions(lock: tuple[Requirement, ...]) -> Check:
     """What is installed is what was tested together; development packages may be absent."""
-    mend = "python -m pip install -r requirements.lock"
+    fix = "python -m pip install -r requirements.lock"
     if not lock:
-        return Check("versions", Status.NOT_SET_UP, "no requirements.lock beside this installation", mend)
+        return Check("versions", Status.NOT_SET_UP, "no requirements.lock beside this installation", fix)
     found = {requirement: _installed(requirement.name) for requirement in lock}
     needed = _runtime_names()
     wrong = [
@@ -125,7 +125,7 @@ def check_versions(lock: tuple[Requirement, ...]) -> Check:
     ]
     if wrong:
         shown = "; ".join(wrong[:5]) + (f"; and {len(wrong) - 5} more" if len(wrong) > 5 else "")
-        return Check("versions", Status.BROKEN, shown, mend)
+        return Check("versions", Status.BROKEN, shown, fix)
     absent = sum(not version for version in found.values())
     note = f", {absent} optional ones not installed" if absent else ""
     return Check("versions", Status.OK, f"{len(lock) - absent} packages as locked{note}")
@@ -170,7 +170,7 @@ def check_writable(name: str, folder: Path, detail: str) -> Check:
     try:
         require_writable(name, folder)
     except InstallationError as error:
-        return Check(name, Status.BROKEN, error.found, error.mend)
+        return Check(name, Status.BROKEN, error.found, error.fix)
     return Check(name, Status.OK, detail or str(folder))
 
 
@@ -183,8 +183,8 @@ def check_disk(folder: Path) -> Check:
     """At least 2 GiB free where runs are written."""
     free = shutil.disk_usage(_nearest(folder)).free
     enough = free >= _MIN_FREE_BYTES
-    mend = "" if enough else "free some space, or set runs_dir to another disk"
-    return Check("disk", Status.OK if enough else Status.BROKEN, f"{free / 1024**3:.1f} GiB free", mend)
+    fix = "" if enough else "free some space, or set runs_dir to another disk"
+    return Check("disk", Status.OK if enough else Status.BROKEN, f"{free / 1024**3:.1f} GiB free", fix)
 
 
 def check_clock() -> Check:
@@ -192,8 +192,8 @@ def check_clock() -> Check:
     with tempfile.NamedTemporaryFile() as file:
         skew = abs(time.time() - os.stat(file.name).st_mtime)
     fits = skew <= _MAX_CLOCK_SKEW_S
-    mend = "" if fits else "set the system clock, e.g. timedatectl set-ntp true"
-    return Check("clock", Status.OK if fits else Status.BROKEN, f"{skew:.3f} s from the file system's", mend)
+    fix = "" if fits else "set the system clock, e.g. timedatectl set-ntp true"
+    return Check("clock", Status.OK if fits else Status.BROKEN, f"{skew:.3f} s from the file system's", fix)
 
 
 def check_data(cfg: DictConfig) -> Check:
@@ -206,10 +206,10 @@ def check_data(cfg: DictConfig) -> Check:
         refused = source.problems() if isinstance(source, ChecksFiles) else ()
         if refused:
             found = shortened([f"{error.expected}; found {error.found}" for error in refused])
-            return Check("data", Status.BROKEN, f"{len(refused)} refused: {found}", refused[0].mend)
+            return Check("data", Status.BROKEN, f"{len(refused)} refused: {found}", refused[0].fix)
         bars = history_cut(cfg).load(source)
     except QuantlabError as error:
-        return Check("data", Status.BROKEN, f"{error.expected}; found {error.found}", error.mend)
+        return Check("data", Status.BROKEN, f"{error.expected}; found {error.found}", error.fix)
     report = coverage(bars)
     first, last = iso_utc(report.first_ms), iso_utc(report.last_ms)
     lines = [f"{len(report.symbols)} symbols x {report.n_bars} bars, {first} to {last}", *report.findings()]
@@ -217,8 +217,8 @@ def check_data(cfg: DictConfig) -> Check:
 
 
 def _table(checks: list[Check]) -> Table:
-    table = Table("check", "state", "found", "to mend", title="quantlab doctor", title_justify="left")
+    table = Table("check", "state", "found", "to fix", title="quantlab doctor", title_justify="left")
     colour = {Status.OK: "green", Status.NOT_SET_UP: "yellow", Status.BROKEN: "red"}
     for check in checks:
-        table.add_row(check.name, f"[{colour[check.status]}]{check.status.value}[/]", check.detail, check.mend)
+        table.add_row(check.name, f"[{colour[check.status]}]{check.status.value}[/]", check.detail, check.fix)
     return table

@@ -43,7 +43,7 @@ def check_exchange_clock(cfg: DictConfig, exchange: str | None) -> Check:
     except ExchangeLost as error:
         return Check(_NAME, Status.NOT_SET_UP, f"skipped: {exchange} cannot be reached ({error.found})")
     except QuantlabError as error:
-        return Check(_NAME, Status.BROKEN, f"{error.expected}; found {error.found}", error.mend)
+        return Check(_NAME, Status.BROKEN, f"{error.expected}; found {error.found}", error.fix)
     if offset is None:
         return Check(_NAME, Status.NOT_SET_UP, f"skipped: {exchange} shows no clock")
     text = f"{exchange} is {offset.ahead:+.0f} ms ahead of this machine, give or take {offset.uncertain:.0f} ms"

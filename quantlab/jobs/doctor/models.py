@@ -25,12 +25,12 @@ def check_models(cfg: DictConfig) -> Check:
         unfit = [version for version in bad if registry.status(version) is not Serving.QUARANTINED]
         served = len(registry.active())
     except QuantlabError as error:
-        return Check(_NAME, Status.BROKEN, f"{error.expected}; found {error.found}", error.mend)
+        return Check(_NAME, Status.BROKEN, f"{error.expected}; found {error.found}", error.fix)
     lines = [f"{len(versions) - len(bad)} of {len(versions)} versions verified, {served} in service"]
     lines += [f"{version} is damaged{'' if version in unfit else ', in quarantine'}: {bad[version]}" for version in bad]
     if unfit:
-        mend = f"python -m quantlab job=models job.action=quarantine job.version={unfit[0]}, or restore its files"
-        return Check(_NAME, Status.BROKEN, shortened(lines), mend)
+        fix = f"python -m quantlab job=models job.action=quarantine job.version={unfit[0]}, or restore its files"
+        return Check(_NAME, Status.BROKEN, shortened(lines), fix)
     return Check(_NAME, Status.OK, shortened(lines))
 
 

@@ -36,8 +36,8 @@ def check_secrets(configuration: Iterable[Path], beside: Iterable[Path]) -> Chec
     read_by_others = [path for path in holding if path.stat().st_mode & _OTHERS]
     if read_by_others:
         lines = [f"{path} has mode {path.stat().st_mode & 0o777:o}" for path in read_by_others]
-        mend = f"chmod 600 {read_by_others[0]}, and renew those secrets if others use this machine"
-        return Check("secrets", Status.BROKEN, shortened(lines), mend)
+        fix = f"chmod 600 {read_by_others[0]}, and renew those secrets if others use this machine"
+        return Check("secrets", Status.BROKEN, shortened(lines), fix)
     return Check("secrets", Status.OK, f"{len(holding)} files with secrets, readable by their owner alone")
 
 

@@ -70,11 +70,9 @@ def check_measurable(cfg: DictConfig) -> None:
     ConfigError
     """
     if not {"seed", "edge"} <= {str(key) for key in cfg.data}:
-        raise ConfigError(
-            "a market with a seed and a planted edge", found=str(cfg.data._target_), mend="data=synthetic"
-        )
+        raise ConfigError("a market with a seed and a planted edge", found=str(cfg.data._target_), fix="data=synthetic")
     if not float(cfg.job.edge) > 0.0:
-        raise ConfigError("job.edge above 0", found=repr(cfg.job.edge), mend="1 is the reference strength")
+        raise ConfigError("job.edge above 0", found=repr(cfg.job.edge), fix="1 is the reference strength")
 
 
 def live(call: tuple[dict[str, Any], World]) -> dict[str, Any]:

@@ -136,7 +136,7 @@ def _locked(folder: Path) -> Iterator[None]:
         yield
     except BlockingIOError as error:
         raise ConfigError(
-            f"nobody else measuring in {folder}", found="another process that does", mend="wait for it to end"
+            f"nobody else measuring in {folder}", found="another process that does", fix="wait for it to end"
         ) from error
     finally:
         os.close(handle)  # also unlocks; so does the death of the process
@@ -150,7 +150,7 @@ def _check_same(path: Path, text: str) -> None:
         raise ConfigError(
             f"the configuration and the code that {path.parent} has been measured with",
             found=f"another than in its {path.name}",
-            mend="set job.folder to a new folder, or repeat the options of the first command on the first code",
+            fix="set job.folder to a new folder, or repeat the options of the first command on the first code",
         )
 
 
@@ -177,4 +177,4 @@ def read_worlds(path: Path) -> list[dict[str, Any]]:
 
 
 def _damaged(path: Path, found: str) -> ArtifactError:
-    return ArtifactError(f"one finished world in every line of {path}", found=found, mend="restore it, or start anew")
+    return ArtifactError(f"one finished world in every line of {path}", found=found, fix="restore it, or start anew")

@@ -142,5 +142,5 @@ def _same_cells(bars: Bars, shape: tuple[int, ...]) -> None:
         raise ContractError(
             f"values of these {bars.n_bars} bars and {bars.n_symbols} symbols",
             found=f"{shape[0]} bars and {shape[1]} symbols",
-            mend="pass the bars that they were made of",
+            fix="pass the bars that they were made of",
         )

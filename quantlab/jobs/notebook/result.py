@@ -111,7 +111,7 @@ class Result:
         """
         bars = self.run.bars
         if symbol not in bars.symbols:
-            raise ContractError(f"a symbol {symbol!r}", found=", ".join(bars.symbols), mend="choose one of these")
+            raise ContractError(f"a symbol {symbol!r}", found=", ".join(bars.symbols), fix="choose one of these")
         first = 0 if last is None else max(0, bars.n_bars - last)
         trades = round_trips(self.run.evidence, bars).records
         shown = trades[trades["entry_idx"] >= first]
@@ -125,7 +125,7 @@ class Result:
         report = self.run.study.report
         if report is None or not report.reliability:
             raise ContractError(
-                "a learned signal with decisions", found="none", mend="take an experiment that learns: ensemble_v2"
+                "a learned signal with decisions", found="none", fix="take an experiment that learns: ensemble_v2"
             )
         return painted(reliability_figure(report), title="Does 0.4 mean 40 %?")
 

@@ -107,7 +107,7 @@ class Swept:
         """Every parameter set before and after; ContractError where nothing was kept out of sight."""
         if self.unseen is None:
             raise ContractError(
-                "bars that the choice had not seen", found="none", mend='sweep with unseen_from="2025-02-15" or so'
+                "bars that the choice had not seen", found="none", fix='sweep with unseen_from="2025-02-15" or so'
             )
         figure = seen_and_unseen(self.best.sharpe, self.unseen.sharpe, self.best.order)
         return painted(figure, title=titled("The same parameter sets, later", self.synthetic))

@@ -69,7 +69,7 @@ def grid_of(
     """
     if not isinstance(frames, Mapping) or not frames:
         found = "none" if isinstance(frames, Mapping) else type(frames).__name__
-        raise DataError("at least one symbol with its bars", found=found, mend="pass bars={symbol: DataFrame}")
+        raise DataError("at least one symbol with its bars", found=found, fix="pass bars={symbol: DataFrame}")
     series = {symbol: _bars(symbol, frame) for symbol, frame in frames.items()}
     interval_ms = common_interval(series)
     open_time_ms, ohlcv = align_bars(series, interval_ms)
@@ -88,10 +88,10 @@ def milliseconds(index: pd.Index, origin: str) -> Int64Array:
     """
     if not isinstance(index, pd.DatetimeIndex) or index.tz is None:
         found = "times without a zone" if isinstance(index, pd.DatetimeIndex) else f"an index of {index.dtype}"
-        mend = "say the zone: frame.tz_localize('UTC'), after pandas.to_datetime where they are no times yet"
-        raise DataError(f"{origin} indexed by times with a zone", found=found, mend=mend)
+        fix = "say the zone: frame.tz_localize('UTC'), after pandas.to_datetime where they are no times yet"
+        raise DataError(f"{origin} indexed by times with a zone", found=found, fix=fix)
     if index.hasnans or (index != index.floor("ms")).any():
-        raise DataError(f"{origin} indexed by whole milliseconds", found="others", mend="drop or round those stamps")
+        raise DataError(f"{origin} indexed by whole milliseconds", found="others", fix="drop or round those stamps")
     time_ms = np.ascontiguousarray(index.tz_convert("UTC").as_unit("ms").asi8, dtype=np.int64)
     check_years(time_ms, origin)
     return time_ms
@@ -101,13 +101,13 @@ def _bars(symbol: str, frame: pd.DataFrame) -> Series:
     origin = f"the bars of {symbol}"
     if not isinstance(frame, pd.DataFrame) or frame.empty:
         found = "an empty one" if isinstance(frame, pd.DataFrame) else type(frame).__name__
-        raise DataError(f"{origin} as a DataFrame", found=found, mend="pass one row per bar")
+        raise DataError(f"{origin} as a DataFrame", found=found, fix="pass one row per bar")
     missing = [name for name in FIELDS if list(frame.columns).count(name) != 1]
     if missing:
         raise DataError(
             f"the columns {', '.join(FIELDS)}, each once, in {origin}",
             found=f"{', '.join(map(str, frame.columns))} (wrong or missing: {', '.join(missing)})",
-            mend="rename the columns to exactly these; names are never guessed",
+            fix="rename the columns to exactly these; names are never guessed",
         )
     ohlcv = np.column_stack([_floats(frame[name], f"{name} in {origin}") for name in FIELDS])
     time_ms, ohlcv = _once(milliseconds(frame.index, origin), ohlcv, origin)
@@ -118,7 +118,7 @@ def _bars(symbol: str, frame: pd.DataFrame) -> Series:
 def _funding(funding: Mapping[str, pd.Series], symbols: tuple[str, ...]) -> Funding:
     unknown = sorted(set(funding) - set(symbols))
     if unknown:
-        raise DataError("funding of symbols that have bars", found=", ".join(unknown), mend="leave these out")
+        raise DataError("funding of symbols that have bars", found=", ".join(unknown), fix="leave these out")
     return align_funding({symbol: _rates(symbol, rates) for symbol, rates in funding.items()}, symbols)
 
 
@@ -126,14 +126,14 @@ def _rates(symbol: str, rates: pd.Series) -> Series:
     origin = f"the funding of {symbol}"
     column = _floats(rates, origin)
     if not np.isfinite(column).all():
-        raise DataError(f"finite rates in {origin}", found="missing or infinite ones", mend="drop those rows")
+        raise DataError(f"finite rates in {origin}", found="missing or infinite ones", fix="drop those rows")
     time_ms, values = _once(milliseconds(rates.index, origin), column[:, None], origin)
     return floor_to_hour(time_ms, origin), np.ascontiguousarray(values[:, 0])
 
 
 def _floats(column: pd.Series, name: str) -> Float64Array:
     if column.dtype != np.float64:
-        raise DataError(f"{name} as float64", found=str(column.dtype), mend="convert it: astype('float64')")
+        raise DataError(f"{name} as float64", found=str(column.dtype), fix="convert it: astype('float64')")
     values: Float64Array = column.to_numpy()
     return values
 

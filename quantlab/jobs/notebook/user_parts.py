@@ -39,7 +39,7 @@ class Brought:
 
     def __post_init__(self) -> None:
         if not isinstance(self.said, Signal):
-            raise ContractError("a signal as a Signal", found=type(self.said).__name__, mend=_MADE)
+            raise ContractError("a signal as a Signal", found=type(self.said).__name__, fix=_MADE)
 
     @property
     def fingerprint(self) -> str:
@@ -50,14 +50,14 @@ class Brought:
         """What was brought, if it has the shape of `bars`; ContractError otherwise."""
         if self.said.side.shape != bars.state.shape:
             raise ContractError(
-                f"a signal of shape {bars.state.shape}, as the bars", found=str(self.said.side.shape), mend=_MADE
+                f"a signal of shape {bars.state.shape}, as the bars", found=str(self.said.side.shape), fix=_MADE
             )
         return self.said
 
     def stream(self, symbols: tuple[str, ...], interval_ms: int) -> SignalStream:
         """Refused: arrays carry no times to play them back by."""
-        mend = "write the signal to a parquet file and take trading/signal=file"
-        raise ContractError("a source that speaks bar by bar", found="arrays of one history", mend=mend)
+        fix = "write the signal to a parquet file and take trading/signal=file"
+        raise ContractError("a source that speaks bar by bar", found="arrays of one history", fix=fix)
 
 
 @dataclass(frozen=True)
@@ -129,21 +129,21 @@ def values_of(bars: Bars, frame: pd.DataFrame) -> Float64Array:
         If its index is none of times with a zone.
     """
     if not isinstance(frame, pd.DataFrame):
-        raise ContractError("a table with a column per symbol", found=type(frame).__name__, mend="pass a DataFrame")
+        raise ContractError("a table with a column per symbol", found=type(frame).__name__, fix="pass a DataFrame")
     unknown = [str(name) for name in frame.columns if name not in bars.symbols]
     if unknown or not frame.columns.is_unique:
         found = ", ".join(unknown) if unknown else "one of them twice"
-        raise ContractError(f"columns among {', '.join(bars.symbols)}", found=found, mend="name them as the bars do")
+        raise ContractError(f"columns among {', '.join(bars.symbols)}", found=found, fix="name them as the bars do")
     other = sorted({str(dtype) for dtype in frame.dtypes} - {"float64"})
     if other:
-        raise ContractError("columns of float64", found=", ".join(other), mend="convert them: astype('float64')")
+        raise ContractError("columns of float64", found=", ".join(other), fix="convert them: astype('float64')")
     row, rest = np.divmod(milliseconds(frame.index, "the table") - bars.open_time_ms[0], bars.interval_ms)
     inside = (row >= 0) & (row < bars.n_bars)
     wrong = {"between two bars": int(np.sum(rest != 0)), "twice": len(row) - len(np.unique(row))}
     for where, count in wrong.items():
         if count:
-            mend = "index it by the open of each bar, once"
-            raise ContractError("every row on a bar of its own", found=f"{count} rows {where}", mend=mend)
+            fix = "index it by the open of each bar, once"
+            raise ContractError("every row on a bar of its own", found=f"{count} rows {where}", fix=fix)
     values = np.full(bars.state.shape, np.nan)
     columns = [bars.symbols.index(str(name)) for name in frame.columns]
     values[np.ix_(row[inside], columns)] = frame.to_numpy()[inside]

@@ -116,7 +116,7 @@ def books_of_backtest(bars: Bars, signal: Signal, strategy: Strategy, simulation
         raise ContractError(
             "the same equity from the backtest's loop in one go and stopped after every bar",
             found="another one",
-            mend="use backtest=scan; if it is, report this as a bug with the run's configuration",
+            fix="use backtest=scan; if it is, report this as a bug with the run's configuration",
         )
     return Books(orders, _fills(simulation), _risk_events(simulation), marks)
 

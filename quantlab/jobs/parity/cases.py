@@ -142,7 +142,7 @@ def _require_tested_data(bundle: Bundle, history: Bars) -> None:
             f"the bars that {bundle.folder.name} was tested on, {len(market['symbols'])} symbols from"
             f" {market['first']} to {market['last']} with fingerprint {tested}",
             found=found,
-            mend="give the data and history options of its run again",
+            fix="give the data and history options of its run again",
         )
 
 

@@ -54,7 +54,7 @@ def run(cfg: DictConfig) -> float | None:
         If data, configuration or a model is refused.
     """
     if cfg.run is not None:
-        raise ConfigError("a bundle, or neither", found=f"run={cfg.run}", mend="promote it and give bundle=FOLDER")
+        raise ConfigError("a bundle, or neither", found=f"run={cfg.run}", fix="promote it and give bundle=FOLDER")
     console, progress = Console(), TerminalProgress()
     folder = Path(cfg.job.folder).resolve()
     require_writable("job.folder", folder)
@@ -195,7 +195,7 @@ def _require_pass(document: dict[str, Any]) -> None:
         raise ContractError(
             "a paper session that does what the backtest did",
             found=found or "probabilities further apart than job.probability_tolerance",
-            mend=f"do not trade it; {DOCUMENT} has the counts",
+            fix=f"do not trade it; {DOCUMENT} has the counts",
         )
     short = [f"{line['found']} {name}" for name, line in document["validity"].items() if line["found"] < line["needed"]]
     raise ContractError(
@@ -203,5 +203,5 @@ def _require_pass(document: dict[str, Any]) -> None:
         found="UNKNOWN: nothing differs, but it met only " + ", ".join(short)
         if short
         else "UNKNOWN: one moved price was not noticed",
-        mend="compare over more bars and symbols, or over a period with halts, holes and listings",
+        fix="compare over more bars and symbols, or over a period with halts, holes and listings",
     )

@@ -51,7 +51,7 @@ class Witness:
         if open_ms < self.open_time_ms[0]:
             return
         if t == len(self.open_time_ms) or open_ms != self.open_time_ms[t]:
-            raise ContractError("the bars of the comparison, in order", found=f"{open_ms} ms", mend="report this bug")
+            raise ContractError("the bars of the comparison, in order", found=f"{open_ms} ms", fix="report this bug")
         self.rows.append(signal)
         ours, theirs = row.ready[0], self.features.ready[t]
         same_bits = row.values[0].view(np.uint32) == self.features.values[t].view(np.uint32)

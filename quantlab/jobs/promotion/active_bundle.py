@@ -91,9 +91,7 @@ def active(root: Path) -> Move:
     """
     found = moves(root)
     if not found:
-        raise ConfigError(
-            f"an active bundle in {root}", found="none", mend="job=promote bundle=FOLDER makes one active"
-        )
+        raise ConfigError(f"an active bundle in {root}", found="none", fix="job=promote bundle=FOLDER makes one active")
     return found[-1]
 
 
@@ -124,13 +122,13 @@ def require_manifest(folder: Path, move: Move) -> None:
         raise ArtifactError(
             f"the active bundle {folder}",
             found=error.strerror or str(error),
-            mend="restore the folder, or make another bundle active",
+            fix="restore the folder, or make another bundle active",
         ) from error
     if found != move.manifest_sha256:
         raise ArtifactError(
             f"{folder} with the manifest {move.manifest_sha256}",
             found=found,
-            mend="make it active again if you trust it",
+            fix="make it active again if you trust it",
         )
 
 
@@ -174,11 +172,11 @@ def _unwritable(root: Path, error: OSError) -> InstallationError:
     return InstallationError(
         f"a pointer in {root} that can be written",
         found=error.strerror or str(error),
-        mend="free some space or mend its permissions; nothing was changed",
+        fix="free some space or fix its permissions; nothing was changed",
     )
 
 
 def _damaged(path: Path, found: str) -> ArtifactError:
     return ArtifactError(
-        f"{path} as it was written", found=found, mend="restore it from a backup, or remove it and make a bundle active"
+        f"{path} as it was written", found=found, fix="restore it from a backup, or remove it and make a bundle active"
     )

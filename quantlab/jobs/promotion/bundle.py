@@ -95,7 +95,7 @@ def load_bundle(folder: Path) -> Bundle:
     manifest = verify(folder, RESTORE)
     missing = [key for key in _KEYS if key not in manifest]
     if missing:
-        raise ArtifactError(f"a strategy bundle in {folder}", found=f"a manifest without {missing[0]}", mend=RESTORE)
+        raise ArtifactError(f"a strategy bundle in {folder}", found=f"a manifest without {missing[0]}", fix=RESTORE)
     _require_same_code(folder, manifest)
     config = read_config(folder / CONFIG)
     features: FeatureSource = build(config.features)
@@ -103,7 +103,7 @@ def load_bundle(folder: Path) -> Bundle:
     strategy = build(config.strategy)(signal=_signal(folder, config, manifest["models"], features))
     if strategy.fingerprint != manifest["strategy_fingerprint"]:
         raise ArtifactError(
-            f"the strategy {manifest['strategy_fingerprint']} in {folder}", found=strategy.fingerprint, mend=_AGAIN
+            f"the strategy {manifest['strategy_fingerprint']} in {folder}", found=strategy.fingerprint, fix=_AGAIN
         )
     return Bundle(folder, strategy, config, manifest, features, _drift(folder, manifest["models"]))
 
@@ -119,9 +119,9 @@ def read_config(path: Path) -> DictConfig:
     try:
         config = OmegaConf.create(json.loads(path.read_bytes()))
     except (OSError, ValueError, RecursionError, OmegaConfBaseException) as error:
-        raise ArtifactError(f"a configuration in {path}", found=type(error).__name__, mend=RESTORE) from error
+        raise ArtifactError(f"a configuration in {path}", found=type(error).__name__, fix=RESTORE) from error
     if not isinstance(config, DictConfig):
-        raise ArtifactError(f"a configuration in {path}", found="another kind of file", mend=RESTORE)
+        raise ArtifactError(f"a configuration in {path}", found="another kind of file", fix=RESTORE)
     OmegaConf.set_readonly(config, True)
     return config
 
@@ -152,7 +152,7 @@ def require_rooms(what: object, stated: Mapping[str, str]) -> None:
     changed = sorted(room for room in {*stated, *now} if stated.get(room) != now.get(room))
     if changed:
         raise ArtifactError(
-            f"the code that {what} was made with", found=f"other sources in {', '.join(changed)}", mend=_AGAIN
+            f"the code that {what} was made with", found=f"other sources in {', '.join(changed)}", fix=_AGAIN
         )
 
 
@@ -165,7 +165,7 @@ def _require_same_code(folder: Path, manifest: Mapping[str, Any]) -> None:
         raise ArtifactError(
             f"{first} {manifest['packages'].get(first)}, with which {folder.name} was promoted",
             found=f"{now[first]}" + (f", and {len(changed) - 1} more libraries" if len(changed) > 1 else ""),
-            mend="install the versions in its manifest, or promote a run that was made with these",
+            fix="install the versions in its manifest, or promote a run that was made with these",
         )
 
 

@@ -69,7 +69,7 @@ def write_bundle(run: FinishedRun, final: Path, clock: Clock, load_timeout_s: fl
         raise InstallationError(
             f"a bundle {final} that can be written",
             found=error.strerror or str(error),
-            mend="free some space or mend its permissions; nothing was changed",
+            fix="free some space or fix its permissions; nothing was changed",
         ) from error
     return load_bundle(final)
 
@@ -102,7 +102,7 @@ def bundle_name(chosen: object, run: FinishedRun) -> str:
         raise ConfigError(
             "a bundle's name of at most 64 letters, digits, dots, dashes and underscores",
             found=repr(name),
-            mend="set job.name",
+            fix="set job.name",
         )
     return name
 
@@ -121,11 +121,11 @@ def _copy_parts(run: FinishedRun, folder: Path) -> None:
     for path in sorted((folder / MEMBERS).rglob("*")):
         name = path.relative_to(folder).as_posix()
         if path.is_file() and sha256_file(path) != run.manifest["files_sha256"].get(name):
-            raise ArtifactError(f"{name} of {run.folder} as it was written", found="an altered file", mend="try again")
+            raise ArtifactError(f"{name} of {run.folder} as it was written", found="an altered file", fix="try again")
     for name, member in models.get("members", {}).items():
         found = StoredMember.read(folder / MEMBERS / name).model_sha256
         if found != member["sha256"]:
-            raise ArtifactError(f"{name} with sha256 {member['sha256']}", found=found, mend="run it again")
+            raise ArtifactError(f"{name} with sha256 {member['sha256']}", found=found, fix="run it again")
 
 
 def _facts(run: FinishedRun, name: str, clock: Clock) -> dict[str, Any]:
@@ -162,4 +162,4 @@ def _require_free(final: Path) -> None:
 
 
 def _taken(final: Path) -> ConfigError:
-    return ConfigError(f"a new bundle {final.name}", found=f"{final}, which is there", mend="choose another job.name")
+    return ConfigError(f"a new bundle {final.name}", found=f"{final}, which is there", fix="choose another job.name")

@@ -68,19 +68,19 @@ def read_run(folder: Path, option: str) -> FinishedRun:
     """
     path = folder / "manifest.json"
     if not path.is_file():
-        raise ConfigError(f"a finished run in {folder}", found="no manifest.json", mend=f"set {option} to its folder")
+        raise ConfigError(f"a finished run in {folder}", found="no manifest.json", fix=f"set {option} to its folder")
     try:
         manifest: dict[str, Any] = json.loads(path.read_bytes())
         files = dict(manifest["files_sha256"])
         names = {_CONFIG, _METRICS, *(name for name in files if name.startswith(f"{MEMBERS}/")), *_stored(folder)}
         wrong = [name for name in sorted(names) if sha256_file(folder / name) != files.get(name)]
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise ArtifactError(f"{path} as a run writes it, and its files", found=_what(error), mend=AGAIN) from error
+        raise ArtifactError(f"{path} as a run writes it, and its files", found=_what(error), fix=AGAIN) from error
     if wrong:
-        raise ArtifactError(f"{folder / wrong[0]} as it was written", found="an altered file", mend=AGAIN)
+        raise ArtifactError(f"{folder / wrong[0]} as it was written", found="an altered file", fix=AGAIN)
     missing = [key for key in _KEYS if key not in manifest]
     if missing:
-        raise ArtifactError(f"{missing[0]} in {path}", found="a run of another version or job", mend=AGAIN)
+        raise ArtifactError(f"{missing[0]} in {path}", found="a run of another version or job", fix=AGAIN)
     config = OmegaConf.load(folder / _CONFIG)
     assert isinstance(config, DictConfig)  # noqa: S101 - its hash was compared
     return FinishedRun(folder, manifest, config, json.loads((folder / _METRICS).read_bytes()))

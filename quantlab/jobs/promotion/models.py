@@ -59,7 +59,7 @@ class Request:
         """
         found = self.versions()
         if len(found) != 1:
-            raise ConfigError("one version", found=", ".join(found), mend="add job.model=... to choose one")
+            raise ConfigError("one version", found=", ".join(found), fix="add job.model=... to choose one")
         return found[0]
 
 
@@ -74,7 +74,7 @@ def run(cfg: DictConfig) -> None:
     action = ACTIONS.get(str(cfg.job.action))
     if action is None:
         raise ConfigError(
-            f"job.action as one of {', '.join(ACTIONS)}", found=repr(cfg.job.action), mend="choose one of these"
+            f"job.action as one of {', '.join(ACTIONS)}", found=repr(cfg.job.action), fix="choose one of these"
         )
     action(Request(cfg, build(cfg.learning.registry), build(cfg.features), Console()))
 
@@ -108,7 +108,7 @@ def choose(known: tuple[str, ...], model: str | None, version: str | int | None)
     if not found:
         wanted = " ".join(str(part) for part in (model, version) if part is not None) or "any version"
         raise ConfigError(
-            f"{wanted} in the registry", found=f"{len(known)} other versions", mend="see job=models for what there is"
+            f"{wanted} in the registry", found=f"{len(known)} other versions", fix="see job=models for what there is"
         )
     return found
 
@@ -137,7 +137,7 @@ def _verify(request: Request) -> None:
 
 def _register(request: Request) -> None:
     if request.cfg.job.from_run is None:
-        raise ConfigError("a finished run", found="none", mend="add job.from_run=runs/EXPERIMENT/RUN")
+        raise ConfigError("a finished run", found="none", fix="add job.from_run=runs/EXPERIMENT/RUN")
     run = Path(request.cfg.job.from_run).resolve()
     for version in register_run(request.registry, run):
         request.console.print(f"registered {version}", highlight=False)
@@ -145,7 +145,7 @@ def _register(request: Request) -> None:
 
 def _promote(request: Request) -> None:
     if request.cfg.job.version is None:
-        raise ConfigError("a version to promote", found="none", mend="add job.version=...")
+        raise ConfigError("a version to promote", found="none", fix="add job.version=...")
     before = request.registry.active()
     after = request.registry.promote(request.versions(), request.features, request.reason)
     request.console.print(moves_table(before, after))
@@ -156,7 +156,7 @@ def _rollback(request: Request) -> None:
         raise ConfigError(
             "a rollback of the whole release",
             found="a model or version",
-            mend="leave job.model and job.version out, or promote an earlier version",
+            fix="leave job.model and job.version out, or promote an earlier version",
         )
     before = request.registry.active()
     after = request.registry.rollback(request.features, request.reason)

@@ -37,9 +37,7 @@ def run(cfg: DictConfig) -> None:
     """
     if (cfg.run is None) == (cfg.bundle is None):
         found = "neither" if cfg.run is None else "both"
-        raise ConfigError(
-            "a finished run or a bundle", found=found, mend="add run=runs/EXPERIMENT/RUN or bundle=FOLDER"
-        )
+        raise ConfigError("a finished run or a bundle", found=found, fix="add run=runs/EXPERIMENT/RUN or bundle=FOLDER")
     registry: Registry = build(cfg.learning.registry)
     bundle = _written(cfg, registry) if cfg.bundle is None else _proven(Path(cfg.bundle).resolve(), registry)
     console = Console()

@@ -37,7 +37,7 @@ def register_run(registry: Registry, folder: Path) -> tuple[str, ...]:
     run = read_run(folder, "job.from_run")
     used = run.manifest["models"]
     if not used:
-        raise ConfigError("a run with learned members", found=folder.name, mend="run e.g. experiment=ensemble_v2")
+        raise ConfigError("a run with learned members", found=folder.name, fix="run e.g. experiment=ensemble_v2")
     source = {
         "run": folder.name,
         "data_fingerprint": run.manifest["data_fingerprint"],
@@ -83,7 +83,7 @@ def _candidate(folder: Path, sha256: str, name: str, learning: dict[str, Any], m
     stored = StoredMember.read(folder)
     if (stored.version, stored.model_sha256) != (name, sha256):
         found = f"{stored.version} with {stored.model_sha256}"
-        raise ArtifactError(f"{name} with sha256 {sha256}", found=found, mend=AGAIN)
+        raise ArtifactError(f"{name} with sha256 {sha256}", found=found, fix=AGAIN)
     return Candidate(
         member=name,
         model=load_model(folder, stored),

@@ -123,7 +123,7 @@ def kept_gates(cfg: DictConfig, registry: Registry) -> Gates | None:
         raise ConfigError(
             f"at least {gates.quorum} members, the quorum of what serves",
             found=f"{len(cfg.learning.members)} in learning.members",
-            mend="add members, or set job.gates=configured",
+            fix="add members, or set job.gates=configured",
         )
     return gates
 
@@ -153,14 +153,14 @@ def check_request(cfg: DictConfig) -> None:
     """
     if "splits" not in cfg.signal:
         raise ConfigError(
-            "a signal that is learned", found=str(cfg.signal.get("_target_")), mend="add experiment=ensemble_v2"
+            "a signal that is learned", found=str(cfg.signal.get("_target_")), fix="add experiment=ensemble_v2"
         )
     if cfg.job.promote not in _PROMOTE:
-        raise ConfigError(f"job.promote as one of {', '.join(_PROMOTE)}", found=repr(cfg.job.promote), mend="set it")
+        raise ConfigError(f"job.promote as one of {', '.join(_PROMOTE)}", found=repr(cfg.job.promote), fix="set it")
     if cfg.job.gates not in _GATES:
-        raise ConfigError(f"job.gates as one of {', '.join(_GATES)}", found=repr(cfg.job.gates), mend="set it")
+        raise ConfigError(f"job.gates as one of {', '.join(_GATES)}", found=repr(cfg.job.gates), fix="set it")
     if cfg.job.promote == "force" and not str(cfg.job.reason or "").strip():
-        raise ConfigError("a reason for job.promote=force", found="none", mend="add job.reason='...': it is logged")
+        raise ConfigError("a reason for job.promote=force", found="none", fix="add job.reason='...': it is logged")
 
 
 def decide(
@@ -201,7 +201,7 @@ def compare(
         raise HistoryError(
             f"test bars of the candidate after {iso_utc(unseen)}, up to which the active ensemble was fitted",
             found=f"bars up to {iso_utc(int(bars.open_time_ms[study.last_row - 1]))}",
-            mend="wait for newer data, or override with job.promote=force",
+            fix="wait for newer data, or override with job.promote=force",
         )
     rows = slice(first, study.last_row)
     with progress.stage("comparison", 1) as stage:
@@ -225,7 +225,7 @@ def unseen_from(registry: Registry, version: str) -> int:
     first = registry.describe(version)["parts"].get("test", {}).get("first")
     if first is None:
         raise ArtifactError(
-            f"the first test bar in the manifest of {version}", found="none", mend="use job.promote=force"
+            f"the first test bar in the manifest of {version}", found="none", fix="use job.promote=force"
         )
     return parse_utc(first)
 

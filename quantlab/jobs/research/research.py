@@ -75,7 +75,7 @@ def check_bookkeeping(portfolio: str, result: Backtest, progress: Progress) -> N
                 raise ContractError(
                     f"vectorbt's final value of the {name} run to equal ours, {ours!r}",
                     found=repr(theirs),
-                    mend="report this as a bug with the run's configuration",
+                    fix="report this as a bug with the run's configuration",
                 )
         stage.advance()
 

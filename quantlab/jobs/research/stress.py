@@ -27,13 +27,13 @@ def check_stress(plan: StressPlan, strategy: Any, engine: Any) -> None:
             raise ConfigError(
                 "costs that stress.cost_multiples can multiply",
                 found=f"at {multiple:g} x: {error}",
-                mend="leave out the large multiples, or set evaluation/stress@stress=none",
+                fix="leave out the large multiples, or set evaluation/stress@stress=none",
             ) from error
     if plan.accounts and not (dataclasses.is_dataclass(engine) and hasattr(engine, "initial_cash")):
         raise ConfigError(
             "a backtest engine that is a dataclass with initial_cash, for the capacity curve",
             found=type(engine).__name__,
-            mend="set stress.accounts=0",
+            fix="set stress.accounts=0",
         )
 
 

@@ -31,7 +31,7 @@ def run(cfg: DictConfig) -> float | None:
     parts = setup(cfg)
     if cfg.learning.tuning is None:
         raise ConfigError(
-            "a tuning to run", found="learning.tuning=null", mend="run e.g. experiment=ensemble_v2 job=tune"
+            "a tuning to run", found="learning.tuning=null", fix="run e.g. experiment=ensemble_v2 job=tune"
         )
     require_folders(cfg, "cache_dir")
     study, _ = learn(parts, load(parts, progress), progress)

@@ -59,7 +59,7 @@ def _require_kept(certificate: WarmupCertificate) -> None:
             f"the bits of the full history after {certificate.warmup} bars, for every feature",
             found=f"{worst.name} needing {worst.most} in {worst.symbol} from {worst.restarted}"
             + (f", and {count - 1} more features" if count > 1 else ""),
-            mend="raise WARMUP, or mend the feature and raise its version",
+            fix="raise WARMUP, or fix the feature and raise its version",
         )
 
 

@@ -67,7 +67,7 @@ class PromotedBundles:
             raise ContractError(
                 f"a bundle on the features {ours}, with which the session began",
                 found=theirs,
-                mend="begin a session in a new folder for it",
+                fix="begin a session in a new folder for it",
             )
 
 

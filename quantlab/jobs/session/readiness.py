@@ -73,4 +73,4 @@ def _table(stage: StageResult) -> Table:
 
 def _require(stages: Sequence[StageResult], name: str) -> None:
     if not any(stage.name == name and stage.passed for stage in stages):
-        raise ContractError(f"the stage {name!r} passed", found="it is held up", mend=f"look at {DOCUMENT}")
+        raise ContractError(f"the stage {name!r} passed", found="it is held up", fix=f"look at {DOCUMENT}")

@@ -67,14 +67,14 @@ class PaperStrategy:
             raise ContractError(
                 f"bars of {market['interval_ms']} ms of the {len(market['symbols'])} symbols in the bundle",
                 found=f"bars of {history.interval_ms} ms" + (f", and {', '.join(unknown[:5])}" if unknown else ""),
-                mend="choose the data that the strategy was tested on",
+                fix="choose the data that the strategy was tested on",
             )
         for symbol, ours in costs(history).items():
             if tested[symbol] != ours:
                 raise ContractError(
                     f"{symbol} at the costs that the strategy was tested with, {_shown(tested[symbol])}",
                     found=_shown(ours),
-                    mend="set trading.instrument as in the run, or run the research at these costs and promote that",
+                    fix="set trading.instrument as in the run, or run the research at these costs and promote that",
                 )
 
 
@@ -103,7 +103,7 @@ def paper_strategy(cfg: DictConfig, folder: Path, running: str | None = None) ->
         If a file, the code, a library, the features or the strategy is not what was promoted.
     """
     if cfg.bundle is not None and cfg.run is not None:
-        raise ConfigError("a bundle or a run", found="both", mend="leave one of them out")
+        raise ConfigError("a bundle or a run", found="both", fix="leave one of them out")
     if cfg.bundle is not None:
         root = Path(cfg.bundle).resolve()
         _require_bundles(root)
@@ -115,7 +115,7 @@ def paper_strategy(cfg: DictConfig, folder: Path, running: str | None = None) ->
         raise ConfigError(
             "a bundle, where the signal is learned",
             found="none",
-            mend="promote a run (job=promote run=...), then add bundle=FOLDER",
+            fix="promote a run (job=promote run=...), then add bundle=FOLDER",
         )
     return PaperStrategy(build(cfg.strategy)(signal=signal), build(cfg.barriers))
 
@@ -123,14 +123,14 @@ def paper_strategy(cfg: DictConfig, folder: Path, running: str | None = None) ->
 def _require_bundles(root: Path) -> None:
     """What is not there, or not pointed at yet, is another question than a bundle that cannot be trusted."""
     if not root.is_dir():
-        raise ConfigError(f"a bundle, or a folder of bundles, in {root}", found="no folder", mend="correct bundle=")
+        raise ConfigError(f"a bundle, or a folder of bundles, in {root}", found="no folder", fix="correct bundle=")
     if (root / "metrics.json").is_file():
-        raise ConfigError("a bundle", found=f"a finished run, {root}", mend="give it as run=, or promote it first")
+        raise ConfigError("a bundle", found=f"a finished run, {root}", fix="give it as run=, or promote it first")
     if not is_pointed_at(root) and not (root / MANIFEST).is_file() and any(root.glob(f"*/{MANIFEST}")):
         raise ConfigError(
             f"a bundle in {root}, or one of its bundles made active",
             found="bundles, and none that is active",
-            mend="name one of them in bundle=, or make it active with job=promote bundle=FOLDER",
+            fix="name one of them in bundle=, or make it active with job=promote bundle=FOLDER",
         )
 
 

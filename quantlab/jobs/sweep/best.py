@@ -167,5 +167,5 @@ def check_same(simulation: Simulation, swept: float) -> None:
         raise ContractError(
             f"the backtest of the best to end at the sweep's equity, {swept!r}",
             found=repr(final),
-            mend="report this as a bug with the run's configuration",
+            fix="report this as a bug with the run's configuration",
         )

@@ -50,7 +50,7 @@ class Chunks:
             whole = False
         if not whole:
             raise ArtifactError(
-                f"{count} finished combinations in {path}", found="a damaged file", mend="remove it and start again"
+                f"{count} finished combinations in {path}", found="a damaged file", fix="remove it and start again"
             )
         return result
 

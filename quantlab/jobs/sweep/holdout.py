@@ -62,9 +62,9 @@ def split(what: Sweep, date: str) -> tuple[Sweep, Sweep]:
     try:
         row = int(np.searchsorted(opens, parse_utc(date)))
     except ValueError as error:
-        raise ConfigError(span, found=repr(date), mend="write e.g. 2025-02-15") from error
+        raise ConfigError(span, found=repr(date), fix="write e.g. 2025-02-15") from error
     if not 0 < row < len(opens):
-        raise ConfigError(span, found=repr(date), mend="leave bars on both sides of it")
+        raise ConfigError(span, found=repr(date), fix="leave bars on both sides of it")
     first, last = what.maker.study.first_row, what.maker.study.last_row
     return _rows(what, first, first + row), _rows(what, first + row, last)
 

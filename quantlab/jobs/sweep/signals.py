@@ -79,7 +79,7 @@ class SignalMaker:
             raise ConfigError(
                 "a learner with an ensemble, whose gates can be swept",
                 found=type(self.source).__name__,
-                mend="leave signal.* out of sweep.space",
+                fix="leave signal.* out of sweep.space",
             )
         return ensemble
 

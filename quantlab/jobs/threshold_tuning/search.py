@@ -108,7 +108,7 @@ class ThresholdTuner:
             raise HistoryError(
                 "two test windows or more, to choose gates on one and use them in the next",
                 found=str(len(study.windows)),
-                mend="raise learning.splits.n_folds, or set learning.tuning.strategy=null",
+                fix="raise learning.splits.n_folds, or set learning.tuning.strategy=null",
             )
         walk = _Walk(self, study, bars, self.make_strategy(signal=study.source))
         searches = [self.search_for(k + 1) for k in range(1, len(study.windows))]

@@ -55,7 +55,7 @@ def fit_temperature(proba: Float64Array, label: Int8Array, weight: Float32Array)
         raise HistoryError(
             "labelled calibration rows on which the ensemble speaks",
             found=f"{len(label)} rows of total weight {float(weight.sum()):g}",
-            mend="use a longer history or a larger learning.splits.calibration_fraction",
+            fix="use a longer history or a larger learning.splits.calibration_fraction",
         )
     log_proba = np.log(np.maximum(proba, SMALLEST))
     log_proba -= log_proba.max(axis=1, keepdims=True)

@@ -131,7 +131,7 @@ class PairedTest:
             raise HistoryError(
                 f"labelled rows on at least {self.min_days} days that neither ensemble has seen",
                 found=f"{len(days)} days",
-                mend="wait for more data, or lower job.test.min_days",
+                fix="wait for more data, or lower job.test.min_days",
             )
         old, new = (log_losses(proba[rows], labels.label[rows]) for proba in (active, candidate))
         gain = np.bincount(day, weights=weight * (old - new)).astype(np.float64)

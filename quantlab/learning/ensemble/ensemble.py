@@ -78,13 +78,13 @@ class Ensemble:
             raise ConfigError(
                 f"at least {self.quorum} members, the quorum",
                 found=f"{n_members} in learning.members",
-                mend="add members or lower learning.ensemble.quorum",
+                fix="add members or lower learning.ensemble.quorum",
             )
         if not self.min_weight * n_members <= 1.0 <= self.max_weight * n_members:
             raise ConfigError(
                 f"weight bounds within which the weights of {n_members} members can sum to 1",
                 found=f"min_weight {self.min_weight:g}, max_weight {self.max_weight:g}",
-                mend=f"set min_weight <= {1 / n_members:g} <= max_weight",
+                fix=f"set min_weight <= {1 / n_members:g} <= max_weight",
             )
 
     def fit(
@@ -184,7 +184,7 @@ class FittedEnsemble:
             raise ContractError(
                 f"probabilities of shape ({len(self.names)}, T, S, 3)",
                 found=str(members.shape),
-                mend=f"give one array for each of {', '.join(self.names)}",
+                fix=f"give one array for each of {', '.join(self.names)}",
             )
         weights = np.array([0.0 if name == without else w for name, w in zip(self.names, self.weights, strict=True)])
         pooled = Pooled.silent(members.shape[1], members.shape[2])
@@ -213,7 +213,7 @@ def _skill(name: str, proba: Float32Array, label: Int8Array, weight: Float32Arra
         raise HistoryError(
             f"labelled calibration rows on which member {name} speaks",
             found="none",
-            mend="use a longer history or a larger learning.splits.calibration_fraction",
+            fix="use a longer history or a larger learning.splits.calibration_fraction",
         )
     share = np.bincount(classes, weights=weights, minlength=3) / weights.sum()
     present = share[share > 0.0]

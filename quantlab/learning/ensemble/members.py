@@ -69,11 +69,11 @@ def predict_rows(
         raise ContractError(
             f"probabilities of {name} that are >= 0 and sum to 1",
             found=f"a row that is off by {off:g}" if off > SUM_TOLERANCE else "a negative one",
-            mend="normalise them in predict_proba",
+            fix="normalise them in predict_proba",
         )
     if (speaks & ~seen.ready).any():
         raise ContractError(
-            f"NaN from {name} where features are not ready", found="probabilities", mend="leave such rows NaN"
+            f"NaN from {name} where features are not ready", found="probabilities", fix="leave such rows NaN"
         )
     return proba[start - first :]
 
@@ -128,6 +128,6 @@ def load_member(path: str, folder: Path) -> FittedModel:
         kind = getattr(importlib.import_module(module), name)
     except (ImportError, AttributeError) as error:
         raise ArtifactError(
-            f"the class {path} of a stored member", found=str(error), mend="restore its code, or fit it again"
+            f"the class {path} of a stored member", found=str(error), fix="restore its code, or fit it again"
         ) from error
     return cast(FittedModel, kind.load(folder))

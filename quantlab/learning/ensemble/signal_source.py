@@ -62,7 +62,7 @@ class EnsembleSignal:
         names = tuple(member.name for member in self.members)
         if names != self.ensemble.names:
             raise ConfigError(
-                f"members {', '.join(self.ensemble.names)}, in this order", found=", ".join(names), mend="load them all"
+                f"members {', '.join(self.ensemble.names)}, in this order", found=", ".join(names), fix="load them all"
             )
 
     @property
@@ -158,7 +158,7 @@ class EnsembleStream:
             raise ContractError(
                 f"members on features {self.source.features.fingerprint}",
                 found=source.features.fingerprint,
-                mend="start a new stream for them",
+                fix="start a new stream for them",
             )
         self.source = source
         self.liveness = source.ensemble.begin(len(self.symbols))
@@ -175,7 +175,7 @@ class EnsembleStream:
             raise ContractError(
                 f"one bar of {len(self.symbols)} symbols in the stream's order",
                 found=f"{bar.n_bars} bars of {', '.join(bar.symbols)}",
-                mend="open a stream for these symbols",
+                fix="open a stream for these symbols",
             )
         row = self.features.update(bar)
         self.window = _slide(self.window, row, self.source.lookback)
@@ -210,7 +210,7 @@ class EnsembleStream:
                 raise ContractError(
                     f"an ensemble state with {key} {value!r}",
                     found=repr(header.get(key)),
-                    mend="restore it into the stream it was taken from, or warm up again",
+                    fix="restore it into the stream it was taken from, or warm up again",
                 )
         self.features.restore(arrays["features"].tobytes())
         self.liveness = Liveness(arrays["last"], arrays["spoke"], arrays["still"])

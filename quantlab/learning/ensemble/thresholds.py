@@ -134,6 +134,6 @@ def one_each(gates: Mapping[str, Any] | Sequence[Mapping[str, Any]], n_windows: 
     each = [gates] * n_windows if isinstance(gates, Mapping) else gates
     if len(each) != n_windows:
         raise ContractError(
-            f"gates for all test windows, or for each of {n_windows}", found=str(len(each)), mend="give one for each"
+            f"gates for all test windows, or for each of {n_windows}", found=str(len(each)), fix="give one for each"
         )
     return each

@@ -76,7 +76,7 @@ class MemberCard:
         off = float(np.abs(outputs.astype(np.float64) - np.array(self.golden_outputs)).max())
         if not off <= tolerance:
             raise ArtifactError(
-                f"a member that repeats its golden predictions to {tolerance:g}", found=f"{off:g} off", mend=_REFIT
+                f"a member that repeats its golden predictions to {tolerance:g}", found=f"{off:g} off", fix=_REFIT
             )
 
     @classmethod
@@ -93,16 +93,16 @@ class MemberCard:
             content: dict[str, Any] = json.loads(text)
             as_written = to_json(content) == text
             if content.pop(_OWN_HASH) != fingerprint(content) or not as_written:
-                raise ArtifactError(f"{folder / CARD_FILE} as it was written", found="an altered card", mend=_REFIT)
+                raise ArtifactError(f"{folder / CARD_FILE} as it was written", found="an altered card", fix=_REFIT)
             card = cls(**{name: _frozen(value) for name, value in content.items()})
         except (ValueError, TypeError, AttributeError, KeyError, RecursionError) as error:
-            raise ArtifactError(f"a member's card in {folder / CARD_FILE}", found=str(error), mend=_REFIT) from error
+            raise ArtifactError(f"a member's card in {folder / CARD_FILE}", found=str(error), fix=_REFIT) from error
         native = folder / card.file
         if Path(card.file).name != card.file or not native.is_file():
-            raise ArtifactError(f"a model file {card.file!r} in {folder}", found="no such file", mend=_REFIT)
+            raise ArtifactError(f"a model file {card.file!r} in {folder}", found="no such file", fix=_REFIT)
         found = sha256_file(native)
         if found != card.sha256:
-            raise ArtifactError(f"sha256 {card.sha256} of {native}", found=found, mend=_REFIT)
+            raise ArtifactError(f"sha256 {card.sha256} of {native}", found=found, fix=_REFIT)
         return card
 
 
@@ -138,7 +138,7 @@ def _read(path: Path) -> str:
     try:
         return path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise ArtifactError(f"a readable {path}", found=str(error), mend=_REFIT) from error
+        raise ArtifactError(f"a readable {path}", found=str(error), fix=_REFIT) from error
 
 
 def _frozen(value: Any) -> Any:

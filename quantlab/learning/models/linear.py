@@ -174,7 +174,7 @@ class Linear:
                 raise ConfigError(
                     f"a fit of {self.name} that settles",
                     found=str(warning).splitlines()[0].rstrip(":"),
-                    mend=f"raise learning.members.{self.name}.max_iterations, or its penalty",
+                    fix=f"raise learning.members.{self.name}.max_iterations, or its penalty",
                 ) from warning
         return np.ascontiguousarray(model.coef_.T), model.intercept_
 

@@ -86,7 +86,7 @@ class LinearMap:
         ]
         if not (all(np.isfinite(array).all() for array in (*arrays, sizes)) and (sizes > 0.0).all()):
             raise ContractError(
-                "finite numbers, and deviation, clip and scale above 0", found="others", mend="fit the member again"
+                "finite numbers, and deviation, clip and scale above 0", found="others", fix="fit the member again"
             )
 
     def scores(self, rows: Float32Array) -> Float64Array:

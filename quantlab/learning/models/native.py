@@ -75,7 +75,7 @@ class NativeMember(ABC):
             raise ArtifactError(
                 f"a model of {cls.library} in {path}",
                 found=f"a file that it refuses ({type(error).__name__})",
-                mend="fit the member again",
+                fix="fit the member again",
             ) from error
         return fitted
 

@@ -91,10 +91,10 @@ class NetRecipe(ABC):
             raise ConfigError(
                 f"{self.name}.quantiles that rise, mirror each other and have the median in the middle",
                 found=str(self.quantiles),
-                mend="use for example [0.1, 0.25, 0.5, 0.75, 0.9]",
+                fix="use for example [0.1, 0.25, 0.5, 0.75, 0.9]",
             )
         if self.device not in ("cpu", "cuda"):
-            raise ConfigError(f"{self.name}.device cpu or cuda", found=repr(self.device), mend="set one of them")
+            raise ConfigError(f"{self.name}.device cpu or cuda", found=repr(self.device), fix="set one of them")
 
     @property
     @abstractmethod

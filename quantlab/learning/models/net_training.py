@@ -112,7 +112,7 @@ def train(network: torch.nn.Module, recipe: NetRecipe, examples: Examples, stopp
         raise ConfigError(
             f"{recipe.name} to reach a finite validation loss",
             found="none",
-            mend=f"lower {recipe.name}.learning_rate",
+            fix=f"lower {recipe.name}.learning_rate",
         )
     network.to("cpu")
     network.load_state_dict(best.weights)
@@ -125,7 +125,7 @@ def require_device(recipe: NetRecipe) -> None:
         raise InstallationError(
             f"PyTorch on device {recipe.device!r}",
             found="it would use 'cpu'",
-            mend=f"set {recipe.name}.device to cpu, or install a build and a driver for CUDA",
+            fix=f"set {recipe.name}.device to cpu, or install a build and a driver for CUDA",
         )
 
 

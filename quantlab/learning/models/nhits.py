@@ -60,7 +60,7 @@ class NHITS(NetRecipe):
             raise ConfigError(
                 f"{self.name}.pool_bars and downsampling with one value per stack",
                 found=f"{list(self.pool_bars)} and {list(self.downsampling)}",
-                mend="make them equally long",
+                fix="make them equally long",
             )
         for value in (*self.pool_bars, *self.downsampling):
             check_range(f"every value of {self.name}.pool_bars and downsampling", value, low=1)

@@ -65,7 +65,7 @@ class PatchTST(NetRecipe):
             raise ConfigError(
                 f"{self.name}.hidden_units that are a multiple of its {self.heads} heads",
                 found=str(self.hidden_units),
-                mend=f"use {self.heads * max(1, self.hidden_units // self.heads)}",
+                fix=f"use {self.heads * max(1, self.hidden_units // self.heads)}",
             )
 
     @property

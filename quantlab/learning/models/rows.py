@@ -66,7 +66,7 @@ class RowTable:
             raise HistoryError(
                 f"rows to {purpose}",
                 found="none that is ready, labelled and known in time",
-                mend="load a longer history or lower learning.splits.n_folds",
+                fix="load a longer history or lower learning.splits.n_folds",
             )
         label = dataset.label.reshape(-1)[index]
         weight = dataset.weight.reshape(-1)[index] * np.array(class_weights)[label]
@@ -122,7 +122,7 @@ def refusals_of(member: str, refusals: type[Exception] | tuple[type[Exception], 
         raise ConfigError(
             f"hyper-parameters of {member} that its library takes",
             found=said,
-            mend=f"change them in learning.members.{member}",
+            fix=f"change them in learning.members.{member}",
         ) from error
 
 

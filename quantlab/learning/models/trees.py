@@ -80,14 +80,14 @@ class TreeRecipe(ABC):
             raise ConfigError(
                 f"{self.name}.class_weights of SELL, HOLD and BUY",
                 found=str(list(self.class_weights)),
-                mend="give three numbers",
+                fix="give three numbers",
             )
         both = sorted(set(self.increasing) & set(self.decreasing))
         if both:
             raise ConfigError(
                 f"{self.name}.increasing and decreasing without a common feature",
                 found=", ".join(both),
-                mend="take it out of one of them",
+                fix="take it out of one of them",
             )
 
     def fit(self, train: Dataset, valid: Dataset) -> FittedTrees:
@@ -135,7 +135,7 @@ class TreeRecipe(ABC):
             raise ContractError(
                 f"features that {self.name}.increasing and decreasing name",
                 found=f"none called {', '.join(unknown)}",
-                mend="name features of the contract",
+                fix="name features of the contract",
             )
         if not (self.increasing or self.decreasing):
             return None

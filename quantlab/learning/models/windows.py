@@ -218,7 +218,7 @@ def require_rows(index: Int64Array, purpose: str, length: int) -> None:
         raise HistoryError(
             f"rows to {purpose}",
             found=f"none with {length} ready bars behind it and its returns known in time",
-            mend="load a longer history or lower learning.splits.n_folds",
+            fix="load a longer history or lower learning.splits.n_folds",
         )
 
 

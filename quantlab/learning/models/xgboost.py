@@ -91,7 +91,7 @@ class XGBoost(TreeRecipe):
         for name in ("min_child_weight", "reg_lambda"):
             check_range(f"{self.name}.{name}", getattr(self, name), low=0.0)
         if self.device not in ("cpu", "cuda"):
-            raise ConfigError(f"{self.name}.device cpu or cuda", found=repr(self.device), mend="set one of them")
+            raise ConfigError(f"{self.name}.device cpu or cuda", found=repr(self.device), fix="set one of them")
 
     def boost(self, rows: RowTable, stop_on: RowTable, directions: tuple[int, ...] | None, told: Told) -> bytes:
         """The best rounds' trees as the library writes them."""
@@ -141,7 +141,7 @@ class XGBoost(TreeRecipe):
             raise InstallationError(
                 f"XGBoost on device {self.device!r}",
                 found=f"it would use {effective!r}",
-                mend=f"set {self.name}.device to cpu, or mend the driver",
+                fix=f"set {self.name}.device to cpu, or fix the driver",
             )
 
 

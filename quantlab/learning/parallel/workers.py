@@ -162,7 +162,7 @@ def _death_is_said() -> Iterator[None]:
         raise InstallationError(
             "every worker process to finish its task",
             found="one that died without a word",
-            mend="this is mostly too little memory: lower workers or use fewer symbols",
+            fix="this is mostly too little memory: lower workers or use fewer symbols",
         ) from error
 
 

@@ -27,7 +27,7 @@ from quantlab.learning.stored.sealed_folder import files_digest, seal, verify
 from quantlab.learning.stored.stored_member import Stored
 from quantlab.learning.study.forecasts import read
 
-_MEND = "restore it from a backup, or run again what made it"
+_FIX = "restore it from a backup, or run again what made it"
 
 
 @dataclass(frozen=True)
@@ -44,13 +44,13 @@ class StoredMember(Stored):
             If the folder is missing, holds links or is damaged.
         """
         require_plain(folder)
-        facts = verify(folder, _MEND)
+        facts = verify(folder, _FIX)
         if set(facts) != {field.name for field in fields(cls)}:
-            raise ArtifactError(f"a stored member in {folder}", found=f"the keys {', '.join(facts)}", mend=_MEND)
+            raise ArtifactError(f"a stored member in {folder}", found=f"the keys {', '.join(facts)}", fix=_FIX)
         stored = cls(**{**facts, "feature_names": tuple(facts["feature_names"])})
         found = files_digest(folder, MODEL_FOLDER)
         if found != stored.model_sha256:
-            raise ArtifactError(f"native files {stored.model_sha256} in {folder}", found=found, mend=_MEND)
+            raise ArtifactError(f"native files {stored.model_sha256} in {folder}", found=found, fix=_FIX)
         return stored
 
 
@@ -79,7 +79,7 @@ def keep_member(
     """
     forecast = read(entry)
     if forecast.digest != sha256:
-        raise ArtifactError(f"{entry.name} with sha256 {sha256}", found=forecast.digest, mend=_MEND)
+        raise ArtifactError(f"{entry.name} with sha256 {sha256}", found=forecast.digest, fix=_FIX)
     shutil.copytree(forecast.folder, folder / MODEL_FOLDER)
     for name in FILES:
         shutil.copyfile(entry / name, folder / name)
@@ -133,7 +133,7 @@ def stored_signal(features: FeatureSource, root: Path, ensemble: FittedEnsemble)
     for name in ensemble.names:
         stored = StoredMember.read(root / check_member(name))
         if stored.version != name:
-            raise ArtifactError(f"the member {name} in {root / name}", found=stored.version, mend=_MEND)
+            raise ArtifactError(f"the member {name} in {root / name}", found=stored.version, fix=_FIX)
         stored.require_contract(features)
         members.append(Member(name, load_model(root / name, stored), stored.model_sha256, root.parent.name))
     return EnsembleSignal(features=features, members=tuple(members), ensemble=ensemble)
@@ -147,7 +147,7 @@ def require_plain(folder: Path) -> None:
     ArtifactError
     """
     if not folder.is_dir() or folder.is_symlink():
-        raise ArtifactError(f"a folder {folder}", found="none", mend=_MEND)
+        raise ArtifactError(f"a folder {folder}", found="none", fix=_FIX)
     link = next((path for path in sorted(folder.rglob("*")) if path.is_symlink()), None)
     if link is not None:
-        raise ArtifactError(f"plain files in {folder}", found=f"the symbolic link {link.name}", mend=_MEND)
+        raise ArtifactError(f"plain files in {folder}", found=f"the symbolic link {link.name}", fix=_FIX)

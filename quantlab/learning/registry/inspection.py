@@ -65,7 +65,7 @@ class Inspector:
                     raise ArtifactError(
                         f"the manifest of {version} that was registered on {record.time}",
                         found="another, consistent in itself",
-                        mend="leave it out of service and register the member again",
+                        fix="leave it out of service and register the member again",
                     )
         return manifest, sha256
 
@@ -83,7 +83,7 @@ class Inspector:
         except InstallationError:
             raise  # no fault of the version
         except QuantlabError as error:
-            raise ArtifactError(error.expected, found=error.found, mend=self._consequence(version, error)) from error
+            raise ArtifactError(error.expected, found=error.found, fix=self._consequence(version, error)) from error
 
     def _consequence(self, version: str, error: QuantlabError) -> str:
         """Quarantine a version and say what that means for what serves."""
@@ -93,13 +93,13 @@ class Inspector:
             if version not in quarantined(self.history()):
                 serving = self.quarantine(version, f"{error.expected}; found {error.found}").get(member)
         except QuantlabError as refused:
-            return f"{error.mend}; {version} was refused but not quarantined ({refused.found})"
-        return f"{error.mend}; {version} is quarantined, {serving or 'no version'} of {member} serves"
+            return f"{error.fix}; {version} was refused but not quarantined ({refused.found})"
+        return f"{error.fix}; {version} is quarantined, {serving or 'no version'} of {member} serves"
 
     def require_known(self, version: str) -> None:
         """Raise ConfigError unless there is such a version."""
         if check_version(version) not in registered(self.history()):
-            raise ConfigError(f"a version in {self.folder}", found=version, mend="take a name that job=models lists")
+            raise ConfigError(f"a version in {self.folder}", found=version, fix="take a name that job=models lists")
 
     def refuse_quarantined(self, history: History, chosen: Sequence[str]) -> None:
         """Raise ArtifactError if one of them is in quarantine."""
@@ -108,7 +108,7 @@ class Inspector:
             raise ArtifactError(
                 f"{version} to be fit for service",
                 found=f"it in quarantine since {last.time}: {last.reason}",
-                mend="use another version, or restore this one once its files are whole again",
+                fix="use another version, or restore this one once its files are whole again",
             )
 
     def record(self, event: str, about: tuple[str, ...], reason: str, proofs: dict[str, str]) -> None:

@@ -21,7 +21,7 @@ from quantlab.learning.ensemble.members import load_member
 from quantlab.learning.registry.manifest import MODEL_FOLDER
 from quantlab.learning.stored.stored_member import Stored
 
-_MEND = "leave it out of service and register the member again"
+_FIX = "leave it out of service and register the member again"
 _GOOD = b"good"
 #: Seconds that a child has to end after it was not heard in time.
 _SILENT_GRACE_S = 1.0
@@ -59,7 +59,7 @@ def prove(manifest: Stored, folder: Path, timeout_s: float) -> None:
             child.start()
         except OSError as error:
             raise InstallationError(
-                "a second process to load a model in", found=str(error), mend="free some memory"
+                "a second process to load a model in", found=str(error), fix="free some memory"
             ) from error
         theirs.close()
         verdict = _listen(ours, timeout_s)
@@ -67,11 +67,11 @@ def prove(manifest: Stored, folder: Path, timeout_s: float) -> None:
         ending = _end(child, timeout_s if verdict else _SILENT_GRACE_S)
         words = spoken.read().decode(errors="replace").strip().splitlines()
     if verdict and verdict != _GOOD:
-        expected, found, mend = json.loads(verdict)
-        raise ArtifactError(f"{manifest.version} to load: {expected}", found=found, mend=mend)
+        expected, found, fix = json.loads(verdict)
+        raise ArtifactError(f"{manifest.version} to load: {expected}", found=found, fix=fix)
     if ending or not verdict:
         how = (ending or "one that said nothing") + (f" ({words[-1][:200]})" if words else "")
-        raise ArtifactError(f"{manifest.version} to load in a process of its own", found=how, mend=_MEND)
+        raise ArtifactError(f"{manifest.version} to load in a process of its own", found=how, fix=_FIX)
 
 
 def _listen(ours: Connection, timeout_s: float) -> bytes:
@@ -104,4 +104,4 @@ def _load_in_child(manifest: Stored, folder: Path, theirs: Connection, spoken: s
         load_verified(manifest, folder)
         theirs.send_bytes(_GOOD)
     except QuantlabError as error:
-        theirs.send_bytes(json.dumps([error.expected, error.found, error.mend]).encode())
+        theirs.send_bytes(json.dumps([error.expected, error.found, error.fix]).encode())

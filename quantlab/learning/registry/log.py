@@ -195,7 +195,7 @@ def recover(root: Path) -> History:
     lines = _read_log(root).split(b"\n")
     last = next((record for record in map(Record.parse, reversed(lines)) if record is not None), None)
     if last is None:
-        raise ArtifactError(f"a whole record in {root / LOG}", found="none", mend="restore it from a backup")
+        raise ArtifactError(f"a whole record in {root / LOG}", found="none", fix="restore it from a backup")
     try:
         _write_pointer(root, last.sha256, last.active)
     except OSError as error:
@@ -208,7 +208,7 @@ def unwritable(root: Path, error: OSError) -> InstallationError:
     return InstallationError(
         f"a registry in {root} that can be written",
         found=error.strerror or str(error),
-        mend="free some space or mend its permissions; nothing was changed",
+        fix="free some space or fix its permissions; nothing was changed",
     )
 
 
@@ -267,7 +267,7 @@ def _damaged(path: Path, found: str) -> ArtifactError:
     return ArtifactError(
         f"{path} as it was written",
         found=found,
-        mend="restore it from a backup, or let job=models job.action=recover rebuild the pointer from the audit log",
+        fix="restore it from a backup, or let job=models job.action=recover rebuild the pointer from the audit log",
     )
 
 

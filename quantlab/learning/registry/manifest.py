@@ -19,7 +19,7 @@ MODEL_FOLDER = "model"
 #: The distribution of the features over the training rows, where it was made.
 DRIFT_FILE = "drift.json"
 
-_MEND = "leave it out of service and register the member again"
+_FIX = "leave it out of service and register the member again"
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,7 @@ class Manifest(Stored):
             If a key is missing or unknown.
         """
         if set(facts) != {field.name for field in fields(cls)}:
-            raise ArtifactError(f"a model's {MANIFEST}", found=f"the keys {', '.join(sorted(facts))}", mend=_MEND)
+            raise ArtifactError(f"a model's {MANIFEST}", found=f"the keys {', '.join(sorted(facts))}", fix=_FIX)
         lists = ("feature_names", "together")
         values: dict[str, Any] = {name: tuple(value) if name in lists else value for name, value in facts.items()}
         return cls(**values)
@@ -95,7 +95,7 @@ class Manifest(Stored):
         """
         if self.ensemble is None:
             raise ArtifactError(
-                f"an ensemble in the manifest of {self.version}", found="none", mend="register a whole run instead"
+                f"an ensemble in the manifest of {self.version}", found="none", fix="register a whole run instead"
             )
         return ensemble_of(self.ensemble)
 
@@ -116,7 +116,7 @@ def ensemble_of(content: Mapping[str, Any]) -> FittedEnsemble:
             temperature=content["temperature"],
         )
     except (KeyError, TypeError) as error:
-        raise ArtifactError("a stored ensemble", found=f"{type(error).__name__} {error}", mend=_MEND) from error
+        raise ArtifactError("a stored ensemble", found=f"{type(error).__name__} {error}", fix=_FIX) from error
 
 
 def read_manifest(root: Path, version: str) -> tuple[Manifest, str]:
@@ -131,12 +131,12 @@ def read_manifest(root: Path, version: str) -> tuple[Manifest, str]:
     """
     folder = version_folder(root, version)
     try:
-        manifest = Manifest.of_facts(verify(folder, _MEND))
+        manifest = Manifest.of_facts(verify(folder, _FIX))
         found, sha256 = files_digest(folder, MODEL_FOLDER), sha256_file(folder / MANIFEST)
     except OSError as error:
-        raise ArtifactError(f"readable files in {folder}", found=str(error), mend=_MEND) from error
+        raise ArtifactError(f"readable files in {folder}", found=str(error), fix=_FIX) from error
     if (manifest.version, manifest.member) != (version, split_version(version)[0]):
-        raise ArtifactError(f"version {version} in {folder}", found=f"{manifest.version!r}", mend=_MEND)
+        raise ArtifactError(f"version {version} in {folder}", found=f"{manifest.version!r}", fix=_FIX)
     if manifest.model_sha256 != found:
-        raise ArtifactError(f"native files {manifest.model_sha256} in {folder}", found=found, mend=_MEND)
+        raise ArtifactError(f"native files {manifest.model_sha256} in {folder}", found=found, fix=_FIX)
     return manifest, sha256

@@ -37,7 +37,7 @@ def check_version(name: str) -> str:
         raise ConfigError(
             "a version <member>_vYYYYMMDD_HHMMSS of at most 64 letters, digits, dots, dashes and underscores",
             found=repr(name),
-            mend="take a name that job=models lists",
+            fix="take a name that job=models lists",
         )
     return name
 
@@ -58,7 +58,7 @@ def check_member(name: str) -> str:
         raise ConfigError(
             "a member's name of at most 64 letters, digits, dashes, underscores and inner dots",
             found=repr(name),
-            mend="rename it in learning.members",
+            fix="rename it in learning.members",
         )
     return name
 
@@ -107,12 +107,12 @@ def version_folder(root: Path, version: str) -> Path:
         If there is no such folder, or it is or holds a symbolic link.
     """
     folder = root / check_version(version)
-    mend = f"take {folder} out of the registry"
+    fix = f"take {folder} out of the registry"
     if folder.is_symlink() or folder.resolve().parent != root.resolve():
-        raise ArtifactError(f"{version} as a folder inside {root}", found="a symbolic link", mend=mend)
+        raise ArtifactError(f"{version} as a folder inside {root}", found="a symbolic link", fix=fix)
     if not folder.is_dir():
-        raise ArtifactError(f"a folder {version} in {root}", found="none", mend="take a name that job=models lists")
+        raise ArtifactError(f"a folder {version} in {root}", found="none", fix="take a name that job=models lists")
     link = next((path for path in folder.rglob("*") if path.is_symlink()), None)
     if link is not None:
-        raise ArtifactError(f"plain files in {folder}", found=f"the symbolic link {link.name}", mend=mend)
+        raise ArtifactError(f"plain files in {folder}", found=f"the symbolic link {link.name}", fix=fix)
     return folder

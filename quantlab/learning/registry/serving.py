@@ -126,11 +126,11 @@ def _manifests(store: ModelStore, release: dict[str, str]) -> list[Manifest]:
     """
     manifests = [Manifest.of_facts(store.describe(version)) for version in release.values()]
     if not manifests:
-        raise ArtifactError("an active release", found="none", mend="promote one with job=models job.action=promote")
+        raise ArtifactError("an active release", found="none", fix="promote one with job=models job.action=promote")
     if any(set(manifest.together) != set(release.values()) for manifest in manifests):
         raise ArtifactError(
             "an active release of versions that were tested together",
             found=", ".join(sorted(release.values())),
-            mend="promote the versions of one run",
+            fix="promote the versions of one run",
         )
     return manifests

@@ -90,7 +90,7 @@ def promoted(history: History, chosen: Release) -> Release:
             raise ConfigError(
                 f"{version} to serve beside the versions it was tested with",
                 found=f"no {', '.join(absent)}",
-                mend=f"promote them together: job.version={version.rpartition('_v')[2]} and no job.model",
+                fix=f"promote them together: job.version={version.rpartition('_v')[2]} and no job.model",
             )
     return kept
 

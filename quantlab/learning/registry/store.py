@@ -202,7 +202,7 @@ class Registry:
         """
         release = {split_version(version)[0]: version for version in chosen}
         if len(release) != len(chosen) or not chosen:
-            raise ConfigError("one version for each member", found=", ".join(chosen) or "none", mend="name them once")
+            raise ConfigError("one version for each member", found=", ".join(chosen) or "none", fix="name them once")
         proofs = {version: self._inspector.checked(version, features)[1] for version in chosen}
         with locked(self.folder):
             history = self.history()
@@ -223,13 +223,13 @@ class Registry:
         goal = earlier(self.history())
         if goal is None:
             raise ConfigError(
-                "an earlier release to go back to", found="none", mend="promote a version, or quarantine the active one"
+                "an earlier release to go back to", found="none", fix="promote a version, or quarantine the active one"
             )
         proofs = {version: self._inspector.checked(version, features)[1] for version in goal.values()}
         with locked(self.folder):
             history = self.history()
             if earlier(history) != goal:
-                raise ConfigError("nobody else to move the pointer", found="another move", mend="roll back again")
+                raise ConfigError("nobody else to move the pointer", found="another move", fix="roll back again")
             moved = tuple(sorted({*goal.values()} ^ {*history.active.values()}))
             record = self._inspector.now("rollback", moved, reason, goal, proofs)
             return commit(self.folder, history, record).active
@@ -257,7 +257,7 @@ class Registry:
             If it fails; then it stays where it is.
         """
         if self.status(version) is not Status.QUARANTINED:
-            raise ConfigError("a quarantined version", found=version, mend="only such can be restored")
+            raise ConfigError("a quarantined version", found=version, fix="only such can be restored")
         self._inspector.record("restore", (version,), reason, {version: self._inspector.prove(version)})
 
     def shadow(self, version: str, reason: str) -> None:
@@ -274,7 +274,7 @@ class Registry:
         self._inspector.refuse_quarantined(self.history(), (version,))
         self._inspector.read(version)
         if self.status(version) is Status.ACTIVE:
-            raise ConfigError("a version that is not in service", found=version, mend="choose a candidate")
+            raise ConfigError("a version that is not in service", found=version, fix="choose a candidate")
         self._inspector.record("shadow", (version,), reason, {})
 
     def note(self, event: str, about: tuple[str, ...], reason: str) -> None:

@@ -67,7 +67,7 @@ def by_version(candidates: Sequence[Candidate], ensemble: FittedEnsemble | None,
     members = tuple(candidate.member for candidate in candidates)
     if len(named) != len(members) or not members or (ensemble is not None and ensemble.names != members):
         wanted = "different members" if ensemble is None else f"members {', '.join(ensemble.names)}"
-        raise ConfigError(wanted, found=", ".join(members) or "none", mend="register each of them once, in this order")
+        raise ConfigError(wanted, found=", ".join(members) or "none", fix="register each of them once, in this order")
     return named
 
 
@@ -92,7 +92,7 @@ def written(root: Path, named: Mapping[str, Candidate], intake: Intake) -> Itera
         for folder in folders:
             shutil.rmtree(folder, ignore_errors=True)
         if isinstance(error, FileExistsError):
-            raise ArtifactError("new versions", found=str(error), mend="register again in a second") from error
+            raise ArtifactError("new versions", found=str(error), fix="register again in a second") from error
         if isinstance(error, OSError):
             raise unwritable(root, error) from error
         raise
@@ -122,7 +122,7 @@ def write_version(root: Path, version: str, candidate: Candidate, intake: Intake
                 raise ArtifactError(
                     f"the very files of {candidate.member} that were tested, {candidate.sha256}",
                     found=found,
-                    mend="make its save write the same bytes for the same member",
+                    fix="make its save write the same bytes for the same member",
                 )
             seal(folder, _manifest(version, candidate, intake, found).facts())
     except OSError as error:

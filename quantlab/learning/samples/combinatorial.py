@@ -91,7 +91,7 @@ class CombinatorialPurged:
             raise HistoryError(
                 f"at least {needed} bars after the warm-up ({self.n_blocks} blocks longer than the embargo)",
                 found=f"{n_bars - first} of {n_bars} bars",
-                mend="load a longer history, or lower learning.splits.n_blocks",
+                fix="load a longer history, or lower learning.splits.n_blocks",
             )
         blocks = tile(first, n_bars, self.n_blocks)
         return tuple(

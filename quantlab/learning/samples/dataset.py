@@ -37,7 +37,7 @@ def build_dataset(bars: Bars, features: Features, labels: Labels, horizon: int) 
             raise ContractError(
                 f"{name} of shape {bars.state.shape}, as the bars",
                 found=str(shape),
-                mend=f"make the {name} from the same bars",
+                fix=f"make the {name} from the same bars",
             )
     return Dataset(
         features=features,
@@ -62,7 +62,7 @@ def forward_returns(bars: Bars, horizon: int) -> Float32Array:
         If `horizon` is below 1.
     """
     if horizon < 1:
-        raise ConfigError("a horizon of at least 1 bar", found=repr(horizon), mend="set barriers.horizon")
+        raise ConfigError("a horizon of at least 1 bar", found=repr(horizon), fix="set barriers.horizon")
     log_close = np.log(bars.close)
     returns = np.full((bars.n_bars + horizon, bars.n_symbols), np.nan, dtype=np.float32)
     returns[1 : bars.n_bars] = log_close[1:] - log_close[:-1]

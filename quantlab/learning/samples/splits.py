@@ -94,7 +94,7 @@ class PurgedWalkForward:
             raise ConfigError(
                 "learning.splits.early_stopping_fraction and calibration_fraction above 0 with a sum below 1",
                 found=f"{shares[0]!r} and {shares[1]!r}",
-                mend="lower them, so that rows remain to fit on",
+                fix="lower them, so that rows remain to fit on",
             )
 
     def split(self, dataset: Dataset) -> tuple[Fold, ...]:
@@ -112,7 +112,7 @@ class PurgedWalkForward:
                 f"at least {needed} bars after the warm-up ({self.min_train_bars} to train on and {self.n_folds} "
                 f"test windows of {self.min_test_bars})",
                 found=f"{n_bars - first} of {n_bars} bars",
-                mend="load a longer history, or lower learning.splits.min_train_bars, min_test_bars or n_folds",
+                fix="load a longer history, or lower learning.splits.min_train_bars, min_test_bars or n_folds",
             )
         return tuple(
             self._fold(index, first, test)
@@ -127,7 +127,7 @@ class PurgedWalkForward:
             raise HistoryError(
                 "at least one bar each to fit, stop early and calibrate on",
                 found=f"{test[0] - start} training bars in fold {index}",
-                mend="raise learning.splits.min_train_bars",
+                fix="raise learning.splits.min_train_bars",
             )
         return Fold(
             index=index,

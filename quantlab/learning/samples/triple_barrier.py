@@ -100,7 +100,7 @@ class TripleBarrier:
         check_range("labels.take_profit_atr", self.take_profit_atr, low=self.stop_atr)
         check_whole("labels.horizon", self.horizon, low=1)
         if self.stop_atr == 0.0:
-            raise ConfigError("labels.stop_atr above 0", found=repr(self.stop_atr), mend="set barriers.stop_atr")
+            raise ConfigError("labels.stop_atr above 0", found=repr(self.stop_atr), fix="set barriers.stop_atr")
 
     def label(self, bars: Bars, atr: Float64Array) -> Labels:
         """Label every bar; linear in bars and symbols.

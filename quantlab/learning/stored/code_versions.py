@@ -65,10 +65,10 @@ def identity(part: Any) -> str:
     kind = type(part)
     source = getattr(sys.modules[kind.__module__], "__file__", None)
     if source is None:
-        raise ConfigError(f"{kind.__qualname__} in a module file", found="an interactive class", mend="move it to one")
+        raise ConfigError(f"{kind.__qualname__} in a module file", found="an interactive class", fix="move it to one")
     try:
         return fingerprint(part, Path(source).read_bytes())
     except TypeError as error:
         raise ConfigError(
-            f"{kind.__qualname__} as a frozen dataclass of plain values", found=str(error), mend="make it one"
+            f"{kind.__qualname__} as a frozen dataclass of plain values", found=str(error), fix="make it one"
         ) from error

@@ -62,7 +62,7 @@ class Golden:
             raise ArtifactError(
                 f"a row that {name} speaks about among the last {len(chosen.ready)} bars",
                 found="none",
-                mend="end the history where symbols are ready",
+                fix="end the history where symbols are ready",
             )
         return cls(chosen, outputs)
 
@@ -83,7 +83,7 @@ class Golden:
             raise ArtifactError(
                 f"{name} to repeat its golden predictions to {TOLERANCE:g}",
                 found=f"{off:g} off" if off > TOLERANCE else "other rows that it speaks about",
-                mend="use the library versions of its manifest, or fit it again",
+                fix="use the library versions of its manifest, or fit it again",
             )
 
     def save(self, folder: Path) -> None:
@@ -103,7 +103,7 @@ class Golden:
         try:
             values, ready, outputs = (np.load(folder / name, allow_pickle=False) for name in FILES)
         except (OSError, ValueError, EOFError) as error:
-            raise ArtifactError(f"golden rows in {folder}", found=str(error), mend="fit the member again") from error
+            raise ArtifactError(f"golden rows in {folder}", found=str(error), fix="fit the member again") from error
         return cls(Features(values, ready, names, fingerprint), outputs)
 
 

@@ -23,13 +23,13 @@ def seal(folder: Path, facts: dict[str, Any]) -> None:
     write_json(folder / MANIFEST, {**body, "sha256": fingerprint(json.loads(json.dumps(body)))})
 
 
-def verify(folder: Path, mend: str | None = None) -> dict[str, Any]:
+def verify(folder: Path, fix: str | None = None) -> dict[str, Any]:
     """The facts of a sealed folder, after every file has been hashed.
 
     Parameters
     ----------
     folder : Path
-    mend : str, optional
+    fix : str, optional
         What a reader can do about damage; by default to delete the folder, which is made again.
 
     Raises
@@ -45,17 +45,17 @@ def verify(folder: Path, mend: str | None = None) -> dict[str, Any]:
         stated = manifest.pop("sha256")
         facts, files = dict(manifest["facts"]), dict(manifest["files"])
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise _damaged(folder, f"{MANIFEST} that cannot be read ({type(error).__name__})", mend) from error
+        raise _damaged(folder, f"{MANIFEST} that cannot be read ({type(error).__name__})", fix) from error
     if not as_written or fingerprint(manifest) != stated:
-        raise _damaged(folder, f"{MANIFEST} that was altered", mend)
+        raise _damaged(folder, f"{MANIFEST} that was altered", fix)
     try:
         found = _inventory(folder)
     except OSError as error:
-        raise _damaged(folder, f"a file that cannot be read ({error})", mend) from error
+        raise _damaged(folder, f"a file that cannot be read ({error})", fix) from error
     for name in sorted({*files, *found}):
         if found.get(name) != files.get(name):
             what = "missing" if name not in found else "not in the manifest" if name not in files else "altered"
-            raise _damaged(folder, f"{name} {what}", mend)
+            raise _damaged(folder, f"{name} {what}", fix)
     return facts
 
 
@@ -72,6 +72,6 @@ def _inventory(folder: Path) -> dict[str, dict[str, str | int]]:
     }
 
 
-def _damaged(folder: Path, found: str, mend: str | None) -> ArtifactError:
+def _damaged(folder: Path, found: str, fix: str | None) -> ArtifactError:
     again = f"check the disk, then delete {folder}: it will be made again"
-    return ArtifactError(f"{folder} as it was written", found=found, mend=mend or again)
+    return ArtifactError(f"{folder} as it was written", found=found, fix=fix or again)

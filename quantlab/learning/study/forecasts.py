@@ -216,7 +216,7 @@ def _require_same(task: Task, saved: FittedModel, loaded: FittedModel, dataset: 
         raise ArtifactError(
             f"{task} to speak the same after saving and loading",
             found="other probabilities",
-            mend="mend the save and load of its class",
+            fix="fix the save and load of its class",
         )
 
 

@@ -30,6 +30,6 @@ def study_signal(source: Learner | SignalSource, bars: Bars, progress: Progress)
         raise HistoryError(
             "a history longer than the features' warm-up",
             found=f"{bars.n_bars} bars, none of them ready",
-            mend="load a longer history (history.start, history.bars)",
+            fix="load a longer history (history.start, history.bars)",
         )
     return Study(signal, int(np.argmax(ready)), bars.n_bars, source, None)

@@ -252,7 +252,7 @@ class WalkForward:
             raise ConfigError(
                 "learning.splits whose test windows tile the future in one walk",
                 found=type(self.splits).__name__,
-                mend="use learning/splits=walk_forward",
+                fix="use learning/splits=walk_forward",
             )
         for fold in folds:
             length = fold.calibration[1] - fold.calibration[0]
@@ -260,7 +260,7 @@ class WalkForward:
                 raise HistoryError(
                     f"at least {self.ensemble.liveness_bars} calibration bars, to know at the first test bar who is alive",
                     found=f"{length} in fold {fold.index}",
-                    mend="raise learning.splits.calibration_fraction or lower learning.ensemble.liveness_bars",
+                    fix="raise learning.splits.calibration_fraction or lower learning.ensemble.liveness_bars",
                 )
         return folds
 

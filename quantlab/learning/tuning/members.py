@@ -120,7 +120,7 @@ def inner_folds(first: Fold, count: int, test_share: float, early_stopping_fract
             raise HistoryError(
                 f"a first training part with {count} inner folds to tune on",
                 found=f"{stop - start} bars",
-                mend="raise learning.splits.min_train_bars, or set learning.tuning=null",
+                fix="raise learning.splits.min_train_bars, or set learning.tuning=null",
             )
         folds.append(Fold(index, (start, cut), (cut, begin), (begin, begin), (begin, end), first.every_k))
     return tuple(folds)
@@ -254,6 +254,6 @@ def daily_losses(name: str, proba: Float32Array, dataset: Dataset, rows: Rows) -
         raise HistoryError(
             f"labelled rows on which {name} speaks on every day of the inner folds",
             found="a day without",
-            mend="use a longer history, or set learning.tuning=null",
+            fix="use a longer history, or set learning.tuning=null",
         )
     return tuple((lost / total).tolist())

@@ -200,7 +200,7 @@ def best_trial(search: Search, trials: Sequence[Trial]) -> Trial:
         raise ConfigError(
             f"a trial of {search.name} that can be evaluated",
             found=f"{len(trials)} that failed, the first with: {trials[0].note}",
-            mend="mend what it says, narrow learning.tuning, or set learning.tuning=null",
+            fix="fix what it says, narrow learning.tuning, or set learning.tuning=null",
         )
     return trials[0]
 

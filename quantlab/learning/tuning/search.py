@@ -73,7 +73,7 @@ class MemberTuning:
         for name, node in self.searches.items():
             where = f"learning.tuning.members.searches.{name}"
             if set(node) != {"trials", "space"}:
-                raise ConfigError(f"{where} with trials and space", found=", ".join(node), mend="write it so")
+                raise ConfigError(f"{where} with trials and space", found=", ".join(node), fix="write it so")
             check_whole(f"{where}.trials", node["trials"], low=1)
 
 
@@ -120,7 +120,7 @@ class Tuning:
                 raise ConfigError(
                     f"learning.tuning.members.searches of members ({', '.join(members)})",
                     found=name,
-                    mend=f"add the member, or drop its search: ~learning.tuning.members.searches.{name}",
+                    fix=f"add the member, or drop its search: ~learning.tuning.members.searches.{name}",
                 )
         searches = {}
         for name, node in ((name, rules.searches[name]) for name in members if name in rules.searches):

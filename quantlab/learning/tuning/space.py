@@ -86,7 +86,7 @@ def space(where: str, spec: Mapping[str, Any], configured: Mapping[str, Any]) ->
 def _parameter(where: str, name: str, spec: Any, configured: Mapping[str, Any]) -> Parameter:
     if name not in configured:
         known = ", ".join(sorted(configured))
-        raise ConfigError(f"the name of a parameter at {where}", found=name, mend=f"choose among {known}")
+        raise ConfigError(f"the name of a parameter at {where}", found=name, fix=f"choose among {known}")
     keys = set(spec) if isinstance(spec, Mapping) else set()
     now = _plain(configured[name])
     if keys == _CHOICES and isinstance(spec["choices"], list | tuple) and spec["choices"]:
@@ -94,7 +94,7 @@ def _parameter(where: str, name: str, spec: Any, configured: Mapping[str, Any]) 
         return Parameter(name, now, choices=tuple(listed if now in listed else [now, *listed]))
     if _RANGE <= keys <= _RANGE | {"log"}:
         return _range(where, name, spec, now)
-    raise ConfigError(f"{where} with low and high (and log), or with choices", found=repr(spec), mend="write it so")
+    raise ConfigError(f"{where} with low and high (and log), or with choices", found=repr(spec), fix="write it so")
 
 
 def _range(where: str, name: str, spec: Mapping[str, Any], now: Any) -> Parameter:
@@ -104,7 +104,7 @@ def _range(where: str, name: str, spec: Mapping[str, Any], now: Any) -> Paramete
     check_range(f"{where}.high", spec["high"], low=spec["low"])
     check_range(f"the configured value of {where}", now)
     if log and min(spec["low"], now) <= 0:
-        raise ConfigError(f"{where} above 0, as log asks for", found=repr(min(spec["low"], now)), mend="set log: false")
+        raise ConfigError(f"{where} above 0, as log asks for", found=repr(min(spec["low"], now)), fix="set log: false")
     return Parameter(name, now, low=spec["low"], high=spec["high"], log=log)
 
 

@@ -50,7 +50,7 @@ class RoundStore:
             found = "altered content"
         except (OSError, ValueError, KeyError, TypeError) as error:
             found = f"a file that cannot be read ({type(error).__name__})"
-        raise ArtifactError(f"{path} as it was written", found=found, mend=f"check the disk, then delete {self.folder}")
+        raise ArtifactError(f"{path} as it was written", found=found, fix=f"check the disk, then delete {self.folder}")
 
     def write(self, index: int, trials: tuple[Trial, ...]) -> None:
         """Keep a finished round."""

@@ -55,7 +55,7 @@ class GateTuning:
             raise ConfigError(
                 f"gates of the ensemble ({ENSEMBLE}*) in {_WHERE}.space: only they can differ between test windows",
                 found=other,
-                mend="vary it with job=sweep, which counts every combination",
+                fix="vary it with job=sweep, which counts every combination",
             )
 
     @property

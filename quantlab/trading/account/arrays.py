@@ -58,7 +58,7 @@ def begin_account(n_symbols: int, initial_cash: float, policy: Policy) -> State:
         raise ContractError(
             f"policy memory as float64 (*, {n_symbols})",
             found=f"{memory.dtype.name} {memory.shape}" if isinstance(memory, np.ndarray) else type(memory).__name__,
-            mend="return such an array from the policy's begin(); np.zeros((0, n_symbols)) for none",
+            fix="return such an array from the policy's begin(); np.zeros((0, n_symbols)) for none",
         )
     positions = np.zeros((N_POSITION_ROWS, n_symbols))
     for level in (STOP_LEVEL, TAKE_LEVEL, BREAK_EVEN_LEVEL):

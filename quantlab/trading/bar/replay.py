@@ -123,7 +123,7 @@ class Replay:
             If no bar was fed yet.
         """
         if not self._times:
-            raise ContractError("at least one bar", found="none", mend="call update() first")
+            raise ContractError("at least one bar", found="none", fix="call update() first")
         accounts = np.frombuffer(bytes(self._accounts)).reshape(-1, N_ACCOUNT_SLOTS)
         return simulation_of(
             self.state,
@@ -153,5 +153,5 @@ def replay(
             account = Replay(strategy, bar.symbols, bar.instruments, bar.interval_ms, initial_cash, limits_on)
         account.update(bar, signal)
     if account is None:
-        raise ContractError("at least one bar", found="none", mend="check the data source")
+        raise ContractError("at least one bar", found="none", fix="check the data source")
     return account.simulation()

@@ -83,7 +83,7 @@ class Slot:
             raise ContractError(
                 f"a signal of shape {self._shape}, as the bar",
                 found=str(signal.side.shape),
-                mend="make it from this bar",
+                fix="make it from this bar",
             )
         spoken = vars(signal)
         for name, own in self._filled:

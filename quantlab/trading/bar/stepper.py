@@ -167,7 +167,7 @@ class Stepper:
             If no bar was settled since the last decision, or the signal has another shape.
         """
         if self._settled_ms == self._decided_ms:
-            raise ContractError("a settled bar", found="none since the last decision", mend="call settle() first")
+            raise ContractError("a settled bar", found="none since the last decision", fix="call settle() first")
         self._place_signal(signal)
         self._decide(self._room)
         self._decided_ms = self._settled_ms
@@ -215,15 +215,15 @@ class Stepper:
             raise ContractError(
                 f"one bar of {self.interval_ms} ms for {len(self.symbols)} symbols",
                 found=f"{bar.n_bars} bars of {bar.interval_ms} ms for {bar.n_symbols} symbols",
-                mend="feed the closed bars of this market one at a time",
+                fix="feed the closed bars of this market one at a time",
             )
         if self._settled_ms != self._decided_ms:
-            raise ContractError("a decision on the settled bar", found="another bar", mend="call decide() first")
+            raise ContractError("a decision on the settled bar", found="another bar", fix="call decide() first")
         open_ms: int = bar.open_time_ms.item()
         if self._decided_ms is not None and open_ms != self._decided_ms + self.interval_ms:
             raise ContractError(
                 f"the bar that opens at {self._decided_ms + self.interval_ms}",
                 found=str(open_ms),
-                mend="feed every bar of the dense grid, in order",
+                fix="feed every bar of the dense grid, in order",
             )
         return open_ms

@@ -100,11 +100,11 @@ def with_signal(market: History, signal: Signal) -> History:
     """
     shape, given = market.state.shape, cast(object, signal)
     if not isinstance(given, Signal):
-        mend = "make one with quantlab.trading.signal_of(target=...) or signal_of(side=...)"
-        raise ContractError("what is said about every bar as a Signal", found=type(given).__name__, mend=mend)
+        fix = "make one with quantlab.trading.signal_of(target=...) or signal_of(side=...)"
+        raise ContractError("what is said about every bar as a Signal", found=type(given).__name__, fix=fix)
     if signal.side.shape != shape:
         raise ContractError(
-            f"a signal of shape {shape}, as the bars", found=str(signal.side.shape), mend="make it from these bars"
+            f"a signal of shape {shape}, as the bars", found=str(signal.side.shape), fix="make it from these bars"
         )
     nothing = _locked(np.empty((shape[0], 0)))
     return market._replace(

@@ -36,7 +36,7 @@ def require_arguments(function: Any, names: tuple[str, ...]) -> None:
         raise ContractError(
             f"{function.__name__}({', '.join(names)})",
             found=f"{function.__name__}({', '.join(found)})",
-            mend="take these arguments; docs/write-a-strategy.md says what they hold",
+            fix="take these arguments; docs/write-a-strategy.md says what they hold",
         )
 
 
@@ -75,7 +75,7 @@ def not_compilable(function: Any, error: Exception) -> ContractError:
     return ContractError(
         f"a function {function.__name__} that numba can compile",
         found=f"{what}{_place(function, said)}",
-        mend="use numbers, loops, numpy and functions that numba compiled; write to memory and intents alone "
+        fix="use numbers, loops, numpy and functions that numba compiled; write to memory and intents alone "
         "(docs/write-a-strategy.md; QUANTLAB_TRACEBACK=1 shows all that numba says)",
     )
 

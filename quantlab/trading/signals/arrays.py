@@ -51,7 +51,7 @@ def signal_of(
     unknown = set(distances) - set(DISTANCES)
     if unknown or (side is None and target is None):
         found = f"the unknown {', '.join(sorted(unknown))}" if unknown else "neither"
-        raise ContractError("a side or a target, and known distances", found=found, mend="name the arrays so")
+        raise ContractError("a side or a target, and known distances", found=found, fix="name the arrays so")
     if target is not None:
         target = read_only(target, np.float64, (None, None), "signal.target")
         _check_finite_or_missing(target)
@@ -82,7 +82,7 @@ def _check_finite_or_missing(target: Float64Array) -> None:
         raise ContractError(
             "every target finite, or NaN to keep what is held",
             found=f"{infinite} infinite, the first in row {row}, column {column}",
-            mend="look for a division by zero where the weights are made",
+            fix="look for a division by zero where the weights are made",
         )
 
 
@@ -90,4 +90,4 @@ def _check_within(name: str, array: Any, low: float, high: float) -> None:
     outside = (array < low) | (array > high)
     if np.any(outside):
         found = f"{array[outside].ravel()[0]} in {int(np.sum(outside))} cells"
-        raise ContractError(f"every {name} between {low:g} and {high:g}", found=found, mend=f"check the {name}")
+        raise ContractError(f"every {name} between {low:g} and {high:g}", found=found, fix=f"check the {name}")

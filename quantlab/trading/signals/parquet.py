@@ -65,7 +65,7 @@ class FileSignal:
 
     def __post_init__(self) -> None:
         if not isinstance(self.path, str | Path):
-            raise ConfigError("signal.path as a file", found=repr(self.path), mend="set signal.path")
+            raise ConfigError("signal.path as a file", found=repr(self.path), fix="set signal.path")
         object.__setattr__(self, "path", str(self.path))
         if self.features is not None:
             check_has("signal.features", self.features, "transform", "stream")
@@ -101,7 +101,7 @@ class FileSignal:
             raise DataError(
                 f"a row of {self.rows.name} from {_span(bars.open_time_ms)}",
                 found=f"rows from {_span(self.rows.time_ms)}",
-                mend="take bars and signals of the same time",
+                fix="take bars and signals of the same time",
             )
         features = None if self.features is None else self.features.transform(bars)
         return _placed(self.rows, np.flatnonzero(inside), row, column, bars, features)
@@ -139,7 +139,7 @@ class _FileStream:
         """Continue from what :meth:`state` returned; errors as the port says."""
         header, arrays = unpack_arrays(_MARK, state, "file-signal state")
         if header["file"] != self.rows.sha256:
-            raise ContractError(f"the state of {self.rows.name}", found="that of another file", mend="warm up again")
+            raise ContractError(f"the state of {self.rows.name}", found="that of another file", fix="warm up again")
         if self.features is not None:
             self.features.restore(arrays["features"].tobytes())
 
@@ -153,13 +153,13 @@ def _cells(
     if unknown:
         few = ", ".join(unknown[:5])
         raise DataError(
-            f"no symbols in {rows.name} but the bars' {len(symbols)}", found=few, mend="drop them, or load their bars"
+            f"no symbols in {rows.name} but the bars' {len(symbols)}", found=few, fix="drop them, or load their bars"
         )
     row, off = np.divmod(rows.time_ms - first_ms, interval_ms)
     if off.any():
         bad = int(rows.time_ms[np.flatnonzero(off)[0]])
         raise DataError(
-            f"stamps of {rows.name} at the opens of {interval_ms} ms bars", found=iso_utc(bad), mend="stamp bar opens"
+            f"stamps of {rows.name} at the opens of {interval_ms} ms bars", found=iso_utc(bad), fix="stamp bar opens"
         )
     return row, np.array([place[symbol] for symbol in rows.symbol], dtype=np.int64)
 

@@ -69,7 +69,7 @@ def _read(path: Path) -> pa.Table:
         return pq.ParquetFile(path).read()
     except (OSError, pa.ArrowException) as error:
         raise DataError(
-            f"a parquet file of signals at {path}", found=str(error).splitlines()[0], mend="set signal.path to one"
+            f"a parquet file of signals at {path}", found=str(error).splitlines()[0], fix="set signal.path to one"
         ) from error
 
 
@@ -80,12 +80,12 @@ def _check_columns(table: pa.Table, path: Path) -> None:
         raise DataError(
             f"no columns in {path.name} but {', '.join(sorted(wanted))}",
             found=", ".join(sorted(n for n in names if n not in wanted or names.count(n) > 1)),
-            mend="drop or rename them",
+            fix="drop or rename them",
         )
     if not ({"timestamp", "symbol"} <= set(names) and {"side", "target"} & set(names)):
         found = ", ".join(names) or "none"
         raise DataError(
-            f"columns timestamp, symbol, and side or target in {path.name}", found=found, mend="add what is missing"
+            f"columns timestamp, symbol, and side or target in {path.name}", found=found, fix="add what is missing"
         )
     types: dict[str, Any] = {"symbol": pa.string(), **VALUES}
     for name in names:
@@ -93,11 +93,11 @@ def _check_columns(table: pa.Table, path: Path) -> None:
         stamped = name == "timestamp" and pa.types.is_timestamp(kind) and kind.tz is not None
         if not (stamped or kind == types.get(name) or (name == "symbol" and kind == pa.large_string())):
             expected = types.get(name, "timestamp with a time zone")
-            raise DataError(f"column {name!r} of {path.name} as {expected}", found=str(kind), mend="convert it first")
+            raise DataError(f"column {name!r} of {path.name} as {expected}", found=str(kind), fix="convert it first")
     empty = [name for name in ("timestamp", "symbol", "side") if name in names and table.column(name).null_count]
     if empty or table.num_rows == 0:
         found = "no row at all" if not empty else f"empty cells in {', '.join(empty)}"
-        raise DataError(f"a timestamp, a symbol and a side in every row of {path.name}", found=found, mend="mend them")
+        raise DataError(f"a timestamp, a symbol and a side in every row of {path.name}", found=found, fix="fix them")
 
 
 def _stamps(table: pa.Table, path: Path) -> Int64Array:
@@ -106,7 +106,7 @@ def _stamps(table: pa.Table, path: Path) -> Int64Array:
         times = table.column("timestamp").cast(pa.timestamp("ms", tz="UTC"))
     except pa.ArrowInvalid as error:
         found = str(error).splitlines()[0]
-        raise DataError(f"stamps of {path.name} in whole milliseconds", found=found, mend="round them") from error
+        raise DataError(f"stamps of {path.name} in whole milliseconds", found=found, fix="round them") from error
     stamps: Int64Array = times.cast(pa.int64()).to_numpy().astype(np.int64)
     return stamps
 
@@ -116,7 +116,7 @@ def _check_unique(time_ms: Int64Array, symbol: tuple[str, ...], path: Path) -> N
     for cell in zip(time_ms.tolist(), symbol, strict=True):
         if cell in seen:
             found = f"two for {cell[1]} at {iso_utc(cell[0])}"
-            raise DataError(f"one row for a bar of a symbol in {path.name}", found=found, mend="keep one of them")
+            raise DataError(f"one row for a bar of a symbol in {path.name}", found=found, fix="keep one of them")
         seen.add(cell)
 
 
@@ -136,4 +136,4 @@ def _check_ranges(values: dict[str, NDArray[Any]], path: Path) -> None:
         if len(outside):
             expected = "above 0 (inf = none)" if name in DISTANCES else f"between {low:g} and {high:g}"
             found = f"{array[outside[0]]} in row {outside[0]}"
-            raise DataError(f"every {name} of {path.name} {expected}", found=found, mend="correct or empty it")
+            raise DataError(f"every {name} of {path.name} {expected}", found=found, fix="correct or empty it")

@@ -102,7 +102,7 @@ class MovingAverageSignal:
             check_whole(f"signal.{name}", getattr(self, name), low=1)
         if not self.fast < self.slow:
             raise ConfigError(
-                "signal.fast < signal.slow", found=f"{self.fast} and {self.slow}", mend="set a longer slow window"
+                "signal.fast < signal.slow", found=f"{self.fast} and {self.slow}", fix="set a longer slow window"
             )
 
     @property
@@ -148,7 +148,7 @@ class _MovingAverageStream:
         header, arrays = unpack_arrays(_MARK, state, "moving-average state")
         if header["windows"] != [self.fast, self.slow]:
             raise ContractError(
-                f"the state of windows {self.fast} and {self.slow}", found=str(header["windows"]), mend="warm up again"
+                f"the state of windows {self.fast} and {self.slow}", found=str(header["windows"]), fix="warm up again"
             )
         self.features.restore(arrays["features"].tobytes())
         self.closes = deque(arrays["closes"], maxlen=self.slow)

@@ -31,7 +31,7 @@ def _off_or_number(owner: Any, name: str) -> float | None:
         object.__setattr__(owner, name, None)
         return None
     if isinstance(value, bool):
-        raise ConfigError(f"limits.{name} as a number or off", found=repr(value), mend=f"set limits.{name}")
+        raise ConfigError(f"limits.{name} as a number or off", found=repr(value), fix=f"set limits.{name}")
     return value  # type: ignore[no-any-return]
 
 
@@ -96,8 +96,8 @@ class Limits:
             if _off_or_number(self, name) is not None:
                 check_whole(f"limits.{name}", getattr(self, name), low=1, high=high)
         if self.max_stops is not None and self.stop_window_minutes is None:
-            mend = "set limits.stop_window_minutes, or limits.max_stops=off"
-            raise ConfigError("limits.stop_window_minutes for limits.max_stops", found="off", mend=mend)
+            fix = "set limits.stop_window_minutes, or limits.max_stops=off"
+            raise ConfigError("limits.stop_window_minutes for limits.max_stops", found="off", fix=fix)
         check_range("limits.rollout", self.rollout, low=0.0, high=1.0)
         check_flag("limits.daily_flatten", self.daily_flatten)
 

@@ -106,7 +106,7 @@ def test_months_days_repeats_and_funding_come_together(
 
 
 @pytest.mark.parametrize(
-    ("mend", "says"),
+    ("fix", "says"),
     [
         (lambda path: path.write_bytes(path.read_bytes()[:900]), "a whole zip file"),
         (lambda path: path.write_bytes(b""), "a whole zip file"),
@@ -116,9 +116,9 @@ def test_months_days_repeats_and_funding_come_together(
     ],
 )
 def test_damaged_and_misnamed_archives_are_refused_and_others_go_on(
-    repository: Path, tmp_path: Path, mend: Callable[[Path], object], says: str
+    repository: Path, tmp_path: Path, fix: Callable[[Path], object], says: str
 ) -> None:
-    mend(archive(tmp_path / "in", "BTCUSDT-5m-2025-05", slice(0, 600)))
+    fix(archive(tmp_path / "in", "BTCUSDT-5m-2025-05", slice(0, 600)))
     archive(tmp_path / "in", "ETHUSDT-5m-2025-05", slice(0, 600))
     source = source_of(repository, "archives", tmp_path / "in")
     if "2025-13" in str(list((tmp_path / "in").iterdir())):

@@ -59,9 +59,9 @@ def test_every_file_of_the_manifest_has_its_case_here(market_data: Path) -> None
 def test_sorting_restores_the_out_of_order_file(market_data: Path, parquet_source: Make, tmp_path: Path) -> None:
     table = pq.read_table(market_data / "dirty" / "02_out_of_order.parquet").sort_by("timestamp")
     pq.write_table(table, tmp_path / "SOL.parquet")
-    mended = parquet_source(tmp_path).history()
+    fixed = parquet_source(tmp_path).history()
     source = parquet_source(market_data / "perps_5m", "SOL", start="2025-05-01", end="2025-05-04", funding="off")
-    assert mended.ohlcv.tobytes() == source.history().ohlcv.tobytes()
+    assert fixed.ohlcv.tobytes() == source.history().ohlcv.tobytes()
 
 
 def test_zero_volume_run_passes_and_is_found(market_data: Path, parquet_source: Make) -> None:

@@ -178,7 +178,7 @@ class Venue:
     def fetch(self, start_ms, end_ms):
         self.asked += 1
         if self.asked in self.broken:
-            raise DataError("an answer", found="none", mend="wait")
+            raise DataError("an answer", found="none", fix="wait")
         there = self.bars.open_time_ms + self.bars.interval_ms + self.delay_ms <= self.clock.now_ms()
         wanted = (self.bars.open_time_ms >= start_ms) & (self.bars.open_time_ms < end_ms) & there
         return [raw_bar(self.bars, int(t)) for t in np.flatnonzero(wanted)[::-1]]

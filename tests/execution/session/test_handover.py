@@ -192,7 +192,7 @@ def test_what_is_refused_leaves_the_old_release_and_is_told_once(place, other, s
     """A bundle that cannot be trusted, one that needs more bars, and one whose policy remembers other things."""
     policy = EnsembleThreshold(stop_atr=1.2, take_profit_atr=2.0, horizon=12, rebalance=False)
     moves = {
-        open_of(place.bars, 50): ArtifactError("a bundle", found="a damaged one", mend="restore it"),
+        open_of(place.bars, 50): ArtifactError("a bundle", found="a damaged one", fix="restore it"),
         open_of(place.bars, 60): release("b", strategy(hungry(other, 10_000))),
         open_of(place.bars, 70): release("c", dataclasses.replace(strategy(FixedSignal(other)), policy=policy)),
         open_of(place.bars, 80): release("d", place.strategy),  # what runs under another name

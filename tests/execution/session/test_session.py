@@ -288,7 +288,7 @@ def test_a_broken_promise_of_the_features_is_journalled_and_stops(desk):
 
             def refuse(bar):
                 if stream.row == 30:
-                    raise ContractError("49 features", found="48", mend="fit again")
+                    raise ContractError("49 features", found="48", fix="fit again")
                 return update(bar)
 
             stream.update = refuse

@@ -63,7 +63,7 @@ def test_a_secret_that_others_can_read_is_named_and_not_shown(tmp_path: Path, te
         check = check_secrets([tmp_path], [])
         assert check.status is Status.BROKEN
         assert f"{path} has mode {mode:o}" in check.detail
-        assert f"chmod 600 {path}" in check.mend
+        assert f"chmod 600 {path}" in check.fix
         assert "0a1b" not in str(check)
     path.chmod(0o600)
     assert check_secrets([tmp_path], []) == Check(
@@ -146,7 +146,7 @@ def test_the_exchanges_clock_is_held_against_ours(ahead_ms: int, status: Status)
     assert check.status is status
     ahead = float(check.detail.split(" is ")[1].split(" ms")[0])
     assert abs(ahead - ahead_ms) < 10_000
-    assert ("clock" in check.mend) == (status is Status.BROKEN)
+    assert ("clock" in check.fix) == (status is Status.BROKEN)
 
 
 def test_without_network_the_clock_is_skipped_with_a_reason() -> None:
@@ -156,7 +156,7 @@ def test_without_network_the_clock_is_skipped_with_a_reason() -> None:
     assert check.detail.startswith("skipped: binanceusdm cannot be reached")
     with exchange_clock(0, status=503) as settings:
         assert check_exchange_clock(doctor(**{"job.settings": settings}), "binanceusdm").status is Status.NOT_SET_UP
-    assert check_exchange_clock(doctor(), None).mend == "add job.exchange=NAME"
+    assert check_exchange_clock(doctor(), None).fix == "add job.exchange=NAME"
     assert check_exchange_clock(doctor(), "mtgox").status is Status.BROKEN
 
 
@@ -199,7 +199,7 @@ def test_damage_of_the_collected_data_is_broken_with_its_mend(dataset: Path, tmp
     check = check_collected(doctor(**{"job.collected": str(dataset)}))
     assert check.status is Status.BROKEN
     assert path.name in check.detail
-    assert "job.repair=true" in check.mend
+    assert "job.repair=true" in check.fix
     path.unlink()
     assert path.name in check_collected(doctor(**{"job.collected": str(dataset)})).detail
     (dataset / "manifest.json").write_text("{")
@@ -217,7 +217,7 @@ def test_an_empty_registry_is_not_set_up_and_a_damaged_one_broken(tmp_path: Path
     (tmp_path / "models" / registry_log.POINTER).write_text("{")
     check = check_models(cfg)
     assert check.status is Status.BROKEN
-    assert check.mend
+    assert check.fix
 
 
 def test_a_damaged_version_is_named_and_stays_where_it_is(
@@ -239,7 +239,7 @@ def test_a_damaged_version_is_named_and_stays_where_it_is(
     assert check.status is Status.BROKEN
     assert check.detail.startswith(f"1 of 2 versions verified, 2 in service\n{bad} is damaged: ")
     assert good not in check.detail
-    assert f"job.action=quarantine job.version={bad}" in check.mend
+    assert f"job.action=quarantine job.version={bad}" in check.fix
     assert registry.active() == {"a": bad, "b": good}  # the doctor looks, and moves nothing
 
     registry.quarantine(bad, "damaged")

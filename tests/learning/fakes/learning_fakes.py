@@ -135,7 +135,7 @@ class Refusing:
     name: str = "refusing"
 
     def fit(self, train: Dataset, valid: Dataset) -> FittedCentroids:
-        raise ContractError("a model that can be fitted", found="this one", mend="use another")
+        raise ContractError("a model that can be fitted", found="this one", fix="use another")
 
 
 @dataclass(frozen=True)

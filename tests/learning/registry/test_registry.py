@@ -208,7 +208,7 @@ def test_a_version_that_cannot_be_quarantined_is_refused_all_the_same(
     damage(registry, a2)
 
     def full(*_: object) -> None:
-        raise InstallationError("room", found="a full disk", mend="make some")
+        raise InstallationError("room", found="a full disk", fix="make some")
 
     monkeypatch.setattr(registry_module, "commit", full)
     with pytest.raises(ArtifactError, match="refused but not quarantined \\(a full disk\\)"):
