@@ -1,0 +1,41 @@
+"""The seams of the house: small protocols that rooms on one floor meet through.
+
+Users extend quantlab by writing a class with these methods and naming it in yaml; nothing needs to
+inherit. Protocols whose name begins with ``Has`` or that are marked as *optional* name a power that a source, a signal
+or a model may have in addition; callers ask for it with ``isinstance``.
+
+Every port that a session or a job is built of has a stand-in for tests in :mod:`quantlab.core.fakes`.
+"""
+
+from quantlab.core.ports.data import DataSource
+from quantlab.core.ports.features import FeatureSource, FeatureStream
+from quantlab.core.ports.models import FittedModel, Model, ModelStore
+from quantlab.core.ports.progress import Progress, Stage
+from quantlab.core.ports.session import AlertSink, BarFeed, Broker, Clock, Journal
+from quantlab.core.ports.signals import FeatureReader, Learner, SignalSource, SignalStream
+from quantlab.core.ports.trading import BacktestEngine, Policy, PositionSizer
+from quantlab.core.ports.tuning import ThresholdSearch
+
+__all__ = [
+    "AlertSink",
+    "BacktestEngine",
+    "BarFeed",
+    "Broker",
+    "Clock",
+    "DataSource",
+    "FeatureReader",
+    "FeatureSource",
+    "FeatureStream",
+    "FittedModel",
+    "Journal",
+    "Learner",
+    "Model",
+    "ModelStore",
+    "Policy",
+    "PositionSizer",
+    "Progress",
+    "SignalSource",
+    "SignalStream",
+    "Stage",
+    "ThresholdSearch",
+]

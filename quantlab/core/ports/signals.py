@@ -1,0 +1,70 @@
+"""Ports of signals: sources that are asked, and learners that are fitted first."""
+
+from __future__ import annotations
+
+from typing import Protocol, runtime_checkable
+
+from quantlab.core.market import Bars
+from quantlab.core.ports.progress import Progress
+from quantlab.core.results import Study
+from quantlab.core.types import Features, Signal
+
+
+class SignalStream(Protocol):
+    """A running signal source: explicit state, one bar at a time."""
+
+    def update(self, bar: Bars) -> Signal:
+        """One bar in, one row of signal out, equal to the batch's row."""
+        ...
+
+    def state(self) -> bytes:
+        """Everything that the next update depends on; a session survives by it."""
+        ...
+
+    def restore(self, state: bytes) -> None:
+        """Continue from what :meth:`state` returned, here or in another process.
+
+        Raises
+        ------
+        ArtifactError
+            If `state` is damaged.
+        ContractError
+            If it belongs to another source, other symbols or another interval.
+        """
+        ...
+
+
+class FeatureReader(Protocol):
+    """A signal stream that shows which features it has read, for those who watch over them."""
+
+    @property
+    def newest_features(self) -> Features | None:
+        """Features (1, S, F) of the newest bar; None before the first."""
+        ...
+
+
+@runtime_checkable
+class SignalSource(Protocol):
+    """Turns bars into opinions; frozen and without feedback from positions."""
+
+    @property
+    def fingerprint(self) -> str:
+        """sha256 over everything that can change what it says."""
+        ...
+
+    def signal(self, bars: Bars) -> Signal:
+        """Signals of a whole history; row t depends on bars <= t only."""
+        ...
+
+    def stream(self, symbols: tuple[str, ...], interval_ms: int) -> SignalStream:
+        """The same source, one bar at a time, from before the first bar."""
+        ...
+
+
+@runtime_checkable
+class Learner(Protocol):
+    """Something that must be fitted on the past before it can speak about the future."""
+
+    def study(self, bars: Bars, progress: Progress) -> Study:
+        """Walk forward over `bars`: fit on the past, speak about the future, never both."""
+        ...
