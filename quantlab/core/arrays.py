@@ -73,7 +73,7 @@ def set_fields(obj: object, **values: object) -> None:
         object.__setattr__(obj, name, value)
 
 
-class StaysReadOnly:
+class ReadOnlyPickling:
     """Pickling forgets that an array is read-only; a value that travelled to another process remembers it."""
 
     def __setstate__(self, state: dict[str, Any]) -> None:

@@ -25,7 +25,7 @@ import numba
 import numpy as np
 from numba.core.bytecode import FunctionIdentity
 
-from quantlab.core.own_code import own_code
+from quantlab.core.user_code_hash import user_code_hash
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -37,7 +37,7 @@ _PACKAGE = Path(__file__).resolve().parent.parent
 _USES_COMPILED = re.compile(rb"^\s*@compiled\b|\bcompiled\(|^(?:from|import) numba\b", re.MULTILINE)
 
 
-def _number_anew() -> None:
+def _randomize_numba_ids() -> None:
     """Let numba number what this process compiles from a number that no other process begins at.
 
     numba names machine code by module, name and a number that every process counts from one. So two functions of one
@@ -47,9 +47,9 @@ def _number_anew() -> None:
     FunctionIdentity._unique_ids = itertools.count(secrets.randbits(47) << 16)
 
 
-_number_anew()
+_randomize_numba_ids()
 if hasattr(os, "register_at_fork"):  # where processes can be forked at all
-    os.register_at_fork(after_in_child=_number_anew)
+    os.register_at_fork(after_in_child=_randomize_numba_ids)
 
 
 @cache
@@ -110,7 +110,7 @@ def compiled(function: F | None = None, *, signature: Any = None, **options: Any
     with _DECORATING:
         before = config.CACHE_DIR
         # A user's code has a folder of its own, named by all that it is made of.
-        config.CACHE_DIR = str(compiled_cache() / own_code(function)[:16])
+        config.CACHE_DIR = str(compiled_cache() / user_code_hash(function)[:16])
         try:
             decorate = numba.njit(**settings) if signature is None else numba.njit(signature, **settings)
             return cast(F, decorate(function))

@@ -17,7 +17,7 @@ from quantlab.core.arrays import (
     BoolArray,
     Float64Array,
     Int64Array,
-    StaysReadOnly,
+    ReadOnlyPickling,
     UInt8Array,
     read_only,
     set_fields,
@@ -75,7 +75,7 @@ class Instrument:
 
 
 @dataclass(frozen=True)
-class Funding(StaysReadOnly):
+class Funding(ReadOnlyPickling):
     """Funding rates as the venue paid them.
 
     Parameters
@@ -101,7 +101,7 @@ class Funding(StaysReadOnly):
 
 
 @dataclass(frozen=True)
-class Bars(StaysReadOnly):
+class Bars(ReadOnlyPickling):
     """Market history on one dense time grid.
 
     Parameters

@@ -17,7 +17,7 @@ from quantlab.core.arrays import (
     Float64Array,
     Int8Array,
     Int64Array,
-    StaysReadOnly,
+    ReadOnlyPickling,
     read_only,
     set_fields,
     slice_of,
@@ -32,7 +32,7 @@ NO_LABEL = -1
 
 
 @dataclass(frozen=True)
-class Features(StaysReadOnly):
+class Features(ReadOnlyPickling):
     """Feature rows with the contract that they were made under.
 
     Parameters
@@ -68,7 +68,7 @@ class Features(StaysReadOnly):
 
 
 @dataclass(frozen=True)
-class Dataset(StaysReadOnly):
+class Dataset(ReadOnlyPickling):
     """What a model learns from: features, targets and which rows may be used.
 
     Train, validation and calibration parts of a fold are the *same arrays under different masks*:
@@ -129,7 +129,7 @@ class Dataset(StaysReadOnly):
 
 
 @dataclass(frozen=True)
-class Signal(StaysReadOnly):
+class Signal(ReadOnlyPickling):
     """What a signal source says at the close of every bar.
 
     Parameters
@@ -179,7 +179,7 @@ class Signal(StaysReadOnly):
     def rows(self, start: int, stop: int) -> Signal:
         """Rows ``start:stop`` as views."""
         cut, part = slice(start, stop), object.__new__(type(self))
-        own = vars(part)
+        views = vars(part)
         for name, values in vars(self).items():  # every field is an array of rows, and was checked once
-            own[name] = None if values is None else values[cut]
+            views[name] = None if values is None else values[cut]
         return part

@@ -1,7 +1,7 @@
 """Where bars come from, and the quality gate that every one of them passes."""
 
 from quantlab.data.parquet.source import ParquetSource
-from quantlab.data.quality.coverage import Gap, QualityReport, Run, SymbolQuality, coverage
+from quantlab.data.quality.coverage import Gap, QualityReport, Streak, SymbolQuality, coverage
 from quantlab.data.quality.gate import MAX_FILLED, GateState, QualityGate
 from quantlab.data.synthetic.oracle import OracleReport, Truth, directional_auc, measure_oracle
 from quantlab.data.synthetic.source import SyntheticSource
@@ -14,7 +14,7 @@ __all__ = [
     "ParquetSource",
     "QualityGate",
     "QualityReport",
-    "Run",
+    "Streak",
     "SymbolQuality",
     "SyntheticSource",
     "Truth",

@@ -41,10 +41,10 @@ def feature_definitions(interval_ms: int, dtype: DTypeLike, extra: tuple[ExtraFe
     ('ret_1', '300000 ms')
     """
     unified = {spec.name: fingerprint(spec.name, spec.version, spec.windows)[:_DIGITS] for spec in CATALOGUE}
-    own = {one.name: fingerprint(one.definition())[:_DIGITS] for one in extra}
+    extra_parts = {one.name: fingerprint(one.definition())[:_DIGITS] for one in extra}
     return {
         **unified,
-        **own,
+        **extra_parts,
         "bar interval": f"{interval_ms} ms",
         "warm-up": f"{WARMUP} bars",
         "dtype": str(dtype),

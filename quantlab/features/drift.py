@@ -21,10 +21,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from quantlab.core.arrays import BoolArray, Float64Array, Int64Array
+from quantlab.core.blobs import pack_arrays, unpack_arrays
 from quantlab.core.checks import check_range
 from quantlab.core.errors import ConfigError, ContractError
 from quantlab.core.fingerprint import fingerprint
-from quantlab.core.packing import pack_arrays, unpack_arrays
 from quantlab.core.types import Features
 from quantlab.features.drift_reference import DriftReference, count_into, make_reference
 

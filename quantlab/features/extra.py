@@ -23,7 +23,7 @@ from numpy.typing import DTypeLike
 from quantlab.core.compiled import compiled
 from quantlab.core.errors import ConfigError
 from quantlab.core.fingerprint import fingerprint
-from quantlab.core.own_code import own_code
+from quantlab.core.user_code_hash import user_code_hash
 from quantlab.features.catalogue import NAMES
 from quantlab.features.contract import features_fingerprint
 from quantlab.features.kernels.loops import WARMUP
@@ -177,4 +177,4 @@ def _source_sha256(name: str, value: Dispatcher) -> str:
         raise ConfigError(
             f"{name}.value defined in a file", found=str(path), fix="move the function to a module: its text is hashed"
         )
-    return own_code(value)
+    return user_code_hash(value)

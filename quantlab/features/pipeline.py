@@ -8,9 +8,9 @@ from functools import cached_property
 import numpy as np
 
 from quantlab.core.arrays import BoolArray, Float32Array
+from quantlab.core.blobs import pack, unpack
 from quantlab.core.errors import ContractError
 from quantlab.core.market import Bars
-from quantlab.core.packing import pack, unpack
 from quantlab.core.types import Features
 from quantlab.features.contract import declare, positive_interval
 from quantlab.features.definitions import feature_definitions

@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from quantlab.core.arrays import BoolArray, Float64Array, read_only
+from quantlab.core.blobs import pack, unpack
 from quantlab.core.errors import ArtifactError, ContractError
 from quantlab.core.fingerprint import fingerprint
-from quantlab.core.packing import pack, unpack
 from quantlab.features.contract import features_fingerprint, output_dtype, positive_interval
 from quantlab.features.history import malformed_bar
 from quantlab.features.kernels.cells import COUNT

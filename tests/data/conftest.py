@@ -113,7 +113,7 @@ def assert_same_stream() -> Callable[..., None]:
 
 
 @pytest.fixture
-def watcher() -> SilentWatcher:
+def progress() -> SilentWatcher:
     return SilentWatcher()
 
 

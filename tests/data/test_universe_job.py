@@ -73,11 +73,11 @@ def test_snapshots_from_day_to_day(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     assert universe.run(compose(*asking(server))) == 3.0
-    said = capsys.readouterr().out
-    assert "left out:    2 stablecoin" in said
-    assert "left out:    2 wrapped or staked coin" in said
-    assert "3 members; universe/2025-05-09.json" in said
-    assert "added since" not in said
+    output = capsys.readouterr().out
+    assert "left out:    2 stablecoin" in output
+    assert "left out:    2 wrapped or staked coin" in output
+    assert "3 members; universe/2025-05-09.json" in output
+    assert "added since" not in output
     with pytest.raises(ConfigError, match="no snapshot of 2025-05-09 in universe"):
         universe.run(compose(*asking(server)))
 
@@ -85,9 +85,9 @@ def test_snapshots_from_day_to_day(
     server.listings["ETHUSDT"] = replace(LISTINGS["ETHUSDT"], status="SETTLING")
     server.listings["XRPUSDT"] = Listing(5, volume=1e9)
     assert universe.run(compose(*asking(server))) == 3.0
-    said = capsys.readouterr().out
-    assert "added since 2025-05-09: XRPUSDT" in said
-    assert "removed since 2025-05-09: ETHUSDT (not active)" in said
+    output = capsys.readouterr().out
+    assert "added since 2025-05-09: XRPUSDT" in output
+    assert "removed since 2025-05-09: ETHUSDT (not active)" in output
 
 
 def test_whoever_was_a_member_is_collected_and_traded_only_while_it_was_one(

@@ -21,12 +21,12 @@ import pyarrow.csv
 
 from quantlab.core.arrays import Int64Array
 from quantlab.core.errors import DataError
-from quantlab.data.collect.from_files import Found, files_in, import_files, require_some
+from quantlab.data.collect.from_files import SourceFile, import_files, list_files, require_files
 from quantlab.data.series.alignment import Series
 from quantlab.data.series.spans import Span
 from quantlab.data.series.timeframes import timeframe_ms
 from quantlab.data.store.day_files import BARS, DAY_MS, FUNDING
-from quantlab.data.store.row_checks import Outcome, Watcher
+from quantlab.data.store.row_checks import CollectOutcome, CollectProgress
 from quantlab.data.store.store import Store
 
 _NAME = re.compile(r"([A-Z0-9_]+)-(\d+[smhdw]|1mo|fundingRate)-(\d{4})-(\d{2})(?:-(\d{2}))?\.zip")
@@ -57,7 +57,7 @@ class ArchiveImport:
     def interval_ms(self) -> int:
         return timeframe_ms(self.timeframe)
 
-    def fill(self, store: Store, watch: Watcher) -> Outcome:
+    def fill(self, store: Store, progress: CollectProgress) -> CollectOutcome:
         """Import every archive.
 
         Raises
@@ -67,23 +67,23 @@ class ArchiveImport:
         """
         files, others = self._files()
         notes = (f"{others} archives of another kind or interval were left alone",) if others else ()
-        return import_files(files, self._read, self.interval_ms, store, watch, notes)
+        return import_files(files, self._read, self.interval_ms, store, progress, notes)
 
-    def _files(self) -> tuple[list[Found], int]:
+    def _files(self) -> tuple[list[SourceFile], int]:
         folder = Path(self.folder)
         files, others = [], 0
-        for path in files_in(folder, "*.zip"):
+        for path in list_files(folder, "*.zip"):
             match = _NAME.fullmatch(path.name)
             if match is None or match.group(2) not in (self.timeframe, "fundingRate"):
                 others += 1
                 continue
             kind = FUNDING if match.group(2) == "fundingRate" else BARS
-            files.append(Found(path, match.group(1), kind, _period(path, match)))
-        require_some(files, folder, f"archives named SYMBOL-{self.timeframe}-YYYY-MM.zip")
+            files.append(SourceFile(path, match.group(1), kind, _period(path, match)))
+        require_files(files, folder, f"archives named SYMBOL-{self.timeframe}-YYYY-MM.zip")
         return files, others
 
-    def _read(self, found: Found) -> Series:
-        data = _csv_of(found.path)
+    def _read(self, found: SourceFile) -> Series:
+        data = _read_csv(found.path)
         if found.kind == FUNDING:
             table = _table(data, _FUNDING, found.path)
             return _milliseconds(table.column(0), found.path)[0], np.array(table.column(2).to_numpy()).reshape(-1, 1)
@@ -114,12 +114,12 @@ def _period(path: Path, match: re.Match[str]) -> Span:
     return start, round(after.timestamp() * 1000)
 
 
-def _csv_of(path: Path) -> bytes:
+def _read_csv(path: Path) -> bytes:
     data = path.read_bytes()
     checksum = path.with_name(path.name + ".CHECKSUM")
     if checksum.is_file():
-        told = checksum.read_text(encoding="utf-8", errors="replace").split()[:1]
-        if told != [hashlib.sha256(data).hexdigest()]:
+        expected = checksum.read_text(encoding="utf-8", errors="replace").split()[:1]
+        if expected != [hashlib.sha256(data).hexdigest()]:
             raise DataError(f"{path.name} with the sha256 of its CHECKSUM file", found="another", fix="fetch it again")
     try:
         with zipfile.ZipFile(path) as archive:

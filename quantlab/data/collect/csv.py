@@ -15,13 +15,13 @@ import pyarrow.csv
 
 from quantlab.core.arrays import Float64Array, Int64Array
 from quantlab.core.errors import ConfigError, DataError
-from quantlab.data.collect.from_files import Found, files_in, import_files, require_some
+from quantlab.data.collect.from_files import SourceFile, import_files, list_files, require_files
 from quantlab.data.quality.bar_checks import FIELDS
 from quantlab.data.series.alignment import Series
 from quantlab.data.series.timeframes import timeframe_ms
 from quantlab.data.series.timestamp_checks import check_years
 from quantlab.data.store.day_files import BARS
-from quantlab.data.store.row_checks import Outcome, Watcher
+from quantlab.data.store.row_checks import CollectOutcome, CollectProgress
 from quantlab.data.store.store import Store
 
 #: Units of a millisecond.
@@ -75,7 +75,7 @@ class CsvImport:
     def interval_ms(self) -> int:
         return timeframe_ms(self.timeframe)
 
-    def fill(self, store: Store, watch: Watcher) -> Outcome:
+    def fill(self, store: Store, progress: CollectProgress) -> CollectOutcome:
         """Import every file.
 
         Raises
@@ -84,11 +84,11 @@ class CsvImport:
             If there is none.
         """
         folder = Path(self.folder)
-        files = [Found(path, path.stem, BARS, None) for path in files_in(folder, "*.csv")]
-        require_some(files, folder, "files named <SYMBOL>.csv")
-        return import_files(files, self._read, self.interval_ms, store, watch)
+        files = [SourceFile(path, path.stem, BARS, None) for path in list_files(folder, "*.csv")]
+        require_files(files, folder, "files named <SYMBOL>.csv")
+        return import_files(files, self._read, self.interval_ms, store, progress)
 
-    def _read(self, found: Found) -> Series:
+    def _read(self, found: SourceFile) -> Series:
         table = self._table(found.path)
         time_ms = self._stamps(table.column(self.columns["timestamp"]), found.path)
         shift = self.interval_ms if self.stamp == "close" else 0
@@ -122,7 +122,7 @@ class CsvImport:
         if column.null_count:
             raise DataError(f"a timestamp in every row of {path.name}", found="missing ones", fix="add them")
         if self.unit == "text":
-            return _parsed(column, self.zone, path)
+            return _parse_texts(column, self.zone, path)
         # Checked in years before it is scaled: milliseconds read as seconds would overflow.
         numbers = column.to_numpy().astype(np.float64) / _UNITS[self.unit]
         clipped: Int64Array = np.clip(numbers, -9e15, 9e15).astype(np.int64)
@@ -137,7 +137,7 @@ def _one_of(name: str, value: str, known: tuple[str, ...]) -> None:
         raise ConfigError(f"{name} as one of {', '.join(known)}", found=repr(value), fix="choose one of them")
 
 
-def _parsed(column: pa.ChunkedArray, zone: str | None, path: Path) -> Int64Array:
+def _parse_texts(column: pa.ChunkedArray, zone: str | None, path: Path) -> Int64Array:
     texts = column.combine_chunks()
     named = pc.match_substring_regex(texts, r"(Z|[+-]\d{2}:?\d{2})$")
     with_zone = bool(pc.all(named).as_py())

@@ -15,12 +15,12 @@ import pyarrow as pa
 import pyarrow.feather
 
 from quantlab.core.errors import DataError
-from quantlab.data.collect.from_files import Found, files_in, import_files, require_some
+from quantlab.data.collect.from_files import SourceFile, import_files, list_files, require_files
 from quantlab.data.quality.bar_checks import FIELDS
 from quantlab.data.series.alignment import Series
 from quantlab.data.series.timeframes import timeframe_ms
 from quantlab.data.store.day_files import BARS, FUNDING
-from quantlab.data.store.row_checks import Outcome, Watcher
+from quantlab.data.store.row_checks import CollectOutcome, CollectProgress
 from quantlab.data.store.store import Store
 
 _NAME = re.compile(r"(\w+?)_([A-Z0-9]+)(?:_([A-Z0-9]+))?-(\d+[smhd])(?:-(futures|funding_rate))?\.feather")
@@ -47,7 +47,7 @@ class FreqtradeImport:
     def interval_ms(self) -> int:
         return timeframe_ms(self.timeframe)
 
-    def fill(self, store: Store, watch: Watcher) -> Outcome:
+    def fill(self, store: Store, progress: CollectProgress) -> CollectOutcome:
         """Import every file.
 
         Raises
@@ -57,26 +57,26 @@ class FreqtradeImport:
         """
         folder = Path(self.folder)
         files, others = [], 0
-        for path in files_in(folder, "*.feather"):
+        for path in list_files(folder, "*.feather"):
             match = _NAME.fullmatch(path.name)
             kind = FUNDING if match and match.group(5) == "funding_rate" else BARS
             if match is None or (kind == BARS and match.group(4) != self.timeframe):
                 others += 1
                 continue
-            files.append(Found(path, match.group(1) + match.group(2), kind, None))
-        require_some(files, folder, f"files named BASE_QUOTE_SETTLE-{self.timeframe}-futures.feather")
+            files.append(SourceFile(path, match.group(1) + match.group(2), kind, None))
+        require_files(files, folder, f"files named BASE_QUOTE_SETTLE-{self.timeframe}-futures.feather")
         notes = (f"{others} files of another kind or interval were left alone",) if others else ()
-        return import_files(files, _read, self.interval_ms, store, watch, notes)
+        return import_files(files, _read, self.interval_ms, store, progress, notes)
 
 
-def _read(found: Found) -> Series:
+def _read(found: SourceFile) -> Series:
     columns = FIELDS if found.kind == BARS else ("open",)
     name = found.path.name
     try:
         table = pyarrow.feather.read_table(found.path, memory_map=False)
     except (pa.ArrowException, OSError) as error:
-        said = "an empty file" if not found.path.stat().st_size else str(error)
-        raise DataError(f"a whole feather file {name}", found=said, fix="download it again") from error
+        problem = "an empty file" if not found.path.stat().st_size else str(error)
+        raise DataError(f"a whole feather file {name}", found=problem, fix="download it again") from error
     missing = [column for column in ("date", *columns) if table.column_names.count(column) != 1]
     if missing:
         raise DataError(

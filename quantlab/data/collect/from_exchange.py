@@ -2,7 +2,7 @@
 
 1. Ask the exchange for its clock and its markets; choose the symbols. What the dataset holds already is
    kept fresh too.
-2. See what the dataset lacks, up to the last *closed* bar (:mod:`quantlab.data.collect.run`).
+2. See what the dataset lacks, up to the last *closed* bar (:mod:`quantlab.data.collect.collection`).
 3. Ask for the maintenance margins of the symbols that lack something.
 4. Fetch and commit it, window by window.
 """
@@ -19,17 +19,17 @@ import numpy as np
 from quantlab.core.checks import check_range, check_whole
 from quantlab.core.clock import parse_utc
 from quantlab.core.errors import ConfigError
-from quantlab.data.collect.market_choice import MarketChoice, still_listed
-from quantlab.data.collect.run import Paging, Run, plan
+from quantlab.data.collect.collection import Collection, Paging, plan_windows
+from quantlab.data.collect.market_choice import MarketChoice, split_listed
 from quantlab.data.exchange.client import ExchangeClient, connect
-from quantlab.data.exchange.quirks import habits_of, turnover_usd
+from quantlab.data.exchange.quirks import quirks_of, turnover_usd
 from quantlab.data.exchange.retry import Retry
 from quantlab.data.series.instruments import MARGIN, maintenance_margin_rate, margin_note, rules_of
 from quantlab.data.series.spans import Span
 from quantlab.data.series.timeframes import timeframe_ms
 from quantlab.data.store.day_files import DAY_MS
 from quantlab.data.store.manifest import SymbolFacts
-from quantlab.data.store.row_checks import Outcome, Watcher
+from quantlab.data.store.row_checks import CollectOutcome, CollectProgress
 from quantlab.data.store.store import Store
 
 Markets = Mapping[str, Mapping[str, Any]]
@@ -95,7 +95,7 @@ class ExchangeSource:
     def interval_ms(self) -> int:
         return timeframe_ms(self.timeframe)
 
-    def fill(self, store: Store, watch: Watcher) -> Outcome:
+    def fill(self, store: Store, progress: CollectProgress) -> CollectOutcome:
         """Bring the dataset up to the last closed bar.
 
         Raises
@@ -105,28 +105,28 @@ class ExchangeSource:
         ExchangeLost
             If the exchange stops answering; every finished window is stored.
         """
-        return asyncio.run(self._fill(store, watch))
+        return asyncio.run(self._fill(store, progress))
 
-    async def _fill(self, store: Store, watch: Watcher) -> Outcome:
+    async def _fill(self, store: Store, progress: CollectProgress) -> CollectOutcome:
         client = connect(self.exchange, dict(self.settings), self.retry)
         try:
             now_ms = await client.now_ms()
             period = self._period(now_ms)
             markets = await client.markets()
-            volumes = await self._volumes(client, markets) if self.choice.ranks else {}
-            listed, gone = still_listed(store.manifest.symbols, markets)
+            volumes = await self._volumes(client, markets) if self.choice.needs_volumes else {}
+            listed, gone = split_listed(store.manifest.symbols, markets)
             names = dict(sorted({**listed, **self.choice.choose(markets, volumes)}.items()))
-            plans = plan(tuple(names), store, period, self._paging)
+            plans = plan_windows(tuple(names), store, period, self._paging)
             lacking = {symbol for one in plans.values() for spans in one.values() for symbol in spans}
             margins = await self._margins(client, markets, [name for s, name in names.items() if s in lacking])
             facts = {
                 symbol: SymbolFacts(name, rules_of(markets[name]) | margins.get(name, {}))
                 for symbol, name in names.items()
             }
-            run = Run(client, store, watch, self._paging, facts, now_ms)
-            await run.collect(plans)
-            notes = (*_unreachable(self.choice.vanished(markets), gone), *_notes(store, gone))
-            return Outcome(run.rows, run.repeated, run.refused, notes)
+            collection = Collection(client, store, progress, self._paging, facts, now_ms)
+            await collection.collect(plans)
+            notes = (*_unreachable(self.choice.unlisted_members(markets), gone), *_notes(store, gone))
+            return CollectOutcome(collection.rows, collection.repeated, collection.refused, notes)
         finally:
             await client.close()
 
@@ -142,18 +142,18 @@ class ExchangeSource:
         )
 
     async def _volumes(self, client: ExchangeClient, markets: Markets) -> dict[str, float]:
-        tickers, habits = await client.tickers(), habits_of(self.exchange)
+        tickers, quirks = await client.tickers(), quirks_of(self.exchange)
         known = {name: ticker for name, ticker in tickers.items() if name in markets}
-        return {name: turnover_usd(ticker, markets[name], habits) or 0.0 for name, ticker in known.items()}
+        return {name: turnover_usd(ticker, markets[name], quirks) or 0.0 for name, ticker in known.items()}
 
     async def _margins(self, client: ExchangeClient, markets: Markets, names: list[str]) -> dict[str, dict[str, float]]:
         """The maintenance margin of every market that tells one, by unified name."""
         tiers = await client.tiers(names) if names else {}
-        tickers = await client.tickers() if tiers and habits_of(self.exchange).tiers_in_contracts else {}
+        tickers = await client.tickers() if tiers and quirks_of(self.exchange).tiers_in_contracts else {}
         found = {}
         for name, one in tiers.items():
             unit = 1.0
-            if habits_of(self.exchange).tiers_in_contracts:
+            if quirks_of(self.exchange).tiers_in_contracts:
                 unit = float(markets[name].get("contractSize") or 1.0) * float(tickers.get(name, {}).get("last") or 0.0)
             rate = maintenance_margin_rate(one, self.margin_notional_usd, unit)
             if rate is not None:
@@ -176,9 +176,9 @@ class ExchangeSource:
         return start, end
 
 
-def _unreachable(vanished: tuple[str, ...], kept: tuple[str, ...]) -> tuple[str, ...]:
+def _unreachable(unlisted_members: tuple[str, ...], kept: tuple[str, ...]) -> tuple[str, ...]:
     """Former members that neither the exchange has nor the dataset."""
-    lost = [symbol for symbol in vanished if symbol not in kept]
+    lost = [symbol for symbol in unlisted_members if symbol not in kept]
     shown = ", ".join(lost[:5]) + (f" and {len(lost) - 5} more" if len(lost) > 5 else "")
     fix = "their bars can only come from files (job/source=archives)"
     return (f"{len(lost)} members of the universe are no longer listed: {shown}; {fix}",) if lost else ()

@@ -16,14 +16,14 @@ import numpy as np
 from quantlab.core.errors import DataError
 from quantlab.data.series.alignment import Series
 from quantlab.data.series.spans import Span, Spans, union
-from quantlab.data.store.row_checks import Outcome, Watcher, checked
+from quantlab.data.store.row_checks import CollectOutcome, CollectProgress, check_series
 from quantlab.data.store.store import Batch, Store
 
 #: Rows that are held in memory before they are committed (about 100 MB).
 _BATCH_ROWS = 2_000_000
 
 
-class Found(NamedTuple):
+class SourceFile(NamedTuple):
     """A file to be imported.
 
     ``span`` is the time that the file is all there is of (an archive of a month); None: from its first to
@@ -45,7 +45,7 @@ class _Pending:
     series: dict[str, list[Series]] = field(default_factory=dict)
     covered: dict[str, list[Span]] = field(default_factory=dict)
 
-    def add(self, found: Found, series: Series, span: Span) -> None:
+    def add(self, found: SourceFile, series: Series, span: Span) -> None:
         self.series.setdefault(found.symbol, []).append(series)
         self.covered.setdefault(found.symbol, []).append(span)
         self.rows += len(series[0])
@@ -61,13 +61,13 @@ class _Tally:
 
 
 def import_files(
-    files: Sequence[Found],
-    read: Callable[[Found], Series],
+    files: Sequence[SourceFile],
+    read: Callable[[SourceFile], Series],
     interval_ms: int,
     store: Store,
-    watch: Watcher,
+    progress: CollectProgress,
     notes: tuple[str, ...] = (),
-) -> Outcome:
+) -> CollectOutcome:
     """Read, check and store `files`; what is refused, a file or a symbol, does not keep the others out.
 
     Parameters
@@ -77,19 +77,19 @@ def import_files(
         Its rows as they stand in the file.
     interval_ms : int
     store : Store
-    watch : Watcher
+    progress : Watcher
     notes : tuple of str
         Handed through to the outcome.
     """
     steps: dict[str, int] = {}
     for found in files:
         steps[found.symbol] = steps.get(found.symbol, 0) + 1
-    watch.plan(steps)
+    progress.plan(steps)
     tally = _Tally()
     pending: dict[str, _Pending] = {}
     for found in files:
         try:
-            series, dropped = _checked(found, read(found), interval_ms)
+            series, dropped = _check_file(found, read(found), interval_ms)
         except DataError as error:
             tally.refused.setdefault(f"{found.symbol} ({found.path.name})", error)
         else:
@@ -98,13 +98,13 @@ def import_files(
             waiting.add(found, series, found.span or _extent(series, interval_ms))
             if waiting.rows >= _BATCH_ROWS:
                 _commit(pending.pop(found.kind), store, tally)
-        watch.advance(found.symbol)
+        progress.advance(found.symbol)
     for waiting in pending.values():
         _commit(waiting, store, tally)
-    return Outcome(tally.rows, tally.repeated, tally.refused, notes)
+    return CollectOutcome(tally.rows, tally.repeated, tally.refused, notes)
 
 
-def files_in(folder: Path, pattern: str) -> Iterator[Path]:
+def list_files(folder: Path, pattern: str) -> Iterator[Path]:
     """The files of a folder and the folders below it, in the order of their names.
 
     Raises
@@ -117,16 +117,16 @@ def files_in(folder: Path, pattern: str) -> Iterator[Path]:
     yield from sorted((path for path in folder.rglob(pattern) if path.is_file()), key=lambda path: path.name)
 
 
-def require_some(files: Sequence[Found], folder: Path, what: str) -> None:
+def require_files(files: Sequence[SourceFile], folder: Path, what: str) -> None:
     """Raise DataError if nothing was found."""
     if not files:
         raise DataError(f"{what} in {folder}", found="none", fix="set job.source.folder, or rename the files")
 
 
-def _checked(found: Found, series: Series, interval_ms: int) -> tuple[Series, int]:
+def _check_file(found: SourceFile, series: Series, interval_ms: int) -> tuple[Series, int]:
     if not len(series[0]):
         raise DataError(f"at least one row in {found.path.name}", found="none", fix="fetch it again, or leave it out")
-    rows, dropped = checked(found.kind, *series, interval_ms, found.path.name)
+    rows, dropped = check_series(found.kind, *series, interval_ms, found.path.name)
     if found.span is not None and not (found.span[0] <= rows[0][0] and rows[0][-1] < found.span[1]):
         raise DataError(
             f"rows of the period in the name of {found.path.name}",
@@ -149,7 +149,9 @@ def _commit(pending: _Pending, store: Store, tally: _Tally) -> None:
         values = np.concatenate([values for _, values in parts])[order]
         try:
             # Two files may hold the same rows (a month and one of its days); that they agree is checked here.
-            joined[symbol], twice = checked(pending.kind, time_ms[order], values, store.manifest.interval_ms, symbol)
+            joined[symbol], twice = check_series(
+                pending.kind, time_ms[order], values, store.manifest.interval_ms, symbol
+            )
         except DataError as error:
             tally.refused[symbol] = error
         else:

@@ -52,7 +52,7 @@ class MarketChoice:
             check_whole("largest", self.largest, low=1)
 
     @property
-    def ranks(self) -> bool:
+    def needs_volumes(self) -> bool:
         """Are traded volumes needed to choose?"""
         return self.universe is None and self.symbols == "all" and self.largest is not None
 
@@ -64,7 +64,7 @@ class MarketChoice:
         markets : dict
             ccxt's, by unified name.
         volumes : dict
-            By unified name; read only if :attr:`ranks`.
+            By unified name; read only if :attr:`needs_volumes`.
 
         Raises
         ------
@@ -86,19 +86,19 @@ class MarketChoice:
                 )
             return found
         if self.symbols != "all":
-            return dict(sorted(_named(str(symbol), perpetuals) for symbol in self.symbols))
-        open_ones = {
+            return dict(sorted(_find_market(str(symbol), perpetuals) for symbol in self.symbols))
+        active = {
             symbol: name
             for symbol, name in perpetuals.items()
             if markets[name].get("active") and markets[name].get("quote") in self.quotes
         }
-        if not open_ones:
+        if not active:
             raise ConfigError(
                 f"active perpetuals quoted in {', '.join(self.quotes)}", found="none", fix="set other quotes"
             )
-        return dict(sorted(self._largest(open_ones, volumes).items()))
+        return dict(sorted(self._largest(active, volumes).items()))
 
-    def vanished(self, markets: Mapping[str, Mapping[str, Any]]) -> tuple[str, ...]:
+    def unlisted_members(self, markets: Mapping[str, Mapping[str, Any]]) -> tuple[str, ...]:
         """Members of the universe, if there is one, that the exchange does not list any more."""
         perpetuals = perpetuals_of(markets)
         return () if self.universe is None else tuple(s for s in self._members() if s not in perpetuals)
@@ -106,26 +106,26 @@ class MarketChoice:
     def _members(self) -> tuple[str, ...]:
         return ever_members(read_snapshots(Path(str(self.universe))))
 
-    def _largest(self, open_ones: Mapping[str, str], volumes: Mapping[str, float]) -> dict[str, str]:
+    def _largest(self, active: Mapping[str, str], volumes: Mapping[str, float]) -> dict[str, str]:
         if self.largest is None:
-            return dict(open_ones)
-        if not any(volumes.get(name, 0.0) for name in open_ones.values()):
+            return dict(active)
+        if not any(volumes.get(name, 0.0) for name in active.values()):
             # Without volumes a ranking would be the alphabet's.
             fix = "name the symbols (job.source.choice.symbols=[...]), or take all (job.source.choice.largest=null)"
             raise ConfigError("traded volumes to rank by", found="none from this exchange", fix=fix)
-        ranked = sorted(open_ones.items(), key=lambda item: (-volumes.get(item[1], 0.0), item[1]))
+        ranked = sorted(active.items(), key=lambda item: (-volumes.get(item[1], 0.0), item[1]))
         return dict(ranked[: self.largest])
 
 
-def _named(symbol: str, perpetuals: Mapping[str, str]) -> tuple[str, str]:
-    for own, name in perpetuals.items():
-        if symbol in (own, name):
-            return own, name
+def _find_market(symbol: str, perpetuals: Mapping[str, str]) -> tuple[str, str]:
+    for market_id, name in perpetuals.items():
+        if symbol in (market_id, name):
+            return market_id, name
     fix = "write the exchange's id (BTCUSDT) or ccxt's name (BTC/USDT:USDT)"
     raise ConfigError("a linear perpetual of the exchange", found=repr(symbol), fix=fix)
 
 
-def still_listed(
+def split_listed(
     known: Mapping[str, SymbolFacts], markets: Mapping[str, Mapping[str, Any]]
 ) -> tuple[dict[str, str], tuple[str, ...]]:
     """The dataset's symbols that the exchange still has (symbol -> unified name), and those that it has not."""

@@ -20,8 +20,16 @@ import ccxt.async_support as ccxt
 import numpy as np
 
 from quantlab.core.errors import ConfigError, DataError
-from quantlab.data.exchange.errors import UNREADABLE, ExchangeLost, NeedsKey, end_of, may_pass, rows_in, uniform
-from quantlab.data.exchange.quirks import habits_of
+from quantlab.data.exchange.errors import (
+    UNREADABLE,
+    ExchangeLost,
+    NeedsKey,
+    can_retry,
+    choose_error_type,
+    find_rows,
+    has_uniform_rows,
+)
+from quantlab.data.exchange.quirks import quirks_of
 from quantlab.data.exchange.retry import Retry, retry_after
 from quantlab.data.series.alignment import Series
 
@@ -60,21 +68,21 @@ class ExchangeClient:
         """The exchange's clock; where it shows none the machine's, a minute back, lest the exchange's be behind."""
         if not self.api.has.get("fetchTime"):
             return int(self.api.milliseconds()) - _UNKNOWN_CLOCK_MS
-        return int(await self._ask("its clock", self.api.fetch_time, int))
+        return int(await self._fetch("its clock", self.api.fetch_time, int))
 
     async def markets(self) -> dict[str, dict[str, Any]]:
         """ccxt's markets by unified name."""
-        return await self._ask("its markets", lambda: self.api.load_markets(True), dict)
+        return await self._fetch("its markets", lambda: self.api.load_markets(True), dict)
 
     async def tickers(self) -> dict[str, dict[str, Any]]:
         """ccxt's tickers of perpetuals by unified name; some exchanges would show those of the spot market."""
-        return await self._ask("its tickers", lambda: self.api.fetch_tickers(None, {"type": "swap"}), dict)
+        return await self._fetch("its tickers", lambda: self.api.fetch_tickers(None, {"type": "swap"}), dict)
 
     async def books(self) -> dict[str, dict[str, Any]]:
         """The best bid and ask by unified name; empty where the exchange has no such list of its own."""
         if self.api.has.get("fetchBidsAsks") is not True:
             return {}
-        return await self._ask("its bids and asks", self.api.fetch_bids_asks, dict)
+        return await self._fetch("its bids and asks", self.api.fetch_bids_asks, dict)
 
     async def bars(self, market: str, timeframe: str, start_ms: int, end_ms: int, limit: int) -> Series:
         """Bars with ``start_ms <= open < end_ms``: stamps int64 (N,) and ohlcv float64 (N, 5), NaN for what is left out.
@@ -82,7 +90,7 @@ class ExchangeClient:
         The exchange may also answer with other rows, or with some of these: see :mod:`quantlab.data.exchange.pagination`.
         """
         end = {"until": end_ms - 1}
-        rows = await self._ask(
+        rows = await self._fetch(
             f"bars of {market}",
             lambda: self.api.fetch_ohlcv(market, timeframe, since=start_ms, limit=limit, params=end),
             list,
@@ -92,9 +100,9 @@ class ExchangeClient:
 
     async def funding(self, market: str, start_ms: int, end_ms: int, limit: int) -> Series:
         """Rates with ``start_ms <= stamp < end_ms``: stamps int64 (N,) and rates float64 (N, 1); else as :meth:`bars`."""
-        own = habits_of(self.api.id).funding_end
-        end = {"until": end_ms - 1} if own is None else {own: end_ms}
-        rows = await self._ask(
+        end_name = quirks_of(self.api.id).funding_end
+        end = {"until": end_ms - 1} if end_name is None else {end_name: end_ms}
+        rows = await self._fetch(
             f"funding rates of {market}",
             lambda: self.api.fetch_funding_rate_history(market, since=start_ms, limit=limit, params=end),
             list,
@@ -107,23 +115,23 @@ class ExchangeClient:
         """ccxt's leverage tiers by unified name, of the markets of which the exchange tells them without a key."""
         has = self.api.has
         if has.get("fetchMarketLeverageTiers") is True:
-            found = [await self._unless_private(f"tiers of {name}", self._tiers_of(name), list) for name in names]
+            found = [await self._fetch_public(f"tiers of {name}", self._tiers_of(name), list) for name in names]
             return {name: tiers for name, tiers in zip(names, found, strict=True) if tiers}
         if has.get("fetchLeverageTiers") is True:
-            every = await self._unless_private("its tiers", lambda: self.api.fetch_leverage_tiers(list(names)), dict)
+            every = await self._fetch_public("its tiers", lambda: self.api.fetch_leverage_tiers(list(names)), dict)
             return dict(every or {})
         return {}
 
     def _tiers_of(self, name: str) -> Callable[[], Awaitable[list[dict[str, Any]]]]:
         return lambda: self.api.fetch_market_leverage_tiers(name)
 
-    async def _unless_private(self, what: str, request: Callable[[], Awaitable[T]], form: type) -> T | None:
+    async def _fetch_public(self, what: str, request: Callable[[], Awaitable[T]], form: type) -> T | None:
         try:
-            return await self._ask(what, request, form)
+            return await self._fetch(what, request, form)
         except NeedsKey:
             return None
 
-    async def _ask(self, what: str, request: Callable[[], Awaitable[T]], form: type) -> T:
+    async def _fetch(self, what: str, request: Callable[[], Awaitable[T]], form: type) -> T:
         """Repeat `request` until its answer is whole, or say why there is none."""
         failure = ""
         end: type[DataError] = ExchangeLost
@@ -131,34 +139,34 @@ class ExchangeClient:
             await self._wait_until_allowed()
             try:
                 answer = await request()
-                if self._is_whole(answer, form):
+                if self._is_complete(answer, form):
                     return answer
-                failure, asked, end = "an answer that is no whole JSON", 0.0, ExchangeLost
+                failure, wait_seconds, end = "an answer that is no whole JSON", 0.0, ExchangeLost
             except ccxt.BaseError as error:
-                failure, end = " ".join(str(error).split())[:300], end_of(error)
-                if not may_pass(error):
+                failure, end = " ".join(str(error).split())[:300], choose_error_type(error)
+                if not can_retry(error):
                     raise end(f"{what} from {self.api.id}", found=failure, fix=_CORRECT) from error
-                asked = self._asked_to_wait(error)
+                wait_seconds = self._requested_wait(error)
             except UNREADABLE as error:
-                failure, asked = f"an answer that cannot be read ({type(error).__name__}: {error})", 0.0
+                failure, wait_seconds = f"an answer that cannot be read ({type(error).__name__}: {error})", 0.0
                 end = ExchangeLost
             if failures < self.retry.attempts:
-                await self._pause(what, failure, failures, asked)
+                await self._pause(what, failure, failures, wait_seconds)
         raise end(
             f"{what} from {self.api.id} within {self.retry.attempts} attempts",
             found=failure,
             fix="run the job again when the exchange answers: it goes on where it stopped",
         )
 
-    def _is_whole(self, answer: object, form: type) -> bool:
+    def _is_complete(self, answer: object, form: type) -> bool:
         # ccxt hands whatever it got to its parsers and filters, which may make an empty list of it:
         # "there are no bars", where the truth is "this was no answer".
         sent = self.api.last_json_response
         if not isinstance(answer, form) or sent is None or sent == {}:
             return False
-        return form is not list or uniform(rows_in(sent))
+        return form is not list or has_uniform_rows(find_rows(sent))
 
-    def _asked_to_wait(self, error: ccxt.BaseError) -> float:
+    def _requested_wait(self, error: ccxt.BaseError) -> float:
         """The exchange's own wish; the headers are this answer's, because nothing was awaited in between."""
         if not (isinstance(error, ccxt.NetworkError) or type(error) is ccxt.ExchangeError):
             return 0.0
@@ -174,10 +182,10 @@ class ExchangeClient:
         # A limit without a time is everybody's, too: the others must not go on knocking.
         return max(seconds, self.retry.first_seconds) if isinstance(error, _LIMITS) else seconds
 
-    async def _pause(self, what: str, failure: str, failures: int, asked: float) -> None:
-        seconds = max(asked, self.retry.backoff(failures, self.chance))
+    async def _pause(self, what: str, failure: str, failures: int, wait_seconds: float) -> None:
+        seconds = max(wait_seconds, self.retry.backoff(failures, self.chance))
         _log.info("%s: %s; again in %.1f s", what, failure, seconds)
-        if asked:
+        if wait_seconds:
             # A limit is the address's, not the request's: everybody waits, or the ban grows.
             self._not_before = max(self._not_before, time.monotonic() + seconds)
         else:

@@ -21,15 +21,15 @@ class NeedsKey(DataError):  # noqa: N818 - a property of the request
     """The exchange tells this to account holders only."""
 
 
-def rows_in(sent: object) -> list[Any] | None:
+def find_rows(sent: object) -> list[Any] | None:
     """The list in an answer, bare or in an envelope; None if there is none."""
     if isinstance(sent, list):
         return sent
     inner = sent.values() if isinstance(sent, dict) else ()
-    return next((rows for rows in map(rows_in, inner) if rows is not None), None)
+    return next((rows for rows in map(find_rows, inner) if rows is not None), None)
 
 
-def uniform(rows: list[Any] | None) -> bool:
+def has_uniform_rows(rows: list[Any] | None) -> bool:
     """Are the rows of a list all objects, or all lists of one length?"""
     if not rows:
         return rows is not None
@@ -38,7 +38,7 @@ def uniform(rows: list[Any] | None) -> bool:
     return objects == len(rows) or (len(lists) == len(rows) and len(set(lists)) == 1)
 
 
-def may_pass(error: ccxt.BaseError) -> bool:
+def can_retry(error: ccxt.BaseError) -> bool:
     """Can the same request succeed later?
 
     A plain ExchangeError is what ccxt makes of a body that broke off, and of words that it does not know:
@@ -47,7 +47,7 @@ def may_pass(error: ccxt.BaseError) -> bool:
     return isinstance(error, ccxt.NetworkError) or type(error) is ccxt.ExchangeError
 
 
-def end_of(error: ccxt.BaseError) -> type[DataError]:
+def choose_error_type(error: ccxt.BaseError) -> type[DataError]:
     """What it means if every attempt ends so: no line for anybody, or no answer to this question."""
     if isinstance(error, ccxt.AuthenticationError):
         return NeedsKey

@@ -23,15 +23,17 @@ from quantlab.data.series.alignment import Series
 from quantlab.data.series.spans import Span
 
 #: Asks for the rows with ``start <= time < end``, at most so many.
-Ask = Callable[[int, int, int], Awaitable[Series]]
+FetchPage = Callable[[int, int, int], Awaitable[Series]]
 
 
-async def pages(ask: Ask, span: Span, *, step_ms: int, most: int, usual_ms: int) -> AsyncIterator[Series]:
+async def fetch_pages(
+    fetch_page: FetchPage, span: Span, *, step_ms: int, most: int, usual_ms: int
+) -> AsyncIterator[Series]:
     """Everything that the exchange has in `span`; the pages come in no particular order.
 
     Parameters
     ----------
-    ask : callable
+    fetch_page : callable
     span : Span
         Half-open, ms.
     step_ms : int
@@ -51,11 +53,11 @@ async def pages(ask: Ask, span: Span, *, step_ms: int, most: int, usual_ms: int)
     waiting = [(a, min(a + length, end)) for a in range(start, end, length)][::-1]
     while waiting:
         start, end = waiting.pop()
-        time_ms, values = await ask(start, end, -(-(end - start) // step_ms))
+        time_ms, values = await fetch_page(start, end, -(-(end - start) // step_ms))
         inside = (time_ms >= start) & (time_ms < end)
         if inside.any():
             yield time_ms[inside], values[inside]
-            waiting += _left_open(time_ms[inside], (start, end), step_ms, usual_ms)
+            waiting += _open_sides(time_ms[inside], (start, end), step_ms, usual_ms)
         elif (time_ms >= end).any():
             raise DataError(
                 f"rows before {end} ms, the end that was asked for",
@@ -64,10 +66,10 @@ async def pages(ask: Ask, span: Span, *, step_ms: int, most: int, usual_ms: int)
             )
 
 
-async def joined(ask: Ask, span: Span, paging: tuple[int, int, int]) -> Series:
-    """All of :func:`pages` in time order; `paging` is ``(step_ms, most, usual_ms)``. Repeats are left in."""
+async def fetch_span(fetch_page: FetchPage, span: Span, paging: tuple[int, int, int]) -> Series:
+    """All of :func:`fetch_pages` in time order; `paging` is ``(step_ms, most, usual_ms)``. Repeats are left in."""
     step_ms, most, usual_ms = paging
-    found = [page async for page in pages(ask, span, step_ms=step_ms, most=most, usual_ms=usual_ms)]
+    found = [page async for page in fetch_pages(fetch_page, span, step_ms=step_ms, most=most, usual_ms=usual_ms)]
     if not found:
         return np.empty(0, np.int64), np.empty((0, 0))
     time_ms = np.concatenate([page[0] for page in found])
@@ -75,7 +77,7 @@ async def joined(ask: Ask, span: Span, paging: tuple[int, int, int]) -> Series:
     return time_ms[order], np.concatenate([page[1] for page in found])[order]
 
 
-def _left_open(time_ms: Int64Array, span: Span, step_ms: int, usual_ms: int) -> list[Span]:
+def _open_sides(time_ms: Int64Array, span: Span, step_ms: int, usual_ms: int) -> list[Span]:
     """The sides of an answer that have room for one more row, by the time between its own rows."""
     ordered = np.unique(time_ms)
     # Funding stamps come some milliseconds late: the time between two is a whole number of steps.

@@ -12,7 +12,7 @@ from typing import Any
 
 
 @dataclass(frozen=True)
-class Habits:
+class Quirks:
     """Where one exchange is not as ccxt unifies it.
 
     Parameters
@@ -30,12 +30,12 @@ class Habits:
     tiers_in_contracts: bool = False
 
 
-_HABITS = {"okx": Habits(funding_end="after", volume_in_contracts=True, tiers_in_contracts=True)}
+_QUIRKS = {"okx": Quirks(funding_end="after", volume_in_contracts=True, tiers_in_contracts=True)}
 
 
-def habits_of(exchange: str) -> Habits:
+def quirks_of(exchange: str) -> Quirks:
     """Of the exchange that ccxt calls `exchange`."""
-    return _HABITS.get(exchange, Habits())
+    return _QUIRKS.get(exchange, Quirks())
 
 
 def symbol_of(market: Mapping[str, Any]) -> str:
@@ -60,18 +60,18 @@ def perpetuals_of(markets: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
     return {symbol_of(market): name for name, market in markets.items() if market.get("swap") and market.get("linear")}
 
 
-def turnover_usd(ticker: Mapping[str, Any], market: Mapping[str, Any], habits: Habits) -> float | None:
+def turnover_usd(ticker: Mapping[str, Any], market: Mapping[str, Any], quirks: Quirks) -> float | None:
     """Traded in 24 hours in the quote currency; None where the exchange does not say.
 
     Parameters
     ----------
     ticker, market : dict
         ccxt's.
-    habits : Habits
+    quirks : Habits
     """
-    told = _positive(ticker.get("quoteVolume"))
-    if told is not None or not habits.volume_in_contracts:
-        return told
+    turnover = _positive(ticker.get("quoteVolume"))
+    if turnover is not None or not quirks.volume_in_contracts:
+        return turnover
     contracts, price = _positive(ticker.get("baseVolume")), _positive(ticker.get("last"))
     if contracts is None or price is None:
         return None

@@ -44,7 +44,7 @@ def read_bars(path: Path) -> tuple[Int64Array, Float64Array]:
     table = _read(path, FIELDS)
     time_ms = _stamps(table, path)
     ohlcv = np.column_stack([_floats(table, name, path) for name in FIELDS])
-    time_ms, ohlcv = _once(time_ms, ohlcv, path)
+    time_ms, ohlcv = _without_repeats(time_ms, ohlcv, path)
     check_rows(ohlcv, time_ms, path.name)
     return time_ms, ohlcv
 
@@ -72,7 +72,7 @@ def read_funding(path: Path) -> tuple[Int64Array, Float64Array]:
     table = _read(path, ("funding_rate",))
     time_ms = _stamps(table, path)
     rate = _floats(table, "funding_rate", path)
-    time_ms, column = _once(time_ms, rate[:, None], path)
+    time_ms, column = _without_repeats(time_ms, rate[:, None], path)
     rate = np.ascontiguousarray(column[:, 0])
     time_ms = floor_to_hour(time_ms, path.name)
     if not np.isfinite(rate).all():
@@ -144,7 +144,7 @@ def _floats(table: pa.Table, name: str, path: Path) -> Float64Array:
     return values
 
 
-def _once(time_ms: Int64Array, values: Float64Array, path: Path) -> tuple[Int64Array, Float64Array]:
+def _without_repeats(time_ms: Int64Array, values: Float64Array, path: Path) -> tuple[Int64Array, Float64Array]:
     time_ms, values, dropped = drop_repeats(time_ms, values, path.name)
     if dropped:
         _log.warning("%s: dropped %d rows that repeat another exactly", path.name, dropped)

@@ -104,7 +104,7 @@ class ParquetSource:
         refused += [_refusal(read_funding, path) for path in self._funding_files(tuple(files)).values()]
         return tuple(error for error in refused if error is not None)
 
-    def sound(self) -> ParquetSource | None:
+    def sound_part(self) -> ParquetSource | None:
         """This source without the symbols whose files are refused; None if nothing is left."""
         files = self._files()
         funding = self._funding_files(tuple(files))

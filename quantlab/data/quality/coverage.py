@@ -33,7 +33,7 @@ class Gap:
 
 
 @dataclass(frozen=True)
-class Run:
+class Streak:
     """Consecutive bars without volume: open of the first, and how many."""
 
     first_ms: int
@@ -65,7 +65,7 @@ class SymbolQuality:
     filled: int
     absent: int
     listed_ms: int | None
-    longest_zero_volume: Run | None
+    longest_zero_volume: Streak | None
     gaps: tuple[Gap, ...]
     funding_stamps: int | None
     outside: int = 0
@@ -93,7 +93,7 @@ class QualityReport:
     n_bars: int
     interval_ms: int
     symbols: dict[str, SymbolQuality]
-    venue_stops: tuple[Run, ...]
+    venue_stops: tuple[Streak, ...]
     has_funding: bool
     suspects: tuple[Suspect, ...] = ()
 
@@ -137,7 +137,7 @@ def coverage(bars: Bars) -> QualityReport:
         n_bars=bars.n_bars,
         interval_ms=bars.interval_ms,
         symbols={symbol: _symbol(bars, s) for s, symbol in enumerate(bars.symbols)},
-        venue_stops=tuple(Run(int(bars.open_time_ms[a]), b - a) for a, b in _runs(silent)),
+        venue_stops=tuple(Streak(int(bars.open_time_ms[a]), b - a) for a, b in _streaks(silent)),
         has_funding=bars.funding is not None,
         suspects=find_suspects(bars),
     )
@@ -148,7 +148,7 @@ def _symbol(bars: Bars, s: int) -> SymbolQuality:
     traded, zero_volume, filled, absent, outside = (int(n) for n in np.bincount(state, minlength=5))
     missing = ~bars.printed[:, s]
     listed = None if missing.all() else int(np.argmin(missing))
-    quiet = [Run(int(bars.open_time_ms[a]), b - a) for a, b in _runs(state == BarState.ZERO_VOLUME)]
+    quiet = [Streak(int(bars.open_time_ms[a]), b - a) for a, b in _streaks(state == BarState.ZERO_VOLUME)]
     return SymbolQuality(
         traded=traded,
         zero_volume=zero_volume,
@@ -163,13 +163,13 @@ def _symbol(bars: Bars, s: int) -> SymbolQuality:
 
 
 def _gaps(bars: Bars, missing: BoolArray, listed: int) -> Iterator[Gap]:
-    for first, stop in _runs(missing):
+    for first, stop in _streaks(missing):
         if first > listed:
             after = int(bars.open_time_ms[stop]) if stop < bars.n_bars else None
             yield Gap(int(bars.open_time_ms[first - 1]), after, stop - first)
 
 
-def _runs(mask: BoolArray) -> list[tuple[int, int]]:
+def _streaks(mask: BoolArray) -> list[tuple[int, int]]:
     """``[first, stop)`` of every run of True in a bool (T,) array."""
     edges = np.flatnonzero(np.diff(mask.astype(np.int8), prepend=np.int8(0), append=np.int8(0)))
     return [(int(a), int(b)) for a, b in pairwise(edges)][::2]

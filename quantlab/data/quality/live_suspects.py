@@ -18,16 +18,16 @@ from quantlab.data.quality.suspects import (
     Suspect,
     far_moves,
     log_moves,
-    look_at,
+    run_checks,
 )
 
 #: Bars that are remembered.
 _WINDOW = 576
-#: What :class:`LiveLook` can find.
+#: What :class:`LiveSuspects` can find.
 LIVE_KINDS = ("jump", "spike", "wick", "volume", "frozen")
 
 
-class LiveLook:
+class LiveSuspects:
     """What the last bars were like, and what is odd about the newest.
 
     After a restart it knows the bars since then only, and judges sizes by those; nothing else depends on it.
@@ -69,11 +69,11 @@ class LiveLook:
         if len(self._traded) < 2:
             return ()
         found: list[Suspect] = []
-        for s in np.flatnonzero(self._worth_a_look()).tolist():
-            found += self._judged(s, int(bar.open_time_ms[0]), bar.interval_ms)
+        for s in np.flatnonzero(self._candidates()).tolist():
+            found += self._check_symbol(s, int(bar.open_time_ms[0]), bar.interval_ms)
         return tuple(found)
 
-    def _worth_a_look(self) -> BoolArray:
+    def _candidates(self) -> BoolArray:
         """bool (S,): symbols that any rule could call suspicious now."""
         new, traded = self._ohlcv[-1], self._traded[-1]
         with np.errstate(invalid="ignore", divide="ignore"):
@@ -86,7 +86,7 @@ class LiveLook:
         found: BoolArray = moves.any(axis=0) | (traded & (wick | (new[:, VOLUME] > FAR_VOLUME * before) | flat))
         return found
 
-    def _judged(self, s: int, open_ms: int, interval_ms: int) -> list[Suspect]:
+    def _check_symbol(self, s: int, open_ms: int, interval_ms: int) -> list[Suspect]:
         traded, column = self._traded[:, s], np.ascontiguousarray(self._ohlcv[:, s])
         if int(traded.sum()) < 2:
             return []
@@ -94,7 +94,7 @@ class LiveLook:
         symbol, found = self._symbols[s], []
         if traded[-1] and far_moves(traded, moves)[-1]:
             found.append(Suspect("jump", symbol, open_ms, 1, float(abs(moves[-1]))))
-        for kind, at, size in look_at(column, traded, moves):
+        for kind, at, size in run_checks(column, traded, moves):
             # A spike is known one bar later: it is the bar before that was one.
             row, time_ms = (-2, open_ms - interval_ms) if kind == "spike" else (-1, open_ms)
             if at[row]:

@@ -86,7 +86,7 @@ def find_suspects(bars: Bars) -> tuple[Suspect, ...]:
         if int(traded.sum()) < 2:
             continue
         column = np.ascontiguousarray(bars.ohlcv[:, s])
-        for kind, at, size in look_at(column, traded, np.ascontiguousarray(moves[:, s])):
+        for kind, at, size in run_checks(column, traded, np.ascontiguousarray(moves[:, s])):
             if at.any():
                 first, worst = int(np.argmax(at)), float(size[at].max())
                 found.append(Suspect(kind, symbol, int(bars.open_time_ms[first]), int(at.sum()), worst))
@@ -110,7 +110,7 @@ def far_moves(traded: BoolArray, moves: Float64Array) -> BoolArray:
     return far
 
 
-def look_at(
+def run_checks(
     column: Float64Array, traded: BoolArray, moves: Float64Array
 ) -> Iterator[tuple[str, BoolArray, Float64Array]]:
     """Kind, rows (T,) and sizes (T,) of every look at one symbol's bars (T, 5), of which some must be traded."""

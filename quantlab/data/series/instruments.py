@@ -21,14 +21,14 @@ def rules_of(market: Mapping[str, Any]) -> dict[str, float]:
     """
     precision, limits = market.get("precision") or {}, market.get("limits") or {}
     size = market.get("contractSize") or 1.0
-    told = {
+    stated = {
         "tick": precision.get("price"),
         "lot": _times(precision.get("amount"), size),
         "min_notional": (limits.get("cost") or {}).get("min"),
         "maker_fee_bps": _times(market.get("maker"), 1e4),
         "taker_fee_bps": _times(market.get("taker"), 1e4),
     }
-    return {name: float(value) for name, value in told.items() if value is not None and _sound(value)}
+    return {name: float(value) for name, value in stated.items() if value is not None and _is_usable(value)}
 
 
 def maintenance_margin_rate(tiers: Sequence[Mapping[str, Any]], notional_usd: float, unit_usd: float) -> float | None:
@@ -57,7 +57,7 @@ def maintenance_margin_rate(tiers: Sequence[Mapping[str, Any]], notional_usd: fl
     rates = []
     for tier in tiers:
         rate, leverage = tier.get("maintenanceMarginRate"), tier.get("maxLeverage")
-        if rate is None or not _sound(rate) or rate == 0.0 or rate > 1.0 / max(leverage or 1.0, 1.0):
+        if rate is None or not _is_usable(rate) or rate == 0.0 or rate > 1.0 / max(leverage or 1.0, 1.0):
             return None
         if (tier.get("minNotional") or 0.0) * unit_usd <= notional_usd:
             rates.append(float(rate))
@@ -74,7 +74,7 @@ def _times(value: float | None, factor: float) -> float | None:
     return None if value is None else float(f"{value * factor:.12g}")
 
 
-def _sound(value: float) -> bool:
+def _is_usable(value: float) -> bool:
     # A maker rebate is a negative fee, which the simulation does not model: its fee is then the default's.
     return math.isfinite(value) and value >= 0.0
 

@@ -12,7 +12,7 @@ from quantlab.data.store.day_files import BARS, COLUMNS
 from quantlab.data.store.manifest import Part, read_manifest
 
 
-def open_lake(root: str | Path, kind: str = BARS) -> pads.Dataset:
+def open_dataset(root: str | Path, kind: str = BARS) -> pads.Dataset:
     """Every committed file of `kind` as one table that nothing is read of until it is asked.
 
     Parameters

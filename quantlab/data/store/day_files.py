@@ -65,7 +65,7 @@ def day_of(time_ms: int) -> str:
     return datetime.fromtimestamp(time_ms // 1000, UTC).strftime("%Y-%m-%d")
 
 
-def encode(kind: str, series: dict[str, Series]) -> bytes:
+def encode_day(kind: str, series: dict[str, Series]) -> bytes:
     """A day's parquet file (zstd); `series` holds at least one row."""
     symbols = sorted(symbol for symbol, (time_ms, _) in series.items() if len(time_ms))
     lengths = [len(series[symbol][0]) for symbol in symbols]
@@ -84,7 +84,7 @@ def encode(kind: str, series: dict[str, Series]) -> bytes:
     return bytes(sink.getvalue())
 
 
-def describe(data: bytes, rows: int) -> StoredFile:
+def describe_file(data: bytes, rows: int) -> StoredFile:
     """The manifest's entry for a file of these bytes."""
     return StoredFile(hashlib.sha256(data).hexdigest(), rows, len(data))
 

@@ -12,7 +12,7 @@ from quantlab.data.series.timestamp_checks import drop_repeats
 from quantlab.data.store.day_files import DAY_MS, day_of
 
 
-def by_day(series: Mapping[str, Series]) -> dict[str, dict[str, Series]]:
+def split_by_day(series: Mapping[str, Series]) -> dict[str, dict[str, Series]]:
     """UTC day -> symbol -> its rows of that day, days in order."""
     days: dict[str, dict[str, Series]] = {}
     for symbol, (time_ms, values) in series.items():
@@ -23,7 +23,7 @@ def by_day(series: Mapping[str, Series]) -> dict[str, dict[str, Series]]:
     return dict(sorted(days.items()))
 
 
-def merge(old: Series | None, new: Series, origin: str) -> tuple[Series, int]:
+def merge_rows(old: Series | None, new: Series, origin: str) -> tuple[Series, int]:
     """Stored and new rows in time order, and how many of the new ones were there already.
 
     Raises

@@ -120,7 +120,7 @@ def read_manifest(root: Path) -> Manifest:
             fix="collect one with job=collect, or set the folder's name right",
         )
     try:
-        return _parsed(json.loads(path.read_text(encoding="utf-8")))
+        return _parse(json.loads(path.read_text(encoding="utf-8")))
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise ArtifactError(
             f"a manifest of format {_FORMAT} in {path}",
@@ -157,7 +157,7 @@ def _document(manifest: Manifest) -> dict[str, Any]:
     }
 
 
-def _parsed(document: dict[str, Any]) -> Manifest:
+def _parse(document: dict[str, Any]) -> Manifest:
     if document["format"] != _FORMAT:
         raise ValueError(f"format {document['format']!r}")
     if document.pop("sha256") != fingerprint(to_json(document)):

@@ -23,7 +23,7 @@ from quantlab.data.store.day_files import BARS
 from quantlab.data.store.store import Store
 
 
-class Watcher(Protocol):
+class CollectProgress(Protocol):
     """Shows how a collection comes along."""
 
     def plan(self, steps: Mapping[str, int]) -> None:
@@ -36,7 +36,7 @@ class Watcher(Protocol):
 
 
 @dataclass(frozen=True)
-class Outcome:
+class CollectOutcome:
     """How a collection ended.
 
     Parameters
@@ -57,7 +57,7 @@ class Outcome:
     notes: tuple[str, ...] = ()
 
 
-class Filler(Protocol):
+class Importer(Protocol):
     """Something that brings rows into a dataset: an exchange, or files."""
 
     @property
@@ -66,7 +66,7 @@ class Filler(Protocol):
     @property
     def interval_ms(self) -> int: ...
 
-    def fill(self, store: Store, watch: Watcher) -> Outcome:
+    def fill(self, store: Store, progress: CollectProgress) -> CollectOutcome:
         """Add what the dataset lacks.
 
         Raises
@@ -77,7 +77,9 @@ class Filler(Protocol):
         ...
 
 
-def checked(kind: str, time_ms: Int64Array, values: Float64Array, interval_ms: int, origin: str) -> tuple[Series, int]:
+def check_series(
+    kind: str, time_ms: Int64Array, values: Float64Array, interval_ms: int, origin: str
+) -> tuple[Series, int]:
     """Rows that may be stored, and how many exact repeats were dropped from them.
 
     Parameters

@@ -24,8 +24,8 @@ from quantlab.core.errors import ArtifactError, ConfigError
 from quantlab.core.files import remove_abandoned, write_bytes
 from quantlab.data.series.alignment import Series
 from quantlab.data.series.spans import Spans, difference, union
-from quantlab.data.store.day_files import COLUMNS, DAY_MS, describe, encode, read_day
-from quantlab.data.store.day_rows import by_day, merge
+from quantlab.data.store.day_files import COLUMNS, DAY_MS, describe_file, encode_day, read_day
+from quantlab.data.store.day_rows import merge_rows, split_by_day
 from quantlab.data.store.gaps import count_gaps
 from quantlab.data.store.manifest import NAME, Manifest, Part, StoredFile, SymbolFacts, read_manifest
 
@@ -77,7 +77,7 @@ class Store:
             self.manifest.write(self.root)  # so that files without a manifest always mean a lost manifest
         files = dict(self.manifest.files)
         known = 0
-        for day, series in by_day(batch.series).items():
+        for day, series in split_by_day(batch.series).items():
             part = Part(batch.kind, day)
             stored, repeated = self._grow(part, series)
             files[part] = stored
@@ -85,10 +85,10 @@ class Store:
         self._commit(files, self._symbols(batch))
         return known
 
-    def damaged(self) -> tuple[Part, ...]:
+    def damaged_parts(self) -> tuple[Part, ...]:
         """The parts whose file is missing or is not the one that was written."""
         return tuple(
-            part for part, stored in sorted(self.manifest.files.items()) if not _sound(self.root, part, stored)
+            part for part, stored in sorted(self.manifest.files.items()) if not _is_undamaged(self.root, part, stored)
         )
 
     def forget(self, parts: Iterable[Part]) -> None:
@@ -113,10 +113,10 @@ class Store:
         if known is not None:
             merged = read_day(self.root, part, known).series()
             for symbol, rows in series.items():
-                merged[symbol], twice = merge(merged.get(symbol), rows, f"{symbol} on {part.day}")
+                merged[symbol], twice = merge_rows(merged.get(symbol), rows, f"{symbol} on {part.day}")
                 repeated += twice
-        data = encode(part.kind, merged)
-        stored = describe(data, sum(len(time_ms) for time_ms, _ in merged.values()))
+        data = encode_day(part.kind, merged)
+        stored = describe_file(data, sum(len(time_ms) for time_ms, _ in merged.values()))
         if stored != known:
             write_bytes(stored.path(self.root, part), data)
         return stored, repeated
@@ -199,7 +199,7 @@ def _sweep(root: Path, manifest: Manifest) -> None:
                 path.unlink()
 
 
-def _sound(root: Path, part: Part, stored: StoredFile) -> bool:
+def _is_undamaged(root: Path, part: Part, stored: StoredFile) -> bool:
     try:
         read_day(root, part, stored)
     except ArtifactError:

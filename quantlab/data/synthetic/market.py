@@ -107,7 +107,7 @@ class _Shocks:
 
     market: Float64Array  # (T, 1)
     sector: Float64Array  # (T, sectors)
-    own: Float64Array  # (T, S), as are the following
+    symbol: Float64Array  # (T, S), as are the following
     flow: Float64Array
     slow: Float64Array  # (T, 1)
     fast: Float64Array
@@ -136,13 +136,13 @@ def _draw(seed: int, days: int, bars_per_day: int, n_symbols: int) -> _Shocks:
 
 
 def _returns_shock(shocks: _Shocks) -> Float64Array:
-    own = np.sqrt(1.0 - (_LOADINGS**2).sum())
-    sector = shocks.sector[:, np.arange(shocks.own.shape[1]) % _SECTORS]
-    mixed: Float64Array = _LOADINGS[0] * shocks.market + _LOADINGS[1] * sector + own * shocks.own
+    symbol_loading = np.sqrt(1.0 - (_LOADINGS**2).sum())
+    sector = shocks.sector[:, np.arange(shocks.symbol.shape[1]) % _SECTORS]
+    mixed: Float64Array = _LOADINGS[0] * shocks.market + _LOADINGS[1] * sector + symbol_loading * shocks.symbol
     return mixed
 
 
-def _after(first: float | Float64Array, values: Float64Array) -> Float64Array:
+def _shift_bar(first: float | Float64Array, values: Float64Array) -> Float64Array:
     """`values` moved one bar later, so that row t holds what was known at the close of t - 1."""
     return np.concatenate([np.broadcast_to(first, (1, values.shape[1])), values[:-1]])
 
@@ -166,7 +166,7 @@ def make_paths(seed: int, days: int, bars_per_day: int, traits: Traits, drift: f
     flow_shock = FLOW_IN_RETURNS * shock + np.sqrt(1.0 - FLOW_IN_RETURNS**2) * shocks.flow
     flow = mean_revert(flow_shock, decay(FLOW_MEMORY))
 
-    move = volatility * (shock + drift * _after(0.0, flow)) - 0.5 * volatility**2
+    move = volatility * (shock + drift * _shift_bar(0.0, flow)) - 0.5 * volatility**2
     prices = _print_prices(shocks, traits, volatility, move)
     volume = _print_volume(shocks, traits, prices[:, :, 3], volatility, shock, flow)
     return Paths(np.concatenate([prices, volume[:, :, None]], axis=2), flow, state)
@@ -198,7 +198,7 @@ def _print_volume(
     flow: Float64Array,
 ) -> Float64Array:
     """(T, S) base units, at least one lot: tied to volatility, to the size of the move and to flow."""
-    direction = np.sign(close - _after(traits.price, close))
+    direction = np.sign(close - _shift_bar(traits.price, close))
     log_notional = (
         np.log(traits.notional)
         + 1.2 * np.log(volatility / traits.volatility)

@@ -97,17 +97,17 @@ class SyntheticSource:
 
     def history(self, start_ms: int | None = None, end_ms: int | None = None) -> Bars:
         """Bars with ``start_ms <= open < end_ms``; see the port."""
-        return self._world()[0].history(start_ms, end_ms)
+        return self._simulate()[0].history(start_ms, end_ms)
 
     def stream(self, start_ms: int | None = None, end_ms: int | None = None) -> Iterator[Bars]:
         """The bars of :meth:`history` one at a time, each with the funding that falls due on it."""
-        return self._world()[0].stream(start_ms, end_ms)
+        return self._simulate()[0].stream(start_ms, end_ms)
 
     def truth(self) -> Truth:
         """The planted edge on every bar of the whole world, row by row as in :meth:`history`."""
-        return self._world()[1]
+        return self._simulate()[1]
 
-    def _world(self) -> tuple[RawGrid, Truth]:
+    def _simulate(self) -> tuple[RawGrid, Truth]:
         bars_per_day, start_ms = DAY_MS // self.interval_ms, _midnight(self.start)
         traits = make_traits(self.seed, self.n_symbols, bars_per_day)
         drift = self.edge * REFERENCE_DRIFT

@@ -74,7 +74,11 @@ class Volatility:
 
     def of_bars(self) -> Float64Array:
         """float64 (T, S): of each bar itself, from the state at the close before it (0 and calm at first)."""
-        state = _SLOW_SIZE * _later(self.slow) + _FAST_SIZE * _later(self.fast) + _STRESS_SIZE * _later(self.stressed)
+        state = (
+            _SLOW_SIZE * _shift_bar(self.slow)
+            + _FAST_SIZE * _shift_bar(self.fast)
+            + _STRESS_SIZE * _shift_bar(self.stressed)
+        )
         actual: Float64Array = self.quiet * np.exp(state + self._season(0))
         return actual
 
@@ -115,7 +119,7 @@ def make_volatility(
     )
 
 
-def _later(state: Float64Array | BoolArray) -> Float64Array:
+def _shift_bar(state: Float64Array | BoolArray) -> Float64Array:
     """`state` moved one bar later, so that row t holds what was known at the close of t - 1."""
     return np.concatenate([np.zeros((1, state.shape[1])), state[:-1]])
 

@@ -100,7 +100,7 @@ class CoinGecko:
             fix = "write it like https://api.coingecko.com/api/v3"
             raise ConfigError("coins.url as an address", found=repr(self.url), fix=fix)
 
-    async def listed(self) -> tuple[Coin, ...]:
+    async def fetch_largest(self) -> tuple[Coin, ...]:
         """The largest coins, each once, the largest first.
 
         Raises
@@ -111,7 +111,7 @@ class CoinGecko:
         coins = await self._pages({}, -(-self.largest // self.page))
         return tuple(coins.values())[: self.largest]
 
-    async def in_categories(self, categories: Sequence[str]) -> dict[str, frozenset[str]]:
+    async def fetch_categories(self, categories: Sequence[str]) -> dict[str, frozenset[str]]:
         """Category -> ids of its coins, of the largest ones at least.
 
         Raises
@@ -135,7 +135,7 @@ class CoinGecko:
 
     async def _known_categories(self) -> list[str]:
         async with self._session() as session:
-            rows = await self._ask(session, "/coins/categories/list", {}, {"category_id"})
+            rows = await self._fetch(session, "/coins/categories/list", {}, {"category_id"})
         await asyncio.sleep(self.seconds_between)
         return [str(row["category_id"]) for row in rows]
 
@@ -161,7 +161,7 @@ class CoinGecko:
         async with self._session() as session:
             for number in range(1, most + 1):
                 asked = {**every, **query, "page": str(number)}
-                rows = await self._ask(session, "/coins/markets", asked, {"id", "symbol"})
+                rows = await self._fetch(session, "/coins/markets", asked, {"id", "symbol"})
                 for row in rows:
                     coins.setdefault(str(row["id"]), _coin(row))
                 await asyncio.sleep(self.seconds_between)
@@ -169,7 +169,7 @@ class CoinGecko:
                     break
         return coins
 
-    async def _ask(
+    async def _fetch(
         self, session: aiohttp.ClientSession, path: str, query: Mapping[str, str], keys: set[str]
     ) -> list[dict[str, Any]]:
         """Rows that have `keys`, asked for until they come whole."""
@@ -187,7 +187,7 @@ class CoinGecko:
                             f"coins from {self.url}", found=failure, fix="correct the address, the key or the category"
                         )
                     asked = retry_after(dict(answer.headers), time.time())
-            except (aiohttp.ClientError, TimeoutError, _NotWhole) as error:
+            except (aiohttp.ClientError, TimeoutError, _IncompleteAnswer) as error:
                 failure = f"{type(error).__name__}: {error}"
             if asked > self.retry.longest_ban_seconds:
                 break
@@ -202,7 +202,7 @@ class CoinGecko:
         )
 
 
-class _NotWhole(ValueError):  # noqa: N818 - never leaves this module
+class _IncompleteAnswer(ValueError):  # noqa: N818 - never leaves this module
     """An answer that broke off, or is something else."""
 
 
@@ -210,9 +210,9 @@ def _rows(text: str, keys: set[str]) -> list[dict[str, Any]]:
     try:
         rows = json.loads(text)
     except ValueError as error:
-        raise _NotWhole(f"no JSON ({error})") from error
+        raise _IncompleteAnswer(f"no JSON ({error})") from error
     if not isinstance(rows, list) or not all(isinstance(row, dict) and keys <= row.keys() for row in rows):
-        raise _NotWhole(f"no list of coins: {text[:100]!r}")
+        raise _IncompleteAnswer(f"no list of coins: {text[:100]!r}")
     return rows
 
 

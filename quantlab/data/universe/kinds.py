@@ -22,17 +22,17 @@ class Coins:
 
     Parameters
     ----------
-    listed : tuple of Coin
+    entries : tuple of Coin
         The largest first.
     categories : dict of category to set of coin ids
     """
 
-    listed: tuple[Coin, ...]
+    entries: tuple[Coin, ...]
     categories: Mapping[str, frozenset[str]]
 
     def price_of(self, ticker: str) -> float | None:
         """Of the largest coin with this ticker, USD."""
-        return next((coin.price for coin in self.listed if coin.symbol == ticker), None)
+        return next((coin.price for coin in self.entries if coin.symbol == ticker), None)
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ class Peg:
         check_range("peg.tolerance", self.tolerance, low=0.0, high=1.0)
         check_range("peg.day_range", self.day_range, low=0.0, high=1.0)
 
-    def holds(self, coin: Coin) -> bool:
+    def matches(self, coin: Coin) -> bool:
         """Is `coin` priced so? Not, where price or range are unknown."""
         if coin.price is None or coin.high is None or coin.low is None:
             return False
@@ -73,7 +73,7 @@ class Peg:
 
 
 @dataclass(frozen=True)
-class Twin:
+class Lookalike:
     """Named after a large coin, and priced like it.
 
     Parameters
@@ -90,9 +90,9 @@ class Twin:
     def __post_init__(self) -> None:
         low, high = self.multiples
         if not 0.0 < low <= 1.0 <= high:
-            raise ConfigError("twins.multiples around 1", found=str(list(self.multiples)), fix="write [0.9, 2.0]")
+            raise ConfigError("lookalike.multiples around 1", found=str(list(self.multiples)), fix="write [0.9, 2.0]")
 
-    def holds(self, coin: Coin, coins: Coins) -> bool:
+    def matches(self, coin: Coin, coins: Coins) -> bool:
         """Is `coin` another's twin? The ticker begins or ends with the other's, and its price is so many times it."""
         low, high = self.multiples
         for ticker in self.of:
@@ -118,7 +118,7 @@ class Kind:
     names : sequence of str
         Regular expressions for a part of a coin's full name, whatever the case.
     peg : Peg or None
-    twins : Twin or None
+    lookalike : Twin or None
 
     Raises
     ------
@@ -131,7 +131,7 @@ class Kind:
     patterns: Sequence[str]
     names: Sequence[str]
     peg: Peg | None
-    twins: Twin | None
+    lookalike: Lookalike | None
 
     def __post_init__(self) -> None:
         for pattern in (*self.patterns, *self.names):
@@ -140,19 +140,19 @@ class Kind:
             except re.error as error:
                 raise ConfigError("a regular expression", found=f"{pattern!r} ({error})", fix="correct it") from error
 
-    def holds(self, ticker: str, coin: Coin | None, coins: Coins) -> bool:
+    def matches(self, ticker: str, coin: Coin | None, coins: Coins) -> bool:
         """Is this coin of the kind? Where no coin is known, only its ticker is judged."""
         if ticker in self.symbols or any(re.fullmatch(pattern, ticker) for pattern in self.patterns):
             return True
         return coin is not None and (
             any(coin.id in coins.categories[category] for category in self.categories)
             or any(re.search(pattern, coin.name, re.IGNORECASE) for pattern in self.names)
-            or (self.peg is not None and self.peg.holds(coin))
-            or (self.twins is not None and self.twins.holds(coin, coins))
+            or (self.peg is not None and self.peg.matches(coin))
+            or (self.lookalike is not None and self.lookalike.matches(coin, coins))
         )
 
-    def document(self) -> list[object]:
+    def fingerprint_parts(self) -> list[object]:
         """Everything that decides, for a fingerprint."""
         peg = None if self.peg is None else [self.peg.usd, self.peg.tolerance, self.peg.day_range]
-        twins = None if self.twins is None else [list(self.twins.of), list(self.twins.multiples)]
-        return [list(self.categories), list(self.symbols), list(self.patterns), list(self.names), peg, twins]
+        lookalike = None if self.lookalike is None else [list(self.lookalike.of), list(self.lookalike.multiples)]
+        return [list(self.categories), list(self.symbols), list(self.patterns), list(self.names), peg, lookalike]

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from quantlab.data.exchange.quirks import Habits, symbol_of, turnover_usd
+from quantlab.data.exchange.quirks import Quirks, symbol_of, turnover_usd
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ def contracts_of(
     tickers: Mapping[str, Mapping[str, Any]],
     books: Mapping[str, Mapping[str, Any]],
     quotes: Sequence[str],
-    habits: Habits,
+    quirks: Quirks,
 ) -> tuple[Contract, ...]:
     """ccxt's markets, tickers and best bids and asks, put together; in the symbols' order.
 
@@ -59,7 +59,7 @@ def contracts_of(
         By unified name; `books` may be empty where the tickers hold bid and ask.
     quotes : sequence of str
         Currencies that may be quoted in.
-    habits : Habits
+    quirks : Habits
         Of the exchange.
     """
     found = [
@@ -70,7 +70,7 @@ def contracts_of(
             quote=str(market["quote"]),
             unfit=_unfit(market, quotes),
             created_ms=None if market.get("created") is None else int(market["created"]),
-            volume_usd=turnover_usd(tickers.get(name, {}), market, habits),
+            volume_usd=turnover_usd(tickers.get(name, {}), market, quirks),
             spread_bps=_spread_bps(books.get(name) or tickers.get(name) or {}),
             price=_positive(tickers.get(name, {}).get("last")),
         )

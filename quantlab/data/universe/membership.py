@@ -66,6 +66,6 @@ class Membership:
         return dataclasses.replace(bars, state=state)
 
 
-def absentees(snapshots: Sequence[Snapshot], symbols: Sequence[str]) -> tuple[str, ...]:
+def members_without_bars(snapshots: Sequence[Snapshot], symbols: Sequence[str]) -> tuple[str, ...]:
     """Members that the data have no bars of: a backtest that cannot trade them is kinder than the past was."""
     return tuple(symbol for symbol in ever_members(snapshots) if symbol not in symbols)

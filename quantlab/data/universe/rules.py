@@ -25,7 +25,7 @@ from quantlab.data.universe.snapshot import Row
 
 _DAY_MS = 86_400_000
 _RANKINGS = ("volume", "market_cap")
-_SECOND = "another perpetual of its coin is traded more"
+_LESS_TRADED = "another perpetual of its coin is traded more"
 
 
 @dataclass(frozen=True)
@@ -88,7 +88,7 @@ class UniverseRules:
     @property
     def fingerprint(self) -> str:
         """sha256 over the rules; stored with every snapshot."""
-        kinds = {name: kind.document() for name, kind in self.excluded.items()}
+        kinds = {name: kind.fingerprint_parts() for name, kind in self.excluded.items()}
         limits = (self.least_volume_usd, self.widest_spread_bps, self.least_age_days, self.price_tolerance)
         return fingerprint(list(self.quotes), kinds, self.rank_by, self.largest, *limits)
 
@@ -102,7 +102,7 @@ class UniverseRules:
         now_ms : int
             For ages.
         """
-        rows = [self._first_look(contract, coins, now_ms) for contract in contracts]
+        rows = [self._judge_contract(contract, coins, now_ms) for contract in contracts]
         ranked = sorted((row for row in rows if not row.reason), key=self._order)
         seen: dict[str, str] = {}
         members: list[Row] = []
@@ -111,7 +111,7 @@ class UniverseRules:
             seen.setdefault(row.coin, row.symbol)
         for row in ranked:
             if seen[row.coin] != row.symbol:
-                others.append(replace(row, reason=_SECOND))
+                others.append(replace(row, reason=_LESS_TRADED))
             elif len(members) == self.largest:
                 others.append(replace(row, reason=f"not among the {self.largest} largest by {self.rank_by}"))
             else:
@@ -123,7 +123,7 @@ class UniverseRules:
         size = row.volume_usd if self.rank_by == "volume" else row.market_cap_usd
         return -(size or 0.0), row.symbol
 
-    def _first_look(self, contract: Contract, coins: Coins, now_ms: int) -> Row:
+    def _judge_contract(self, contract: Contract, coins: Coins, now_ms: int) -> Row:
         """The row of one contract, judged alone."""
         ticker, multiple, coin = self._coin(contract, coins)
         row = Row(
@@ -151,7 +151,7 @@ class UniverseRules:
         capitalisation is unknown. Where the exchange shows no price, the first reading that is a coin is taken.
         """
         for ticker, multiple in readings(contract.base):
-            for coin in coins.listed:
+            for coin in coins.entries:
                 if coin.symbol == ticker and self._same_price(contract.price, coin.price, multiple):
                     return ticker, multiple, coin
         return contract.base.upper(), 1, None
@@ -163,7 +163,7 @@ class UniverseRules:
 
     def _kinds(self, ticker: str, coin: Coin | None, coins: Coins) -> Iterator[str]:
         for name, kind in self.excluded.items():
-            if kind.holds(ticker, coin, coins):
+            if kind.matches(ticker, coin, coins):
                 yield name.replace("_", " ")
 
     def _limit(self, row: Row) -> str:
@@ -187,7 +187,7 @@ class UniverseRules:
 
     def _untraded(self, coins: Coins, traded: set[str | None]) -> Iterator[Row]:
         """The largest coins that no contract of the exchange is of."""
-        for coin in coins.listed[: self.coins_shown]:
+        for coin in coins.entries[: self.coins_shown]:
             if coin.id not in traded:
                 reason = next(self._kinds(coin.symbol, coin, coins), "no perpetual of it")
                 yield Row("", None, coin.symbol, coin.id, 1, None, coin.market_cap, None, None, None, reason)

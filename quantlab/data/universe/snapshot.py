@@ -164,7 +164,7 @@ class Changes:
     left: dict[str, str]
 
 
-def changes(before: Snapshot, after: Snapshot) -> Changes:
+def compare_snapshots(before: Snapshot, after: Snapshot) -> Changes:
     """From one snapshot to a later one."""
     reasons = {row.symbol: row.reason for row in after.rows if row.symbol}
     added = tuple(symbol for symbol in after.members if symbol not in before.members)

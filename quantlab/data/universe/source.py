@@ -14,7 +14,7 @@ from quantlab.core.errors import DataError
 from quantlab.core.market import Bars
 from quantlab.core.ports import DataSource
 from quantlab.data.store.day_files import DAY_MS
-from quantlab.data.universe.membership import Membership, absentees
+from quantlab.data.universe.membership import Membership, members_without_bars
 from quantlab.data.universe.snapshot import Snapshot, read_snapshots
 
 #: Snapshots are to be taken daily; a longer life of one is said in reports.
@@ -28,7 +28,7 @@ class _ChecksFiles(Protocol):
 
 @runtime_checkable
 class _LeavesOut(Protocol):
-    def sound(self) -> DataSource | None: ...
+    def sound_part(self) -> DataSource | None: ...
 
 
 @runtime_checkable
@@ -88,9 +88,9 @@ class UniverseSource:
         """Every refusal that reading the source's files would meet."""
         return self.source.problems() if isinstance(self.source, _ChecksFiles) else ()
 
-    def sound(self) -> UniverseSource | None:
+    def sound_part(self) -> UniverseSource | None:
         """This source without the symbols whose files are refused; None if nothing is left."""
-        rest = self.source.sound() if isinstance(self.source, _LeavesOut) else self.source
+        rest = self.source.sound_part() if isinstance(self.source, _LeavesOut) else self.source
         return None if rest is None else replace(self, source=rest)
 
     def universe_notes(self, bars: Bars) -> tuple[str, ...]:
@@ -103,7 +103,7 @@ class UniverseSource:
         early = int((bars.open_time_ms < first).sum())
         if early:
             notes.append(f"{early:,} bars lie before the first snapshot of the universe: nothing is opened in them")
-        missing = absentees(snapshots, bars.symbols)
+        missing = members_without_bars(snapshots, bars.symbols)
         if missing:
             shown = ", ".join(missing[:5]) + (f" and {len(missing) - 5} more" if len(missing) > 5 else "")
             notes.append(

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from quantlab.data.exchange.client import connect
-from quantlab.data.exchange.quirks import habits_of
+from quantlab.data.exchange.quirks import quirks_of
 from quantlab.data.exchange.retry import Retry
 from quantlab.data.universe.coingecko import CoinGecko
 from quantlab.data.universe.kinds import Coins
@@ -37,7 +37,7 @@ class Survey:
     retry: Retry
     settings: Mapping[str, Any]
 
-    def take(self, rules: UniverseRules) -> Snapshot:
+    def take_snapshot(self, rules: UniverseRules) -> Snapshot:
         """The universe of this moment, by the exchange's clock.
 
         Raises
@@ -50,8 +50,8 @@ class Survey:
         return asyncio.run(self._take(rules))
 
     async def _take(self, rules: UniverseRules) -> Snapshot:
-        listed = await self.coins.listed()
-        coins = Coins(listed, await self.coins.in_categories(rules.categories))
+        entries = await self.coins.fetch_largest()
+        coins = Coins(entries, await self.coins.fetch_categories(rules.categories))
         contracts, now_ms = await self._contracts(rules)
         taken_ms = now_ms // 1000 * 1000
         return Snapshot(taken_ms, self.exchange, rules.fingerprint, rules.judge(contracts, coins, taken_ms))
@@ -64,6 +64,6 @@ class Survey:
             # The clock is read last: a snapshot holds from a moment at which all of it was known.
             tells = client.api.has.get("fetchTime")
             now_ms = await client.now_ms() if tells else int(client.api.milliseconds())
-            return contracts_of(markets, tickers, books, rules.quotes, habits_of(self.exchange)), now_ms
+            return contracts_of(markets, tickers, books, rules.quotes, quirks_of(self.exchange)), now_ms
         finally:
             await client.close()

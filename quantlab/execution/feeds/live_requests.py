@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 
 from quantlab.core.errors import DataError
-from quantlab.data.exchange.pagination import joined
+from quantlab.data.exchange.pagination import fetch_span
 from quantlab.data.series.alignment import Series
 from quantlab.data.series.spans import Span
 
@@ -29,7 +29,7 @@ class Question:
     check : callable
         Takes a symbol and its rows; gives the rows that may be used, or raises DataError.
     paging : tuple of int
-        ``(step_ms, most, usual_ms)`` of :func:`~quantlab.data.exchange.pagination.joined`.
+        ``(step_ms, most, usual_ms)`` of :func:`~quantlab.data.exchange.pagination.fetch_span`.
     """
 
     what: str
@@ -59,7 +59,7 @@ async def ask_all(question: Question, names: Mapping[str, str], span: Span, conc
     async def one(symbol: str, name: str) -> tuple[str, Series | DataError]:
         async with gate:
             try:
-                rows = await joined(functools.partial(question.ask, name), span, question.paging)
+                rows = await fetch_span(functools.partial(question.ask, name), span, question.paging)
                 return symbol, question.check(symbol, rows)
             except DataError as error:
                 return symbol, error

@@ -19,7 +19,7 @@ from quantlab.core.events import RawBar
 from quantlab.core.market import Bars, BarState, Funding
 from quantlab.data.quality.bar_checks import bar_codes
 from quantlab.data.quality.gate import MAX_FILLED, MAX_JUMP, GateState, QualityGate
-from quantlab.data.quality.live_suspects import LIVE_KINDS, LiveLook
+from quantlab.data.quality.live_suspects import LIVE_KINDS, LiveSuspects
 from quantlab.data.quality.suspects import Suspect
 from quantlab.execution.feeds.bar_feeds import due_in
 
@@ -80,7 +80,7 @@ class Intake:
     _seen: OrderedDict[int, bytes | None] = field(default_factory=OrderedDict)
 
     def __post_init__(self) -> None:
-        self._look = LiveLook(self.gate.symbols)
+        self._look = LiveSuspects(self.gate.symbols)
 
     def warm(self, history: Bars) -> None:
         """Stand behind a history that the gate has made."""

@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
+from quantlab.core.blobs import pack_arrays, unpack_arrays
 from quantlab.core.errors import ArtifactError, ContractError
 from quantlab.core.events import RawBar
 from quantlab.core.market import Funding
-from quantlab.core.packing import pack_arrays, unpack_arrays
 from quantlab.core.ports import SignalStream
 from quantlab.data.quality.gate import GateState
 from quantlab.execution.session.bar_record import Day

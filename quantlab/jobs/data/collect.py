@@ -17,10 +17,10 @@ from quantlab.core.errors import DataError
 from quantlab.data.series.spans import Spans
 from quantlab.data.store.day_files import BARS, FUNDING
 from quantlab.data.store.manifest import Manifest
-from quantlab.data.store.row_checks import Filler, Outcome
+from quantlab.data.store.row_checks import CollectOutcome, Importer
 from quantlab.data.store.store import open_store
 from quantlab.jobs.config.composition import build
-from quantlab.jobs.data.collect_progress import CollectingBars
+from quantlab.jobs.data.collect_progress import CollectProgressBars
 
 #: Symbols that the table shows; the manifest has all.
 _SHOWN = 30
@@ -37,15 +37,15 @@ def run(cfg: DictConfig) -> None:
         If the exchange stops answering, or something cannot be read; what was committed before stays.
     """
     console = Console()
-    source: Filler = build(cfg.job.source)
+    source: Importer = build(cfg.job.source)
     root = Path(str(cfg.job.root))
     with open_store(root, source.exchange, source.interval_ms) as store:
         if cfg.job.repair:
-            damaged = store.damaged()
+            damaged = store.damaged_parts()
             store.forget(damaged)
             console.print(f"repair: {len(damaged)} damaged files forgotten", highlight=False)
-        with CollectingBars() as watch:
-            outcome = source.fill(store, watch)
+        with CollectProgressBars() as progress:
+            outcome = source.fill(store, progress)
         store.finish()
         manifest = store.manifest
     console.print(_table(manifest))
@@ -77,7 +77,7 @@ def _minute(text: str) -> str:
     return text[:16].replace("T", " ")
 
 
-def _summary(manifest: Manifest, outcome: Outcome, root: Path) -> list[str]:
+def _summary(manifest: Manifest, outcome: CollectOutcome, root: Path) -> list[str]:
     hidden = len(manifest.symbols) - _SHOWN
     size = sum(stored.size for stored in manifest.files.values())
     lines = [f"and {hidden} more symbols"] if hidden > 0 else []
@@ -90,7 +90,7 @@ def _summary(manifest: Manifest, outcome: Outcome, root: Path) -> list[str]:
     return lines
 
 
-def _require_all(outcome: Outcome) -> None:
+def _require_all(outcome: CollectOutcome) -> None:
     if outcome.refused:
         error = next(iter(outcome.refused.values()))
         others = f" (and {len(outcome.refused) - 1} more symbols)" if len(outcome.refused) > 1 else ""

@@ -24,8 +24,8 @@ _log = logging.getLogger(__name__)
 _SHOWN = 8
 
 
-class CollectingBars:
-    """A :class:`~quantlab.data.store.row_checks.Watcher` for a terminal; one line at the end elsewhere."""
+class CollectProgressBars:
+    """A :class:`~quantlab.data.store.row_checks.CollectProgress` for a terminal; one line at the end elsewhere."""
 
     def __init__(self, console: Console | None = None) -> None:
         self._console = console or Console(stderr=True)

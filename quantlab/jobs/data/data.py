@@ -34,7 +34,7 @@ _SHOWN = 30
 class LeavesOut(Protocol):
     """A source that can go on without the files that it refuses."""
 
-    def sound(self) -> DataSource | None:
+    def sound_part(self) -> DataSource | None:
         """The rest of it."""
         ...
 
@@ -52,7 +52,7 @@ def run(cfg: DictConfig) -> float | None:
     with run_folder(cfg) as folder:
         with progress.stage("files", 1) as stage:
             refused = source.problems() if isinstance(source, ChecksFiles) else ()
-            readable = source.sound() if refused and isinstance(source, LeavesOut) else source
+            readable = source.sound_part() if refused and isinstance(source, LeavesOut) else source
             stage.advance()
         bars = None if readable is None or _all_refused(readable, refused) else history_cut(cfg).load(readable)
         report = None if bars is None else coverage(bars)

@@ -16,7 +16,7 @@ from rich.table import Table
 from quantlab.core.clock import iso_utc
 from quantlab.core.files import require_writable
 from quantlab.data.universe.rules import UniverseRules
-from quantlab.data.universe.snapshot import Changes, Snapshot, changes, snapshots_before
+from quantlab.data.universe.snapshot import Changes, Snapshot, compare_snapshots, snapshots_before
 from quantlab.data.universe.survey import Survey
 from quantlab.jobs.config.composition import build
 from quantlab.jobs.output.terminal import TerminalProgress
@@ -41,12 +41,12 @@ def run(cfg: DictConfig) -> float:
     survey: Survey = build(cfg.job.survey)
     rules: UniverseRules = build(cfg.job.rules)
     with progress.stage("asking the exchange and the list of coins", 1) as stage:
-        snapshot = survey.take(rules)
+        snapshot = survey.take_snapshot(rules)
         stage.advance()
     earlier = snapshots_before(root, snapshot.name)
     path = snapshot.write(root, replace=bool(cfg.job.replace))
     console.print(_table(snapshot))
-    lines = [*_reasons(snapshot), *(_changed(changes(earlier[-1], snapshot), earlier[-1]) if earlier else ())]
+    lines = [*_reasons(snapshot), *(_changed(compare_snapshots(earlier[-1], snapshot), earlier[-1]) if earlier else ())]
     for line in (*lines, f"{len(snapshot.members)} members; {path} has every row and its reason"):
         console.print(line, highlight=False, soft_wrap=True)
     return float(len(snapshot.members))

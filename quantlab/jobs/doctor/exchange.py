@@ -64,8 +64,8 @@ async def _measure(exchange: str, settings: dict[str, Any]) -> Offset | None:
         await client.close()
 
 
-async def _sample(ask: Any) -> Offset:
-    asked = time.time() * 1000
-    theirs = await ask()
-    answered = time.time() * 1000
-    return Offset(theirs - (asked + answered) / 2, (answered - asked) / 2)
+async def _sample(fetch_clock: Any) -> Offset:
+    sent_ms = time.time() * 1000
+    theirs = await fetch_clock()
+    received_ms = time.time() * 1000
+    return Offset(theirs - (sent_ms + received_ms) / 2, (received_ms - sent_ms) / 2)

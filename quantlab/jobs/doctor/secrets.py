@@ -18,7 +18,7 @@ _SECRET = re.compile(
 _OTHERS = 0o077
 
 
-def check_secrets(configuration: Iterable[Path], beside: Iterable[Path]) -> Check:
+def check_secrets(configuration: Iterable[Path], folders: Iterable[Path]) -> Check:
     """Every ``.env`` and every configuration file with a secret in it must be its owner's alone.
 
     Environment variables are fine. What a file holds is never shown.
@@ -27,11 +27,11 @@ def check_secrets(configuration: Iterable[Path], beside: Iterable[Path]) -> Chec
     ----------
     configuration : folders
         Looked through to the bottom.
-    beside : folders
+    folders : folders
         Only their own files: there may be data below.
     """
     files = {path.resolve() for folder in configuration for path in folder.rglob("*")}
-    files |= {path.resolve() for folder in beside if folder.is_dir() for path in folder.iterdir()}
+    files |= {path.resolve() for folder in folders if folder.is_dir() for path in folder.iterdir()}
     holding = sorted(path for path in files if path.is_file() and _holds_secret(path))
     read_by_others = [path for path in holding if path.stat().st_mode & _OTHERS]
     if read_by_others:

@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 
 from quantlab.core.arrays import Float32Array, Float64Array
+from quantlab.core.blobs import pack_arrays, unpack_arrays
 from quantlab.core.errors import ConfigError, ContractError
 from quantlab.core.fingerprint import fingerprint
 from quantlab.core.indicators import average_true_range
 from quantlab.core.market import Bars
-from quantlab.core.packing import pack_arrays, unpack_arrays
 from quantlab.core.ports import FeatureSource, FeatureStream, FittedModel
 from quantlab.core.types import Features, Signal
 from quantlab.learning.ensemble.ensemble import FittedEnsemble

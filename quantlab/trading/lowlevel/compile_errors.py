@@ -12,7 +12,7 @@ from numba.extending import register_jitable
 
 from quantlab.core.compiled import compiled
 from quantlab.core.errors import ContractError
-from quantlab.core.own_code import own_code
+from quantlab.core.user_code_hash import user_code_hash
 
 #: What to look for in pages of compiler talk, the most telling first.
 _REASONS = (
@@ -49,7 +49,7 @@ def inlined(function: Any, names: tuple[str, ...], **options: Any) -> Any:
         If it does not take as many arguments as there are `names`.
     """
     require_arguments(function, names)
-    checked = bool(own_code(function))
+    checked = bool(user_code_hash(function))
     return register_jitable(error_model="numpy", forceinline=True, boundscheck=checked, **options)(function)
 
 

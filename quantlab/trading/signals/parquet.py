@@ -11,13 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from quantlab.core.arrays import Int64Array
+from quantlab.core.blobs import pack_arrays, unpack_arrays
 from quantlab.core.checks import check_has
 from quantlab.core.clock import iso_utc
 from quantlab.core.errors import ConfigError, ContractError, DataError
 from quantlab.core.fingerprint import fingerprint
 from quantlab.core.indicators import average_true_range
 from quantlab.core.market import Bars
-from quantlab.core.packing import pack_arrays, unpack_arrays
 from quantlab.core.ports import FeatureSource, FeatureStream
 from quantlab.core.types import Features, Signal
 from quantlab.trading.signals.arrays import signal_of

@@ -14,13 +14,13 @@ from typing import Any
 import numpy as np
 
 from quantlab.core.arrays import Float64Array, Int8Array
+from quantlab.core.blobs import pack_arrays, unpack_arrays
 from quantlab.core.checks import check_has, check_range, check_whole
 from quantlab.core.compiled import compiled
 from quantlab.core.errors import ConfigError, ContractError
 from quantlab.core.fingerprint import fingerprint
 from quantlab.core.indicators import average_true_range
 from quantlab.core.market import Bars
-from quantlab.core.packing import pack_arrays, unpack_arrays
 from quantlab.core.ports import FeatureSource, FeatureStream
 from quantlab.core.types import Features, Signal
 

@@ -13,8 +13,8 @@ from quantlab.core.checks import check_flag, check_has, check_range, check_whole
 from quantlab.core.errors import ConfigError
 from quantlab.core.fingerprint import fingerprint
 from quantlab.core.market import Instrument
-from quantlab.core.own_code import own_code
 from quantlab.core.ports import Policy, PositionSizer, SignalSource
+from quantlab.core.user_code_hash import user_code_hash
 from quantlab.trading.lowlevel.layout import STOP_MEMORY, Rules
 
 #: No configuration may risk more than this share of a day's starting equity.
@@ -168,7 +168,7 @@ class Strategy:
         """sha256 over everything that can change what it does, a user's own code with it."""
         policy, sizer = self.policy, self.sizer
         made_of = (policy.step, type(policy).params, type(policy).begin, sizer.size, type(sizer).params)
-        code = [own_code(part) for part in made_of]
+        code = [user_code_hash(part) for part in made_of]
         own = [code] if any(code) else []
         return fingerprint(self.signal.fingerprint, policy, sizer, self.limits, self.costs, *own)
 

@@ -22,7 +22,7 @@ from quantlab.data.exchange.client import ExchangeClient, connect
 from quantlab.data.exchange.errors import ExchangeLost
 from quantlab.data.exchange.retry import Retry
 from quantlab.data.store.manifest import read_manifest
-from quantlab.data.store.row_checks import Outcome
+from quantlab.data.store.row_checks import CollectOutcome
 from quantlab.data.store.source import CollectedSource
 from quantlab.data.store.store import open_store
 
@@ -31,9 +31,9 @@ Make = Callable[..., ExchangeSource]
 Read = Callable[..., CollectedSource]
 
 
-def collect(root: Path, source: ExchangeSource, watcher: Any) -> Outcome:
+def collect(root: Path, source: ExchangeSource, progress: Any) -> CollectOutcome:
     with open_store(root, source.exchange, source.interval_ms) as store:
-        outcome = source.fill(store, watcher)
+        outcome = source.fill(store, progress)
         store.finish()
     return outcome
 
@@ -43,13 +43,13 @@ def contents(root: Path) -> dict[str, bytes]:
 
 
 def test_every_closed_bar_is_stored_and_nothing_else(
-    binance: Start, exchange_source: Make, collected_source: Read, watcher: Any, tmp_path: Path
+    binance: Start, exchange_source: Make, collected_source: Read, progress: Any, tmp_path: Path
 ) -> None:
     server = binance()
-    outcome = collect(tmp_path, exchange_source(server), watcher)
+    outcome = collect(tmp_path, exchange_source(server), progress)
     bars = collected_source(tmp_path).history()
     assert bars.symbols == ("BTCUSDT", "ETHUSDT", "NEWUSDT")
-    assert watcher.done == watcher.steps
+    assert progress.done == progress.steps
     # Three whole days before the last one, and the last one up to the bar that still runs.
     assert int(bars.open_time_ms[0]) == EPOCH_MS
     assert int(bars.open_time_ms[-1]) == server.now_ms // STEP_MS * STEP_MS - STEP_MS
@@ -66,10 +66,10 @@ def test_every_closed_bar_is_stored_and_nothing_else(
 
 
 def test_funding_rules_coverage_and_gaps_are_stored(
-    binance: Start, exchange_source: Make, collected_source: Read, watcher: Any, tmp_path: Path
+    binance: Start, exchange_source: Make, collected_source: Read, progress: Any, tmp_path: Path
 ) -> None:
     server = binance()
-    collect(tmp_path, exchange_source(server), watcher)
+    collect(tmp_path, exchange_source(server), progress)
     bars = collected_source(tmp_path).history()
     assert bars.funding is not None
     for s, symbol in enumerate(bars.symbols):
@@ -90,19 +90,19 @@ def test_funding_rules_coverage_and_gaps_are_stored(
 
 
 def test_a_second_run_fetches_only_what_is_new_and_touches_no_old_day(
-    binance: Start, exchange_source: Make, collected_source: Read, watcher: Any, tmp_path: Path
+    binance: Start, exchange_source: Make, collected_source: Read, progress: Any, tmp_path: Path
 ) -> None:
     server = binance(now_ms=EPOCH_MS + 3 * DAY_MS + 1)
     source = exchange_source(server)
-    collect(tmp_path, source, watcher)
+    collect(tmp_path, source, progress)
     before, calls = contents(tmp_path), len(server.requests)
-    collect(tmp_path, source, watcher)
+    collect(tmp_path, source, progress)
     assert contents(tmp_path) == before
     assert {path for path, _ in server.requests[calls:]} == {"/fapi/v1/time", "/fapi/v1/exchangeInfo"}
 
     server.now_ms += DAY_MS - 1
     calls = len(server.requests)
-    outcome = collect(tmp_path, source, watcher)
+    outcome = collect(tmp_path, source, progress)
     asked = [int(query["startTime"]) for path, query in server.requests[calls:] if path.endswith("klines")]
     assert min(asked) == EPOCH_MS + 3 * DAY_MS - STEP_MS  # the bar within the grace of the first run
     assert outcome.repeated == 0
@@ -111,7 +111,7 @@ def test_a_second_run_fetches_only_what_is_new_and_touches_no_old_day(
     assert len(old) == 2
     assert all(after[name] == before[name] for name in old)
     whole = tmp_path / "again"
-    collect(whole, exchange_source(server, days=4), watcher)
+    collect(whole, exchange_source(server, days=4), progress)
     assert collected_source(whole).history().fingerprint() == collected_source(tmp_path).history().fingerprint()
 
 
@@ -152,13 +152,13 @@ def two_days() -> FakeBinance:
     ids=lambda fault: f"{fault.kind}-{fault.path}-{fault.status}-{len(fault.headers)}",
 )
 def test_a_fault_changes_nothing_in_the_end(
-    exchange_source: Make, watcher: Any, tmp_path: Path, fault: Fault, calm: dict[str, bytes]
+    exchange_source: Make, progress: Any, tmp_path: Path, fault: Fault, calm: dict[str, bytes]
 ) -> None:
     with serving(two_days()) as server:
         settings = {"urls": {"api": {"fapiPublic": f"{server.url}/fapi/v1"}}, "rateLimit": 1}
         timeout = 200 if fault.kind == "slow" else 5000
         server.faults.extend([fault, fault])
-        collect(tmp_path, exchange_source(server, days=1, settings={**settings, "timeout": timeout}), watcher)
+        collect(tmp_path, exchange_source(server, days=1, settings={**settings, "timeout": timeout}), progress)
         assert not server.faults
     assert contents(tmp_path) == calm
 
@@ -195,10 +195,10 @@ def test_requests_are_paced_by_the_weights_that_the_exchange_charges(binance: St
     async def paced() -> tuple[list[float], list[int], float]:
         settings = {"urls": {"api": {"fapiPublic": f"{server.url}/fapi/v1"}}}
         client = connect("binanceusdm", settings, Retry(1, 0.0, 0.0, 0.0, 60.0))
-        told: list[float] = []
+        costs: list[float] = []
 
         async def throttle(cost: float) -> None:
-            told.append(cost)
+            costs.append(cost)
 
         await client.markets()
         client.api.throttle, charged = throttle, []
@@ -209,20 +209,20 @@ def test_requests_are_paced_by_the_weights_that_the_exchange_charges(binance: St
         assert client.api.enableRateLimit
         per_minute = 60_000 / client.api.rateLimit
         await client.close()
-        return told, charged, per_minute
+        return costs, charged, per_minute
 
-    told, charged, per_minute = asyncio.run(paced())
-    assert told == charged == [1, 2, 5]
+    costs, charged, per_minute = asyncio.run(paced())
+    assert costs == charged == [1, 2, 5]
     assert per_minute <= 2_400
 
 
 def test_a_dead_exchange_ends_the_run_with_one_sentence_and_keeps_what_was_had(
-    binance: Start, exchange_source: Make, collected_source: Read, watcher: Any, tmp_path: Path
+    binance: Start, exchange_source: Make, collected_source: Read, progress: Any, tmp_path: Path
 ) -> None:
     server = binance()
     source = exchange_source(server, concurrency=1, retry=Retry(3, 0.0, 0.0, 0.0, 60.0))
     whole = tmp_path / "whole"
-    collect(whole, source, watcher)
+    collect(whole, source, progress)
 
     def after(klines: int) -> None:
         answer = server.answer
@@ -236,30 +236,30 @@ def test_a_dead_exchange_ends_the_run_with_one_sentence_and_keeps_what_was_had(
 
     after(5)
     with pytest.raises(ExchangeLost, match=r"bars of \S+ from binanceusdm within 3 attempts.*503.*goes on where it"):
-        collect(tmp_path / "cut", source, watcher)
+        collect(tmp_path / "cut", source, progress)
     part = read_manifest(tmp_path / "cut")
     covered = {name: facts.covered["bars"] for name, facts in part.symbols.items()}
     assert covered["BTCUSDT"] == ((EPOCH_MS, EPOCH_MS + 2 * DAY_MS),)
     del server.answer  # type: ignore[method-assign]
-    collect(tmp_path / "cut", source, watcher)
+    collect(tmp_path / "cut", source, progress)
     assert contents(tmp_path / "cut") == contents(whole)
 
 
 def test_a_long_ban_is_said_and_not_waited_for(
-    binance: Start, exchange_source: Make, watcher: Any, tmp_path: Path
+    binance: Start, exchange_source: Make, progress: Any, tmp_path: Path
 ) -> None:
     server = binance()
     server.faults.append(Fault("status", status=418, headers=(("Retry-After", "86400"),)))
     with pytest.raises(ExchangeLost, match=r"wait at most 60 s; found Retry-After: 86400 s"):
-        collect(tmp_path / "d", exchange_source(server), watcher)
+        collect(tmp_path / "d", exchange_source(server), progress)
 
 
 def test_unsound_bars_are_refused_by_symbol_and_the_others_go_on(
-    binance: Start, exchange_source: Make, collected_source: Read, watcher: Any, tmp_path: Path
+    binance: Start, exchange_source: Make, collected_source: Read, progress: Any, tmp_path: Path
 ) -> None:
     server = binance()
     server._paths["ETHUSDT"][300, 1] = 1.0  # a high below the low, on the second day
-    outcome = collect(tmp_path, exchange_source(server), watcher)
+    outcome = collect(tmp_path, exchange_source(server), progress)
     assert list(outcome.refused) == ["ETHUSDT"]
     assert "do not enclose" in str(outcome.refused["ETHUSDT"])
     manifest = read_manifest(tmp_path)
@@ -268,30 +268,30 @@ def test_unsound_bars_are_refused_by_symbol_and_the_others_go_on(
 
 
 def test_a_delisted_symbol_keeps_its_history(
-    binance: Start, exchange_source: Make, collected_source: Read, watcher: Any, tmp_path: Path
+    binance: Start, exchange_source: Make, collected_source: Read, progress: Any, tmp_path: Path
 ) -> None:
     server = binance()
     source = exchange_source(server, end="2025-05-03")
-    collect(tmp_path, source, watcher)
+    collect(tmp_path, source, progress)
     before = collected_source(tmp_path, "ETHUSDT").history().ohlcv.tobytes()
     del server.listings["ETHUSDT"]
-    outcome = collect(tmp_path, source, watcher)
+    outcome = collect(tmp_path, source, progress)
     assert outcome.notes[0] == "ETHUSDT is no longer listed: its history is kept as it is"
     assert outcome.notes[1].startswith("the exchange tells no maintenance margin of 3 of 3 symbols: liquidations use")
     assert collected_source(tmp_path, "ETHUSDT").history().ohlcv.tobytes() == before
 
 
 def test_rows_that_come_late_are_asked_for_again_and_holes_are_not(
-    binance: Start, exchange_source: Make, watcher: Any, tmp_path: Path
+    binance: Start, exchange_source: Make, progress: Any, tmp_path: Path
 ) -> None:
     """The newest bar and rate are shown late: a run in between must not take them for missing forever."""
     now_ms = EPOCH_MS + 8 * 3_600_000 + 10 * 60_000 + 6_000
     server = binance({"BTCUSDT": Listing(1), "ETHUSDT": Listing(2, holes=((50, 60),))}, now_ms=now_ms)
     source, newest = exchange_source(server, start="2025-05-01"), 8 * 12 + 1
-    collect(tmp_path / "calm", source, watcher)
+    collect(tmp_path / "calm", source, progress)
     rates, server.listings["BTCUSDT"] = server.rates, Listing(1, holes=((newest, newest + 1),))
     server.rates = lambda symbol: tuple(column[:1] for column in rates(symbol))  # type: ignore[method-assign]
-    collect(tmp_path / "late", source, watcher)
+    collect(tmp_path / "late", source, progress)
     covered = {name: facts.covered for name, facts in read_manifest(tmp_path / "late").symbols.items()}
     end = EPOCH_MS + (newest + 1) * STEP_MS
     assert covered["BTCUSDT"]["bars"] == ((EPOCH_MS, end - STEP_MS),)
@@ -299,23 +299,23 @@ def test_rows_that_come_late_are_asked_for_again_and_holes_are_not(
     assert covered["ETHUSDT"]["funding"] == ((EPOCH_MS, EPOCH_MS + 8 * 3_600_000),)
     del server.rates  # type: ignore[method-assign]
     server.listings["BTCUSDT"] = Listing(1)
-    collect(tmp_path / "late", source, watcher)
+    collect(tmp_path / "late", source, progress)
     assert contents(tmp_path / "late") == contents(tmp_path / "calm")
 
 
 def test_an_earlier_start_and_another_symbol_are_filled_in(
-    binance: Start, exchange_source: Make, collected_source: Read, watcher: Any, tmp_path: Path
+    binance: Start, exchange_source: Make, collected_source: Read, progress: Any, tmp_path: Path
 ) -> None:
     server = binance()
     one = MarketChoice(["BTC/USDT:USDT"], ["USDT"], None)
-    collect(tmp_path / "grown", exchange_source(server, choice=one, days=1), watcher)
-    collect(tmp_path / "grown", exchange_source(server), watcher)
-    collect(tmp_path / "whole", exchange_source(server), watcher)
+    collect(tmp_path / "grown", exchange_source(server, choice=one, days=1), progress)
+    collect(tmp_path / "grown", exchange_source(server), progress)
+    collect(tmp_path / "whole", exchange_source(server), progress)
     assert contents(tmp_path / "grown") == contents(tmp_path / "whole")
 
 
 def test_markets_are_chosen_by_name_by_quote_and_by_volume(
-    binance: Start, exchange_source: Make, watcher: Any, tmp_path: Path
+    binance: Start, exchange_source: Make, progress: Any, tmp_path: Path
 ) -> None:
     server = binance(
         {
@@ -331,7 +331,7 @@ def test_markets_are_chosen_by_name_by_quote_and_by_volume(
     def chosen(**settings: Any) -> tuple[str, ...]:
         root = tmp_path / str(len(list(tmp_path.iterdir())))
         choice = MarketChoice(**{"symbols": "all", "quotes": ["USDT"], "largest": None, **settings})
-        collect(root, exchange_source(server, choice=choice, days=1), watcher)
+        collect(root, exchange_source(server, choice=choice, days=1), progress)
         return tuple(sorted(read_manifest(root).symbols))
 
     assert chosen() == ("AAAUSDT", "BBBUSDT", "CCCUSDT")
@@ -346,20 +346,20 @@ def test_markets_are_chosen_by_name_by_quote_and_by_volume(
 
 
 def test_impossible_periods_exchanges_and_datasets_are_refused(
-    binance: Start, exchange_source: Make, watcher: Any, tmp_path: Path
+    binance: Start, exchange_source: Make, progress: Any, tmp_path: Path
 ) -> None:
     server = binance()
     with pytest.raises(ConfigError, match="an exchange that ccxt knows"):
-        collect(tmp_path / "a", exchange_source(server, exchange="mtgox"), watcher)
+        collect(tmp_path / "a", exchange_source(server, exchange="mtgox"), progress)
     assert not (tmp_path / "a").exists()
     with pytest.raises(ConfigError, match="at least one closed bar"):
-        collect(tmp_path / "a", exchange_source(server, start="2025-06-01"), watcher)
+        collect(tmp_path / "a", exchange_source(server, start="2025-06-01"), progress)
     for name, value in (("days", 0), ("timeframe", "7m"), ("start", "soon"), ("grace_seconds", -1.0)):
         with pytest.raises(ConfigError):
             exchange_source(server, **{name: value})
-    collect(tmp_path / "a", exchange_source(server, days=1), watcher)
+    collect(tmp_path / "a", exchange_source(server, days=1), progress)
     with pytest.raises(ConfigError, match="a dataset of binanceusdm every 300000 ms"):
-        collect(tmp_path / "a", exchange_source(server, timeframe="1h"), watcher)
+        collect(tmp_path / "a", exchange_source(server, timeframe="1h"), progress)
     with (
         open_store(tmp_path / "a", "binanceusdm", STEP_MS),
         pytest.raises(ConfigError, match="another process that does"),
@@ -369,11 +369,11 @@ def test_impossible_periods_exchanges_and_datasets_are_refused(
 
 
 def test_damage_is_refused_before_it_is_decoded_and_can_be_repaired(
-    binance: Start, exchange_source: Make, collected_source: Read, watcher: Any, tmp_path: Path
+    binance: Start, exchange_source: Make, collected_source: Read, progress: Any, tmp_path: Path
 ) -> None:
     server = binance()
     source = exchange_source(server)
-    collect(tmp_path, source, watcher)
+    collect(tmp_path, source, progress)
     before = contents(tmp_path)
     path = sorted((tmp_path / "bars").iterdir())[1]
     path.write_bytes(path.read_bytes()[:-9] + b"corrupted")
@@ -381,8 +381,8 @@ def test_damage_is_refused_before_it_is_decoded_and_can_be_repaired(
         collected_source(tmp_path).history()
     assert len(collected_source(tmp_path).problems()) == 1
     with open_store(tmp_path, source.exchange, source.interval_ms) as store:
-        store.forget(store.damaged())
-        source.fill(store, watcher)
+        store.forget(store.damaged_parts())
+        source.fill(store, progress)
         store.finish()
     assert contents(tmp_path) == before
     text = (tmp_path / "manifest.json").read_text()

@@ -18,7 +18,7 @@ from omegaconf import OmegaConf
 from quantlab.core.errors import ConfigError, DataError
 from quantlab.data.collect.csv import CsvImport
 from quantlab.data.store.manifest import read_manifest
-from quantlab.data.store.row_checks import Filler, Outcome
+from quantlab.data.store.row_checks import CollectOutcome, Importer
 from quantlab.data.store.source import CollectedSource
 from quantlab.data.store.store import open_store
 from quantlab.jobs.config.composition import build
@@ -32,7 +32,7 @@ MARCH_MS = EPOCH_MS + 31 * DAY_MS
 Read = Callable[..., CollectedSource]
 
 
-def bring(root: Path, source: Filler) -> Outcome:
+def bring(root: Path, source: Importer) -> CollectOutcome:
     with open_store(root, source.exchange, source.interval_ms) as store:
         outcome = source.fill(store, SilentWatcher())
         store.finish()
@@ -256,7 +256,7 @@ def test_an_import_is_completed_by_the_exchange_and_a_contradiction_is_refused(
     added = {path.relative_to(both) for path in both.rglob("*.parquet")} - names
     assert [str(path)[:15] for path in added] == ["bars/2025-05-31"]
     with open_store(both, "binanceusdm", STEP_MS) as store:
-        assert store.damaged() == ()
+        assert store.damaged_parts() == ()
 
 
 def test_two_files_that_contradict_each_other_keep_no_third_out(

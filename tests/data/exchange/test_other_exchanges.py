@@ -17,7 +17,7 @@ from other_exchanges import FakeBybit, FakeHyperliquid, FakeOkx, Other
 from quantlab.core.market import Bars, BarState
 from quantlab.data.collect.from_exchange import ExchangeSource
 from quantlab.data.store.manifest import read_manifest
-from quantlab.data.store.row_checks import Outcome
+from quantlab.data.store.row_checks import CollectOutcome
 from quantlab.data.store.source import CollectedSource
 from quantlab.data.store.store import open_store
 from quantlab.jobs.config.composition import build, compose
@@ -55,7 +55,7 @@ def source_of(exchange: str, server: Other, **settings: Any) -> ExchangeSource:
     return made
 
 
-def collect(root: Path, source: ExchangeSource) -> Outcome:
+def collect(root: Path, source: ExchangeSource) -> CollectOutcome:
     with open_store(root, source.exchange, source.interval_ms) as store:
         outcome = source.fill(store, SilentWatcher())
         store.finish()
@@ -125,8 +125,8 @@ def test_rules_are_in_coins_and_dollars(collected_source: Read, tmp_path: Path) 
         with serving(fake(exchange)) as server:
             outcome = collect(tmp_path / exchange, source_of(exchange, server, days=1))
             found[exchange] = collected_source(tmp_path / exchange).history().instruments[0]
-            told = [note for note in outcome.notes if "maintenance margin" in note]
-            assert bool(told) == (exchange == "hyperliquid")
+            notes = [note for note in outcome.notes if "maintenance margin" in note]
+            assert bool(notes) == (exchange == "hyperliquid")
     assert (found["bybit"].tick, found["bybit"].lot, found["bybit"].maintenance_margin_rate) == (0.01, 0.001, 0.005)
     assert (found["okx"].tick, found["okx"].lot, found["okx"].maintenance_margin_rate) == (0.1, 0.01, 0.005)
     assert (found["hyperliquid"].lot, found["hyperliquid"].maintenance_margin_rate) == (0.001, 0.03)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from quantlab.core.market import Bars, BarState, Funding, Instrument
-from quantlab.data import Gap, QualityReport, Run, coverage
+from quantlab.data import Gap, QualityReport, Streak, coverage
 
 START_MS, STEP_MS = 1_746_057_600_000, 300_000
 T, Z, F, A, _ = BarState
@@ -50,13 +50,13 @@ def test_counts_listing_holes_and_runs(report: QualityReport) -> None:
     assert alone.gaps == (Gap(at(1), at(4), 2),)
     assert late.gaps == (Gap(at(6), None, 2),)
     assert never.gaps == ()
-    assert (alone.longest_zero_volume, never.longest_zero_volume) == (Run(at(4), 2), None)
-    assert late.longest_zero_volume == Run(at(3), 3)
+    assert (alone.longest_zero_volume, never.longest_zero_volume) == (Streak(at(4), 2), None)
+    assert late.longest_zero_volume == Streak(at(3), 3)
     assert [quality.funding_stamps for quality in report.symbols.values()] == [2, 1, 0]
 
 
 def test_a_venue_stop_needs_every_printing_symbol_and_two_of_them(report: QualityReport) -> None:
-    assert report.venue_stops == (Run(at(4), 2),)
+    assert report.venue_stops == (Streak(at(4), 2),)
 
 
 def test_findings_are_sentences(report: QualityReport) -> None:

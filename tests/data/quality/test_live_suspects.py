@@ -10,7 +10,7 @@ import pytest
 
 from quantlab.core.market import CLOSE, HIGH, LOW, VOLUME, Bars, BarState
 from quantlab.data import SyntheticSource
-from quantlab.data.quality.live_suspects import LiveLook
+from quantlab.data.quality.live_suspects import LiveSuspects
 from quantlab.data.quality.suspects import Suspect, find_suspects
 
 
@@ -29,7 +29,7 @@ def quiet(synthetic_source: Callable[..., SyntheticSource]) -> Bars:
 
 
 def seen(bars: Bars, *, warm: int = 0) -> list[Suspect]:
-    look = LiveLook(bars.symbols)
+    look = LiveSuspects(bars.symbols)
     if warm:
         look.remember(bars.rows(0, warm))
     return [found for t in range(warm, bars.n_bars) for found in look.update(bars.rows(t, t + 1))]
@@ -79,7 +79,7 @@ def test_nothing_is_seen_where_there_is_nothing(quiet: Bars) -> None:
 
 def test_a_jump_is_told_at_once_and_a_spike_a_bar_later(quiet: Bars) -> None:
     bars = bars_of(quiet, spike)
-    look, when = LiveLook(bars.symbols), {}
+    look, when = LiveSuspects(bars.symbols), {}
     for t in range(bars.n_bars):
         for one in look.update(bars.rows(t, t + 1)):
             when.setdefault(one.kind, t)
@@ -88,7 +88,7 @@ def test_a_jump_is_told_at_once_and_a_spike_a_bar_later(quiet: Bars) -> None:
 
 def test_a_window_that_slides_forgets_only_what_is_old(quiet: Bars) -> None:
     """The same bars come round and round, longer than any window: it always holds the last 576."""
-    look = LiveLook(quiet.symbols)
+    look = LiveSuspects(quiet.symbols)
     for _ in range(4):
         for t in range(quiet.n_bars):
             look.update(quiet.rows(t, t + 1))

@@ -14,7 +14,7 @@ from binance_server import DAY_MS, EPOCH_MS, STEP_MS, make_bars
 from quantlab.core.errors import ConfigError, DataError
 from quantlab.core.market import Bars, BarState
 from quantlab.data import ParquetSource
-from quantlab.data.store.arrow_dataset import open_lake
+from quantlab.data.store.arrow_dataset import open_dataset
 from quantlab.data.store.manifest import SymbolFacts
 from quantlab.data.store.source import CollectedSource
 from quantlab.data.store.store import Batch, open_store
@@ -107,18 +107,18 @@ def test_what_is_not_there_is_said(tmp_path: Path, collected_source: Read) -> No
 def test_lazy_queries_read_only_what_they_ask_for(tmp_path: Path) -> None:
     """The example of docs/data.md."""
     write(tmp_path)
-    lake = open_lake(tmp_path)
-    highest = lake.to_table(
+    dataset = open_dataset(tmp_path)
+    highest = dataset.to_table(
         columns=["timestamp", "close"],
         filter=(pc.field("symbol") == "BBB") & (pc.field("close") > 90.0),
     )
     closes = make_bars(1, 864)[ROWS["BBB"]][:, 3]
     np.testing.assert_array_equal(highest["close"].to_numpy(), closes[closes > 90.0])
-    daily = lake.to_table(columns=["symbol", "volume"]).group_by("symbol").aggregate([("volume", "sum")])
+    daily = dataset.to_table(columns=["symbol", "volume"]).group_by("symbol").aggregate([("volume", "sum")])
     assert sorted(daily["symbol"].to_pylist()) == ["AAA", "BBB", "CCC"]
-    assert open_lake(tmp_path, "funding").count_rows() == 2
+    assert open_dataset(tmp_path, "funding").count_rows() == 2
     with pytest.raises(DataError, match="files of 'trades'"):
-        open_lake(tmp_path, "trades")
+        open_dataset(tmp_path, "trades")
 
 
 def test_uncommitted_files_are_seen_by_nobody(tmp_path: Path, collected_source: Read) -> None:
@@ -127,7 +127,7 @@ def test_uncommitted_files_are_seen_by_nobody(tmp_path: Path, collected_source: 
     stray = tmp_path / "bars" / "2025-05-09-0123456789ab.parquet"
     stray.write_bytes(next((tmp_path / "bars").iterdir()).read_bytes())
     assert collected_source(tmp_path).history().fingerprint() == before
-    assert open_lake(tmp_path).count_rows() == sum(len(rows) for rows in ROWS.values())
+    assert open_dataset(tmp_path).count_rows() == sum(len(rows) for rows in ROWS.values())
     with open_store(tmp_path, "test", STEP_MS):
         pass
     assert not stray.exists()

@@ -415,10 +415,10 @@ def test_no_label_enters_outside_the_universe(marked: Bars, features: Features, 
 def replayed(tmp_path: Path) -> Callable[..., dict[str, Any]]:
     """A paper session over bars, in two pieces with a restart between them; its journal's tables."""
 
-    def run(history: Bars, said: Signal) -> dict[str, Any]:
+    def run(history: Bars, signals: Signal) -> dict[str, Any]:
         def session(journal: SqliteJournal) -> Session:
             return Session(
-                strategy(said),
+                strategy(signals),
                 Market.of(history),
                 feed=ReplayFeed(history, start=None, pace=None),
                 journal=journal,
@@ -446,9 +446,9 @@ def test_a_paper_session_lives_what_the_backtest_lived(
     """Over two late listings, the halt, a delisting and, once, a symbol that leaves the universe."""
     rows = slice(5_700, 7_600)
     history = (marked if universe else bars).rows(rows.start, rows.stop)
-    said = signal_of(bars, atr_of(bars, features), every=31).rows(rows.start, rows.stop)
-    simulation = Scan(CASH).run(history, said, strategy(said))
-    tables = replayed(history, said)
+    signals = signal_of(bars, atr_of(bars, features), every=31).rows(rows.start, rows.stop)
+    simulation = Scan(CASH).run(history, signals, strategy(signals))
+    tables = replayed(history, signals)
     assert [row[1] for row in tables["equity"]] == simulation.equity.tolist()
     assert [row[0] for row in tables["equity"]] == simulation.open_time_ms.tolist()
     orders = [(int(history.open_time_ms[o["idx"]]), SYMBOLS[o["col"]], float(o["size"])) for o in simulation.orders]

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from quantlab.core.errors import ConfigError
-from quantlab.data.exchange.quirks import Habits, habits_of
+from quantlab.data.exchange.quirks import Quirks, quirks_of
 from quantlab.data.universe.coingecko import Coin
-from quantlab.data.universe.kinds import Coins, Kind, Peg, Twin
+from quantlab.data.universe.kinds import Coins, Kind, Lookalike, Peg
 from quantlab.data.universe.markets import Contract, contracts_of
 from quantlab.data.universe.names import Reading, readings
 from quantlab.data.universe.rules import UniverseRules
@@ -33,7 +33,7 @@ def contract(base: str, price: float | None = 10.0, **facts: Any) -> Contract:
 
 
 def kind(categories: Any = (), symbols: Any = (), **more: Any) -> Kind:
-    return Kind(categories, symbols, **{"patterns": [], "names": [], "peg": None, "twins": None, **more})
+    return Kind(categories, symbols, **{"patterns": [], "names": [], "peg": None, "lookalike": None, **more})
 
 
 def rules(**settings: Any) -> UniverseRules:
@@ -199,7 +199,7 @@ def test_markets_become_contracts() -> None:
     tickers = {"fine": {"quoteVolume": 5.0, "last": 2.0, "bid": 1.0, "ask": 3.0}, "euro": {"quoteVolume": None}}
     found = {
         one.symbol: one
-        for one in contracts_of(markets, tickers, {"euro": {"bid": 3.0, "ask": 1.0}}, ["USDT"], Habits())
+        for one in contracts_of(markets, tickers, {"euro": {"bid": 3.0, "ask": 1.0}}, ["USDT"], Quirks())
     }
     assert {name: one.unfit for name, one in found.items()} == {
         "fine": "",
@@ -234,7 +234,7 @@ def test_impossible_rules_are_refused(settings: dict[str, Any]) -> None:
 def test_what_no_list_knows_shows_itself_by_name_and_by_price() -> None:
     """Without categories and tickers: a dollar all day, a bitcoin in a wrapper, a name that says it."""
     stable = kind(names=[r"\busd\b"], peg=Peg(1.0, 0.02, 0.01))
-    wrapped = kind(names=[r"\b(wrapped|staked)\b"], twins=Twin(["BTC", "SOL"], [0.9, 2.0]))
+    wrapped = kind(names=[r"\b(wrapped|staked)\b"], lookalike=Lookalike(["BTC", "SOL"], [0.9, 2.0]))
     listed = (
         Coin("bitcoin", "BTC", "Bitcoin", 1e12, 100_000.0, 101_000.0, 99_000.0),
         Coin("solana", "SOL", "Solana", 1e11, 150.0, 155.0, 149.0),
@@ -250,11 +250,11 @@ def test_what_no_list_knows_shows_itself_by_name_and_by_price() -> None:
         Coin("usual", "USUAL", "Usual", 1e8, 0.5, 0.6, 0.4),
     )
     known = Coins(listed, {})
-    assert [one.symbol for one in listed if stable.holds(one.symbol, one, known)] == ["ZUSX", "PYX"]
-    assert [one.symbol for one in listed if wrapped.holds(one.symbol, one, known)] == ["VBTC", "JSOL", "WX"]
-    assert not stable.holds("ZUSX", None, known)  # nothing is guessed of a coin that is not known
-    with pytest.raises(ConfigError, match=r"twins\.multiples around 1"):
-        Twin(["BTC"], [1.1, 2.0])
+    assert [one.symbol for one in listed if stable.matches(one.symbol, one, known)] == ["ZUSX", "PYX"]
+    assert [one.symbol for one in listed if wrapped.matches(one.symbol, one, known)] == ["VBTC", "JSOL", "WX"]
+    assert not stable.matches("ZUSX", None, known)  # nothing is guessed of a coin that is not known
+    with pytest.raises(ConfigError, match=r"lookalike\.multiples around 1"):
+        Lookalike(["BTC"], [1.1, 2.0])
 
 
 def test_the_fingerprint_follows_every_rule() -> None:
@@ -274,9 +274,9 @@ def test_a_contract_is_named_and_measured_as_its_exchange_means_it() -> None:
     every = {"contract": True, "swap": True, "linear": True, "active": True}
     place = {**every, "id": "5", "base": "KPEPE", "baseName": "kPEPE", "quote": "USDC", "settle": "USDC"}
     swap = {**every, "id": "BTC-USDT-SWAP", "base": "BTC", "quote": "USDT", "settle": "USDT", "contractSize": 0.01}
-    [one] = contracts_of({"K": place}, {"K": {"quoteVolume": 7e6, "last": 0.01}}, {}, ["USDC"], Habits())
+    [one] = contracts_of({"K": place}, {"K": {"quoteVolume": 7e6, "last": 0.01}}, {}, ["USDC"], Quirks())
     assert (one.symbol, one.base, one.volume_usd, one.unfit) == ("kPEPE", "kPEPE", 7e6, "")
-    [two] = contracts_of({"B": swap}, {"B": {"baseVolume": 3e4, "last": 1e5}}, {}, ["USDT"], habits_of("okx"))
+    [two] = contracts_of({"B": swap}, {"B": {"baseVolume": 3e4, "last": 1e5}}, {}, ["USDT"], quirks_of("okx"))
     assert (two.symbol, two.volume_usd) == ("BTC-USDT-SWAP", 3e7)
-    [three] = contracts_of({"B": swap}, {"B": {"baseVolume": 3e4, "last": 1e5}}, {}, ["USDT"], Habits())
+    [three] = contracts_of({"B": swap}, {"B": {"baseVolume": 3e4, "last": 1e5}}, {}, ["USDT"], Quirks())
     assert three.volume_usd is None  # of another exchange it could be coins: nothing is guessed

@@ -20,7 +20,7 @@ from quantlab.data.universe.snapshot import (
     Changes,
     Row,
     Snapshot,
-    changes,
+    compare_snapshots,
     ever_members,
     read_snapshot,
     read_snapshots,
@@ -96,8 +96,10 @@ def test_other_files_are_not_read_and_none_at_all_is_said(tmp_path: Path) -> Non
 def test_who_came_and_who_left() -> None:
     first = snapshot("2025-05-01", "BTC", "ETH", "FTT", "OM")
     second = snapshot("2025-05-02", "SOL", "BTC", "ETH", OM="spread above 10 bps")
-    assert changes(first, second) == Changes(("SOL",), {"FTT": "no longer listed", "OM": "spread above 10 bps"})
-    assert changes(first, first) == Changes((), {})
+    assert compare_snapshots(first, second) == Changes(
+        ("SOL",), {"FTT": "no longer listed", "OM": "spread above 10 bps"}
+    )
+    assert compare_snapshots(first, first) == Changes((), {})
     assert ever_members([first, second]) == ("BTC", "ETH", "FTT", "OM", "SOL")
 
 
@@ -203,11 +205,11 @@ def test_a_report_says_who_chose_the_symbols(
     assert universe_notes(synthetic_source(), bars) == ()
     assert universe_notes(parquet_source(Path("data")), bars) == (SURVIVORS,)
     source = universe()
-    told = source.universe_notes(source.history())
-    assert told[0].startswith("The universe is point in time: 2 snapshots from 2025-01-02T00:00:00Z")
-    assert told[1].startswith("288 bars lie before the first snapshot")
-    assert told[2].startswith("1 symbols were members and have no bars here (GONE)")
-    assert told[3:] == ("the snapshot of 2025-01-02T00:00:00Z decides for 7 days: none was taken in between",)
+    notes = source.universe_notes(source.history())
+    assert notes[0].startswith("The universe is point in time: 2 snapshots from 2025-01-02T00:00:00Z")
+    assert notes[1].startswith("288 bars lie before the first snapshot")
+    assert notes[2].startswith("1 symbols were members and have no bars here (GONE)")
+    assert notes[3:] == ("the snapshot of 2025-01-02T00:00:00Z decides for 7 days: none was taken in between",)
     daily = source.universe_notes(source.history(None, parse_utc("2025-01-03")))
     assert len(daily) == 3
 

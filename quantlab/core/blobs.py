@@ -16,14 +16,14 @@ _DIGEST_BYTES = 32
 _LENGTH_BYTES = 8
 
 
-def pack(mark: bytes, header: dict[str, Any], records: bytes) -> bytes:
+def pack(magic: bytes, header: dict[str, Any], records: bytes) -> bytes:
     """One blob; equal parts give equal bytes."""
     text = json.dumps(header, sort_keys=True).encode()
-    body = mark + len(text).to_bytes(_LENGTH_BYTES, "little") + text + records
+    body = magic + len(text).to_bytes(_LENGTH_BYTES, "little") + text + records
     return body + hashlib.sha256(body).digest()
 
 
-def unpack(mark: bytes, blob: bytes, what: str = "feature state") -> tuple[dict[str, Any], bytes]:
+def unpack(magic: bytes, blob: bytes, what: str = "feature state") -> tuple[dict[str, Any], bytes]:
     """Header and records of a blob with that mark.
 
     Raises
@@ -32,22 +32,22 @@ def unpack(mark: bytes, blob: bytes, what: str = "feature state") -> tuple[dict[
         If it has another mark, or a bit of it differs; `what` says what it should have been.
     """
     body, digest = blob[:-_DIGEST_BYTES], blob[-_DIGEST_BYTES:]
-    if not body.startswith(mark) or hashlib.sha256(body).digest() != digest:
+    if not body.startswith(magic) or hashlib.sha256(body).digest() != digest:
         raise ArtifactError(f"an undamaged {what}", found=f"{len(blob)} bytes that are none", fix="warm up again")
-    start = len(mark) + _LENGTH_BYTES
-    end = start + int.from_bytes(body[len(mark) : start], "little")
+    start = len(magic) + _LENGTH_BYTES
+    end = start + int.from_bytes(body[len(magic) : start], "little")
     header: dict[str, Any] = json.loads(body[start:end])
     return header, body[end:]
 
 
-def pack_arrays(mark: bytes, header: dict[str, Any], arrays: Mapping[str, NDArray[Any]]) -> bytes:
+def pack_arrays(magic: bytes, header: dict[str, Any], arrays: Mapping[str, NDArray[Any]]) -> bytes:
     """One blob of named arrays; numpy's dtypes without objects."""
     shapes = {name: [array.dtype.str, list(array.shape)] for name, array in arrays.items()}
     records = b"".join(np.ascontiguousarray(array).tobytes() for array in arrays.values())
-    return pack(mark, {"header": header, "arrays": list(shapes.items())}, records)
+    return pack(magic, {"header": header, "arrays": list(shapes.items())}, records)
 
 
-def unpack_arrays(mark: bytes, blob: bytes, what: str) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
+def unpack_arrays(magic: bytes, blob: bytes, what: str) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
     """What :func:`pack_arrays` was given; the arrays are owned and writable.
 
     Raises
@@ -55,7 +55,7 @@ def unpack_arrays(mark: bytes, blob: bytes, what: str) -> tuple[dict[str, Any], 
     ArtifactError
         If it has another mark, or a bit of it differs.
     """
-    outer, records = unpack(mark, blob, what)
+    outer, records = unpack(magic, blob, what)
     arrays: dict[str, NDArray[Any]] = {}
     at = 0
     for name, (dtype, shape) in outer["arrays"]:

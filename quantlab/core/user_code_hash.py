@@ -18,12 +18,12 @@ from typing import Any
 import numpy as np
 
 #: Code that others answer for: the package's by its version and hashes, the libraries' by their versions.
-_ANSWERED_FOR = frozenset({"quantlab", "numpy", "numba", *sys.stdlib_module_names})
+_VERSIONED = frozenset({"quantlab", "numpy", "numba", *sys.stdlib_module_names})
 _PLAIN = (type(None), bool, int, float, complex, str, bytes)
 
 
 @cache
-def own_code(function: Any) -> str:
+def user_code_hash(function: Any) -> str:
     """sha256 (hex) over everything outside the package that `function` is made of; empty if nothing is.
 
     Followed are the functions (plain or compiled), modules, arrays and plain values that its code names, and
@@ -62,19 +62,19 @@ def _parts(value: Any, names: frozenset[str], seen: set[Any]) -> Iterator[bytes]
         if isinstance(code := getattr(value, "__code__", None), CodeType):
             yield from _of_function(value, code, seen)
         else:
-            yield from _file_of_module(_home(value))
+            yield from _file_of_module(_module_name(value))
 
 
 def _of_function(function: Any, code: CodeType, seen: set[Any]) -> Iterator[bytes]:
     enclosed, names = [cell.cell_contents for cell in function.__closure__ or ()], _names(code)
-    if _answered_for(function.__module__):
+    if _is_versioned(function.__module__):
         # A wrapper of the package's: what it wraps may be the user's.
         for value in enclosed:
             if callable(value):
                 yield from _parts(value, names, seen)
         return
     yield function.__qualname__.encode()
-    yield from _file(code.co_filename) or (marshal.dumps(_anywhere(code), 2),)
+    yield from _file(code.co_filename) or (marshal.dumps(_without_location(code), 2),)
     known = function.__globals__
     for value in (*enclosed, *(known[name] for name in sorted(names) if name in known)):
         yield from _parts(value, names, seen)
@@ -82,7 +82,7 @@ def _of_function(function: Any, code: CodeType, seen: set[Any]) -> Iterator[byte
 
 def _of_module(module: ModuleType, names: frozenset[str], seen: set[Any]) -> Iterator[bytes]:
     """Its file, and what the code that names the module may take from it: another file's, if the module imports it."""
-    if _answered_for(module.__name__) or (id(module), names) in seen:
+    if _is_versioned(module.__name__) or (id(module), names) in seen:
         return
     seen.add((id(module), names))
     yield from _file_of_module(module.__name__)
@@ -91,10 +91,10 @@ def _of_module(module: ModuleType, names: frozenset[str], seen: set[Any]) -> Ite
 
 
 def _file_of_module(name: str | None) -> tuple[bytes, ...]:
-    return () if name is None or _answered_for(name) else _file(getattr(sys.modules.get(name), "__file__", None))
+    return () if name is None or _is_versioned(name) else _file(getattr(sys.modules.get(name), "__file__", None))
 
 
-def _home(value: Any) -> str | None:
+def _module_name(value: Any) -> str | None:
     """Name of the module that a class, or an object of one, comes from."""
     name = getattr(value, "__module__", None)
     return name if isinstance(name, str) else None
@@ -106,8 +106,8 @@ def _file(path: str | None) -> tuple[bytes, ...]:
     return (Path(path).read_bytes().replace(b"\r\n", b"\n"),)
 
 
-def _answered_for(module: str | None) -> bool:
-    return module is not None and module.split(".", 1)[0] in _ANSWERED_FOR
+def _is_versioned(module: str | None) -> bool:
+    return module is not None and module.split(".", 1)[0] in _VERSIONED
 
 
 def _names(code: CodeType) -> frozenset[str]:
@@ -116,7 +116,7 @@ def _names(code: CodeType) -> frozenset[str]:
     return frozenset(code.co_names).union(*map(_names, inner))
 
 
-def _anywhere(code: CodeType) -> CodeType:
+def _without_location(code: CodeType) -> CodeType:
     """The code without the place where it was written."""
-    consts = tuple(_anywhere(one) if isinstance(one, CodeType) else one for one in code.co_consts)
+    consts = tuple(_without_location(one) if isinstance(one, CodeType) else one for one in code.co_consts)
     return code.replace(co_filename="", co_firstlineno=1, co_consts=consts)

@@ -20,12 +20,12 @@ from quantlab.core.arrays import Int64Array
 from quantlab.core.errors import DataError
 from quantlab.data.exchange.client import ExchangeClient
 from quantlab.data.exchange.errors import ExchangeLost
-from quantlab.data.exchange.pagination import joined
+from quantlab.data.exchange.pagination import fetch_span
 from quantlab.data.series.alignment import Series
 from quantlab.data.series.spans import Span, Spans, difference, windows
 from quantlab.data.store.day_files import BARS, DAY_MS, FUNDING
 from quantlab.data.store.manifest import SymbolFacts
-from quantlab.data.store.row_checks import Watcher, checked
+from quantlab.data.store.row_checks import CollectProgress, check_series
 from quantlab.data.store.store import Batch, Store
 
 _HOUR_MS = 3_600_000
@@ -64,12 +64,12 @@ class Paging:
         return _HOUR_MS, self.rates_per_request
 
 
-def plan(symbols: Sequence[str], store: Store, period: Span, paging: Paging) -> dict[str, Plan]:
+def plan_windows(symbols: Sequence[str], store: Store, period: Span, paging: Paging) -> dict[str, Plan]:
     """Kind -> what is missing of it."""
-    return {kind: _plan(kind, symbols, store, period, paging) for kind in (BARS, FUNDING)}
+    return {kind: _plan_kind(kind, symbols, store, period, paging) for kind in (BARS, FUNDING)}
 
 
-def _plan(kind: str, symbols: Sequence[str], store: Store, period: Span, paging: Paging) -> Plan:
+def _plan_kind(kind: str, symbols: Sequence[str], store: Store, period: Span, paging: Paging) -> Plan:
     step, limit = paging.page(kind)
     length = max(1, limit * step // DAY_MS) * DAY_MS
     found: Plan = {}
@@ -79,7 +79,7 @@ def _plan(kind: str, symbols: Sequence[str], store: Store, period: Span, paging:
     return found
 
 
-def answered(spans: Sequence[Span], time_ms: Int64Array, step_ms: int, now_ms: int) -> Spans:
+def answered_spans(spans: Sequence[Span], time_ms: Int64Array, step_ms: int, now_ms: int) -> Spans:
     """What of `spans` is known for good, now that these rows came: all but what may still come at the end.
 
     Examples
@@ -95,14 +95,14 @@ def answered(spans: Sequence[Span], time_ms: Int64Array, step_ms: int, now_ms: i
 
 
 @dataclass
-class Run:
+class Collection:
     """A collection and what has become of it.
 
     Parameters
     ----------
     client : ExchangeClient
     store : Store
-    watch : Watcher
+    progress : Watcher
     paging : Paging
     facts : dict of symbol to SymbolFacts
     now_ms : int
@@ -114,7 +114,7 @@ class Run:
 
     client: ExchangeClient
     store: Store
-    watch: Watcher
+    progress: CollectProgress
     paging: Paging
     facts: Mapping[str, SymbolFacts]
     now_ms: int
@@ -135,7 +135,7 @@ class Run:
             for spans in windows_of_kind.values():
                 for symbol in spans:
                     steps[symbol] += 1
-        self.watch.plan(steps)
+        self.progress.plan(steps)
         for kind, windows_of_kind in plans.items():
             for window in sorted(windows_of_kind):
                 await self._window(kind, windows_of_kind[window])
@@ -157,11 +157,11 @@ class Run:
                 except DataError as error:
                     self.refused[symbol] = error
                     return None
-                self.watch.advance(symbol)
+                self.progress.advance(symbol)
                 return symbol, series, spans
 
-        open_ones = {symbol: spans for symbol, spans in wanted.items() if symbol not in self.refused}
-        done = [got for got in await asyncio.gather(*(fetch(*item) for item in open_ones.items())) if got]
+        accepted = {symbol: spans for symbol, spans in wanted.items() if symbol not in self.refused}
+        done = [got for got in await asyncio.gather(*(fetch(*item) for item in accepted.items())) if got]
         self._commit(kind, done)
         if lost:
             raise lost[0]
@@ -171,7 +171,7 @@ class Run:
             return
         series = {symbol: rows for symbol, rows, _ in done}
         step, _ = self.paging.page(kind)
-        covered = {symbol: answered(spans, rows[0], step, self.now_ms) for symbol, rows, spans in done}
+        covered = {symbol: answered_spans(spans, rows[0], step, self.now_ms) for symbol, rows, spans in done}
         facts = {symbol: self.facts[symbol] for symbol in series}
         self.repeated += self.store.add(Batch(kind, series, covered, facts))
         self.rows += sum(len(time_ms) for time_ms, _ in series.values())
@@ -180,18 +180,18 @@ class Run:
         step, most = self.paging.page(kind)
         paging = (step, most, step if kind == BARS else _USUAL_FUNDING_MS)
 
-        async def ask(start: int, end: int, limit: int) -> Series:
-            return await self._ask(kind, str(self.facts[symbol].market), (start, end), limit)
+        async def fetch_page(start: int, end: int, limit: int) -> Series:
+            return await self._fetch_rows(kind, str(self.facts[symbol].market), (start, end), limit)
 
         parts = [(np.empty(0, np.int64), np.empty((0, 5 if kind == BARS else 1)))]
-        parts += [got for got in [await joined(ask, span, paging) for span in spans] if len(got[0])]
+        parts += [got for got in [await fetch_span(fetch_page, span, paging) for span in spans] if len(got[0])]
         time_ms, values = (np.concatenate(columns) for columns in zip(*parts, strict=True))
         origin = f"{symbol} at {self.paging.exchange}"
-        series, dropped = checked(kind, time_ms, values, self.paging.interval_ms, origin)
+        series, dropped = check_series(kind, time_ms, values, self.paging.interval_ms, origin)
         self.repeated += dropped
         return series
 
-    async def _ask(self, kind: str, market: str, span: Span, limit: int) -> Series:
+    async def _fetch_rows(self, kind: str, market: str, span: Span, limit: int) -> Series:
         if kind == BARS:
             return await self.client.bars(market, self.paging.timeframe, *span, limit)
         return await self.client.funding(market, *span, limit)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from quantlab.core.own_code import own_code
+from quantlab.core.user_code_hash import user_code_hash
 from quantlab.trading import BuyAndHold, EnsembleThreshold, FixedFraction, FromSignals, RiskPerTrade
 
 STRATEGY = """
@@ -115,16 +115,16 @@ def test_the_place_of_a_file_does_not_matter(tmp_path: Path) -> None:
 def test_what_ships_has_no_code_of_its_own() -> None:
     """Its fingerprint says what it is with its package's version: an edit of a comment there changes no strategy."""
     for policy in (BuyAndHold(), EnsembleThreshold(1.2, 2.0, 12, False), FromSignals(False)):
-        assert own_code(policy.step) == own_code(type(policy).params) == ""
+        assert user_code_hash(policy.step) == user_code_hash(type(policy).params) == ""
     for sizer in (FixedFraction(0.1), RiskPerTrade(0.01, 0.1)):
-        assert own_code(sizer.size) == own_code(type(sizer).params) == ""
+        assert user_code_hash(sizer.size) == user_code_hash(type(sizer).params) == ""
 
 
 def test_a_function_without_a_file_counts_by_its_code() -> None:
     def made(text: str, **known: object) -> str:
         space: dict[str, object] = {"__name__": "__main__", **known}
         exec(compile(text, "<cell>", "exec"), space)  # noqa: S102 - as a notebook does
-        return own_code(space["f"])
+        return user_code_hash(space["f"])
 
     one = made("def f(x):\n    return x + K\n", K=1.0)
     assert one == made("\n\ndef f(x):\n    return x + K\n", K=1.0)
@@ -137,7 +137,7 @@ def test_a_function_without_a_file_counts_by_its_code() -> None:
 
 
 def loaded(folder: Path, monkeypatch: pytest.MonkeyPatch, **files: str) -> str:
-    """`own_code` of ``main.go`` in a folder with these files, imported afresh."""
+    """`user_code_hash` of ``main.go`` in a folder with these files, imported afresh."""
     for name, text in files.items():
         (folder / f"{name}.py").write_text(text)
     for name in files:
@@ -145,7 +145,7 @@ def loaded(folder: Path, monkeypatch: pytest.MonkeyPatch, **files: str) -> str:
     monkeypatch.syspath_prepend(folder)
     monkeypatch.setattr(sys, "dont_write_bytecode", True)
     importlib.invalidate_caches()
-    return own_code(importlib.import_module("main").go)
+    return user_code_hash(importlib.import_module("main").go)
 
 
 def test_what_a_named_module_takes_from_another_file_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
