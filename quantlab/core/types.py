@@ -7,7 +7,8 @@ epoch milliseconds, UTC. A bar is stamped with its *open*; it is known at ``open
 from __future__ import annotations
 
 import dataclasses
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -22,7 +23,7 @@ from quantlab.core.arrays import (
     set_fields,
     slice_of,
 )
-from quantlab.core.errors import ContractError
+from quantlab.core.errors import ContractError, DataError
 
 #: Class indices of labels and probabilities; ``side = class - 1``.
 SELL, HOLD, BUY = 0, 1, 2
@@ -183,3 +184,25 @@ class Signal(ReadOnlyPickling):
         for name, values in vars(self).items():  # every field is an array of rows, and was checked once
             views[name] = None if values is None else values[cut]
         return part
+
+
+@dataclass(frozen=True)
+class CollectOutcome:
+    """The outcome of a collection.
+
+    Parameters
+    ----------
+    rows : int
+        New ones.
+    repeated : int
+        That were there already, or came twice, with the same values.
+    refused : dict of symbol to DataError
+        Symbols that stopped early, and why; what came before is stored.
+    notes : tuple of str
+        What else a reader should know.
+    """
+
+    rows: int = 0
+    repeated: int = 0
+    refused: Mapping[str, DataError] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Protocol, runtime_checkable
 
 from numpy.typing import DTypeLike
 
 from quantlab.core.fingerprint import fingerprint
+from quantlab.core.ports import HasDefinitions
 from quantlab.features.catalogue import CATALOGUE
 from quantlab.features.extra import ExtraFeature
 from quantlab.features.kernels.loops import WARMUP
@@ -16,19 +16,9 @@ from quantlab.features.kernels.loops import WARMUP
 _DIGITS = 16
 
 
-@runtime_checkable
-class Defined(Protocol):
-    """A feature source that can say what its fingerprint is made of."""
-
-    @property
-    def definitions(self) -> dict[str, str]:
-        """Feature name -> digest of its definition; then the bar interval, the warm-up and the dtype."""
-        ...
-
-
 def definitions_of(source: object) -> dict[str, str]:
     """The definitions of a feature source, empty for one that does not say."""
-    return dict(source.definitions) if isinstance(source, Defined) else {}
+    return dict(source.definitions) if isinstance(source, HasDefinitions) else {}
 
 
 def feature_definitions(interval_ms: int, dtype: DTypeLike, extra: tuple[ExtraFeature, ...]) -> dict[str, str]:

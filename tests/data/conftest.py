@@ -21,7 +21,7 @@ from quantlab.data.exchange.retry import Retry
 from quantlab.data.store.source import CollectedSource
 
 sys.path.append(str(Path(__file__).parent / "fakes"))
-from binance_server import FakeBinance, Listing, SilentWatcher, serving
+from binance_server import CountingProgress, FakeBinance, Listing, serving
 
 START_MS = 1_746_057_600_000  # 2025-05-01, a Thursday
 STEP_MS = 300_000
@@ -113,8 +113,8 @@ def assert_same_stream() -> Callable[..., None]:
 
 
 @pytest.fixture
-def progress() -> SilentWatcher:
-    return SilentWatcher()
+def progress() -> CountingProgress:
+    return CountingProgress()
 
 
 @pytest.fixture

@@ -7,8 +7,18 @@ or a model may have in addition; callers ask for it with ``isinstance``.
 Every port that a session or a job is built of has a stand-in for tests in :mod:`quantlab.core.fakes`.
 """
 
-from quantlab.core.ports.data import DataSource
-from quantlab.core.ports.features import FeatureSource, FeatureStream
+from quantlab.core.ports.data import (
+    CollectProgress,
+    DataSource,
+    HasDataNotes,
+    HasFileChecks,
+    HasSoundPart,
+    HasTruth,
+    HasUniverseNotes,
+    Importer,
+    PlantedEdge,
+)
+from quantlab.core.ports.features import FeatureSource, FeatureStream, HasDefinitions
 from quantlab.core.ports.models import FittedModel, Model, ModelStore
 from quantlab.core.ports.progress import Progress, Stage
 from quantlab.core.ports.session import AlertSink, BarFeed, Broker, Clock, Journal
@@ -22,15 +32,24 @@ __all__ = [
     "BarFeed",
     "Broker",
     "Clock",
+    "CollectProgress",
     "DataSource",
     "FeatureReader",
     "FeatureSource",
     "FeatureStream",
     "FittedModel",
+    "HasDataNotes",
+    "HasDefinitions",
+    "HasFileChecks",
+    "HasSoundPart",
+    "HasTruth",
+    "HasUniverseNotes",
+    "Importer",
     "Journal",
     "Learner",
     "Model",
     "ModelStore",
+    "PlantedEdge",
     "Policy",
     "PositionSizer",
     "Progress",

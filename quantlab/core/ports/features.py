@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from quantlab.core.market import Bars
 from quantlab.core.types import Features
@@ -46,4 +46,14 @@ class FeatureSource(Protocol):
 
     def stream(self, symbols: tuple[str, ...], interval_ms: int) -> FeatureStream:
         """A stream that starts before the first bar."""
+        ...
+
+
+@runtime_checkable
+class HasDefinitions(Protocol):
+    """Optional: a feature source that can say what its fingerprint is made of; asked where two fingerprints differ."""
+
+    @property
+    def definitions(self) -> dict[str, str]:
+        """Feature name -> digest of its definition; then the bar interval, the warm-up and the dtype."""
         ...

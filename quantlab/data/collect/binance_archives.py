@@ -21,12 +21,13 @@ import pyarrow.csv
 
 from quantlab.core.arrays import Int64Array
 from quantlab.core.errors import DataError
+from quantlab.core.ports import CollectProgress
+from quantlab.core.types import CollectOutcome
 from quantlab.data.collect.from_files import SourceFile, import_files, list_files, require_files
 from quantlab.data.series.alignment import Series
 from quantlab.data.series.spans import Span
 from quantlab.data.series.timeframes import timeframe_ms
 from quantlab.data.store.day_files import BARS, DAY_MS, FUNDING
-from quantlab.data.store.row_checks import CollectOutcome, CollectProgress
 from quantlab.data.store.store import Store
 
 _NAME = re.compile(r"([A-Z0-9_]+)-(\d+[smhdw]|1mo|fundingRate)-(\d{4})-(\d{2})(?:-(\d{2}))?\.zip")

@@ -18,6 +18,7 @@ import numpy as np
 
 from quantlab.core.arrays import Int64Array
 from quantlab.core.errors import DataError
+from quantlab.core.ports import CollectProgress
 from quantlab.data.exchange.client import ExchangeClient
 from quantlab.data.exchange.errors import ExchangeLost
 from quantlab.data.exchange.pagination import fetch_span
@@ -25,7 +26,7 @@ from quantlab.data.series.alignment import Series
 from quantlab.data.series.spans import Span, Spans, difference, windows
 from quantlab.data.store.day_files import BARS, DAY_MS, FUNDING
 from quantlab.data.store.manifest import SymbolFacts
-from quantlab.data.store.row_checks import CollectProgress, check_series
+from quantlab.data.store.row_checks import check_series
 from quantlab.data.store.store import Batch, Store
 
 _HOUR_MS = 3_600_000

@@ -15,13 +15,14 @@ import pyarrow.csv
 
 from quantlab.core.arrays import Float64Array, Int64Array
 from quantlab.core.errors import ConfigError, DataError
+from quantlab.core.ports import CollectProgress
+from quantlab.core.types import CollectOutcome
 from quantlab.data.collect.from_files import SourceFile, import_files, list_files, require_files
 from quantlab.data.quality.bar_checks import FIELDS
 from quantlab.data.series.alignment import Series
 from quantlab.data.series.timeframes import timeframe_ms
 from quantlab.data.series.timestamp_checks import check_years
 from quantlab.data.store.day_files import BARS
-from quantlab.data.store.row_checks import CollectOutcome, CollectProgress
 from quantlab.data.store.store import Store
 
 #: Units of a millisecond.

@@ -15,12 +15,13 @@ import pyarrow as pa
 import pyarrow.feather
 
 from quantlab.core.errors import DataError
+from quantlab.core.ports import CollectProgress
+from quantlab.core.types import CollectOutcome
 from quantlab.data.collect.from_files import SourceFile, import_files, list_files, require_files
 from quantlab.data.quality.bar_checks import FIELDS
 from quantlab.data.series.alignment import Series
 from quantlab.data.series.timeframes import timeframe_ms
 from quantlab.data.store.day_files import BARS, FUNDING
-from quantlab.data.store.row_checks import CollectOutcome, CollectProgress
 from quantlab.data.store.store import Store
 
 _NAME = re.compile(r"(\w+?)_([A-Z0-9]+)(?:_([A-Z0-9]+))?-(\d+[smhd])(?:-(futures|funding_rate))?\.feather")

@@ -19,6 +19,8 @@ import numpy as np
 from quantlab.core.checks import check_range, check_whole
 from quantlab.core.clock import parse_utc
 from quantlab.core.errors import ConfigError
+from quantlab.core.ports import CollectProgress
+from quantlab.core.types import CollectOutcome
 from quantlab.data.collect.collection import Collection, Paging, plan_windows
 from quantlab.data.collect.market_choice import MarketChoice, split_listed
 from quantlab.data.exchange.client import ExchangeClient, connect
@@ -29,7 +31,6 @@ from quantlab.data.series.spans import Span
 from quantlab.data.series.timeframes import timeframe_ms
 from quantlab.data.store.day_files import DAY_MS
 from quantlab.data.store.manifest import SymbolFacts
-from quantlab.data.store.row_checks import CollectOutcome, CollectProgress
 from quantlab.data.store.store import Store
 
 Markets = Mapping[str, Mapping[str, Any]]

@@ -14,9 +14,11 @@ from typing import NamedTuple
 import numpy as np
 
 from quantlab.core.errors import DataError
+from quantlab.core.ports import CollectProgress
+from quantlab.core.types import CollectOutcome
 from quantlab.data.series.alignment import Series
 from quantlab.data.series.spans import Span, Spans, union
-from quantlab.data.store.row_checks import CollectOutcome, CollectProgress, check_series
+from quantlab.data.store.row_checks import check_series
 from quantlab.data.store.store import Batch, Store
 
 #: Rows that are held in memory before they are committed (about 100 MB).

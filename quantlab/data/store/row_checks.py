@@ -1,10 +1,6 @@
-"""What every row must pass before it is stored, whichever way it came; and who shows that it comes."""
+"""Checks that every row must pass before it is stored, whichever way it came."""
 
 from __future__ import annotations
-
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Protocol
 
 import numpy as np
 
@@ -20,61 +16,6 @@ from quantlab.data.series.timestamp_checks import (
     floor_to_hour,
 )
 from quantlab.data.store.day_files import BARS
-from quantlab.data.store.store import Store
-
-
-class CollectProgress(Protocol):
-    """Shows how a collection comes along."""
-
-    def plan(self, steps: Mapping[str, int]) -> None:
-        """So many steps of each symbol are ahead."""
-        ...
-
-    def advance(self, symbol: str) -> None:
-        """One step of `symbol` is done."""
-        ...
-
-
-@dataclass(frozen=True)
-class CollectOutcome:
-    """How a collection ended.
-
-    Parameters
-    ----------
-    rows : int
-        New ones.
-    repeated : int
-        That were there already, or came twice, with the same values.
-    refused : dict of symbol to DataError
-        Symbols that stopped early, and why; what came before is stored.
-    notes : tuple of str
-        What else a reader should know.
-    """
-
-    rows: int = 0
-    repeated: int = 0
-    refused: Mapping[str, DataError] = field(default_factory=dict)
-    notes: tuple[str, ...] = ()
-
-
-class Importer(Protocol):
-    """Something that brings rows into a dataset: an exchange, or files."""
-
-    @property
-    def exchange(self) -> str: ...
-
-    @property
-    def interval_ms(self) -> int: ...
-
-    def fill(self, store: Store, progress: CollectProgress) -> CollectOutcome:
-        """Add what the dataset lacks.
-
-        Raises
-        ------
-        QuantlabError
-            If nothing more can be had; what was committed before stays.
-        """
-        ...
 
 
 def check_series(

@@ -6,34 +6,18 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
-from typing import Protocol, runtime_checkable
 
 from quantlab.core.checks import check_has
 from quantlab.core.clock import iso_utc
 from quantlab.core.errors import DataError
 from quantlab.core.market import Bars
-from quantlab.core.ports import DataSource
+from quantlab.core.ports import DataSource, HasDataNotes, HasFileChecks, HasSoundPart
 from quantlab.data.store.day_files import DAY_MS
 from quantlab.data.universe.membership import Membership, members_without_bars
 from quantlab.data.universe.snapshot import Snapshot, read_snapshots
 
 #: Snapshots are to be taken daily; a longer life of one is said in reports.
 _FRESH_DAYS = 2.0
-
-
-@runtime_checkable
-class _ChecksFiles(Protocol):
-    def problems(self) -> tuple[DataError, ...]: ...
-
-
-@runtime_checkable
-class _LeavesOut(Protocol):
-    def sound_part(self) -> DataSource | None: ...
-
-
-@runtime_checkable
-class _KnowsItsData(Protocol):
-    def data_notes(self) -> tuple[str, ...]: ...
 
 
 @dataclass(frozen=True)
@@ -86,11 +70,11 @@ class UniverseSource:
 
     def problems(self) -> tuple[DataError, ...]:
         """Every refusal that reading the source's files would meet."""
-        return self.source.problems() if isinstance(self.source, _ChecksFiles) else ()
+        return self.source.problems() if isinstance(self.source, HasFileChecks) else ()
 
     def sound_part(self) -> UniverseSource | None:
         """This source without the symbols whose files are refused; None if nothing is left."""
-        rest = self.source.sound_part() if isinstance(self.source, _LeavesOut) else self.source
+        rest = self.source.sound_part() if isinstance(self.source, HasSoundPart) else self.source
         return None if rest is None else replace(self, source=rest)
 
     def universe_notes(self, bars: Bars) -> tuple[str, ...]:
@@ -116,7 +100,7 @@ class UniverseSource:
 
     def data_notes(self) -> tuple[str, ...]:
         """What the source says of its data."""
-        return self.source.data_notes() if isinstance(self.source, _KnowsItsData) else ()
+        return self.source.data_notes() if isinstance(self.source, HasDataNotes) else ()
 
     def _snapshots(self) -> tuple[Snapshot, ...]:
         return read_snapshots(Path(self.universe))

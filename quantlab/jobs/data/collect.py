@@ -14,11 +14,12 @@ from rich.table import Table
 
 from quantlab.core.clock import iso_utc
 from quantlab.core.errors import DataError
+from quantlab.core.ports import Importer
+from quantlab.core.types import CollectOutcome
 from quantlab.data.series.spans import Spans
 from quantlab.data.store.day_files import BARS, FUNDING
 from quantlab.data.store.manifest import Manifest
-from quantlab.data.store.row_checks import CollectOutcome, Importer
-from quantlab.data.store.store import open_store
+from quantlab.data.store.store import Store, open_store
 from quantlab.jobs.config.composition import build
 from quantlab.jobs.data.collect_progress import CollectProgressBars
 
@@ -37,7 +38,7 @@ def run(cfg: DictConfig) -> None:
         If the exchange stops answering, or something cannot be read; what was committed before stays.
     """
     console = Console()
-    source: Importer = build(cfg.job.source)
+    source: Importer[Store] = build(cfg.job.source)
     root = Path(str(cfg.job.root))
     with open_store(root, source.exchange, source.interval_ms) as store:
         if cfg.job.repair:

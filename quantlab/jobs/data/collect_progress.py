@@ -25,7 +25,7 @@ _SHOWN = 8
 
 
 class CollectProgressBars:
-    """A :class:`~quantlab.data.store.row_checks.CollectProgress` for a terminal; one line at the end elsewhere."""
+    """A :class:`~quantlab.core.ports.CollectProgress` for a terminal; one line at the end elsewhere."""
 
     def __init__(self, console: Console | None = None) -> None:
         self._console = console or Console(stderr=True)

@@ -8,7 +8,7 @@ ends with an error, because no other job would read that folder as it is.
 from __future__ import annotations
 
 import dataclasses
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 
 from omegaconf import DictConfig
 from rich.console import Console
@@ -17,26 +17,15 @@ from rich.table import Table
 from quantlab.core.errors import DataError
 from quantlab.core.files import write_json, write_text
 from quantlab.core.market import Bars
-from quantlab.core.ports import DataSource
+from quantlab.core.ports import HasDataNotes, HasFileChecks, HasSoundPart
 from quantlab.data.quality.coverage import QualityReport, SymbolQuality, coverage
 from quantlab.jobs.config.composition import build
 from quantlab.jobs.config.sections import history_cut
 from quantlab.jobs.data.coverage_page import coverage_page
-from quantlab.jobs.doctor.check import ChecksFiles
 from quantlab.jobs.output.run_folder import run_folder
 from quantlab.jobs.output.terminal import TerminalProgress
-from quantlab.jobs.research.universe_notes import KnowsItsData
 
 _SHOWN = 30
-
-
-@runtime_checkable
-class LeavesOut(Protocol):
-    """A source that can go on without the files that it refuses."""
-
-    def sound_part(self) -> DataSource | None:
-        """The rest of it."""
-        ...
 
 
 def run(cfg: DictConfig) -> float | None:
@@ -51,8 +40,8 @@ def run(cfg: DictConfig) -> float | None:
     source = build(cfg.data)
     with run_folder(cfg) as folder:
         with progress.stage("files", 1) as stage:
-            refused = source.problems() if isinstance(source, ChecksFiles) else ()
-            readable = source.sound_part() if refused and isinstance(source, LeavesOut) else source
+            refused = source.problems() if isinstance(source, HasFileChecks) else ()
+            readable = source.sound_part() if refused and isinstance(source, HasSoundPart) else source
             stage.advance()
         bars = None if readable is None or _all_refused(readable, refused) else history_cut(cfg).load(readable)
         report = None if bars is None else coverage(bars)
@@ -64,7 +53,7 @@ def run(cfg: DictConfig) -> float | None:
     if report is not None:
         console.print(_table(report))
         console.print("\n".join(_shortened(list(report.findings()))), highlight=False, soft_wrap=True)
-        for note in source.data_notes() if isinstance(source, KnowsItsData) else ():
+        for note in source.data_notes() if isinstance(source, HasDataNotes) else ():
             console.print(f"note: {note}", highlight=False, soft_wrap=True)
     for error in refused:
         console.print(f"[red]refused[/] {error}", highlight=False, soft_wrap=True)
@@ -74,7 +63,7 @@ def run(cfg: DictConfig) -> float | None:
 
 
 def _all_refused(source: object, refused: tuple[DataError, ...]) -> bool:
-    return bool(refused) and not isinstance(source, LeavesOut)
+    return bool(refused) and not isinstance(source, HasSoundPart)
 
 
 def _share(bars: Bars) -> float:

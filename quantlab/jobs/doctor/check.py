@@ -1,11 +1,9 @@
-"""One line of the doctor's table, and what a source must offer to be looked at."""
+"""One line of the doctor's table."""
 
 from __future__ import annotations
 
 from enum import Enum
-from typing import NamedTuple, Protocol, runtime_checkable
-
-from quantlab.core.errors import DataError
+from typing import NamedTuple
 
 _SHOWN_FINDINGS = 4
 
@@ -25,15 +23,6 @@ class Check(NamedTuple):
     status: Status
     detail: str
     fix: str = ""
-
-
-@runtime_checkable
-class ChecksFiles(Protocol):
-    """A source that can name everything wrong with its files at once."""
-
-    def problems(self) -> tuple[DataError, ...]:
-        """Every refusal that reading would meet."""
-        ...
 
 
 def shortened(lines: list[str]) -> str:

@@ -27,10 +27,11 @@ from quantlab.core.clock import iso_utc
 from quantlab.core.compiled import cache_root, compiled_cache
 from quantlab.core.errors import InstallationError, QuantlabError
 from quantlab.core.files import require_writable
+from quantlab.core.ports import HasFileChecks
 from quantlab.data.quality.coverage import coverage
 from quantlab.jobs.config.composition import build, config_folder
 from quantlab.jobs.config.sections import history_cut
-from quantlab.jobs.doctor.check import Check, ChecksFiles, Status, shortened
+from quantlab.jobs.doctor.check import Check, Status, shortened
 from quantlab.jobs.doctor.collected import check_collected, collected_manifest
 from quantlab.jobs.doctor.exchange import check_exchange_clock
 from quantlab.jobs.doctor.models import check_models
@@ -203,7 +204,7 @@ def check_data(cfg: DictConfig) -> Check:
         return Check("data", Status.NOT_SET_UP, f"no value for {min(missing)}", f"add {min(missing)}=VALUE")
     try:
         source = build(cfg.data)
-        refused = source.problems() if isinstance(source, ChecksFiles) else ()
+        refused = source.problems() if isinstance(source, HasFileChecks) else ()
         if refused:
             found = shortened([f"{error.expected}; found {error.found}" for error in refused])
             return Check("data", Status.BROKEN, f"{len(refused)} refused: {found}", refused[0].fix)

@@ -4,24 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 
 import numpy as np
 
 from quantlab.core.arrays import Int8Array
 from quantlab.core.market import Bars
-from quantlab.core.ports import DataSource
+from quantlab.core.ports import DataSource, HasTruth
 from quantlab.core.types import BUY, SELL
-from quantlab.data.synthetic.oracle import Truth, directional_auc, report_oracle
-
-
-@runtime_checkable
-class KnownWorld(Protocol):
-    """A source that can say what it planted."""
-
-    def truth(self) -> Truth:
-        """Row by row and symbol by symbol as in the source's whole history."""
-        ...
+from quantlab.data.synthetic.oracle import directional_auc, report_oracle
 
 
 def oracle_numbers(
@@ -42,7 +33,7 @@ def oracle_numbers(
     cost_bps : float
         Per side: taker fee plus slippage.
     """
-    if not isinstance(source, KnownWorld):
+    if not isinstance(source, HasTruth):
         return None
     truth = source.truth()
     start = int(np.searchsorted(source.history().open_time_ms, bars.open_time_ms[0]))

@@ -12,17 +12,17 @@ from typing import Any
 import ccxt
 import numpy as np
 import pytest
-from binance_server import DAY_MS, EPOCH_MS, STEP_MS, FakeBinance, Fault, Listing, SilentWatcher, serving
+from binance_server import DAY_MS, EPOCH_MS, STEP_MS, CountingProgress, FakeBinance, Fault, Listing, serving
 
 from quantlab.core.errors import ArtifactError, ConfigError
 from quantlab.core.market import BarState
+from quantlab.core.types import CollectOutcome
 from quantlab.data.collect.from_exchange import ExchangeSource
 from quantlab.data.collect.market_choice import MarketChoice
 from quantlab.data.exchange.client import ExchangeClient, connect
 from quantlab.data.exchange.errors import ExchangeLost
 from quantlab.data.exchange.retry import Retry
 from quantlab.data.store.manifest import read_manifest
-from quantlab.data.store.row_checks import CollectOutcome
 from quantlab.data.store.source import CollectedSource
 from quantlab.data.store.store import open_store
 
@@ -120,7 +120,7 @@ def calm(tmp_path_factory: pytest.TempPathFactory, exchange_source: Make) -> dic
     """Two days collected from an exchange without faults."""
     root = tmp_path_factory.mktemp("calm")
     with serving(two_days()) as server:
-        collect(root, exchange_source(server, days=1), SilentWatcher())
+        collect(root, exchange_source(server, days=1), CountingProgress())
     return contents(root)
 
 

@@ -12,15 +12,26 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.feather
 import pytest
-from binance_server import DAY_MS, EPOCH_MS, FUNDING_MS, HOUR_MS, STEP_MS, FakeBinance, SilentWatcher, kline, make_bars
+from binance_server import (
+    DAY_MS,
+    EPOCH_MS,
+    FUNDING_MS,
+    HOUR_MS,
+    STEP_MS,
+    CountingProgress,
+    FakeBinance,
+    kline,
+    make_bars,
+)
 from omegaconf import OmegaConf
 
 from quantlab.core.errors import ConfigError, DataError
+from quantlab.core.ports import Importer
+from quantlab.core.types import CollectOutcome
 from quantlab.data.collect.csv import CsvImport
 from quantlab.data.store.manifest import read_manifest
-from quantlab.data.store.row_checks import CollectOutcome, Importer
 from quantlab.data.store.source import CollectedSource
-from quantlab.data.store.store import open_store
+from quantlab.data.store.store import Store, open_store
 from quantlab.jobs.config.composition import build
 
 BARS = make_bars(5, 31 * 288)
@@ -32,9 +43,9 @@ MARCH_MS = EPOCH_MS + 31 * DAY_MS
 Read = Callable[..., CollectedSource]
 
 
-def bring(root: Path, source: Importer) -> CollectOutcome:
+def bring(root: Path, source: Importer[Store]) -> CollectOutcome:
     with open_store(root, source.exchange, source.interval_ms) as store:
-        outcome = source.fill(store, SilentWatcher())
+        outcome = source.fill(store, CountingProgress())
         store.finish()
     return outcome
 

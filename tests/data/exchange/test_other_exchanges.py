@@ -10,14 +10,14 @@ from typing import Any
 
 import numpy as np
 import pytest
-from binance_server import DAY_MS, EPOCH_MS, HOUR_MS, STEP_MS, Fault, Listing, SilentWatcher, serving
+from binance_server import DAY_MS, EPOCH_MS, HOUR_MS, STEP_MS, CountingProgress, Fault, Listing, serving
 from omegaconf import OmegaConf
 from other_exchanges import FakeBybit, FakeHyperliquid, FakeOkx, Other
 
 from quantlab.core.market import Bars, BarState
+from quantlab.core.types import CollectOutcome
 from quantlab.data.collect.from_exchange import ExchangeSource
 from quantlab.data.store.manifest import read_manifest
-from quantlab.data.store.row_checks import CollectOutcome
 from quantlab.data.store.source import CollectedSource
 from quantlab.data.store.store import open_store
 from quantlab.jobs.config.composition import build, compose
@@ -57,7 +57,7 @@ def source_of(exchange: str, server: Other, **settings: Any) -> ExchangeSource:
 
 def collect(root: Path, source: ExchangeSource) -> CollectOutcome:
     with open_store(root, source.exchange, source.interval_ms) as store:
-        outcome = source.fill(store, SilentWatcher())
+        outcome = source.fill(store, CountingProgress())
         store.finish()
     return outcome
 

@@ -35,8 +35,8 @@ class Fault(NamedTuple):
     seconds: float = 0.0
 
 
-class SilentWatcher:
-    """Shows nothing, counts what it is told."""
+class CountingProgress:
+    """A collection's progress that shows nothing and counts steps."""
 
     def __init__(self) -> None:
         self.steps: dict[str, int] = {}
