@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import math
+from collections.abc import Sequence
 from typing import Any
 
 from quantlab.core.errors import ConfigError
@@ -28,6 +29,12 @@ def check_flag(name: str, value: bool) -> None:
     """Raise ConfigError unless `value` is true or false: a text such as ``"off"`` would count as true."""
     if not isinstance(value, bool):
         raise ConfigError(f"{name} as true or false", found=repr(value), fix=f"set {name} to one of them")
+
+
+def check_choice(name: str, value: str, known: Sequence[str]) -> None:
+    """Raise ConfigError unless `value` is one of `known`."""
+    if value not in known:
+        raise ConfigError(f"{name} as one of {', '.join(known)}", found=repr(value), fix="choose one of them")
 
 
 def check_has(name: str, value: Any, *attributes: str) -> None:

@@ -14,6 +14,7 @@ import zlib
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import pyarrow as pa
@@ -21,14 +22,10 @@ import pyarrow.csv
 
 from quantlab.core.arrays import Int64Array
 from quantlab.core.errors import DataError
-from quantlab.core.ports import CollectProgress
-from quantlab.core.types import CollectOutcome
-from quantlab.data.collect.from_files import SourceFile, import_files, list_files, require_files
+from quantlab.data.collect.from_files import FileImport, SourceFile
 from quantlab.data.series.alignment import Series
 from quantlab.data.series.spans import Span
-from quantlab.data.series.timeframes import timeframe_ms
 from quantlab.data.store.day_files import BARS, DAY_MS, FUNDING
-from quantlab.data.store.store import Store
 
 _NAME = re.compile(r"([A-Z0-9_]+)-(\d+[smhdw]|1mo|fundingRate)-(\d{4})-(\d{2})(?:-(\d{2}))?\.zip")
 _KLINES = ("open_time", "open", "high", "low", "close", "volume", "close_time")
@@ -38,63 +35,50 @@ _MICROSECONDS = 10**14
 
 
 @dataclass(frozen=True)
-class ArchiveImport:
+class ArchiveImport(FileImport):
     """Archives as they were downloaded, in any folders below `folder`.
 
     Parameters
     ----------
-    folder : str or Path
-    exchange : str
-        Whose bars these are, as ccxt names it.
+    folder, exchange
+        As in :class:`~quantlab.data.collect.from_files.FileImport`.
     timeframe : str
         Archives of other intervals are left alone.
     """
 
-    folder: str | Path
-    exchange: str
-    timeframe: str
+    pattern: ClassVar[str] = "*.zip"
 
     @property
-    def interval_ms(self) -> int:
-        return timeframe_ms(self.timeframe)
+    def expected_files(self) -> str:
+        return f"archives named SYMBOL-{self.timeframe}-YYYY-MM.zip"
 
-    def fill(self, store: Store, progress: CollectProgress) -> CollectOutcome:
-        """Import every archive.
+    def accept(self, path: Path) -> SourceFile | None:
+        """Take bars of the timeframe, and funding rates."""
+        match = _NAME.fullmatch(path.name)
+        if match is None or match.group(2) not in (self.timeframe, "fundingRate"):
+            return None
+        kind = FUNDING if match.group(2) == "fundingRate" else BARS
+        return SourceFile(path, match.group(1), kind, _period(path, match))
+
+    def read(self, file: SourceFile) -> Series:
+        """Return the rows of one archive, in milliseconds.
 
         Raises
         ------
         DataError
-            If there is none.
+            If its bars close at another distance from their opens than the timeframe.
         """
-        files, others = self._files()
-        notes = (f"{others} archives of another kind or interval were left alone",) if others else ()
-        return import_files(files, self._read, self.interval_ms, store, progress, notes)
-
-    def _files(self) -> tuple[list[SourceFile], int]:
-        folder = Path(self.folder)
-        files, others = [], 0
-        for path in list_files(folder, "*.zip"):
-            match = _NAME.fullmatch(path.name)
-            if match is None or match.group(2) not in (self.timeframe, "fundingRate"):
-                others += 1
-                continue
-            kind = FUNDING if match.group(2) == "fundingRate" else BARS
-            files.append(SourceFile(path, match.group(1), kind, _period(path, match)))
-        require_files(files, folder, f"archives named SYMBOL-{self.timeframe}-YYYY-MM.zip")
-        return files, others
-
-    def _read(self, found: SourceFile) -> Series:
-        data = _read_csv(found.path)
-        if found.kind == FUNDING:
-            table = _table(data, _FUNDING, found.path)
-            return _milliseconds(table.column(0), found.path)[0], np.array(table.column(2).to_numpy()).reshape(-1, 1)
-        table = _table(data, _KLINES, found.path)
-        time_ms, unit = _milliseconds(table.column(0), found.path)
+        data = _read_csv(file.path)
+        if file.kind == FUNDING:
+            table = _table(data, _FUNDING, file.path)
+            return _milliseconds(table.column(0), file.path)[0], np.array(table.column(2).to_numpy()).reshape(-1, 1)
+        table = _table(data, _KLINES, file.path)
+        time_ms, unit = _milliseconds(table.column(0), file.path)
         closes = table.column(6).to_numpy()
         lasts = closes - table.column(0).to_numpy()
         if len(lasts) and not np.all(np.abs(lasts - self.interval_ms * unit) <= unit):
             raise DataError(
-                f"bars of {self.timeframe} in {found.path.name}",
+                f"bars of {self.timeframe} in {file.path.name}",
                 found=f"bars that close {lasts[0] / unit / 1000:g} s after they open",
                 fix="fetch the file again, or correct its name",
             )

@@ -85,9 +85,9 @@ def answered_spans(spans: Sequence[Span], time_ms: Int64Array, step_ms: int, now
 
     Examples
     --------
-    >>> answered([(0, 3_600_000)], np.array([3_000_000]), 300_000, 3_605_000)
+    >>> answered_spans([(0, 3_600_000)], np.array([3_000_000]), 300_000, 3_605_000)
     ((0, 3300000),)
-    >>> answered([(0, 3_600_000)], np.array([3_300_000]), 300_000, 3_605_000)
+    >>> answered_spans([(0, 3_600_000)], np.array([3_300_000]), 300_000, 3_605_000)
     ((0, 3600000),)
     """
     after_last = (int(time_ms[-1]) // step_ms + 1) * step_ms if len(time_ms) else 0

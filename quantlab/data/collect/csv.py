@@ -7,6 +7,7 @@ import zoneinfo
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import pyarrow as pa
@@ -14,31 +15,26 @@ import pyarrow.compute as pc
 import pyarrow.csv
 
 from quantlab.core.arrays import Float64Array, Int64Array
+from quantlab.core.checks import check_choice
 from quantlab.core.errors import ConfigError, DataError
-from quantlab.core.ports import CollectProgress
-from quantlab.core.types import CollectOutcome
-from quantlab.data.collect.from_files import SourceFile, import_files, list_files, require_files
+from quantlab.data.collect.from_files import FileImport, SourceFile
 from quantlab.data.quality.bar_checks import FIELDS
 from quantlab.data.series.alignment import Series
-from quantlab.data.series.timeframes import timeframe_ms
 from quantlab.data.series.timestamp_checks import check_years
 from quantlab.data.store.day_files import BARS
-from quantlab.data.store.store import Store
 
 #: Units of a millisecond.
 _UNITS = {"s": 0.001, "ms": 1.0, "us": 1_000.0, "ns": 1_000_000.0}
 
 
 @dataclass(frozen=True)
-class CsvImport:
+class CsvImport(FileImport):
     """``<SYMBOL>.csv`` files with a line of headings.
 
     Parameters
     ----------
-    folder : str or Path
-    exchange : str
-        Whose bars these are.
-    timeframe : str
+    folder, exchange, timeframe
+        As in :class:`~quantlab.data.collect.from_files.FileImport`.
     columns : dict
         The file's name of ``timestamp``, ``open``, ``high``, ``low``, ``close`` and ``volume``; exact, and
         case matters.
@@ -55,17 +51,15 @@ class CsvImport:
         If a setting is none of these.
     """
 
-    folder: str | Path
-    exchange: str
-    timeframe: str
     columns: Mapping[str, str]
     unit: str
     zone: str | None
     stamp: str
+    pattern: ClassVar[str] = "*.csv"
 
     def __post_init__(self) -> None:
-        _one_of("unit", self.unit, ("text", *_UNITS))
-        _one_of("stamp", self.stamp, ("open", "close"))
+        check_choice("unit", self.unit, ("text", *_UNITS))
+        check_choice("stamp", self.stamp, ("open", "close"))
         if set(self.columns) != {"timestamp", *FIELDS}:
             found = ", ".join(map(str, self.columns))
             raise ConfigError(f"columns for timestamp, {', '.join(FIELDS)}", found=found, fix="name each of them")
@@ -73,25 +67,17 @@ class CsvImport:
             raise ConfigError("zone as a time zone", found=repr(self.zone), fix="write UTC or e.g. Europe/Berlin")
 
     @property
-    def interval_ms(self) -> int:
-        return timeframe_ms(self.timeframe)
+    def expected_files(self) -> str:
+        return "files named <SYMBOL>.csv"
 
-    def fill(self, store: Store, progress: CollectProgress) -> CollectOutcome:
-        """Import every file.
+    def accept(self, path: Path) -> SourceFile:
+        """Take every file: its name is the symbol."""
+        return SourceFile(path, path.stem, BARS, None)
 
-        Raises
-        ------
-        DataError
-            If there is none.
-        """
-        folder = Path(self.folder)
-        files = [SourceFile(path, path.stem, BARS, None) for path in list_files(folder, "*.csv")]
-        require_files(files, folder, "files named <SYMBOL>.csv")
-        return import_files(files, self._read, self.interval_ms, store, progress)
-
-    def _read(self, found: SourceFile) -> Series:
-        table = self._table(found.path)
-        time_ms = self._stamps(table.column(self.columns["timestamp"]), found.path)
+    def read(self, file: SourceFile) -> Series:
+        """Return the rows of one file, stamped by their opens."""
+        table = self._table(file.path)
+        time_ms = self._stamps(table.column(self.columns["timestamp"]), file.path)
         shift = self.interval_ms if self.stamp == "close" else 0
         values: Float64Array = np.column_stack([table.column(self.columns[name]).to_numpy() for name in FIELDS])
         return time_ms - shift, values
@@ -131,11 +117,6 @@ class CsvImport:
         if np.any(clipped != numbers):
             raise DataError(f"timestamps of whole milliseconds in {path.name}", found="fractions", fix="round them")
         return clipped
-
-
-def _one_of(name: str, value: str, known: tuple[str, ...]) -> None:
-    if value not in known:
-        raise ConfigError(f"{name} as one of {', '.join(known)}", found=repr(value), fix="choose one of them")
 
 
 def _parse_texts(column: pa.ChunkedArray, zone: str | None, path: Path) -> Int64Array:

@@ -17,7 +17,6 @@ from typing import Any
 import numpy as np
 
 from quantlab.core.checks import check_range, check_whole
-from quantlab.core.clock import parse_utc
 from quantlab.core.errors import ConfigError
 from quantlab.core.ports import CollectProgress
 from quantlab.core.types import CollectOutcome
@@ -28,6 +27,7 @@ from quantlab.data.exchange.quirks import quirks_of, turnover_usd
 from quantlab.data.exchange.retry import Retry
 from quantlab.data.series.instruments import MARGIN, maintenance_margin_rate, margin_note, rules_of
 from quantlab.data.series.spans import Span
+from quantlab.data.series.stored_source import parse_time
 from quantlab.data.series.timeframes import timeframe_ms
 from quantlab.data.store.day_files import DAY_MS
 from quantlab.data.store.manifest import SymbolFacts
@@ -90,7 +90,7 @@ class ExchangeSource:
         check_range("margin_notional_usd", self.margin_notional_usd, low=0.0)
         timeframe_ms(self.timeframe)
         for name in ("start", "end"):
-            _instant(name, getattr(self, name))
+            parse_time(f"job.source.{name}", getattr(self, name))
 
     @property
     def interval_ms(self) -> int:
@@ -163,10 +163,12 @@ class ExchangeSource:
 
     def _period(self, now_ms: int) -> Span:
         closed = (now_ms - round(self.grace_seconds * 1000)) // self.interval_ms * self.interval_ms
-        end = min(closed, _up_to(_instant("end", self.end), self.interval_ms, closed))
-        asked = _instant("start", self.start)
+        end = min(closed, _up_to(parse_time("job.source.end", self.end), self.interval_ms, closed))
+        start_ms = parse_time("job.source.start", self.start)
         start = (
-            (end // DAY_MS - self.days) * DAY_MS if asked is None else -(-asked // self.interval_ms) * self.interval_ms
+            (end // DAY_MS - self.days) * DAY_MS
+            if start_ms is None
+            else -(-start_ms // self.interval_ms) * self.interval_ms
         )
         if start >= end:
             raise ConfigError(
@@ -191,15 +193,6 @@ def _notes(store: Store, gone: tuple[str, ...]) -> tuple[str, ...]:
     if silent:
         notes.append(margin_note(silent, len(store.manifest.symbols)))
     return tuple(notes)
-
-
-def _instant(name: str, text: str | None) -> int | None:
-    if text is None:
-        return None
-    try:
-        return parse_utc(str(text))
-    except ValueError as error:
-        raise ConfigError(f"{name} as an ISO 8601 date or time", found=repr(text), fix="write 2025-03-16") from error
 
 
 def _up_to(end_ms: int | None, interval_ms: int, otherwise: int) -> int:

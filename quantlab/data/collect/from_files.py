@@ -1,15 +1,16 @@
-"""Files of other tools into a dataset: what they have in common.
+"""Import of other tools' files into a dataset: the part that all kinds of files share.
 
-Each kind of file is a *reader*: it lists what it finds in a folder and turns one file into checked rows.
-Files go in by batches; each batch is one commit, and importing a file twice changes nothing.
+A kind of file says which files of a folder it takes and turns one file into rows (:class:`FileImport`). Files go in
+by batches; each batch is one commit, and importing a file twice changes nothing.
 """
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 import numpy as np
 
@@ -18,6 +19,7 @@ from quantlab.core.ports import CollectProgress
 from quantlab.core.types import CollectOutcome
 from quantlab.data.series.alignment import Series
 from quantlab.data.series.spans import Span, Spans, union
+from quantlab.data.series.timeframes import timeframe_ms
 from quantlab.data.store.row_checks import check_series
 from quantlab.data.store.store import Batch, Store
 
@@ -38,6 +40,62 @@ class SourceFile(NamedTuple):
     span: Span | None
 
 
+@dataclass(frozen=True)
+class FileImport(ABC):
+    """Base of the :class:`~quantlab.core.ports.Importer` classes that read files.
+
+    Parameters
+    ----------
+    folder : str or Path
+        Searched with all folders below it.
+    exchange : str
+        The exchange that the bars belong to, as ccxt names it.
+    timeframe : str
+        E.g. ``5m``.
+    """
+
+    folder: str | Path
+    exchange: str
+    timeframe: str
+    #: File names that are looked at.
+    pattern: ClassVar[str]
+
+    @property
+    def interval_ms(self) -> int:
+        return timeframe_ms(self.timeframe)
+
+    @property
+    @abstractmethod
+    def expected_files(self) -> str:
+        """Description of the files, for the error where there is none."""
+
+    @abstractmethod
+    def accept(self, path: Path) -> SourceFile | None:
+        """Return what the file's name says; None for another kind or interval, which is left alone."""
+
+    @abstractmethod
+    def read(self, file: SourceFile) -> Series:
+        """Return the rows of one file as they stand in it."""
+
+    def fill(self, store: Store, progress: CollectProgress) -> CollectOutcome:
+        """Import every file.
+
+        Raises
+        ------
+        DataError
+            If there is none.
+        """
+        folder = Path(self.folder)
+        candidates = [self.accept(path) for path in _list_files(folder, self.pattern)]
+        files = [file for file in candidates if file is not None]
+        if not files:
+            fix = "set job.source.folder, or rename the files"
+            raise DataError(f"{self.expected_files} in {folder}", found="none", fix=fix)
+        others = len(candidates) - len(files)
+        notes = (f"{others} files of another kind or interval were left alone",) if others else ()
+        return _import_files(files, self.read, self.interval_ms, store, progress, notes)
+
+
 @dataclass
 class _Pending:
     """Rows of one kind that wait for their commit."""
@@ -47,9 +105,9 @@ class _Pending:
     series: dict[str, list[Series]] = field(default_factory=dict)
     covered: dict[str, list[Span]] = field(default_factory=dict)
 
-    def add(self, found: SourceFile, series: Series, span: Span) -> None:
-        self.series.setdefault(found.symbol, []).append(series)
-        self.covered.setdefault(found.symbol, []).append(span)
+    def add(self, file: SourceFile, series: Series, span: Span) -> None:
+        self.series.setdefault(file.symbol, []).append(series)
+        self.covered.setdefault(file.symbol, []).append(span)
         self.rows += len(series[0])
 
 
@@ -62,76 +120,52 @@ class _Tally:
     refused: dict[str, DataError] = field(default_factory=dict)
 
 
-def import_files(
+def _import_files(
     files: Sequence[SourceFile],
     read: Callable[[SourceFile], Series],
     interval_ms: int,
     store: Store,
     progress: CollectProgress,
-    notes: tuple[str, ...] = (),
+    notes: tuple[str, ...],
 ) -> CollectOutcome:
-    """Read, check and store `files`; what is refused, a file or a symbol, does not keep the others out.
-
-    Parameters
-    ----------
-    files : sequence of Found
-    read : function of a Found
-        Its rows as they stand in the file.
-    interval_ms : int
-    store : Store
-    progress : Watcher
-    notes : tuple of str
-        Handed through to the outcome.
-    """
+    """Read, check and store `files`; what is refused, a file or a symbol, does not keep the others out."""
     steps: dict[str, int] = {}
-    for found in files:
-        steps[found.symbol] = steps.get(found.symbol, 0) + 1
+    for file in files:
+        steps[file.symbol] = steps.get(file.symbol, 0) + 1
     progress.plan(steps)
     tally = _Tally()
     pending: dict[str, _Pending] = {}
-    for found in files:
+    for file in files:
         try:
-            series, dropped = _check_file(found, read(found), interval_ms)
+            series, dropped = _check_file(file, read(file), interval_ms)
         except DataError as error:
-            tally.refused.setdefault(f"{found.symbol} ({found.path.name})", error)
+            tally.refused.setdefault(f"{file.symbol} ({file.path.name})", error)
         else:
             tally.repeated += dropped
-            waiting = pending.setdefault(found.kind, _Pending(found.kind))
-            waiting.add(found, series, found.span or _extent(series, interval_ms))
+            waiting = pending.setdefault(file.kind, _Pending(file.kind))
+            waiting.add(file, series, file.span or _extent(series, interval_ms))
             if waiting.rows >= _BATCH_ROWS:
-                _commit(pending.pop(found.kind), store, tally)
-        progress.advance(found.symbol)
+                _commit(pending.pop(file.kind), store, tally)
+        progress.advance(file.symbol)
     for waiting in pending.values():
         _commit(waiting, store, tally)
     return CollectOutcome(tally.rows, tally.repeated, tally.refused, notes)
 
 
-def list_files(folder: Path, pattern: str) -> Iterator[Path]:
-    """The files of a folder and the folders below it, in the order of their names.
-
-    Raises
-    ------
-    DataError
-        If there is no such folder.
-    """
+def _list_files(folder: Path, pattern: str) -> Iterator[Path]:
+    """Every file of a folder and the folders below it, in the order of their names."""
     if not folder.is_dir():
         raise DataError(f"a folder {folder}", found="none", fix="set job.source.folder to the folder of your files")
     yield from sorted((path for path in folder.rglob(pattern) if path.is_file()), key=lambda path: path.name)
 
 
-def require_files(files: Sequence[SourceFile], folder: Path, what: str) -> None:
-    """Raise DataError if nothing was found."""
-    if not files:
-        raise DataError(f"{what} in {folder}", found="none", fix="set job.source.folder, or rename the files")
-
-
-def _check_file(found: SourceFile, series: Series, interval_ms: int) -> tuple[Series, int]:
+def _check_file(file: SourceFile, series: Series, interval_ms: int) -> tuple[Series, int]:
     if not len(series[0]):
-        raise DataError(f"at least one row in {found.path.name}", found="none", fix="fetch it again, or leave it out")
-    rows, dropped = check_series(found.kind, *series, interval_ms, found.path.name)
-    if found.span is not None and not (found.span[0] <= rows[0][0] and rows[0][-1] < found.span[1]):
+        raise DataError(f"at least one row in {file.path.name}", found="none", fix="fetch it again, or leave it out")
+    rows, dropped = check_series(file.kind, *series, interval_ms, file.path.name)
+    if file.span is not None and not (file.span[0] <= rows[0][0] and rows[0][-1] < file.span[1]):
         raise DataError(
-            f"rows of the period in the name of {found.path.name}",
+            f"rows of the period in the name of {file.path.name}",
             found=f"rows from {np.datetime64(int(rows[0][0]), 'ms')} to {np.datetime64(int(rows[0][-1]), 'ms')}",
             fix="fetch the file again",
         )

@@ -60,6 +60,11 @@ def perpetuals_of(markets: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
     return {symbol_of(market): name for name, market in markets.items() if market.get("swap") and market.get("linear")}
 
 
+def positive_number(value: Any) -> float | None:
+    """Return `value` as a float if it is a number above 0, else None: what an answer leaves out or sets to 0 is not known."""
+    return float(value) if isinstance(value, int | float) and value > 0 else None
+
+
 def turnover_usd(ticker: Mapping[str, Any], market: Mapping[str, Any], quirks: Quirks) -> float | None:
     """Traded in 24 hours in the quote currency; None where the exchange does not say.
 
@@ -69,14 +74,10 @@ def turnover_usd(ticker: Mapping[str, Any], market: Mapping[str, Any], quirks: Q
         ccxt's.
     quirks : Habits
     """
-    turnover = _positive(ticker.get("quoteVolume"))
+    turnover = positive_number(ticker.get("quoteVolume"))
     if turnover is not None or not quirks.volume_in_contracts:
         return turnover
-    contracts, price = _positive(ticker.get("baseVolume")), _positive(ticker.get("last"))
+    contracts, price = positive_number(ticker.get("baseVolume")), positive_number(ticker.get("last"))
     if contracts is None or price is None:
         return None
     return contracts * float(market.get("contractSize") or 1.0) * price
-
-
-def _positive(value: Any) -> float | None:
-    return float(value) if isinstance(value, int | float) and value > 0 else None

@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import ClassVar
 
-from quantlab.core.checks import check_has
-from quantlab.core.clock import parse_utc
 from quantlab.core.errors import ConfigError, DataError
-from quantlab.core.market import Bars, Funding, Instrument
+from quantlab.core.market import Bars, Funding
 from quantlab.data.parquet.files import read_bars, read_funding
 from quantlab.data.quality.grid import RawGrid
 from quantlab.data.series.alignment import Series, align_bars, align_funding, common_interval
-
-_FUNDING_MODES = ("auto", "partial", "off")
+from quantlab.data.series.stored_source import StoredSource, choose_symbols
 
 
 @dataclass(frozen=True)
-class ParquetSource:
+class ParquetSource(StoredSource):
     """Reads ``root/<SYMBOL>.parquet`` and ``root/funding/<SYMBOL>.parquet``.
 
     Every file is read and checked whole, also outside the period asked for; the bar interval is found
@@ -27,14 +24,13 @@ class ParquetSource:
 
     Parameters
     ----------
-    root : str or Path
+    root, start, end
+        As in :class:`~quantlab.data.series.stored_source.StoredSource`.
     symbols : str or sequence of str
         File names without the suffix, in the order wanted; ``"all"`` takes all, alphabetically. There
         is no "most traded": ranking by volume within the period would look ahead.
     instrument : Instrument
         Trading rules that hold for every symbol.
-    start, end : str or None
-        ISO 8601, UTC unless they name a zone; ``start <= open < end``. None = the data's own bound.
     funding : {"auto", "partial", "off"}
         ``auto``: without a ``funding`` folder there is no funding data; with one, every symbol must have
         its file. ``partial``: symbols without a file get unknown rates (NaN). ``off``: it is not read.
@@ -48,32 +44,11 @@ class ParquetSource:
         or `folders` are not names.
     """
 
-    root: str | Path
-    symbols: str | Sequence[str]
-    instrument: Instrument
-    start: str | None
-    end: str | None
-    funding: str
     folders: Sequence[str]
+    funding_modes: ClassVar[tuple[str, ...]] = ("auto", "partial", "off")
 
     def __post_init__(self) -> None:
-        check_has("data.instrument", self.instrument, "tick", "taker_fee_bps")
-        self._check_names()
-        start, end = _instant("start", self.start), _instant("end", self.end)
-        if start is not None and end is not None and start >= end:
-            raise ConfigError(
-                "data.start before data.end", found=f"{self.start} .. {self.end}", fix="choose a later end"
-            )
-        if self.funding not in _FUNDING_MODES:
-            raise ConfigError(
-                f"data.funding as one of {', '.join(_FUNDING_MODES)}",
-                found=str(self.funding),
-                fix="choose one of them",
-            )
-
-    def _check_names(self) -> None:
-        if not isinstance(self.root, str | Path) or not str(self.root):
-            raise ConfigError("data.root as a folder", found=repr(self.root), fix="set data.root=DIR")
+        super().__post_init__()
         if not (isinstance(self.symbols, str) or _are_names(self.symbols)):
             raise ConfigError(
                 "data.symbols as 'all' or a list of names",
@@ -84,10 +59,6 @@ class ParquetSource:
             raise ConfigError(
                 "data.folders as a list of names", found=repr(self.folders), fix="write data.folders=[] or [NAME]"
             )
-
-    @property
-    def synthetic(self) -> bool:
-        return False
 
     def history(self, start_ms: int | None = None, end_ms: int | None = None) -> Bars:
         """Bars with ``start_ms <= open < end_ms`` within the source's own period; see the port."""
@@ -113,11 +84,6 @@ class ParquetSource:
         left = [symbol for symbol in files if symbol not in bad]
         return replace(self, symbols=left) if left else None
 
-    def _period(self, start_ms: int | None, end_ms: int | None) -> tuple[int | None, int | None]:
-        starts = [ms for ms in (_instant("start", self.start), start_ms) if ms is not None]
-        ends = [ms for ms in (_instant("end", self.end), end_ms) if ms is not None]
-        return max(starts, default=None), min(ends, default=None)
-
     def _grid(self) -> RawGrid:
         series = {symbol: read_bars(path) for symbol, path in self._files().items()}
         interval_ms = common_interval(series)
@@ -128,19 +94,8 @@ class ParquetSource:
 
     def _files(self) -> dict[str, Path]:
         known = _listing([Path(self.root), *(Path(self.root) / folder for folder in self.folders)])
-        if self.symbols == "all":
-            return known
-        wanted = [self.symbols] if isinstance(self.symbols, str) else list(self.symbols)
-        if not wanted or len(set(wanted)) != len(wanted):
-            raise ConfigError(
-                "data.symbols as 'all' or a list that names each symbol once",
-                found=str(wanted),
-                fix="remove the repeats, or name at least one symbol",
-            )
-        for symbol in wanted:
-            if symbol not in known:
-                raise _unknown_symbol(symbol, known, Path(self.root))
-        return {symbol: known[symbol] for symbol in wanted}
+        names = choose_symbols(self.symbols, known, lambda symbol: f"a file {symbol}.parquet in {self.root}")
+        return {symbol: known[symbol] for symbol in names}
 
     def _funding_files(self, symbols: tuple[str, ...]) -> dict[str, Path]:
         folder = Path(self.root) / "funding"
@@ -170,17 +125,6 @@ def _are_names(value: object) -> bool:
     return isinstance(value, Sequence) and not isinstance(value, str) and all(isinstance(item, str) for item in value)
 
 
-def _instant(name: str, text: str | None) -> int | None:
-    if text is None:
-        return None
-    try:
-        return parse_utc(str(text))
-    except ValueError as error:
-        raise ConfigError(
-            f"data.{name} as an ISO 8601 date or time", found=repr(text), fix="write it like 2025-03-16"
-        ) from error
-
-
 def _listing(folders: list[Path]) -> dict[str, Path]:
     known: dict[str, Path] = {}
     for folder in folders:
@@ -202,16 +146,6 @@ def _listing(folders: list[Path]) -> dict[str, Path]:
             fix="write one parquet file per symbol; other formats are not read, because they do not carry types",
         )
     return dict(sorted(known.items()))
-
-
-def _unknown_symbol(symbol: str, known: dict[str, Path], root: Path) -> DataError:
-    folded: dict[str, str] = {name.casefold(): name for name in known}
-    near = [folded[name] for name in difflib.get_close_matches(str(symbol).casefold(), folded, n=3, cutoff=0.5)]
-    return DataError(
-        f"a file {symbol}.parquet in {root}",
-        found=f"none; the nearest names are {', '.join(near)}" if near else f"none among {len(known)} symbols",
-        fix="correct data.symbols, or add the file",
-    )
 
 
 def _refusal(read: Callable[[Path], Series], path: Path) -> DataError | None:

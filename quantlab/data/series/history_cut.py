@@ -5,10 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from quantlab.core.checks import check_whole
-from quantlab.core.clock import parse_utc
-from quantlab.core.errors import ConfigError
 from quantlab.core.market import Bars
 from quantlab.core.ports import DataSource
+from quantlab.data.series.stored_source import parse_time
 
 
 @dataclass(frozen=True)
@@ -35,22 +34,11 @@ class HistoryCut:
 
     def __post_init__(self) -> None:
         for name in ("start", "end"):
-            self._milliseconds(name)
+            parse_time(f"history.{name}", getattr(self, name))
         for name in ("bars", "symbols"):
             count = getattr(self, name)
             if count is not None:
                 check_whole(f"history.{name}", count, low=1)
-
-    def _milliseconds(self, name: str) -> int | None:
-        text = getattr(self, name)
-        if text is None:
-            return None
-        try:
-            return parse_utc(str(text))
-        except ValueError as error:
-            raise ConfigError(
-                f"history.{name} as an ISO 8601 date", found=repr(text), fix=f"write e.g. history.{name}=2025-04-01"
-            ) from error
 
     def load(self, source: DataSource) -> Bars:
         """The wanted part of `source`.
@@ -60,7 +48,7 @@ class HistoryCut:
         DataError
             If the source refuses its data.
         """
-        bars = source.history(self._milliseconds("start"), self._milliseconds("end"))
+        bars = source.history(parse_time("history.start", self.start), parse_time("history.end", self.end))
         if self.bars is not None:
             bars = bars.rows(max(0, bars.n_bars - self.bars), bars.n_bars)
         if self.symbols is not None and self.symbols < bars.n_symbols:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -11,14 +10,14 @@ from pathlib import Path
 import numpy as np
 
 from quantlab.core.arrays import Float64Array, Int64Array
-from quantlab.core.checks import check_has
-from quantlab.core.clock import iso_utc, parse_utc
-from quantlab.core.errors import ArtifactError, ConfigError, DataError
-from quantlab.core.market import Bars, Funding, Instrument
+from quantlab.core.clock import iso_utc
+from quantlab.core.errors import ArtifactError, DataError
+from quantlab.core.market import Bars, Funding
 from quantlab.data.quality.gate import MAX_FILLED
 from quantlab.data.quality.grid import RawGrid, funding_due
 from quantlab.data.series.alignment import Series, align_funding
 from quantlab.data.series.instruments import MARGIN, instrument_of, margin_note
+from quantlab.data.series.stored_source import StoredSource, choose_symbols
 from quantlab.data.series.timestamp_checks import floor_to_hour
 from quantlab.data.store.day_files import BARS, FUNDING, DayTable, day_of, read_day
 from quantlab.data.store.manifest import Manifest, Part, read_manifest
@@ -27,49 +26,18 @@ _READERS = 4
 
 
 @dataclass(frozen=True)
-class CollectedSource:
+class CollectedSource(StoredSource):
     """Reads what ``job=collect`` wrote; every file's hash is verified before it is decoded.
 
     Parameters
     ----------
-    root : str or Path
-        The dataset's folder.
-    symbols : str or sequence of str
-        In the order wanted; ``"all"`` takes all, alphabetically.
+    root, symbols, start, end
+        As in :class:`~quantlab.data.series.stored_source.StoredSource`.
     instrument : Instrument
-        Trading rules where the exchange told none; what it told is stored with the data and goes first.
-    start, end : str or None
-        ISO 8601, UTC; ``start <= open < end``. None = the dataset's own bound.
+        Trading rules where the exchange states none; those that it states are stored with the data and go first.
     funding : {"auto", "off"}
         ``auto``: the stored rates; without any there is no funding data. ``off``: they are not read.
-
-    Raises
-    ------
-    ConfigError
-        If a bound is not ISO 8601, the period is empty, or `funding` is neither.
     """
-
-    root: str | Path
-    symbols: str | Sequence[str]
-    instrument: Instrument
-    start: str | None
-    end: str | None
-    funding: str
-
-    def __post_init__(self) -> None:
-        check_has("data.instrument", self.instrument, "tick", "taker_fee_bps")
-        if not isinstance(self.root, str | Path) or not str(self.root):
-            raise ConfigError("data.root as a folder", found=repr(self.root), fix="set data.root=DIR")
-        start, end = _instant("start", self.start), _instant("end", self.end)
-        if start is not None and end is not None and start >= end:
-            found = f"{self.start} .. {self.end}"
-            raise ConfigError("data.start before data.end", found=found, fix="choose a later end")
-        if self.funding not in ("auto", "off"):
-            raise ConfigError("data.funding as auto or off", found=str(self.funding), fix="choose one of them")
-
-    @property
-    def synthetic(self) -> bool:
-        return False
 
     def history(self, start_ms: int | None = None, end_ms: int | None = None) -> Bars:
         """Bars with ``start_ms <= open < end_ms`` within the source's own period; see the port."""
@@ -105,11 +73,6 @@ class CollectedSource:
         silent = [symbol for symbol in symbols if MARGIN not in manifest.symbols[symbol].rules]
         return (margin_note(silent, len(symbols)),) if silent else ()
 
-    def _period(self, start_ms: int | None, end_ms: int | None) -> tuple[int | None, int | None]:
-        starts = [ms for ms in (_instant("start", self.start), start_ms) if ms is not None]
-        ends = [ms for ms in (_instant("end", self.end), end_ms) if ms is not None]
-        return max(starts, default=None), min(ends, default=None)
-
     def _load(self, start_ms: int | None, end_ms: int | None) -> tuple[Float64Array, RawGrid]:
         """The bars in an array that may be written to, and the same bars as a grid."""
         root = Path(self.root)
@@ -128,21 +91,7 @@ class CollectedSource:
 
     def _chosen(self, manifest: Manifest) -> tuple[str, ...]:
         known = sorted(name for name, facts in manifest.symbols.items() if facts.covered.get(BARS))
-        if self.symbols == "all":
-            return tuple(known)
-        wanted = [self.symbols] if isinstance(self.symbols, str) else [str(symbol) for symbol in self.symbols]
-        if not wanted or len(set(wanted)) != len(wanted):
-            fix = "remove the repeats, or name at least one symbol"
-            raise ConfigError("data.symbols as 'all' or a list that names each once", found=str(wanted), fix=fix)
-        for symbol in wanted:
-            if symbol not in known:
-                near = difflib.get_close_matches(symbol, known, n=3, cutoff=0.4)
-                raise DataError(
-                    f"bars of {symbol} in {self.root}",
-                    found=f"none; the nearest names are {', '.join(near)}" if near else f"none among {len(known)}",
-                    fix="correct data.symbols, or collect that symbol",
-                )
-        return tuple(wanted)
+        return choose_symbols(self.symbols, known, lambda symbol: f"bars of {symbol} in {self.root}")
 
     def _funding(self, manifest: Manifest, symbols: tuple[str, ...], low: int, high: int) -> Funding | None:
         if self.funding == "off" or not manifest.days(FUNDING):
@@ -154,16 +103,6 @@ class CollectedSource:
                     parts.setdefault(symbol, []).append(rows)
         series = {symbol: _joined(symbol, pieces) for symbol, pieces in parts.items()}
         return align_funding(series, symbols)
-
-
-def _instant(name: str, text: str | None) -> int | None:
-    if text is None:
-        return None
-    try:
-        return parse_utc(str(text))
-    except ValueError as error:
-        fix = "write it like 2025-03-16"
-        raise ConfigError(f"data.{name} as an ISO 8601 date or time", found=repr(text), fix=fix) from error
 
 
 def _grid_times(root: Path, manifest: Manifest, start_ms: int | None, end_ms: int | None) -> Int64Array:

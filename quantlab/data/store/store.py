@@ -24,8 +24,15 @@ from quantlab.core.errors import ArtifactError, ConfigError
 from quantlab.core.files import remove_abandoned, write_bytes
 from quantlab.data.series.alignment import Series
 from quantlab.data.series.spans import Spans, difference, union
-from quantlab.data.store.day_files import COLUMNS, DAY_MS, describe_file, encode_day, read_day
-from quantlab.data.store.day_rows import merge_rows, split_by_day
+from quantlab.data.store.day_files import (
+    COLUMNS,
+    DAY_MS,
+    describe_file,
+    encode_day,
+    merge_rows,
+    read_day,
+    split_by_day,
+)
 from quantlab.data.store.gaps import count_gaps
 from quantlab.data.store.manifest import NAME, Manifest, Part, StoredFile, SymbolFacts, read_manifest
 

@@ -8,10 +8,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from quantlab.core.checks import check_has, check_range, check_whole
-from quantlab.core.clock import parse_utc
 from quantlab.core.errors import ConfigError
 from quantlab.core.market import Bars, Instrument
 from quantlab.data.quality.grid import RawGrid
+from quantlab.data.series.stored_source import parse_time
 from quantlab.data.synthetic.incidents import LISTING_EVERY_DAYS, make_funding, make_incidents
 from quantlab.data.synthetic.market import DAY_MS, make_paths, make_traits
 from quantlab.data.synthetic.oracle import Truth
@@ -125,12 +125,7 @@ class SyntheticSource:
 
 
 def _midnight(start: str) -> int:
-    try:
-        start_ms = parse_utc(str(start))
-    except ValueError as error:
-        raise ConfigError(
-            "data.start as an ISO 8601 date", found=repr(start), fix="write it like 2025-01-01"
-        ) from error
-    if start_ms % DAY_MS:
+    start_ms = parse_time("data.start", str(start))
+    if start_ms is None or start_ms % DAY_MS:
         raise ConfigError("data.start at midnight UTC", found=start, fix="give a date without a time")
     return start_ms

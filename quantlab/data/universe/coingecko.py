@@ -20,6 +20,7 @@ import aiohttp
 
 from quantlab.core.checks import check_range, check_whole
 from quantlab.core.errors import ConfigError, DataError
+from quantlab.data.exchange.quirks import positive_number
 from quantlab.data.exchange.retry import Retry, retry_after
 
 _log = logging.getLogger(__name__)
@@ -221,10 +222,6 @@ def _coin(row: Mapping[str, Any]) -> Coin:
         str(row["id"]),
         str(row["symbol"]).upper(),
         str(row.get("name") or ""),
-        _positive(row.get("market_cap")),
-        *(_positive(row.get(key)) for key in ("current_price", "high_24h", "low_24h")),
+        positive_number(row.get("market_cap")),
+        *(positive_number(row.get(key)) for key in ("current_price", "high_24h", "low_24h")),
     )
-
-
-def _positive(value: Any) -> float | None:
-    return float(value) if isinstance(value, int | float) and value > 0 else None

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from quantlab.data.exchange.quirks import Quirks, symbol_of, turnover_usd
+from quantlab.data.exchange.quirks import Quirks, positive_number, symbol_of, turnover_usd
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,7 @@ def contracts_of(
             created_ms=None if market.get("created") is None else int(market["created"]),
             volume_usd=turnover_usd(tickers.get(name, {}), market, quirks),
             spread_bps=_spread_bps(books.get(name) or tickers.get(name) or {}),
-            price=_positive(tickers.get(name, {}).get("last")),
+            price=positive_number(tickers.get(name, {}).get("last")),
         )
         for name, market in markets.items()
         if market.get("contract") and not market.get("option")
@@ -93,9 +93,5 @@ def _unfit(market: Mapping[str, Any], quotes: Sequence[str]) -> str:
 
 
 def _spread_bps(book: Mapping[str, Any]) -> float | None:
-    bid, ask = _positive(book.get("bid")), _positive(book.get("ask"))
+    bid, ask = positive_number(book.get("bid")), positive_number(book.get("ask"))
     return None if bid is None or ask is None or ask < bid else 2e4 * (ask - bid) / (ask + bid)
-
-
-def _positive(value: Any) -> float | None:
-    return float(value) if isinstance(value, int | float) and value > 0 else None

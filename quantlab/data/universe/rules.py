@@ -14,8 +14,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from quantlab.core.checks import check_range, check_whole
-from quantlab.core.errors import ConfigError
+from quantlab.core.checks import check_choice, check_range, check_whole
 from quantlab.core.fingerprint import fingerprint
 from quantlab.data.universe.coingecko import Coin
 from quantlab.data.universe.kinds import Coins, Kind
@@ -77,8 +76,7 @@ class UniverseRules:
         for name in ("widest_spread_bps", "least_age_days"):
             if getattr(self, name) is not None:
                 check_range(f"rules.{name}", getattr(self, name), low=0.0)
-        if self.rank_by not in _RANKINGS:
-            raise ConfigError(f"rules.rank_by as {' or '.join(_RANKINGS)}", found=repr(self.rank_by), fix="choose one")
+        check_choice("rules.rank_by", self.rank_by, _RANKINGS)
 
     @property
     def categories(self) -> tuple[str, ...]:

@@ -21,8 +21,7 @@ import quantlab
 from quantlab.core.clock import SystemClock, iso_utc
 from quantlab.core.errors import ConfigError
 from quantlab.core.files import remove_abandoned, require_writable, sha256_file, staged_folder, write_json, write_text
-from quantlab.core.logs import attached
-from quantlab.execution.logs import RedactedJson
+from quantlab.core.logs import RedactedJson, attach_handler
 from quantlab.jobs.config.composition import check_experiment_name
 
 #: Packages whose version can change a result.
@@ -166,5 +165,5 @@ def _name(cfg: DictConfig, experiment: object, now_ms: int) -> Path:
 def _log_file(path: Path) -> Iterator[None]:
     handler = logging.FileHandler(path, encoding="utf-8")
     handler.setFormatter(RedactedJson())
-    with attached(handler):
+    with attach_handler(handler):
         yield

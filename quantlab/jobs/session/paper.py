@@ -20,10 +20,10 @@ from quantlab.core.checks import check_whole
 from quantlab.core.errors import ArtifactError, ContractError
 from quantlab.core.events import Event
 from quantlab.core.files import require_writable, write_json
+from quantlab.core.logs import json_log
 from quantlab.core.market import Bars
 from quantlab.execution.journal.reader import read_session
 from quantlab.execution.journal.sqlite import SqliteJournal
-from quantlab.execution.logs import json_log
 from quantlab.execution.readiness.stages import Gates
 from quantlab.execution.session.drift_watch import DriftWatching
 from quantlab.execution.session.engine import Market

@@ -183,9 +183,9 @@ def test_everybody_waits_while_the_exchange_asks_for_it(monkeypatch: pytest.Monk
 
 def test_a_limit_without_a_time_is_everybodys_and_another_fault_is_not() -> None:
     client = ExchangeClient(SimpleNamespace(last_response_headers={}), Retry(5, 2.0, 8.0, 0.0, 60.0))
-    assert client._asked_to_wait(ccxt.RateLimitExceeded("429")) == 2.0
-    assert client._asked_to_wait(ccxt.DDoSProtection("418")) == 2.0
-    assert client._asked_to_wait(ccxt.ExchangeNotAvailable("503")) == 0.0
+    assert client._requested_wait(ccxt.RateLimitExceeded("429")) == 2.0
+    assert client._requested_wait(ccxt.DDoSProtection("418")) == 2.0
+    assert client._requested_wait(ccxt.ExchangeNotAvailable("503")) == 0.0
 
 
 def test_requests_are_paced_by_the_weights_that_the_exchange_charges(binance: Start) -> None:

@@ -101,7 +101,7 @@ def test_months_days_repeats_and_funding_come_together(
         file.writestr("BTCUSDT-fundingRate-2025-05.csv", text)
     source = source_of(repository, "archives", folder)
     outcome = bring(tmp_path / "out", source)
-    assert outcome.notes == ("1 archives of another kind or interval were left alone",)
+    assert outcome.notes == ("1 files of another kind or interval were left alone",)
     manifest = read_manifest(tmp_path / "out")
     assert manifest.symbols["BTCUSDT"].covered["bars"] == (
         (EPOCH_MS, EPOCH_MS + 2 * DAY_MS),

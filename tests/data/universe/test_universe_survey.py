@@ -56,7 +56,7 @@ def parts(server: FakeMarkets, *overrides: str, **coins: Any) -> tuple[Survey, U
 
 def take(server: FakeMarkets, *overrides: str, **coins: Any) -> Snapshot:
     survey, rules = parts(server, *overrides, **coins)
-    return survey.take(rules)
+    return survey.take_snapshot(rules)
 
 
 @functools.cache
@@ -206,7 +206,7 @@ def test_without_any_category_the_universe_is_as_clean(markets: Markets) -> None
 def test_a_dead_address_is_one_sentence(markets: Markets) -> None:
     survey, rules = parts(markets(), url="http://127.0.0.1:9/api/v3")
     with pytest.raises(DataError, match=r"coins from http://127\.0\.0\.1:9"):
-        survey.take(rules)
+        survey.take_snapshot(rules)
 
 
 def test_impossible_settings_are_refused(markets: Markets) -> None:

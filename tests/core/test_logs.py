@@ -8,8 +8,8 @@ import logging
 import pytest
 
 from quantlab.core.events import Alert
+from quantlab.core.logs import HIDDEN, json_log, redact
 from quantlab.execution.alerts import LogAlerts
-from quantlab.execution.logs import HIDDEN, json_log, redact
 
 KEY = "vmPUZE6mv9SD5VNHk4HlWFsOr6aKE2zvsw0MuIgwCIPy6utIco14y7Ju91duEh8A"
 HEX = "0x" + "4f3edf983ac636a65a842ce7c78d9aa706d3b113bce9c46f30d7d21715b23b1d"
