@@ -74,7 +74,7 @@ def set_fields(obj: object, **values: object) -> None:
 
 
 class ReadOnlyPickling:
-    """Pickling forgets that an array is read-only; a value that travelled to another process remembers it."""
+    """Keep arrays read-only across pickling, which would forget it: a value sent to another process stays frozen."""
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         for array in state.values():

@@ -1,4 +1,4 @@
-"""State as bytes that cannot be mistaken or damaged unseen: a mark, a header, records, a digest."""
+"""State as bytes whose mix-up or damage is noticed: a magic number, a header, records, a digest."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ def pack(magic: bytes, header: dict[str, Any], records: bytes) -> bytes:
 
 
 def unpack(magic: bytes, blob: bytes, what: str = "feature state") -> tuple[dict[str, Any], bytes]:
-    """Header and records of a blob with that mark.
+    """Header and records of a blob with that magic number.
 
     Raises
     ------
     ArtifactError
-        If it has another mark, or a bit of it differs; `what` says what it should have been.
+        If it has another magic number, or a bit of it differs; `what` says what it should have been.
     """
     body, digest = blob[:-_DIGEST_BYTES], blob[-_DIGEST_BYTES:]
     if not body.startswith(magic) or hashlib.sha256(body).digest() != digest:
@@ -48,12 +48,12 @@ def pack_arrays(magic: bytes, header: dict[str, Any], arrays: Mapping[str, NDArr
 
 
 def unpack_arrays(magic: bytes, blob: bytes, what: str) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
-    """What :func:`pack_arrays` was given; the arrays are owned and writable.
+    """Header and arrays of a blob that :func:`pack_arrays` made; the arrays are owned and writable.
 
     Raises
     ------
     ArtifactError
-        If it has another mark, or a bit of it differs.
+        If it has another magic number, or a bit of it differs.
     """
     outer, records = unpack(magic, blob, what)
     arrays: dict[str, NDArray[Any]] = {}

@@ -109,7 +109,7 @@ def compiled(function: F | None = None, *, signature: Any = None, **options: Any
     config: Any = numba.config
     with _DECORATING:
         before = config.CACHE_DIR
-        # A user's code has a folder of its own, named by all that it is made of.
+        # A user's code has its own folder, named by all that it is made of.
         config.CACHE_DIR = str(compiled_cache() / user_code_hash(function)[:16])
         try:
             decorate = numba.njit(**settings) if signature is None else numba.njit(signature, **settings)

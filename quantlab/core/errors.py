@@ -36,7 +36,7 @@ class QuantlabError(Exception):
         super().__init__(f"expected {expected}; found {found}. {fix[:1].upper()}{fix[1:].rstrip('.')}.")
 
     def __reduce__(self) -> tuple[object, ...]:
-        # Exceptions with keyword-only arguments do not cross process borders unless told how.
+        # Exceptions with keyword-only arguments do not cross process borders without this.
         return (_rebuild, (type(self), self.expected, self.found, self.fix))
 
 

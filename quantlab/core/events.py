@@ -1,4 +1,4 @@
-"""What travels between a feed, a session, its broker and its journal: small frozen values."""
+"""Small frozen values that travel between a feed, a session, its broker and its journal."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ class Leg:
 
 @dataclass(frozen=True)
 class Decision:
-    """What is to be done after the bar that opened at `open_time_ms`; mostly nothing."""
+    """Orders that follow the bar that opened at `open_time_ms`; mostly none."""
 
     open_time_ms: int
     legs: tuple[Leg, ...]

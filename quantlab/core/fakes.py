@@ -161,7 +161,7 @@ class ListFeed:
 
 @dataclass
 class FakeBroker:
-    """A :class:`~quantlab.core.ports.Broker` that fills nothing and remembers what it was told."""
+    """A :class:`~quantlab.core.ports.Broker` that fills nothing and remembers every call."""
 
     synced: list[int] = field(default_factory=list)
     submitted: list[Decision] = field(default_factory=list)

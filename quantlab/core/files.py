@@ -27,7 +27,7 @@ def _host() -> str:
 
 
 def partial_prefix(name: str) -> str:
-    """How the temporary name of what will be called `name` begins: it says which process of which host writes it."""
+    """Beginning of the temporary name of a file or folder `name`: it says which process of which host writes it."""
     return f".partial-{_host()}-{os.getpid()}-{name}-"
 
 

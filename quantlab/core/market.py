@@ -32,7 +32,7 @@ OPEN, HIGH, LOW, CLOSE, VOLUME = 0, 1, 2, 3, 4
 
 
 class BarState(IntEnum):
-    """What a cell of the dense grid holds; only ``TRADED`` cells are tradable."""
+    """State of a cell of the dense grid; only ``TRADED`` cells are tradable."""
 
     TRADED = 0
     ZERO_VOLUME = 1  # printed by the venue, nothing changed hands

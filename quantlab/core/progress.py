@@ -1,4 +1,4 @@
-"""Progress that nobody watches; the visible kinds live where something is shown."""
+"""Progress without a display; the visible kinds live where something is shown."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from dataclasses import dataclass
 
 class _SilentStage:
     def advance(self, steps: float = 1.0) -> None:
-        """Nothing to show."""
+        """Show nothing."""
 
     def say(self, text: str) -> None:
-        """Nothing to say."""
+        """Show nothing."""
 
 
 @dataclass(frozen=True)

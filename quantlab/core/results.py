@@ -1,4 +1,4 @@
-"""What a simulation and a study leave behind: frozen records, read by evaluation and reports."""
+"""Frozen records of a simulation and of a study, read by evaluation and reports."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ ORDER_DTYPE = np.dtype(
 
 
 class OrderReason(IntEnum):
-    """Why an order record exists; parallel to the order records."""
+    """Reason of an order record; parallel to the order records."""
 
     SIGNAL = 0  # decided by the policy: open, add, reduce, close, flip
     STOP = 1
@@ -143,7 +143,7 @@ class MemberReport:
 
 @dataclass(frozen=True)
 class SignalReport:
-    """How the ensemble behaved on out-of-sample rows, and each member's part in it.
+    """Behaviour of the ensemble on out-of-sample rows, and each member's part in it.
 
     Parameters
     ----------
@@ -173,7 +173,7 @@ class Trial:
     Parameters
     ----------
     number : int
-        From 0, in the order in which they were told; trial 0 is the configuration itself.
+        From 0, in the order in which they were finished; trial 0 is the configuration itself.
     values : dict of parameter name to value
         As they were applied.
     state : {"complete", "pruned", "infeasible", "failed"}
@@ -206,7 +206,7 @@ class Window:
     first, last : str
         Opens of its first and last bar, ISO 8601.
     chosen_return, configured_return : float
-        Net, behind the gates that were chosen for it and behind the configured ones.
+        Net, with the thresholds that were chosen for it and with the configured ones.
     chosen_trades, configured_trades : int
         Closed.
     """
@@ -237,7 +237,7 @@ class TuningStage:
     Parameters
     ----------
     name : str
-        A member, or ``"gates 2"`` and so on: the gates of the second test window.
+        A member, or ``"gates 2"`` and so on: the thresholds of the second test window.
     objective : str
         In words.
     maximise : bool
@@ -245,7 +245,7 @@ class TuningStage:
     best : int
         Number of the chosen trial.
     importance : dict of parameter name to float
-        Shares that sum to 1; empty where they cannot be told apart.
+        Shares that sum to 1; empty where they cannot be separated.
     window : Window or None
         The test window that was chosen for, of which the search has seen nothing; None for a member.
     """
@@ -284,7 +284,7 @@ class Study:
     tuning : tuple of TuningStage
         Choices that were made on the way.
     votes : tuple
-        What the learner needs to draw the same conclusion under other gates.
+        What the learner needs to draw the same conclusion under other thresholds.
     """
 
     signal: Signal

@@ -70,7 +70,7 @@ class Features(ReadOnlyPickling):
 
 @dataclass(frozen=True)
 class Dataset(ReadOnlyPickling):
-    """What a model learns from: features, targets and which rows may be used.
+    """Features, targets and usable rows that a model learns from.
 
     Train, validation and calibration parts of a fold are the *same arrays under different masks*:
     a split never copies a feature.
@@ -131,14 +131,14 @@ class Dataset(ReadOnlyPickling):
 
 @dataclass(frozen=True)
 class Signal(ReadOnlyPickling):
-    """What a signal source says at the close of every bar.
+    """Output of a signal source at the close of every bar.
 
     Parameters
     ----------
     side : int8 (T, S)
         -1 SELL, 0 HOLD, +1 BUY, after every threshold.
     proba : float64 (T, S, 3)
-        Pooled probabilities of SELL, HOLD, BUY; NaN where no member spoke.
+        Pooled probabilities of SELL, HOLD, BUY; NaN where no member has a forecast.
     confidence, consensus : float64 (T, S)
         Probability of the decision, and weighted share of live members that agree; NaN likewise.
     live_members : int8 (T, S)

@@ -1,4 +1,4 @@
-"""What a function is made of outside the package: its own file, and whatever it takes from others.
+"""Hash of everything that a function is made of outside the package: its file, and what it takes from others.
 
 A strategy's parameters are values and easily hashed; its code is not. Who edits a step, or a helper of it in
 another file, has another strategy: a cache that cannot see that would go on with the old one.
@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-#: Code that others answer for: the package's by its version and hashes, the libraries' by their versions.
+#: Code that a version stands for: the package's by its version and hashes, the libraries' by their versions.
 _VERSIONED = frozenset({"quantlab", "numpy", "numba", *sys.stdlib_module_names})
 _PLAIN = (type(None), bool, int, float, complex, str, bytes)
 

@@ -1,4 +1,4 @@
-"""Where bars come from, and the quality gate that every one of them passes."""
+"""Sources of bars, and the quality gate that every bar passes."""
 
 from quantlab.data.parquet.source import ParquetSource
 from quantlab.data.quality.coverage import Gap, QualityReport, Streak, SymbolQuality, coverage

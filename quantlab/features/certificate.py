@@ -1,4 +1,4 @@
-"""How many bars a restart needs until its features are those of the whole history, to the last bit.
+"""Number of bars that a restart needs until its features are those of the whole history, to the last bit.
 
 1. The features of the history, in float64, are the truth; a restart may begin wherever they are ready.
 2. A restart feeds the bars from there on to empty states, which remember nothing of what was before.

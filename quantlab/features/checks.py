@@ -129,22 +129,22 @@ def check_feature(feature: ExtraFeature, seed: int = 0) -> None:
     pipeline = FeaturePipeline(interval_ms=INTERVAL_MS, threads=1, extra=(feature,))
     values = _column(pipeline, market)  # refuses what is no number in the range
     dead, usual = (values[WARMUP:, market.symbols.index(name)] for name in ("dead", "usual"))
-    _hold(
+    _require_promise(
         feature, (dead == np.float32(feature.neutral)).all(), f"its neutral value {feature.neutral:g} in a dead market"
     )
-    _hold(feature, len(np.unique(usual)) > 1, "other values than one in a usual market")
+    _require_promise(feature, len(np.unique(usual)) > 1, "other values than one in a usual market")
     for promise, same in (
-        ("in the stream as in the history", _streamed(pipeline, market) == values.tobytes()),
-        ("after a cold start", _cold(pipeline, market) == values[-50:, :2].tobytes()),
-        ("whatever the other symbols", _turned(pipeline, market) == values[:, ::-1][:, :4].tobytes()),
-        ("whatever the future", _prefix(pipeline, market) == values[:_TROUBLE].tobytes()),
-        ("in other units of price", _scaled(pipeline, market, 2.0**-9, 1.0) == values.tobytes()),
-        ("in other units of volume", _scaled(pipeline, market, 1.0, 2.0**11) == values.tobytes()),
+        ("in the stream as in the history", _stream_bytes(pipeline, market) == values.tobytes()),
+        ("after a cold start", _cold_start_bytes(pipeline, market) == values[-50:, :2].tobytes()),
+        ("whatever the other symbols", _reordered_bytes(pipeline, market) == values[:, ::-1][:, :4].tobytes()),
+        ("whatever the future", _prefix_bytes(pipeline, market) == values[:_TROUBLE].tobytes()),
+        ("in other units of price", _scaled_bytes(pipeline, market, 2.0**-9, 1.0) == values.tobytes()),
+        ("in other units of volume", _scaled_bytes(pipeline, market, 1.0, 2.0**11) == values.tobytes()),
     ):
-        _hold(feature, same, f"the same bits {promise}")
+        _require_promise(feature, same, f"the same bits {promise}")
 
 
-def _hold(feature: ExtraFeature, holds: bool | np.bool_, promise: str) -> None:
+def _require_promise(feature: ExtraFeature, holds: bool | np.bool_, promise: str) -> None:
     if not holds:
         raise ContractError(
             f"{feature.name} to give {promise}", found="something else", fix="correct the function, or what it states"
@@ -155,7 +155,7 @@ def _column(pipeline: FeaturePipeline, bars: Bars) -> Float32Array:
     return np.ascontiguousarray(pipeline.transform(bars).values[:, :, -1])
 
 
-def _streamed(pipeline: FeaturePipeline, market: Bars) -> bytes:
+def _stream_bytes(pipeline: FeaturePipeline, market: Bars) -> bytes:
     stream = pipeline.stream(market.symbols, market.interval_ms)
     rows = []
     for row in range(market.n_bars):
@@ -167,11 +167,11 @@ def _streamed(pipeline: FeaturePipeline, market: Bars) -> bytes:
     return np.stack(rows).tobytes()
 
 
-def _cold(pipeline: FeaturePipeline, market: Bars) -> bytes:
+def _cold_start_bytes(pipeline: FeaturePipeline, market: Bars) -> bytes:
     return _column(pipeline, market.rows(_BARS - 50 - WARMUP + 1, _BARS))[-50:, :2].tobytes()
 
 
-def _turned(pipeline: FeaturePipeline, market: Bars) -> bytes:
+def _reordered_bytes(pipeline: FeaturePipeline, market: Bars) -> bytes:
     turned = dataclasses.replace(
         market,
         ohlcv=np.ascontiguousarray(market.ohlcv[:, ::-1]),
@@ -181,10 +181,10 @@ def _turned(pipeline: FeaturePipeline, market: Bars) -> bytes:
     return _column(pipeline, turned.first_symbols(4)).tobytes()
 
 
-def _prefix(pipeline: FeaturePipeline, market: Bars) -> bytes:
+def _prefix_bytes(pipeline: FeaturePipeline, market: Bars) -> bytes:
     return _column(pipeline, market.rows(0, _TROUBLE)).tobytes()
 
 
-def _scaled(pipeline: FeaturePipeline, market: Bars, price: float, volume: float) -> bytes:
+def _scaled_bytes(pipeline: FeaturePipeline, market: Bars, price: float, volume: float) -> bytes:
     scaled = market.ohlcv * np.array([price, price, price, price, volume])
     return _column(pipeline, dataclasses.replace(market, ohlcv=scaled)).tobytes()

@@ -1,4 +1,4 @@
-"""What was agreed on about features, checked before anything is predicted from them.
+"""Contract of features: names and fingerprint, checked before anything is predicted from them.
 
 Tree libraries accept reordered or renamed columns silently. So every artifact stores the ordered names
 and the fingerprint of the features it was fitted on, and refuses any others. Refusals are counted, so that
@@ -26,14 +26,14 @@ from quantlab.features.kernels.loops import WARMUP
 #: Bar lengths that a refused fingerprint is compared with, to say in words what it stands for: 1 min .. 1 d.
 _USUAL_INTERVALS_MS = tuple(60_000 * minutes for minutes in (1, 3, 5, 15, 30, 60, 120, 240, 1440))
 
-#: Names that pipelines of this process have said to stand under a fingerprint.
+#: Names that pipelines of this process have declared for a fingerprint.
 _declared: dict[str, tuple[str, ...]] = {}
 _refusals: Counter[str] = Counter()
 _refusals_lock = Lock()
 
 
 def feature_mismatch_total() -> int:
-    """How often this process has refused features since it started.
+    """Number of times that this process has refused features since it started.
 
     Counts every :class:`~quantlab.core.errors.ContractError` of :class:`FeatureContract`, whichever entry
     (fit, predict, signal) it came through. It only rises, over all threads; other processes count their own.
@@ -191,7 +191,7 @@ def _names_under(fingerprint: str) -> tuple[str, ...] | None:
 
 
 def _meaning(found: str) -> str:
-    """What a fingerprint stands for, as far as today's definitions reach."""
+    """Meaning of a fingerprint, as far as today's definitions reach."""
     return _known_fingerprints().get(found, "features of another version, extension or interval")
 
 

@@ -1,4 +1,4 @@
-"""What a fingerprint is made of, piece by piece: so that a mismatch can say which piece differs."""
+"""Pieces of which a fingerprint is made, so that a mismatch can say which piece differs."""
 
 from __future__ import annotations
 

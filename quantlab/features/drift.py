@@ -1,4 +1,4 @@
-"""Do live features still look like those of the training? Population stability index and Kolmogorov-Smirnov.
+"""Drift of live features from those of the training: population stability index and Kolmogorov-Smirnov.
 
 Both come from the bins of a :class:`~quantlab.features.drift_reference.DriftReference`:
 
@@ -28,14 +28,14 @@ from quantlab.core.fingerprint import fingerprint
 from quantlab.core.types import Features
 from quantlab.features.drift_reference import DriftReference, count_into, make_reference
 
-_MARK = b"quantlab drift 1\n"
+_MAGIC = b"quantlab drift 1\n"
 
 STABLE, WARN, ALERT, UNKNOWN = "stable", "warn", "alert", "unknown"
 
 
 @dataclass(frozen=True)
 class FeatureDrift:
-    """How far one feature has moved.
+    """Drift of one feature.
 
     Parameters
     ----------
@@ -85,7 +85,7 @@ class DriftReport:
         return tuple(sorted((f for f in self.features if f.level == WARN), key=lambda f: -f.psi))
 
     def findings(self) -> tuple[str, ...]:
-        """What a person should know, a sentence each; never empty."""
+        """Findings for a reader, a sentence each; never empty."""
         if self.rows < self.min_rows:
             return (f"Drift is unknown: {self.rows:,} rows so far, {self.min_rows:,} are needed.",)
         found = [
@@ -162,7 +162,7 @@ class Drift:
         judged = []
         for column, name in enumerate(reference.names):
             p, q = reference.count_table[column], counts[column]
-            psi = population_stability_index(_merged(p, groups[column]), _merged(q, groups[column]))
+            psi = population_stability_index(_merge_counts(p, groups[column]), _merge_counts(q, groups[column]))
             ks, bound = binned_ks(p, q)
             judged.append(FeatureDrift(name, psi, ks, bound, self._level(psi, ks, rows)))
         return DriftReport(rows, reference.rows, self.min_rows, tuple(judged))
@@ -229,7 +229,7 @@ class DriftMonitor:
     def state(self) -> bytes:
         """The counts, for :meth:`restore`."""
         blocks = np.array(self._blocks, dtype=np.int64).reshape(-1, *self._reference.count_table.shape)
-        return pack_arrays(_MARK, {"window": self._window, "bars": self._bars}, {"blocks": blocks})
+        return pack_arrays(_MAGIC, {"window": self._window, "bars": self._bars}, {"blocks": blocks})
 
     def restore(self, state: bytes) -> None:
         """Continue from what :meth:`state` returned, here or in another process.
@@ -241,7 +241,7 @@ class DriftMonitor:
         ContractError
             If it was counted in other bins, or over another window.
         """
-        header, arrays = unpack_arrays(_MARK, state, "drift state")
+        header, arrays = unpack_arrays(_MAGIC, state, "drift state")
         if header["window"] != self._window:
             raise ContractError(
                 "counts over the same training distribution, block_bars and blocks",
@@ -260,7 +260,7 @@ def psi_groups(reference: DriftReference, groups: int) -> Int64Array:
     return found
 
 
-def _merged(counts: Int64Array, groups: Int64Array) -> Float64Array:
+def _merge_counts(counts: Int64Array, groups: Int64Array) -> Float64Array:
     return np.bincount(groups, weights=counts).astype(np.float64)
 
 

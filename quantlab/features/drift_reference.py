@@ -1,4 +1,4 @@
-"""What the features looked like in training, in a few kilobytes: quantile bins and how full they were.
+"""Distribution of the features in training, in a few kilobytes: quantile bins and their counts.
 
 Kept with an artifact as JSON. Bins are closed on the right, ``(edge[i-1], edge[i]]``, the outermost ones
 open-ended, so that a value always falls into exactly one. A feature with few values (a pattern) has few bins.
@@ -48,7 +48,7 @@ class DriftReference:
 
     @cached_property
     def contract(self) -> FeatureContract:
-        """Which features may be compared with it."""
+        """Contract of the features that may be compared with it."""
         return FeatureContract(self.names, self.fingerprint)
 
     @cached_property

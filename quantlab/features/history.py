@@ -103,7 +103,7 @@ def malformed_bar(bar: Float64Array, time: int, symbol: int | str) -> DataError:
 
 
 def _memory(out: NDArray[Any] | None, shape: tuple[int, ...], dtype: np.dtype[Any], bars: Float64Array) -> NDArray[Any]:
-    """What the rows are written to: `out` if it can be, else fresh memory."""
+    """Memory that the rows are written to: `out` if it fits, else a new array."""
     if out is None:
         return np.empty(shape, dtype=dtype)
     usable = out.flags.c_contiguous and out.flags.writeable and not np.may_share_memory(out, bars)

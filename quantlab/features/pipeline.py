@@ -20,7 +20,7 @@ from quantlab.features.history import compute
 from quantlab.features.kernels.loops import WARMUP
 from quantlab.features.stream import FeatureStream
 
-_MARK = b"quantlab extended features 1\n"
+_MAGIC = b"quantlab extended features 1\n"
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ class FeaturePipeline:
 
     @cached_property
     def definitions(self) -> dict[str, str]:
-        """What the fingerprint is made of, piece by piece; see :func:`feature_definitions`."""
+        """Pieces of which the fingerprint is made; see :func:`feature_definitions`."""
         return feature_definitions(self.interval_ms, "float32", self.extra)
 
     def transform(self, bars: Bars) -> Features:
@@ -158,14 +158,14 @@ class BarFeatureStream:
             return unified
         taken, rings = self._rows.state()
         header = {"fingerprint": self._pipeline.fingerprint, "taken": taken, "unified_bytes": len(unified)}
-        return pack(_MARK, header, unified + rings)
+        return pack(_MAGIC, header, unified + rings)
 
     def restore(self, state: bytes) -> None:
         """Continue from what :meth:`state` returned; errors as :meth:`FeatureStream.restore`."""
         if self._rows is None:
             self._stream.restore(state)
             return
-        header, records = unpack(_MARK, state)
+        header, records = unpack(_MAGIC, state)
         if header["fingerprint"] != self._pipeline.fingerprint:
             raise ContractError(
                 f"a feature state with fingerprint {self._pipeline.fingerprint}",

@@ -18,7 +18,7 @@ class DataSource(Protocol):
 
     @property
     def synthetic(self) -> bool:
-        """Is the market made up? Every report says so."""
+        """True for a synthetic market; every report says so."""
         ...
 
     def history(self, start_ms: int | None = None, end_ms: int | None = None) -> Bars:
@@ -38,7 +38,7 @@ class DataSource(Protocol):
 
 @runtime_checkable
 class HasFileChecks(Protocol):
-    """Optional: a source that can name everything wrong with its files at once; asked by the doctor and ``job=data``."""
+    """Optional: a source that can name everything wrong with its files; asked by the doctor and ``job=data``."""
 
     def problems(self) -> tuple[DataError, ...]:
         """Return every refusal that reading its files would meet."""

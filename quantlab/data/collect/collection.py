@@ -1,4 +1,4 @@
-"""One collection under way: what is missing, fetched window by window and committed.
+"""One collection under way: everything that is missing, fetched window by window and committed.
 
 1. Of every symbol, find the time that the dataset does not cover yet.
 2. Cut that time into windows of whole days, of about one page each, oldest first.
@@ -40,7 +40,7 @@ Plan = dict[int, dict[str, list[Span]]]
 
 @dataclass(frozen=True)
 class Paging:
-    """How an exchange is asked.
+    """Page lengths and concurrency of requests to an exchange.
 
     Parameters
     ----------
@@ -81,7 +81,7 @@ def _plan_kind(kind: str, symbols: Sequence[str], store: Store, period: Span, pa
 
 
 def answered_spans(spans: Sequence[Span], time_ms: Int64Array, step_ms: int, now_ms: int) -> Spans:
-    """What of `spans` is known for good, now that these rows came: all but what may still come at the end.
+    """The part of `spans` that is known for good, now that these rows came: all but what may still come at the end.
 
     Examples
     --------
@@ -97,13 +97,13 @@ def answered_spans(spans: Sequence[Span], time_ms: Int64Array, step_ms: int, now
 
 @dataclass
 class Collection:
-    """A collection and what has become of it.
+    """A collection under way: what it works with, and its result so far.
 
     Parameters
     ----------
     client : ExchangeClient
     store : Store
-    progress : Watcher
+    progress : CollectProgress
     paging : Paging
     facts : dict of symbol to SymbolFacts
     now_ms : int

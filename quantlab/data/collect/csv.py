@@ -1,4 +1,4 @@
-"""Plain CSV files, one a symbol, with everything that cannot be seen in them said by their owner."""
+"""Plain CSV files, one per symbol; the configuration states what the files themselves do not show."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From an exchange into a dataset.
+"""Collection from an exchange into a dataset.
 
 1. Ask the exchange for its clock and its markets; choose the symbols. What the dataset holds already is
    kept fresh too.

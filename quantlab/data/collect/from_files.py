@@ -113,7 +113,7 @@ class _Pending:
 
 @dataclass
 class _Tally:
-    """What has become of the rows so far."""
+    """Counts of rows, and refusals, so far."""
 
     rows: int = 0
     repeated: int = 0

@@ -1,4 +1,4 @@
-"""Which of an exchange's markets are collected."""
+"""Choice of the markets of an exchange that are collected."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ class MarketChoice:
 
     @property
     def needs_volumes(self) -> bool:
-        """Are traded volumes needed to choose?"""
+        """True if traded volumes are needed to choose."""
         return self.universe is None and self.symbols == "all" and self.largest is not None
 
     def choose(self, markets: Mapping[str, Mapping[str, Any]], volumes: Mapping[str, float]) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""Was that an answer? And if it was none: can the same question be answered later?"""
+"""Classification of ccxt's errors and of incomplete answers: retry, give up, or a key is needed."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class ExchangeLost(DataError):  # noqa: N818 - a state of the line, not of the d
 
 
 class NeedsKey(DataError):  # noqa: N818 - a property of the request
-    """The exchange tells this to account holders only."""
+    """The exchange answers this request to account holders only."""
 
 
 def find_rows(sent: object) -> list[Any] | None:
@@ -30,7 +30,7 @@ def find_rows(sent: object) -> list[Any] | None:
 
 
 def has_uniform_rows(rows: list[Any] | None) -> bool:
-    """Are the rows of a list all objects, or all lists of one length?"""
+    """True if the rows of a list are all objects, or all lists of one length."""
     if not rows:
         return rows is not None
     lists = [len(row) for row in rows if isinstance(row, list)]
@@ -39,7 +39,7 @@ def has_uniform_rows(rows: list[Any] | None) -> bool:
 
 
 def can_retry(error: ccxt.BaseError) -> bool:
-    """Can the same request succeed later?
+    """True if the same request can succeed later.
 
     A plain ExchangeError is what ccxt makes of a body that broke off, and of words that it does not know:
     a limit or a maintenance may be among them.
@@ -48,7 +48,7 @@ def can_retry(error: ccxt.BaseError) -> bool:
 
 
 def choose_error_type(error: ccxt.BaseError) -> type[DataError]:
-    """What it means if every attempt ends so: no line for anybody, or no answer to this question."""
+    """Error to raise if every attempt ends with `error`: the exchange is lost, needs a key, or refuses this request."""
     if isinstance(error, ccxt.AuthenticationError):
         return NeedsKey
     no_line = isinstance(error, ccxt.NetworkError) or isinstance(error.__cause__, aiohttp.ClientError)

@@ -1,4 +1,4 @@
-"""What ccxt leaves different from exchange to exchange, in one place and as values.
+"""Differences between exchanges that ccxt leaves, in one place and as values.
 
 Sources: the exchanges' public documentation and ccxt's own requests. An exchange that is not named here is
 taken to be as ccxt unifies it; :mod:`quantlab.data.exchange.pagination` refuses answers that say otherwise.
@@ -13,7 +13,7 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Quirks:
-    """Where one exchange is not as ccxt unifies it.
+    """Differences of one exchange from what ccxt unifies.
 
     Parameters
     ----------
@@ -34,7 +34,7 @@ _QUIRKS = {"okx": Quirks(funding_end="after", volume_in_contracts=True, tiers_in
 
 
 def quirks_of(exchange: str) -> Quirks:
-    """Of the exchange that ccxt calls `exchange`."""
+    """Quirks of the exchange that ccxt calls `exchange`."""
     return _QUIRKS.get(exchange, Quirks())
 
 
@@ -61,7 +61,7 @@ def perpetuals_of(markets: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
 
 
 def positive_number(value: Any) -> float | None:
-    """Return `value` as a float if it is a number above 0, else None: what an answer leaves out or sets to 0 is not known."""
+    """Return a number above 0 as a float, else None: a value that an answer leaves out or sets to 0 is not known."""
     return float(value) if isinstance(value, int | float) and value > 0 else None
 
 
@@ -72,7 +72,7 @@ def turnover_usd(ticker: Mapping[str, Any], market: Mapping[str, Any], quirks: Q
     ----------
     ticker, market : dict
         ccxt's.
-    quirks : Habits
+    quirks : Quirks
     """
     turnover = positive_number(ticker.get("quoteVolume"))
     if turnover is not None or not quirks.volume_in_contracts:

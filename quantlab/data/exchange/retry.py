@@ -1,4 +1,4 @@
-"""When and how long to wait before asking an exchange again."""
+"""Waiting times before an exchange is asked again."""
 
 from __future__ import annotations
 

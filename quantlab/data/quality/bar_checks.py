@@ -1,4 +1,4 @@
-"""What a bar must look like: one rule, used on files and on live bars.
+"""Checks of a single bar: one rule, used on files and on live bars.
 
 A bar is sound when all five numbers are finite, the four prices are positive, the volume is not
 negative, and the low and the high enclose the open and the close.

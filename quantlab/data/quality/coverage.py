@@ -1,4 +1,4 @@
-"""What the quality gate saw: counts, holes, stops and listings, for reports and the doctor."""
+"""Coverage of a history after the quality gate: counts, holes, stops and listings, for reports and the doctor."""
 
 from __future__ import annotations
 
@@ -50,8 +50,8 @@ class SymbolQuality:
         Bars in each state; their sum is the number of bars.
     listed_ms : int or None
         Open of the first bar; None if there is none at all.
-    longest_zero_volume : Run or None
-        The longest run of printed bars without volume, the first of equals; None if there is none.
+    longest_zero_volume : Streak or None
+        The longest streak of printed bars without volume, the first of equals; None if there is none.
     gaps : tuple of Gap
         In time order; what lies before the listing is not a gap.
     funding_stamps : int or None
@@ -81,8 +81,8 @@ class QualityReport:
         Opens of the first and the last bar.
     n_bars, interval_ms : int
     symbols : dict of symbol to SymbolQuality
-    venue_stops : tuple of Run
-        Runs of bars in which every symbol that printed (at least two) had no volume.
+    venue_stops : tuple of Streak
+        Streaks of bars in which every symbol that printed (at least two) had no volume.
     has_funding : bool
     suspects : tuple of Suspect
         Sound bars that look wrong; a person decides.
@@ -170,6 +170,6 @@ def _gaps(bars: Bars, missing: BoolArray, listed: int) -> Iterator[Gap]:
 
 
 def _streaks(mask: BoolArray) -> list[tuple[int, int]]:
-    """``[first, stop)`` of every run of True in a bool (T,) array."""
+    """``[first, stop)`` of every streak of True in a bool (T,) array."""
     edges = np.flatnonzero(np.diff(mask.astype(np.int8), prepend=np.int8(0), append=np.int8(0)))
     return [(int(a), int(b)) for a, b in pairwise(edges)][::2]

@@ -1,7 +1,7 @@
-"""The suspects' look for bars that come one at a time: the same rules, over the bars of the last two days.
+"""Suspect bars in a live feed: the same checks as for histories, over the bars of the last two days.
 
 Nearly every bar is dismissed by a comparison with what no rule can call suspicious; only then is a symbol's
-window looked at, by the very function that looks at histories.
+window checked, by the very function that checks histories.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ LIVE_KINDS = ("jump", "spike", "wick", "volume", "frozen")
 
 
 class LiveSuspects:
-    """What the last bars were like, and what is odd about the newest.
+    """The last bars of every symbol, and the suspects among the newest.
 
     After a restart it knows the bars since then only, and judges sizes by those; nothing else depends on it.
 
@@ -64,7 +64,7 @@ class LiveSuspects:
         self._end += len(ohlcv)
 
     def update(self, bar: Bars) -> tuple[Suspect, ...]:
-        """Take in one bar; what is suspicious about it, or about the one before it now that this one is known."""
+        """Take in one bar; return the suspects among it and, now that it is known, the bar before it."""
         self.remember(bar)
         if len(self._traded) < 2:
             return ()

@@ -57,7 +57,7 @@ class Suspect:
     worst: float
 
     def sentence(self) -> str:
-        """What was seen."""
+        """One sentence for a reader."""
         since = iso_utc(self.time_ms)
         match self.kind:
             case "spike":
@@ -113,7 +113,7 @@ def far_moves(traded: BoolArray, moves: Float64Array) -> BoolArray:
 def run_checks(
     column: Float64Array, traded: BoolArray, moves: Float64Array
 ) -> Iterator[tuple[str, BoolArray, Float64Array]]:
-    """Kind, rows (T,) and sizes (T,) of every look at one symbol's bars (T, 5), of which some must be traded."""
+    """Kind, rows (T,) and sizes (T,) of every check of one symbol's bars (T, 5), of which some must be traded."""
     size, after = np.abs(np.nan_to_num(moves)), np.append(np.nan_to_num(moves)[1:], 0.0)
     yield "spike", far_moves(traded, moves) & (-np.sign(moves) * after > _TAKEN_BACK * size), size
     with np.errstate(invalid="ignore", divide="ignore"):

@@ -1,4 +1,4 @@
-"""Trading rules as an exchange tells them, and what stands in for those that it does not tell."""
+"""Trading rules as an exchange states them, and defaults for those that it does not state."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from typing import Any
 
 from quantlab.core.market import Instrument
 
-#: The rule that most exchanges tell to account holders only.
+#: The rule that most exchanges show to account holders only.
 MARGIN = "maintenance_margin_rate"
 
 
 def rules_of(market: Mapping[str, Any]) -> dict[str, float]:
-    """The fields of an :class:`~quantlab.core.types.Instrument` that one of ccxt's markets tells.
+    """The fields of an :class:`~quantlab.core.market.Instrument` that one of ccxt's markets states.
 
     Sizes are in base units: ccxt counts contracts, of which one is ``contractSize`` units. Fees are those of
     the lowest tier. Maintenance margins are not part of a market: see :func:`maintenance_margin_rate`.
@@ -65,7 +65,7 @@ def maintenance_margin_rate(tiers: Sequence[Mapping[str, Any]], notional_usd: fl
 
 
 def instrument_of(rules: Mapping[str, float], default: Instrument) -> Instrument:
-    """`default` with what the exchange told in the place of its own values."""
+    """`default` with the rules that the exchange states in place of its own values."""
     return dataclasses.replace(default, **dict(rules))
 
 
@@ -80,7 +80,7 @@ def _is_usable(value: float) -> bool:
 
 
 def margin_note(silent: Sequence[str], of: int) -> str:
-    """That the exchange did not tell the maintenance margins of `silent`, of so many symbols."""
+    """Sentence that the exchange does not state the maintenance margins of `silent`, of so many symbols."""
     shown = "" if len(silent) == of else f" ({', '.join(silent[:5])}{', ...' if len(silent) > 5 else ''})"
     return (
         f"the exchange tells no maintenance margin of {len(silent)} of {of} symbols{shown}: "

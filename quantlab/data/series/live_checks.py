@@ -1,4 +1,4 @@
-"""The last look at live bars before the gate: in the right unit, on the grid, each once, and closed?
+"""Checks of live bars before the gate: in the right unit, on the grid, each once, and closed.
 
 The gate itself (:class:`~quantlab.data.quality.gate.QualityGate`) judges the numbers and the order, for history
 and live alike; only a live bar can be held against a clock.
@@ -14,7 +14,7 @@ from quantlab.data.series.timestamp_checks import check_on_grid, check_years, dr
 
 
 def check_live(series: Series, interval_ms: int, now_ms: int, origin: str) -> Series:
-    """The bars of one symbol as an exchange has just told them, exact repeats dropped.
+    """Check the newest bars of one symbol; return them without exact repeats.
 
     Parameters
     ----------

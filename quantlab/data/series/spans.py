@@ -28,7 +28,7 @@ def union(spans: Iterable[Span]) -> Spans:
 
 
 def difference(wanted: Iterable[Span], known: Iterable[Span]) -> Spans:
-    """What of `wanted` lies outside `known`.
+    """The part of `wanted` that lies outside `known`.
 
     Examples
     --------

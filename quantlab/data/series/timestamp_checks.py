@@ -1,4 +1,4 @@
-"""Rules for the stamps of one series, whichever way it came in: file, archive or exchange."""
+"""Checks of the stamps of one series, whichever way it came in: file, archive or exchange."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _HOUR_MS = 3_600_000
 
 
 def check_years(time_ms: Int64Array, origin: str) -> None:
-    """Refuse stamps that no market can have: their unit is not what was said.
+    """Refuse stamps that no market can have: their unit is not the stated one.
 
     Raises
     ------

@@ -13,7 +13,7 @@ from quantlab.data.store.manifest import Part, read_manifest
 
 
 def open_dataset(root: str | Path, kind: str = BARS) -> pads.Dataset:
-    """Every committed file of `kind` as one table that nothing is read of until it is asked.
+    """Open every committed file of `kind` as one table; nothing is read before a query asks for it.
 
     Parameters
     ----------

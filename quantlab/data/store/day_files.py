@@ -1,4 +1,4 @@
-"""One UTC day of all symbols as a parquet file: bytes that depend on the rows alone."""
+"""One UTC day of all symbols as a parquet file: rows cut at midnight, and bytes that depend on the rows alone."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def day_of(time_ms: int) -> str:
 
 
 def split_by_day(series: Mapping[str, Series]) -> dict[str, dict[str, Series]]:
-    """UTC day -> symbol -> its rows of that day, days in order."""
+    """Split rows by UTC day: day -> symbol -> its rows of that day, days in order."""
     days: dict[str, dict[str, Series]] = {}
     for symbol, (time_ms, values) in series.items():
         edges = np.flatnonzero(np.diff(time_ms // DAY_MS)) + 1
@@ -79,7 +79,7 @@ def split_by_day(series: Mapping[str, Series]) -> dict[str, dict[str, Series]]:
 
 
 def merge_rows(old: Series | None, new: Series, origin: str) -> tuple[Series, int]:
-    """Stored and new rows in time order, and how many of the new ones were there already.
+    """Put stored and new rows in time order; count the new ones that were there already.
 
     Raises
     ------

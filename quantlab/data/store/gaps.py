@@ -1,4 +1,4 @@
-"""Which bars a collected dataset lacks, counted from its files."""
+"""Bars that a collected dataset lacks, counted from its files."""
 
 from __future__ import annotations
 

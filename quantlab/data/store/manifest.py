@@ -27,7 +27,7 @@ _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
 class Part(NamedTuple):
-    """What a file holds: ``kind`` (bars or funding) of one UTC ``day`` (2025-05-01)."""
+    """Content of a file: ``kind`` (bars or funding) of one UTC ``day`` (2025-05-01)."""
 
     kind: str
     day: str
@@ -49,20 +49,20 @@ class StoredFile:
     size: int
 
     def path(self, root: Path, part: Part) -> Path:
-        """Where it lies."""
+        """Path of the file below `root`."""
         return root / part.kind / f"{part.day}-{self.sha256[:12]}.parquet"
 
 
 @dataclass(frozen=True)
 class SymbolFacts:
-    """What is known of one symbol besides its bars.
+    """Facts about one symbol besides its bars.
 
     Parameters
     ----------
     market : str or None
         The name in ccxt's unified form, e.g. ``BTC/USDT:USDT``.
     rules : dict of str to float
-        Fields of :class:`~quantlab.core.types.Instrument` that the exchange told; others are absent.
+        Fields of :class:`~quantlab.core.market.Instrument` that the exchange states; others are absent.
     covered : dict of kind to Spans
         Which time was asked for and answered; what is missing inside was missing at the source.
     """

@@ -67,7 +67,7 @@ class CollectedSource(StoredSource):
         return tuple(refused)
 
     def data_notes(self) -> tuple[str, ...]:
-        """What a reader of results must know of the data besides their bars."""
+        """Sentences that a reader of results must know of the data besides their bars."""
         manifest = read_manifest(Path(self.root))
         symbols = self._chosen(manifest)
         silent = [symbol for symbol in symbols if MARGIN not in manifest.symbols[symbol].rules]

@@ -66,7 +66,7 @@ class Store:
         self.manifest = manifest
 
     def covered(self, symbol: str, kind: str) -> Spans:
-        """Which time of `symbol` is known already."""
+        """Spans of time of `symbol` that are known already."""
         facts = self.manifest.symbols.get(symbol)
         return () if facts is None else facts.covered.get(kind, ())
 

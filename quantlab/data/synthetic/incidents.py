@@ -1,4 +1,4 @@
-"""What happens to the bars of a synthetic venue: late listings, stops of the venue, holes, funding."""
+"""Incidents of a synthetic venue: late listings, stops of the venue, holes, funding."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _FUNDING_LEVEL, _FUNDING_SIZE, _FUNDING_MEMORY = 1.25e-5, 1e-5, 24.0  # per hour
 
 @dataclass(frozen=True)
 class Incidents:
-    """Where the bars are not as usual.
+    """Cells of the grid whose bars are not as usual.
 
     Parameters
     ----------
@@ -50,7 +50,7 @@ class Incidents:
 
 
 def make_incidents(seed: int, days: int, bars_per_day: int, n_symbols: int, late_listings: int) -> Incidents:
-    """Draw them day by day, so that a longer world begins with the incidents of a shorter one."""
+    """Draw them day by day, so that a longer market begins with the incidents of a shorter one."""
     listed = np.ones((days * bars_per_day, n_symbols), dtype=np.bool_)
     missing, stopped = np.zeros_like(listed), np.zeros(len(listed), dtype=np.bool_)
     moments = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(2,)))

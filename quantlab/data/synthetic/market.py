@@ -1,21 +1,21 @@
 """The synthetic market, in order of cause and effect.
 
 1. Shocks: every random number of a day comes from a generator seeded by (seed, day), so that a longer
-   world begins with exactly the bars of a shorter one, and nothing can reach back in time.
+   market begins with exactly the bars of a shorter one, and nothing can reach back in time.
 2. Volatility of a bar: known before it opens. Slow and fast mean-reverting parts, a calm and a
    stressed regime shared by all symbols, the time of day.
 3. Order flow: a hidden mean-reverting state of each symbol, half driven by its own returns. It *shows*
    in the volume, which is larger on rising bars while flow is positive and on falling bars while it
    is negative (what obv_20, cmf_20, mfi_14 and bvc_imbalance_48 measure) and a little in past returns.
 4. Return of the next bar: volatility x (shock of market, sector and symbol + `drift` x flow). With
-   ``drift = 0`` every price is a martingale, whatever can be seen in the volume: that is the world
+   ``drift = 0`` every price is a martingale, whatever can be seen in the volume: that is the market
    without an edge, with the same features.
 5. Path inside the bar: open, close, and the exact extremes of a Brownian bridge between them. Jumps
    come between two bars, so that no simulated stop fills at a price that was jumped over.
 6. Print: half a spread up or down on open and close, rounded to the tick.
 
 The numbers below are stylised facts of 5-minute perpetuals. Volatility and volume are rescaled to other
-intervals; memories count bars. They are constants, so that a seed, a size and an edge name one world.
+intervals; memories count bars. They are constants, so that a seed, a size and an edge name one market.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ _VOLUME_NOISE, _VOLUME_MEMORY, _VOLUME_PERSISTENT = 0.5, 48.0, 0.4
 
 @dataclass(frozen=True)
 class Traits:
-    """What distinguishes the symbols; float64 (S,) each.
+    """Traits that distinguish the symbols; float64 (S,) each.
 
     Parameters
     ----------
@@ -68,7 +68,7 @@ class Traits:
 
 @dataclass(frozen=True)
 class Paths:
-    """A world without holes.
+    """A synthetic market without holes.
 
     Parameters
     ----------
@@ -103,7 +103,7 @@ def make_traits(seed: int, n_symbols: int, bars_per_day: int) -> Traits:
 
 @dataclass(frozen=True)
 class _Shocks:
-    """All randomness of the prices, (T, ...) each; normal unless said otherwise."""
+    """All randomness of the prices, (T, ...) each; normal unless stated otherwise."""
 
     market: Float64Array  # (T, 1)
     sector: Float64Array  # (T, sectors)

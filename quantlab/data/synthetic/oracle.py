@@ -1,4 +1,4 @@
-"""What can be known at best in a synthetic world, and what it is worth after costs."""
+"""The planted edge of a synthetic market: the most that can be known, and its worth after costs."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ class Truth:
 
 @dataclass(frozen=True)
 class OracleReport:
-    """What an oracle that sees the flow earns.
+    """Earnings of an oracle that sees the flow.
 
     Parameters
     ----------
@@ -92,7 +92,7 @@ def measure_oracle(bars: Bars, truth: Truth, *, horizon: int, cost_bps: float) -
     ----------
     bars : Bars
     truth : Truth
-        Of the same world.
+        Of the same market.
     horizon : int
         Bars.
     cost_bps : float
@@ -104,7 +104,7 @@ def measure_oracle(bars: Bars, truth: Truth, *, horizon: int, cost_bps: float) -
 def report_oracle(
     bars: Bars, expected: Float64Array, score: Float64Array, *, horizon: int, cost_bps: float
 ) -> OracleReport:
-    """The same for any stretch of a world: `expected` and `score` (T, S) are the truth's rows for `bars`."""
+    """Report an oracle over any stretch of a market: `expected` and `score` (T, S) are the truth's rows for `bars`."""
     expected = np.where(bars.tradable, expected, np.nan)
     position = _positions(expected, 2e-4 * cost_bps, horizon)
     ahead = _open_returns(bars, 1)

@@ -1,4 +1,4 @@
-"""A deterministic market with a known truth: the embedded default, and the measuring rod."""
+"""A deterministic synthetic market with a known truth: the embedded default, and the benchmark."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class SyntheticSource:
     Parameters
     ----------
     seed : int
-        >= 0; names the world.
+        >= 0; names the market.
     days, n_symbols : int
     interval_ms : int
         Divides an hour.
@@ -54,7 +54,7 @@ class SyntheticSource:
     -----
     What the edge is worth to an oracle that sees the hidden flow, as :func:`quantlab.data.measure_oracle`
     finds it with ``horizon=12, cost_bps=6.5`` (taker fee plus slippage): means over seeds 0 to 19 of 60
-    days and 10 symbols; one world's Sharpe ratio lies within about +-2 of its mean.
+    days and 10 symbols; one market's Sharpe ratio lies within about +-2 of its mean.
 
     ====== ========= ============ ===========
     edge   AUC       Sharpe, net  trades/day
@@ -104,7 +104,7 @@ class SyntheticSource:
         return self._simulate()[0].stream(start_ms, end_ms)
 
     def truth(self) -> Truth:
-        """The planted edge on every bar of the whole world, row by row as in :meth:`history`."""
+        """The planted edge on every bar of the whole market, row by row as in :meth:`history`."""
         return self._simulate()[1]
 
     def _simulate(self) -> tuple[RawGrid, Truth]:

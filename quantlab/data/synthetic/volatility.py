@@ -15,7 +15,7 @@ _STRESS_ENTRY, _STRESS_EXIT, _STRESS_SIZE = 1 / 1152, 1 / 144, 0.6  # per bar, p
 
 
 def decay(memory: float) -> float:
-    """What is left of a mean-reverting state after one bar."""
+    """Share of a mean-reverting state that is left after one bar."""
     return float(np.exp(-1.0 / memory))
 
 

@@ -18,7 +18,7 @@ from quantlab.data.universe.coingecko import Coin
 
 @dataclass(frozen=True)
 class Coins:
-    """What a list of coins says.
+    """Coins and categories of a list.
 
     Parameters
     ----------
@@ -37,7 +37,7 @@ class Coins:
 
 @dataclass(frozen=True)
 class Peg:
-    """A price that stays where it is.
+    """A price that is pegged to a value.
 
     Parameters
     ----------
@@ -64,7 +64,7 @@ class Peg:
         check_range("peg.day_range", self.day_range, low=0.0, high=1.0)
 
     def matches(self, coin: Coin) -> bool:
-        """Is `coin` priced so? Not, where price or range are unknown."""
+        """True if `coin` is priced so; false where price or range are unknown."""
         if coin.price is None or coin.high is None or coin.low is None:
             return False
         return (
@@ -74,7 +74,7 @@ class Peg:
 
 @dataclass(frozen=True)
 class Lookalike:
-    """Named after a large coin, and priced like it.
+    """Coins that are named after a large coin and priced like it, e.g. its wrapped and staked forms.
 
     Parameters
     ----------
@@ -93,7 +93,7 @@ class Lookalike:
             raise ConfigError("lookalike.multiples around 1", found=str(list(self.multiples)), fix="write [0.9, 2.0]")
 
     def matches(self, coin: Coin, coins: Coins) -> bool:
-        """Is `coin` another's twin? The ticker begins or ends with the other's, and its price is so many times it."""
+        """True if the ticker begins or ends with a large coin's, and the price is so many times that coin's."""
         low, high = self.multiples
         for ticker in self.of:
             named = coin.symbol != ticker and (coin.symbol.startswith(ticker) or coin.symbol.endswith(ticker))
@@ -118,7 +118,7 @@ class Kind:
     names : sequence of str
         Regular expressions for a part of a coin's full name, whatever the case.
     peg : Peg or None
-    lookalike : Twin or None
+    lookalike : Lookalike or None
 
     Raises
     ------
@@ -141,7 +141,7 @@ class Kind:
                 raise ConfigError("a regular expression", found=f"{pattern!r} ({error})", fix="correct it") from error
 
     def matches(self, ticker: str, coin: Coin | None, coins: Coins) -> bool:
-        """Is this coin of the kind? Where no coin is known, only its ticker is judged."""
+        """True if this coin is of the kind; where no coin is known, only its ticker is judged."""
         if ticker in self.symbols or any(re.fullmatch(pattern, ticker) for pattern in self.patterns):
             return True
         return coin is not None and (

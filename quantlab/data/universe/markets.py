@@ -59,7 +59,7 @@ def contracts_of(
         By unified name; `books` may be empty where the tickers hold bid and ask.
     quotes : sequence of str
         Currencies that may be quoted in.
-    quirks : Habits
+    quirks : Quirks
         Of the exchange.
     """
     found = [

@@ -1,4 +1,4 @@
-"""Who belonged to the universe when, and what that does to bars.
+"""Membership of the universe over time, and its marks on bars.
 
 Row ``t`` knows the last snapshot taken at or before its open. A traded cell of a symbol that was no member
 then becomes ``OUTSIDE``: nothing is opened there and no label enters there, what is held may be closed, and

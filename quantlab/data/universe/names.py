@@ -1,4 +1,4 @@
-"""What a perpetual's base currency stands for: a coin, or a thousand of them.
+"""Readings of a perpetual's base currency: a coin, or a thousand of them.
 
 Exchanges quote cheap coins by the thousand: ``1000SHIB``, ``10000LADYS``, ``1MBABYDOGE``, ``SHIB1000``,
 ``kPEPE``. A name alone cannot tell (``1000SATS`` is a coin's own name as well, ``KAVA`` is no thousand AVA),

@@ -1,4 +1,4 @@
-"""Which perpetuals belong to the universe, and why the others do not.
+"""Rules of the universe: the perpetuals that belong to it, and the reason why the others do not.
 
 1. Only active linear perpetuals in a wanted currency.
 2. The coin behind each: of all readings of its base (``1000SHIB`` is a thousand SHIB) and all coins of that

@@ -87,11 +87,11 @@ class Snapshot:
 
     @property
     def name(self) -> str:
-        """Of its file."""
+        """Name of its file."""
         return f"{iso_utc(self.taken_ms)[:10]}.json"
 
     def write(self, root: Path, *, replace: bool) -> Path:
-        """Keep it.
+        """Write it to its file.
 
         Raises
         ------
@@ -158,14 +158,14 @@ def snapshots_before(root: Path, name: str | None) -> tuple[Snapshot, ...]:
 
 @dataclass(frozen=True)
 class Changes:
-    """Who came and who left between two snapshots; ``left`` gives the reason, if the later one knows it."""
+    """Members that came and left between two snapshots; ``left`` gives the reason, if the later one knows it."""
 
     added: tuple[str, ...]
     left: dict[str, str]
 
 
 def compare_snapshots(before: Snapshot, after: Snapshot) -> Changes:
-    """From one snapshot to a later one."""
+    """Compare a snapshot with a later one."""
     reasons = {row.symbol: row.reason for row in after.rows if row.symbol}
     added = tuple(symbol for symbol in after.members if symbol not in before.members)
     left = [symbol for symbol in before.members if symbol not in after.members]

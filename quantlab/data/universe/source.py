@@ -16,7 +16,7 @@ from quantlab.data.store.day_files import DAY_MS
 from quantlab.data.universe.membership import Membership, members_without_bars
 from quantlab.data.universe.snapshot import Snapshot, read_snapshots
 
-#: Snapshots are to be taken daily; a longer life of one is said in reports.
+#: Snapshots are to be taken daily; reports name a snapshot that decides for longer.
 _FRESH_DAYS = 2.0
 
 
@@ -78,7 +78,7 @@ class UniverseSource:
         return None if rest is None else replace(self, source=rest)
 
     def universe_notes(self, bars: Bars) -> tuple[str, ...]:
-        """What a reader of results on `bars` must know of their universe."""
+        """Sentences that a reader of results on `bars` must know of their universe."""
         snapshots = self._snapshots()
         first = snapshots[0].taken_ms
         notes = [
@@ -99,7 +99,7 @@ class UniverseSource:
         return tuple(notes)
 
     def data_notes(self) -> tuple[str, ...]:
-        """What the source says of its data."""
+        """Notes of the wrapped source on its data."""
         return self.source.data_notes() if isinstance(self.source, HasDataNotes) else ()
 
     def _snapshots(self) -> tuple[Snapshot, ...]:
@@ -107,7 +107,7 @@ class UniverseSource:
 
 
 def _longest_reliance(snapshots: tuple[Snapshot, ...], last_ms: int) -> tuple[int, float]:
-    """When the snapshot was taken that decides longest, up to the last bar, and for how many days."""
+    """Time of the snapshot that decides longest, up to the last bar, and the number of days."""
     times = [snapshot.taken_ms for snapshot in snapshots if snapshot.taken_ms <= last_ms]
     ms, since = max(((after - since, since) for since, after in pairwise([*times, last_ms])), default=(0, last_ms))
     return since, ms / DAY_MS

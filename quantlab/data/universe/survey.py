@@ -1,4 +1,4 @@
-"""Asking an exchange and a list of coins who can be traded now."""
+"""Survey of an exchange and a list of coins: the universe of this moment."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from quantlab.data.universe.snapshot import Snapshot
 
 @dataclass(frozen=True)
 class Survey:
-    """Where the facts of a universe come from.
+    """An exchange and a list of coins that the facts of a universe come from.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""What bars give by themselves and with their predecessors: loops over cells without memory."""
+"""Values of a bar and its predecessor: loops over cells without memory."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ def derive_volumes(cells: Kernel, n: Kernel) -> None:
 
 @compiled(forceinline=True)
 def derive_pairs(cells: Kernel, n: Kernel) -> None:
-    """What needs the previous bar or the first sums: products, direction, place in the range, spread, bulk volume."""
+    """Derive what needs the previous bar or first sums: products, direction, place in the range, spread, bulk volume."""
     for i in range(n):
         r, r_1 = cells.r[i], cells.r_1[i]
         cells.lag_product[i] = r * r_1

@@ -1,4 +1,4 @@
-"""What a symbol remembers takes in its bars, one after the other.
+"""Folds of bars into the state of a symbol, one bar after the other.
 
 The cells of one symbol lie in order of time; whose memory a cell enters is in ``cells.place``. Each loop
 feeds one part of the memory.
@@ -71,7 +71,7 @@ def _start(memory: Kernel, cells: Kernel, i: Kernel) -> None:
 
 @compiled(forceinline=True)
 def fold_lags(state: Kernel, cells: Kernel, n: Kernel) -> None:
-    """What the bar before, and earlier closes, left behind."""
+    """Fold lagged values: the bar before, and earlier closes."""
     for i in range(n):
         memory = state[cells.place[i]]
         cells.r_1[i], cells.hl_1[i] = memory.r, memory.hl
@@ -125,7 +125,7 @@ def fold_short_sums(state: Kernel, cells: Kernel, n: Kernel) -> None:
 
 @compiled(forceinline=True)
 def fold_derived(state: Kernel, cells: Kernel, n: Kernel) -> None:
-    """What follows from what was folded before: direction, place in the range, sums over 24 and 48 bars."""
+    """Fold values that earlier folds give: direction, place in the range, sums over 24 and 48 bars."""
     for i in range(n):
         memory, index = state[cells.place[i]], cells.index[i]
         cells.stoch_1[i], cells.stoch_2[i] = memory.stoch, memory.stoch_1

@@ -1,4 +1,4 @@
-"""What a person sees while data is collected: one bar in total, and one for every symbol under way."""
+"""Progress bars of a collection: one in total, and one for every symbol under way."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``job=data``: what does the configured data hold, what is missing, and what looks wrong?
+"""``job=data``: coverage of the configured data, what is missing, and what looks wrong.
 
 A table and a heat map of symbols by days; ``quality.json`` and ``coverage.html`` in the run folder keep
 them. Files that are refused are all listed; what is left of a folder is still shown, and the job then

@@ -1,4 +1,4 @@
-"""``job=universe``: who can be traded today, who cannot and why; a dated snapshot, and what changed.
+"""``job=universe``: a dated snapshot of who can be traded today, who cannot and why; and what changed.
 
 ``data=universe`` reads the snapshots: a backtest then opens nothing in a symbol that was no member on that
 day. A snapshot cannot be taken later, so take one every day.

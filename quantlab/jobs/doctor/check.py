@@ -9,7 +9,7 @@ _SHOWN_FINDINGS = 4
 
 
 class Status(Enum):
-    """How a check ended."""
+    """Result of a check."""
 
     OK = "OK"
     NOT_SET_UP = "not set up"

@@ -1,4 +1,4 @@
-"""The doctor's look at the collected dataset: whole, up to date, and without holes?"""
+"""The doctor's check of the collected dataset: whole, up to date, and without holes."""
 
 from __future__ import annotations
 

@@ -113,7 +113,7 @@ def read_lock() -> tuple[Requirement, ...]:
 
 
 def check_versions(lock: tuple[Requirement, ...]) -> Check:
-    """What is installed is what was tested together; development packages may be absent."""
+    """Compare installed versions with the locked ones; development packages may be absent."""
     fix = "python -m pip install -r requirements.lock"
     if not lock:
         return Check("versions", Status.NOT_SET_UP, "no requirements.lock beside this installation", fix)

@@ -1,4 +1,4 @@
-"""The doctor's look at an exchange's clock: orders that come with a wrong time are refused."""
+"""The doctor's check of an exchange's clock: orders that come with a wrong time are refused."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _SAMPLES = 3
 
 
 class Offset(NamedTuple):
-    """How far the exchange's clock is ahead of ours, and by how much that can be wrong; milliseconds."""
+    """Lead of the exchange's clock over this machine's, and the error of that measurement; milliseconds."""
 
     ahead: float
     uncertain: float

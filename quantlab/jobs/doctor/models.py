@@ -1,4 +1,4 @@
-"""The doctor's look at the model registry: is every version that could serve what was registered?"""
+"""The doctor's check of the model registry: every version that could serve is what was registered."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The doctor's look at files that hold secrets: may anybody else on this machine read them?"""
+"""The doctor's check of files that hold secrets: nobody else on this machine may read them."""
 
 from __future__ import annotations
 

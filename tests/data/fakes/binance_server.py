@@ -26,7 +26,7 @@ FUNDING_MS = 8 * HOUR_MS
 
 
 class Fault(NamedTuple):
-    """What happens to one request whose path contains `path`."""
+    """A fault of one request whose path contains `path`."""
 
     kind: str  # status, truncated, cut, dropped, html, object, slow, shape
     path: str = "klines"

@@ -23,7 +23,7 @@ from binance_server import EPOCH_MS, HOUR_MS, STEP_MS, FakeBinance
 
 @dataclass
 class Other(FakeBinance):
-    """What the three have in common.
+    """The part that the three exchanges share.
 
     `rate_ms` is the time between two funding stamps.
     """
