@@ -47,7 +47,7 @@ def run_job(cfg: DictConfig, attempts: Attempts, refusals: list[Refusal]) -> flo
     try:
         check_configuration(cfg)
         require_undecided(cfg, HydraConfig.get().overrides.task)
-        job: Job = get_method(cfg.job.run)
+        job: Job = get_method(cfg.job.entry)
         objective = job(cfg)
     except (QuantlabError, OmegaConfBaseException) as error:
         attempts.note("refused")

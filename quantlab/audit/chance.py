@@ -1,4 +1,4 @@
-"""Chance and suspicion: what must be worth nothing, and what is worth too much."""
+"""Checks by chance: results that must be worth nothing, and results that are worth too much."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from quantlab.audit.fills import Account
-from quantlab.audit.findings import Finding, Log
+from quantlab.audit.findings import AuditLog, Finding
 from quantlab.audit.labels import Labeler
 from quantlab.core.arrays import Float64Array
 from quantlab.core.market import Bars
@@ -49,7 +49,7 @@ class ShuffledLabels:
         return dataclasses.replace(real, label=label)
 
 
-def judge_shuffled(log: Log, study: Study, errors: float) -> None:
+def check_shuffled_auc(log: AuditLog, study: Study, errors: float) -> None:
     """Members that were fitted on shuffled labels must have an AUC of one half, within its error.
 
     Shuffled labels are independent of everything, so the error is that of independent rows (Mann and Whitney 1947):
@@ -75,7 +75,7 @@ def judge_shuffled(log: Log, study: Study, errors: float) -> None:
     log.check("split", "nothing is learned from shuffled labels", 3 * n, found)
 
 
-def judge_auc(log: Log, report: SignalReport | None, oracle_auc: float | None) -> None:
+def check_auc(log: AuditLog, report: SignalReport | None, oracle_auc: float | None) -> None:
     """A directional AUC that cannot honestly be: two errors above what is possible is a leak somewhere.
 
     Parameters
@@ -98,15 +98,15 @@ def judge_auc(log: Log, report: SignalReport | None, oracle_auc: float | None) -
     log.check("signal", "no member knows more than can be known", len(report.members), found)
 
 
-def measure_delay(log: Log, account: Account, simulation: Simulation) -> None:
-    """What is left of the result when every opinion comes one bar late; a diagnostic, no proof."""
+def measure_delayed_signal(log: AuditLog, account: Account, simulation: Simulation) -> None:
+    """Measure the result when every signal comes one bar late; a diagnostic, no proof."""
     late = account.run(account.bars, delayed(account.signal))
     for name, one in (("return", simulation), ("return_delayed_by_one_bar", late)):
         log.diagnostics[name] = float(one.equity[-1]) / one.initial_cash - 1.0
 
 
 def delayed(signal: Signal) -> Signal:
-    """Every row one bar later; the first says nothing."""
+    """Return the signal one bar later; its first row is empty."""
     changed: dict[str, Any] = {}
     for field in dataclasses.fields(signal):
         array = getattr(signal, field.name)

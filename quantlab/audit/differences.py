@@ -1,4 +1,4 @@
-"""Bit for bit: which values of two arrays differ, and where."""
+"""Differences of two arrays, bit for bit, and the cells in which they lie."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ def differs(a: Any, b: Any) -> BoolArray:
     return different
 
 
-def place(bars: Bars, row: int, column: int | None = None) -> str:
+def cell_label(bars: Bars, row: int, column: int | None = None) -> str:
     """Time and symbol of a cell, for people."""
     time = iso_utc(int(bars.open_time_ms[row]))
     return f"row {row} ({time})" + ("" if column is None else f", {bars.symbols[column]}")
 
 
-def first_place(bars: Bars, different: BoolArray, first_row: int = 0) -> str:
-    """Where the first difference lies; axis 0 are bars from `first_row` on, axis 1 symbols."""
+def first_difference(bars: Bars, different: BoolArray, first_row: int = 0) -> str:
+    """Label of the cell of the first difference; axis 0 are bars from `first_row` on, axis 1 symbols."""
     where = np.argwhere(different)[0]
-    return place(bars, first_row + int(where[0]), int(where[1]) if len(where) > 1 else None)
+    return cell_label(bars, first_row + int(where[0]), int(where[1]) if len(where) > 1 else None)

@@ -12,7 +12,7 @@ import dataclasses
 from typing import Any
 
 from quantlab.audit.differences import differs
-from quantlab.audit.findings import Finding, Log
+from quantlab.audit.findings import AuditLog, Finding
 from quantlab.audit.futures import another_future
 from quantlab.audit.labels import Labeler
 from quantlab.core.indicators import average_true_range
@@ -21,7 +21,7 @@ from quantlab.core.results import Study
 from quantlab.learning.samples.splits import part
 
 
-def hunt_ensembles(log: Log, labeler: Labeler, bars: Bars, study: Study, seed: int) -> None:
+def check_ensembles(log: AuditLog, labeler: Labeler, bars: Bars, study: Study, seed: int) -> None:
     """Fit the ensemble of every fold again under another future of its labels.
 
     Parameters

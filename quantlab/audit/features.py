@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from quantlab.audit.differences import differs, first_place
-from quantlab.audit.findings import Finding, Log
+from quantlab.audit.differences import differs, first_difference
+from quantlab.audit.findings import AuditLog, Finding
 from quantlab.audit.futures import another_future, cuts, ragged_rows
 from quantlab.core.market import Bars
 from quantlab.core.ports import FeatureSource
@@ -15,7 +15,7 @@ from quantlab.core.types import Features
 _PLACES = 3
 
 
-def hunt_features(log: Log, source: FeatureSource, bars: Bars, features: Features, count: int, seed: int) -> None:
+def check_features(log: AuditLog, source: FeatureSource, bars: Bars, features: Features, count: int, seed: int) -> None:
     """Replace, and then cut off, the future at several rows, also in the warm-up and inside holes.
 
     Parameters
@@ -32,11 +32,11 @@ def hunt_features(log: Log, source: FeatureSource, bars: Bars, features: Feature
     found: dict[str, Finding] = {}
     compared = 0
     for row in sorted({*cuts(bars, 1, bars.n_bars, count), *_borders(bars, features)}):
-        worlds = {"replaced": another_future(bars, row, seed)}
+        futures = {"replaced": another_future(bars, row, seed)}
         if row > source.warmup:  # a shorter history may rightly be refused
-            worlds["cut off"] = bars.rows(0, row)
-        for how, world in worlds.items():
-            for finding in _changes(bars, features, source.transform(world), row, how):
+            futures["cut off"] = bars.rows(0, row)
+        for change, future in futures.items():
+            for finding in _changes(bars, features, source.transform(future), row, change):
                 found.setdefault(finding.column, finding)
             compared += features.values[:row].size
     log.check("feature", "past features under another future", compared, list(found.values()))
@@ -51,15 +51,15 @@ def _borders(bars: Bars, features: Features) -> set[int]:
     return {row for row in rows if 0 < row < bars.n_bars}
 
 
-def _changes(bars: Bars, before: Features, after: Features, row: int, how: str) -> list[Finding]:
+def _changes(bars: Bars, before: Features, after: Features, row: int, change: str) -> list[Finding]:
     if before.names != after.names:
-        return [Finding("feature", "names", "all rows", f"the names changed when the future was {how}")]
-    done = f"it changed when the bars from row {row} on were {how}"
+        return [Finding("feature", "names", "all rows", f"the names changed when the future was {change}")]
+    done = f"it changed when the bars from row {row} on were {change}"
     found = []
     if (different := differs(before.ready[:row], after.ready[:row])).any():
-        found.append(Finding("feature", "ready", first_place(bars, different), done))
+        found.append(Finding("feature", "ready", first_difference(bars, different), done))
     different = differs(before.values[:row], after.values[:row])
     for column in np.flatnonzero(different.any(axis=(0, 1))):
         name = before.names[int(column)]
-        found.append(Finding("feature", name, first_place(bars, different[:, :, column]), done))
+        found.append(Finding("feature", name, first_difference(bars, different[:, :, column]), done))
     return found

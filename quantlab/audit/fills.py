@@ -1,8 +1,8 @@
 """Decisions and fills: an order is decided on the bar before, and fills at what its bar's open allows.
 
-1. Under another future (bars and opinions) from row t on, every fill and every mark of equity before t is the same;
+1. Under another future (bars and signals) from row t on, every fill and every mark of equity before t is the same;
    and so it is where half of the symbols stop printing at t: nobody leaves a market because it will be closed.
-2. What fills at the open of t stays the same, too, where only the opinion of t and the rest of its bar are others:
+2. What fills at the open of t stays the same, too, where only the signal of t and the rest of its bar are others:
    high, low and close; its volume may cut a fill, and stops and take-profits live inside the bar.
 3. No fill is better than its bar allows, recomputed from the bars alone: market orders and stops not better than
    the open less slippage, a take-profit inside the bar.
@@ -18,9 +18,9 @@ from typing import Any
 
 import numpy as np
 
-from quantlab.audit.differences import differs, place
-from quantlab.audit.findings import Finding, Log
-from quantlab.audit.futures import another_future, another_inside, delisted, other_opinions
+from quantlab.audit.differences import cell_label, differs
+from quantlab.audit.findings import AuditLog, Finding
+from quantlab.audit.futures import another_future, another_inside, another_signal, delisted
 from quantlab.core.arrays import BoolArray, Float64Array, Records
 from quantlab.core.market import HIGH, LOW, OPEN, Bars
 from quantlab.core.ports import BacktestEngine
@@ -35,7 +35,7 @@ _BPS = 10_000.0
 
 @dataclass(frozen=True)
 class Account:
-    """What is simulated, and how.
+    """The parts of one simulated account.
 
     Parameters
     ----------
@@ -58,7 +58,7 @@ class Account:
         return self.engine.run(bars, signal, self.strategy, limits_on=self.limits_on)
 
 
-def hunt_fills(log: Log, account: Account, count: int, seed: int) -> Simulation:
+def check_fills(log: AuditLog, account: Account, count: int, seed: int) -> Simulation:
     """Make every check of the module's docstring; the account as it is comes back.
 
     Parameters
@@ -88,27 +88,27 @@ def hunt_fills(log: Log, account: Account, count: int, seed: int) -> Simulation:
         found += _under_another_future(account, simulation, row, seed)
         found += _inside_its_bar(account, simulation, row, seed)
         compared += int((orders["idx"] <= row).sum())
-    log.check("fill", f"fills and sizes under another future, {limits}", compared, _worst(found))
+    log.check("fill", f"fills and sizes under another future, {limits}", compared, _first_by_stage(found))
     return simulation
 
 
-def _worst(found: list[Finding]) -> list[Finding]:
+def _first_by_stage(found: list[Finding]) -> list[Finding]:
     """A price or a fill that moved explains sizes that did; only sizes is sizing."""
     return sorted(found, key=lambda finding: finding.stage != "fill")[:1]
 
 
 def _under_another_future(account: Account, simulation: Simulation, row: int, seed: int) -> Iterator[Finding]:
     for future, done in ((another_future, "were replaced"), (delisted, "were others, and half of the symbols gone")):
-        other = account.run(future(account.bars, row, seed), other_opinions(account.signal, row))
-        said = f"it changed when bars and opinions from row {row} on {done}"
+        other = account.run(future(account.bars, row, seed), another_signal(account.signal, row))
+        said = f"it changed when bars and signals from row {row} on {done}"
         yield from _differing(account.bars, _before(simulation, row), _before(other, row), said)
         if (different := differs(simulation.equity[:row], other.equity[:row])).any():
-            yield Finding("fill", "equity", place(account.bars, int(np.argmax(different))), said)
+            yield Finding("fill", "equity", cell_label(account.bars, int(np.argmax(different))), said)
 
 
 def _inside_its_bar(account: Account, simulation: Simulation, row: int, seed: int) -> Iterator[Finding]:
-    other = account.run(another_inside(account.bars, row, seed), other_opinions(account.signal, row))
-    said = f"it fills at the open of row {row}, but changed with that bar's high, low and close or that row's opinion"
+    other = account.run(another_inside(account.bars, row, seed), another_signal(account.signal, row))
+    said = f"it fills at the open of row {row}, but changed with that bar's high, low and close or that row's signal"
     yield from _differing(account.bars, _at_open(simulation, row), _at_open(other, row), said)
 
 
@@ -130,7 +130,7 @@ def _differing(bars: Bars, before: Records, after: Records, said: str) -> Iterat
         if names:
             only_size = set(names) <= {"size", "fees"}
             column = "size" if only_size else names[0]
-            where = place(bars, int(a["idx"]), int(a["col"]))
+            where = cell_label(bars, int(a["idx"]), int(a["col"]))
             yield Finding(
                 "sizing" if only_size else "fill", f"order.{column}", where, f"{said}: {a[column]} became {b[column]}"
             )
@@ -138,7 +138,7 @@ def _differing(bars: Bars, before: Records, after: Records, said: str) -> Iterat
     if len(before) != len(after):
         longer = before if len(before) > len(after) else after
         first = longer[min(len(before), len(after))]
-        where = place(bars, int(first["idx"]), int(first["col"]))
+        where = cell_label(bars, int(first["idx"]), int(first["col"]))
         yield Finding("fill", "order.count", where, f"{said}: {len(before)} fills became {len(after)}")
 
 
@@ -173,4 +173,4 @@ def _better(bars: Bars, orders: Records, wrong: BoolArray, best: Float64Array, b
         said = (
             f"{int(wrong.sum())} fills beat {bound}; the first, a {side} at {orders['price'][i]:.10g}, {best[i]:.10g}"
         )
-        yield Finding("fill", "order.price", place(bars, int(orders["idx"][i]), int(orders["col"][i])), said)
+        yield Finding("fill", "order.price", cell_label(bars, int(orders["idx"][i]), int(orders["col"][i])), said)

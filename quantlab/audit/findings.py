@@ -1,4 +1,4 @@
-"""What a hunt for leaks leaves behind: findings, checks that passed, and what could not be looked at."""
+"""The outcome of an audit: findings, checks that passed, and notes on what could not be checked."""
 
 from __future__ import annotations
 
@@ -56,12 +56,12 @@ class Check:
 
 @dataclass(frozen=True)
 class AuditReport:
-    """The outcome of a hunt.
+    """The outcome of an audit.
 
     Parameters
     ----------
     findings : tuple of Finding
-        In the order of the stages: the first is the culprit, later ones may be its consequences.
+        In the order of the stages: the first is the likely cause, later ones may be its consequences.
     checks : tuple of Check
     notes : tuple of str
         What was not looked at, and why.
@@ -76,12 +76,12 @@ class AuditReport:
 
     @property
     def leaks(self) -> bool:
-        """Was anything found?"""
+        """True if anything was found."""
         return bool(self.findings)
 
     @property
-    def culprit(self) -> Finding | None:
-        """The earliest stage's first finding."""
+    def first_finding(self) -> Finding | None:
+        """The earliest stage's first finding, the likely cause of the others; None without a leak."""
         return self.findings[0] if self.findings else None
 
     def as_dict(self) -> dict[str, Any]:
@@ -90,8 +90,8 @@ class AuditReport:
 
 
 @dataclass
-class Log:
-    """Collects while the hunt goes on; the only thing in it that changes."""
+class AuditLog:
+    """Collects findings while an audit runs; the only part of an audit that changes."""
 
     findings: list[Finding] = field(default_factory=list)
     checks: list[Check] = field(default_factory=list)
@@ -109,7 +109,7 @@ class Log:
             self.notes.append(text)
 
     def found(self) -> bool:
-        """Has anything been found so far?"""
+        """Return whether anything has been found so far."""
         return bool(self.findings)
 
     def report(self) -> AuditReport:

@@ -18,7 +18,7 @@ from quantlab.core.types import Signal
 
 _STRENGTHS = (0.5, 1.0, 2.0)
 #: By what a signal's numbers are multiplied in another future.
-_OTHERWISE = {
+_SIGNAL_FACTORS = {
     "confidence": 0.7,
     "atr": 1.7,
     "target": -0.5,
@@ -104,7 +104,7 @@ def delisted(bars: Bars, row: int, seed: int) -> Bars:
     return _without(bars, row, alive[: len(alive) // 2])
 
 
-def the_others_delisted(bars: Bars, row: int, seed: int) -> Bars:
+def other_half_delisted(bars: Bars, row: int, seed: int) -> Bars:
     """Those that :func:`delisted` leaves stop printing at `row`; a single one does not."""
     alive = _survivors(bars, row, seed)
     return _without(bars, row, alive[len(alive) // 2 :] if len(alive) > 1 else alive[:0])
@@ -138,13 +138,13 @@ def another_inside(bars: Bars, row: int, seed: int) -> Bars:
     return dataclasses.replace(changed, ohlcv=ohlcv)
 
 
-def other_opinions(signal: Signal, row: int) -> Signal:
+def another_signal(signal: Signal, row: int) -> Signal:
     """The same signal before `row`; from it on the opposite side, with another confidence, at other distances."""
     side, proba = signal.side.copy(), signal.proba.copy()
     side[row:] = -side[row:]
     proba[row:] = proba[row:, :, ::-1]
     changed: dict[str, Any] = {"side": side, "proba": proba}
-    for name, factor in _OTHERWISE.items():
+    for name, factor in _SIGNAL_FACTORS.items():
         if (array := getattr(signal, name)) is not None:
             changed[name] = array.copy()
             changed[name][row:] *= factor

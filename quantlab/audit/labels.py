@@ -1,4 +1,4 @@
-"""Labels: what is said to be known must be known, and a race must begin after its decision.
+"""Checks of labels: a label must be known when it says so, and a race must begin after its decision.
 
 1. A label, its ``known_at_ms`` and its weight may not change when bars after ``known_at_ms`` do, or do not come.
 2. No label is known at the close that it belongs to.
@@ -14,8 +14,8 @@ from typing import Protocol
 
 import numpy as np
 
-from quantlab.audit.differences import differs, first_place
-from quantlab.audit.findings import Finding, Log
+from quantlab.audit.differences import differs, first_difference
+from quantlab.audit.findings import AuditLog, Finding
 from quantlab.audit.futures import another_future, cuts, delisted
 from quantlab.core.arrays import BoolArray, Float64Array
 from quantlab.core.market import HIGH, LOW, Bars
@@ -37,7 +37,7 @@ class Labeler(Protocol):
     def label(self, bars: Bars, atr: Float64Array) -> Labels: ...
 
 
-def hunt_labels(log: Log, labeler: Labeler, bars: Bars, atr: Float64Array, count: int, seed: int) -> Labels:
+def check_labels(log: AuditLog, labeler: Labeler, bars: Bars, atr: Float64Array, count: int, seed: int) -> Labels:
     """Make every check of the module's docstring; the labels of `bars` come back."""
     labels = labeler.label(bars, atr)
     found: dict[tuple[str, str], Finding] = {}
@@ -47,27 +47,30 @@ def hunt_labels(log: Log, labeler: Labeler, bars: Bars, atr: Float64Array, count
             other = labeler.label(future(bars, row, seed), atr)
             for finding in _changes(bars, labels, other, row, labeler.horizon, said):
                 found.setdefault((finding.stage, finding.column), finding)
-            compared += int(_known(bars, labels, row).sum())
+            compared += int(_known_labels(bars, labels, row).sum())
     if any(stage == "label" for stage, _ in found):
-        # Weights count the races that are open: they follow the labels, and are no culprit of their own.
+        # Weights count the races that are open: they follow the labels, and are no finding of their own.
         found = {key: finding for key, finding in found.items() if key[0] == "label"}
     log.check("label", "known labels and their weights under another future", compared, list(found.values()))
     log.check(
-        "label", "no label is known at its own close", int((labels.label != NO_LABEL).sum()), _early(bars, labels)
+        "label",
+        "no label is known at its own close",
+        int((labels.label != NO_LABEL).sum()),
+        _early_labels(bars, labels),
     )
-    n_rows, own = _own_bar(labeler, bars, atr, labels)
+    n_rows, own = _own_bar_labels(labeler, bars, atr, labels)
     log.check("label", "no race begins before its decision", n_rows, own)
     return labels
 
 
-def _known(bars: Bars, labels: Labels, row: int) -> BoolArray:
+def _known_labels(bars: Bars, labels: Labels, row: int) -> BoolArray:
     """bool (row, S): labels that were known when `row` opened."""
     known: BoolArray = labels.known_at_ms[:row] <= bars.open_time_ms[row]
     return known
 
 
 def _changes(bars: Bars, before: Labels, after: Labels, row: int, horizon: int, done: str) -> list[Finding]:
-    known = _known(bars, before, row) | _known(bars, after, row)
+    known = _known_labels(bars, before, row) | _known_labels(bars, after, row)
     said = f"known before row {row}, but it changed when {done} from there on"
     outcome = known & (differs(before.label[:row], after.label[:row]))
     time = known & differs(before.known_at_ms[:row], after.known_at_ms[:row])
@@ -75,20 +78,22 @@ def _changes(bars: Bars, before: Labels, after: Labels, row: int, horizon: int, 
         # Within the horizon the label itself may still be open: then the time is what is wrong.
         young = np.arange(row)[:, None] >= row - horizon
         column = "known_at_ms" if not (outcome & ~young).any() else "label"
-        return [Finding("label", column, first_place(bars, outcome | time), said)]
+        return [Finding("label", column, first_difference(bars, outcome | time), said)]
     weight = known & differs(before.weight[:row], after.weight[:row])
-    return [Finding("weights", "weight", first_place(bars, weight), f"its label was {said}")] if weight.any() else []
+    return (
+        [Finding("weights", "weight", first_difference(bars, weight), f"its label was {said}")] if weight.any() else []
+    )
 
 
-def _early(bars: Bars, labels: Labels) -> list[Finding]:
+def _early_labels(bars: Bars, labels: Labels) -> list[Finding]:
     early = (labels.label != NO_LABEL) & (labels.known_at_ms <= bars.close_time_ms[:, None])
     if not early.any():
         return []
-    where = first_place(bars, early)
+    where = first_difference(bars, early)
     return [Finding("label", "known_at_ms", where, f"{int(early.sum())} labels are known at or before their own close")]
 
 
-def _own_bar(labeler: Labeler, bars: Bars, atr: Float64Array, before: Labels) -> tuple[int, list[Finding]]:
+def _own_bar_labels(labeler: Labeler, bars: Bars, atr: Float64Array, before: Labels) -> tuple[int, list[Finding]]:
     # So far apart that no chosen bar lies in another chosen row's race.
     rows = np.arange(labeler.horizon + 1, bars.n_bars, labeler.horizon + 2)
     for price, factor, turned, word in ((HIGH, _BEYOND, BUY, "raised"), (LOW, 1.0 / _BEYOND, SELL, "lowered")):
@@ -99,5 +104,5 @@ def _own_bar(labeler: Labeler, bars: Bars, atr: Float64Array, before: Labels) ->
         moved[rows] = (after.label[rows] == turned) & (before.label[rows] != turned)
         if moved.any():
             said = f"{int(moved.sum())} labels followed when the {'high' if price == HIGH else 'low'} of their own bar was {word}"
-            return int(moved[rows].size), [Finding("label", "label", first_place(bars, moved), said)]
+            return int(moved[rows].size), [Finding("label", "label", first_difference(bars, moved), said)]
     return 2 * len(rows) * bars.n_symbols, []

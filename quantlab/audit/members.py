@@ -1,4 +1,4 @@
-"""Members: what one is fitted on ends where its fold's test begins, and a forecast reads no later row.
+"""Checks of members: training ends where the fold's test begins, and a forecast reads no later row.
 
 Every member is fitted on the first fold, whose future is the longest, once as it is and once with another market
 from the first test row on. The masks are the same in both, and so must be the forecasts of the rows before.
@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 
 from quantlab.audit.differences import differs
-from quantlab.audit.findings import Finding, Log
+from quantlab.audit.findings import AuditLog, Finding
 from quantlab.core.arrays import BoolArray, Float32Array
 from quantlab.core.ports import FittedModel, Model
 from quantlab.core.types import NO_LABEL, Dataset, Features
@@ -35,7 +35,7 @@ _LIBRARIES = ("quantlab.", "lightgbm", "xgboost", "torch")
 
 
 @dataclass(frozen=True)
-class Trial:
+class MemberTrial:
     """A member on a fold, and two datasets that differ from the fold's first test row on.
 
     Parameters
@@ -57,13 +57,13 @@ class Trial:
         fit_on, stop_on = part(dataset, self.fold, "fit"), part(dataset, self.fold, "early_stopping")
         return fit_member(self.model, fit_on, stop_on, nobody)
 
-    def says(self, model: FittedModel, features: Features | None = None) -> Float32Array:
+    def forecast(self, model: FittedModel, features: Features | None = None) -> Float32Array:
         """Forecasts of the calibration and test rows."""
         rows = self.fold.calibration[0], self.fold.test[1]
         return predict_rows(self.name, model, features or self.dataset.features, *rows)
 
 
-def hunt_members(log: Log, members: Mapping[str, Model], fold: Fold, dataset: Dataset, other: Dataset) -> None:
+def check_members(log: AuditLog, members: Mapping[str, Model], fold: Fold, dataset: Dataset, other: Dataset) -> None:
     """Compare every member's fit and forecasts under two futures.
 
     Parameters
@@ -75,71 +75,89 @@ def hunt_members(log: Log, members: Mapping[str, Model], fold: Fold, dataset: Da
         The same before ``fold.test[0]``.
     """
     for name, model in members.items():
-        trial = Trial(name, model, fold, dataset, other)
+        trial = MemberTrial(name, model, fold, dataset, other)
         first = trial.fitted(dataset)
-        said = trial.says(first)
-        changed = differs(said, trial.says(trial.fitted(other))).any()
+        forecasts = trial.forecast(first)
+        changed = differs(forecasts, trial.forecast(trial.fitted(other))).any()
         log.check(
-            "scaler", f"fit of {name} under another future", said.size, _explained(trial, first) if changed else []
+            "scaler",
+            f"fit of {name} under another future",
+            forecasts.size,
+            _fit_findings(trial, first) if changed else [],
         )
-        log.check("scaler", f"forecasts of {name} before other rows", said.size, _looks_ahead(trial, first, said))
+        log.check(
+            "scaler",
+            f"forecasts of {name} before other rows",
+            forecasts.size,
+            _forecast_findings(trial, first, forecasts),
+        )
         if not changed:
-            log.check("split", f"fit of {name} beside the calibration rows", said.size, _reads_calibration(trial, said))
+            log.check(
+                "split",
+                f"fit of {name} beside the calibration rows",
+                forecasts.size,
+                _calibration_findings(trial, forecasts),
+            )
 
 
-def _reads_calibration(trial: Trial, said: Float32Array) -> list[Finding]:
-    """Weights and temperature are fitted on these rows: what a member has seen of them flatters it there."""
+def _calibration_findings(trial: MemberTrial, forecasts: Float32Array) -> list[Finding]:
+    """Refit with other labels on the calibration rows: a member that has seen them is flattered there."""
     rows = part(trial.dataset, trial.fold, "calibration").mask
     label = trial.dataset.label.copy()
     label[rows] = (label[rows] + 1) % 3
-    again = trial.says(trial.fitted(dataclasses.replace(trial.dataset, label=label)))
-    if not differs(said, again).any():
+    again = trial.forecast(trial.fitted(dataclasses.replace(trial.dataset, label=label)))
+    if not differs(forecasts, again).any():
         return []
-    return [Finding("split", "calibration", _where(trial), "its fit changed when labels of the calibration rows did")]
+    return [
+        Finding("split", "calibration", _member_label(trial), "its fit changed when labels of the calibration rows did")
+    ]
 
 
-def _looks_ahead(trial: Trial, model: FittedModel, said: Float32Array) -> list[Finding]:
-    """A member that was fitted once speaks about rows whose successors are others."""
+def _forecast_findings(trial: MemberTrial, model: FittedModel, forecasts: Float32Array) -> list[Finding]:
+    """Ask a member that was fitted once for rows whose successors are others."""
     known = trial.fold.test[0] - trial.fold.calibration[0]
-    if not differs(said[:known], trial.says(model, trial.other.features)[:known]).any():
+    if not differs(forecasts[:known], trial.forecast(model, trial.other.features)[:known]).any():
         return []
     evidence = "forecasts before the first test row changed when features after it did, without another fit"
-    return [Finding("scaler", ", ".join(_columns(trial, model, said[:known])), _where(trial), evidence)]
+    return [Finding("scaler", ", ".join(_columns(trial, model, forecasts[:known])), _member_label(trial), evidence)]
 
 
-def _columns(trial: Trial, model: FittedModel, said: Float32Array) -> list[str]:
+def _columns(trial: MemberTrial, model: FittedModel, forecasts: Float32Array) -> list[str]:
     values, names = trial.dataset.features.values, trial.dataset.features.names
     for column, name in enumerate(names):
         mixed = values.copy()
         mixed[:, :, column] = trial.other.features.values[:, :, column]
         if differs(
-            said, trial.says(model, dataclasses.replace(trial.dataset.features, values=mixed))[: len(said)]
+            forecasts,
+            trial.forecast(model, dataclasses.replace(trial.dataset.features, values=mixed))[: len(forecasts)],
         ).any():
             return [name]
     return ["several features"]
 
 
-def _where(trial: Trial) -> str:
+def _member_label(trial: MemberTrial) -> str:
     return f"member {trial.name}, fold {trial.fold.index}, test from row {trial.fold.test[0]} on"
 
 
-def _explained(trial: Trial, first: FittedModel) -> list[Finding]:
-    """Which part of the future did it read, and for what?"""
-    said = trial.says(first)
+def _fit_findings(trial: MemberTrial, first: FittedModel) -> list[Finding]:
+    """Name the part of the future that a fit read, and the stage that read it."""
+    forecasts = trial.forecast(first)
     for kind, mix in _MIXES.items():
         second = trial.fitted(mix(trial.dataset, trial.other))
-        if differs(said, trial.says(second)).any():
+        if differs(forecasts, trial.forecast(second)).any():
             carried = carried_differences(first, second)
-            stage = _stage(trial, kind, said, first, second)
+            stage = _stage(trial, kind, forecasts, first, second)
             column = _feature_names(trial, carried) if stage == "scaler" else ""
             evidence = f"its fit changed when {kind} after the first test row were another market's"
             also = f"; it carries other {', '.join(sorted(carried)[:4])}" if carried else ""
-            return [Finding(stage, column or ", ".join(sorted(carried)[:4]) or kind, _where(trial), evidence + also)]
+            return [
+                Finding(stage, column or ", ".join(sorted(carried)[:4]) or kind, _member_label(trial), evidence + also)
+            ]
     evidence = "its fit changed with the market after the first test row, but with no part of it alone"
-    return [Finding("scaler", "several", _where(trial), evidence)]
+    return [Finding("scaler", "several", _member_label(trial), evidence)]
 
 
-def _stage(trial: Trial, kind: str, said: Float32Array, first: FittedModel, second: FittedModel) -> str:
+def _stage(trial: MemberTrial, kind: str, forecasts: Float32Array, first: FittedModel, second: FittedModel) -> str:
     carried = bool(carried_differences(first, second))
     if kind == "features":
         if not carried:
@@ -152,17 +170,17 @@ def _stage(trial: Trial, kind: str, said: Float32Array, first: FittedModel, seco
     if kind == "weights":
         return "weights"
     shuffled = trial.fitted(_shuffled_future(trial))
-    return "split" if differs(said, trial.says(shuffled)).any() else "weights"
+    return "split" if differs(forecasts, trial.forecast(shuffled)).any() else "weights"
 
 
-def _trained_otherwise(trial: Trial, first: FittedModel, second: FittedModel) -> bool:
-    """Do the house's own models inside speak otherwise?"""
+def _trained_otherwise(trial: MemberTrial, first: FittedModel, second: FittedModel) -> bool:
+    """Return whether quantlab's own models inside make other forecasts."""
     pairs = zip(_models(first), _models(second), strict=False)
-    return any(differs(trial.says(a), trial.says(b)).any() for a, b in pairs)
+    return any(differs(trial.forecast(a), trial.forecast(b)).any() for a, b in pairs)
 
 
 def _models(value: Any) -> Iterator[FittedModel]:
-    if _is_ours(value):
+    if _is_library_object(value):
         if hasattr(value, "predict_proba"):
             yield value
     elif hasattr(value, "__dict__"):
@@ -173,19 +191,19 @@ def _models(value: Any) -> Iterator[FittedModel]:
             yield from _models(inner)
 
 
-def _is_ours(value: Any) -> bool:
+def _is_library_object(value: Any) -> bool:
     return type(value).__module__.startswith(_LIBRARIES)
 
 
-def _shuffled_future(trial: Trial) -> Dataset:
+def _shuffled_future(trial: MemberTrial) -> Dataset:
     """The labels that lie in the future, in another order: nothing changes for who only counts them."""
     label = trial.dataset.label.copy()
-    coming = _coming(trial)
+    coming = _future_labels(trial)
     label[coming] = np.random.default_rng(0).permutation(label[coming])
     return dataclasses.replace(trial.dataset, label=label)
 
 
-def _coming(trial: Trial) -> BoolArray:
+def _future_labels(trial: MemberTrial) -> BoolArray:
     dataset = trial.dataset
     opens = dataset.open_time_ms[trial.fold.test[0]]
     coming: BoolArray = dataset.mask & (dataset.label != NO_LABEL) & (dataset.known_at_ms > opens)
@@ -236,11 +254,11 @@ def _numbers(value: Any, path: str) -> Iterator[tuple[str, Any]]:
     elif isinstance(value, tuple | list):
         for i, inner in enumerate(value):
             yield from _numbers(inner, f"{path}[{i}]")
-    elif hasattr(value, "__dict__") and not _is_ours(value):
+    elif hasattr(value, "__dict__") and not _is_library_object(value):
         yield from _numbers(vars(value), path)
 
 
-def _feature_names(trial: Trial, carried: Mapping[str, BoolArray]) -> str:
+def _feature_names(trial: MemberTrial, carried: Mapping[str, BoolArray]) -> str:
     names = trial.dataset.features.names
     for different in carried.values():
         if different.ndim and different.shape[-1] == len(names):

@@ -23,7 +23,7 @@ def audit_page(experiment: str, report: AuditReport) -> str:
     if report.findings:
         lines += ["| stage | column | where | evidence |", "|---|---|---|---|"]
         lines += [f"| {f.stage} | {f.column} | {f.where} | {f.evidence} |" for f in report.findings]
-        lines += ["", "The first is the culprit; later ones may be its consequences.", ""]
+        lines += ["", "The first is the likely cause; later ones may be its consequences.", ""]
     lines += ["| stage | check | compared | result |", "|---|---|--:|---|"]
     lines += [f"| {c.stage} | {c.name} | {c.compared:,} | {'passed' if c.passed else 'leak'} |" for c in report.checks]
     if report.diagnostics:

@@ -54,7 +54,7 @@ class Future:
 
 
 @dataclasses.dataclass(frozen=True)
-class EndsEarlier:
+class TruncatedSource:
     """The same source, whoever asks, asked for bars that open before `last_ms`."""
 
     source: DataSource
@@ -75,7 +75,7 @@ class EndsEarlier:
 
 
 @dataclasses.dataclass(frozen=True)
-class Changed:
+class ChangedSource:
     """A source whose bars are others from some time on."""
 
     source: DataSource
@@ -98,9 +98,13 @@ class Changed:
 
 def with_future(source: Any, future: Future) -> DataSource | None:
     """`source`, choosing from a market with another future; None if it chooses from none."""
-    inner = {name: made for name, value in _values(source).items() if (made := _changed(value, future)) is not None}
+    inner = {
+        name: made
+        for name, value in _values(source).items()
+        if (made := _with_changed_sources(value, future)) is not None
+    }
     if inner:
-        return _made_anew(source, type(source), inner)
+        return _rebuilt(source, type(source), inner)
     makers = [kind for kind in type(source).__mro__ if "history" in vars(kind)]
     if len(makers) < 2 or not hasattr(source, "__dict__"):
         return None
@@ -112,7 +116,7 @@ def with_future(source: Any, future: Future) -> DataSource | None:
         def history(self, start_ms: int | None = None, end_ms: int | None = None) -> Bars:
             return future.history(super().history, start_ms, end_ms)
 
-    return _made_anew(source, type(type(source).__name__, (type(source), Market), {}), {})
+    return _rebuilt(source, type(type(source).__name__, (type(source), Market), {}), {})
 
 
 def _values(source: Any) -> dict[str, Any]:
@@ -121,22 +125,22 @@ def _values(source: Any) -> dict[str, Any]:
     return dict(vars(source)) if hasattr(source, "__dict__") else {}
 
 
-def _changed(value: Any, future: Future) -> Any:
+def _with_changed_sources(value: Any, future: Future) -> Any:
     """A source, or a list, tuple or dict with sources, with another future; None if there is no source in it."""
     if all(hasattr(value, name) for name in _SOURCE):
-        return with_future(value, future) or Changed(value, future)
+        return with_future(value, future) or ChangedSource(value, future)
     if isinstance(value, dict):
-        made = {key: _changed(one, future) for key, one in value.items()}
+        made = {key: _with_changed_sources(one, future) for key, one in value.items()}
         if any(one is not None for one in made.values()):
             return {key: value[key] if one is None else one for key, one in made.items()}
     elif isinstance(value, list | tuple):
-        members = [_changed(one, future) for one in value]
+        members = [_with_changed_sources(one, future) for one in value]
         if any(one is not None for one in members):
             return type(value)(a if b is None else b for a, b in zip(value, members, strict=True))
     return None
 
 
-def _made_anew(source: Any, kind: Any, changes: dict[str, Any]) -> DataSource:
+def _rebuilt(source: Any, kind: Any, changes: dict[str, Any]) -> DataSource:
     """`source` as a `kind`, with other values in some fields, and nothing that it remembers of the market it had."""
     if dataclasses.is_dataclass(source):
         given = {field.name: getattr(source, field.name) for field in dataclasses.fields(source) if field.init}

@@ -8,7 +8,7 @@ from typing import Any, cast
 
 import numpy as np
 
-from quantlab.audit.findings import Finding, Log
+from quantlab.audit.findings import AuditLog, Finding
 from quantlab.core.arrays import BoolArray
 from quantlab.core.clock import iso_utc
 from quantlab.core.types import Dataset
@@ -18,7 +18,9 @@ from quantlab.learning.samples.splits import Fold, Part, part
 FITTED_ON: tuple[Part, ...] = ("fit", "early_stopping", "calibration")
 
 
-def hunt_splits(log: Log, splitter: Any, dataset: Dataset, others: Sequence[tuple[int, Dataset]]) -> tuple[Fold, ...]:
+def check_splits(
+    log: AuditLog, splitter: Any, dataset: Dataset, others: Sequence[tuple[int, Dataset]]
+) -> tuple[Fold, ...]:
     """Check every fold's borders, and that folds do not depend on what comes after them.
 
     Parameters
@@ -32,7 +34,7 @@ def hunt_splits(log: Log, splitter: Any, dataset: Dataset, others: Sequence[tupl
     folds = tuple(cast("Sequence[Fold]", splitter.split(dataset)))
     found, rows = [], 0
     for fold in folds:
-        found += _borders(dataset, fold)
+        found += _border_findings(dataset, fold)
         rows += sum(int(part(dataset, fold, name).mask.sum()) for name in FITTED_ON)
     log.check("split", "fitted rows are disjoint, in order and known before the next part", rows, found)
     gaps = [
@@ -43,18 +45,20 @@ def hunt_splits(log: Log, splitter: Any, dataset: Dataset, others: Sequence[tupl
         if a.test[1] != b.test[0]
     ]
     log.check("split", "test windows tile the future", len(folds), gaps)
-    log.check("split", "folds under another future", len(others) * len(folds), _moved(splitter, folds, others))
+    log.check("split", "folds under another future", len(others) * len(folds), _moved_folds(splitter, folds, others))
     return folds
 
 
-def _borders(dataset: Dataset, fold: Fold) -> list[Finding]:
+def _border_findings(dataset: Dataset, fold: Fold) -> list[Finding]:
     """Every part's used rows against the first row of each part after it."""
     used = {name: part(dataset, fold, name).mask for name in FITTED_ON}
     begins = {name: _first(used[name], getattr(fold, name)) for name in FITTED_ON} | {"test": fold.test[0]}
     order = (*FITTED_ON, "test")
     for i, name in enumerate(FITTED_ON):
         for later in order[:0:-1]:
-            if order.index(later) > i and (found := _crossing(dataset, fold, name, used[name], later, begins[later])):
+            if order.index(later) > i and (
+                found := _border_finding(dataset, fold, name, used[name], later, begins[later])
+            ):
                 return [found]
     return []
 
@@ -64,7 +68,9 @@ def _first(mask: BoolArray, rows: tuple[int, int]) -> int:
     return int(used[0]) if len(used) else rows[0]
 
 
-def _crossing(dataset: Dataset, fold: Fold, name: str, used: BoolArray, later: str, begins: int) -> Finding | None:
+def _border_finding(
+    dataset: Dataset, fold: Fold, name: str, used: BoolArray, later: str, begins: int
+) -> Finding | None:
     where = f"fold {fold.index}, {name} against {later}"
     after = used[begins:]
     if after.any():
@@ -78,7 +84,7 @@ def _crossing(dataset: Dataset, fold: Fold, name: str, used: BoolArray, later: s
     return None
 
 
-def _moved(splitter: Any, folds: tuple[Fold, ...], others: Sequence[tuple[int, Dataset]]) -> list[Finding]:
+def _moved_folds(splitter: Any, folds: tuple[Fold, ...], others: Sequence[tuple[int, Dataset]]) -> list[Finding]:
     for row, dataset in others:
         moved = tuple(splitter.split(dataset))
         begun_folds = sum(fold.test[0] <= row for fold in folds)

@@ -1,4 +1,4 @@
-"""The learner as a whole: its opinions on tested rows may not change with the rows after them.
+"""The learner as a whole: its signal on tested rows may not change with the rows after them.
 
 Everything is learned anew in a folder of its own, so that no cached forecast can hide a leak. Parts of the learner
 have been cleared before (features, labels, splits, members); what still changes is traced in this order:
@@ -21,8 +21,8 @@ from typing import Any
 
 import numpy as np
 
-from quantlab.audit.differences import differs, first_place, place
-from quantlab.audit.findings import Finding, Log
+from quantlab.audit.differences import cell_label, differs, first_difference
+from quantlab.audit.findings import AuditLog, Finding
 from quantlab.audit.futures import another_future, broken_future, delisted
 from quantlab.core.arrays import BoolArray
 from quantlab.core.errors import QuantlabError
@@ -58,7 +58,7 @@ _FUTURES = (broken_future, dying_future)
 
 
 @dataclass(frozen=True)
-class Lived:
+class OtherStudy:
     """A study under another future.
 
     Parameters
@@ -72,10 +72,17 @@ class Lived:
     study: Study
 
 
-def hunt_studies(
-    log: Log, learn: Callable[[Bars], Study], bars: Bars, study: Study, rows: list[int], seed: int, *, learned: bool
+def check_studies(
+    log: AuditLog,
+    learn: Callable[[Bars], Study],
+    bars: Bars,
+    study: Study,
+    rows: list[int],
+    seed: int,
+    *,
+    learned: bool,
 ) -> None:
-    """Learn again under another future from each of `rows` on, and compare what was said before it.
+    """Learn again under another future from each of `rows` on, and compare the signals before it.
 
     Parameters
     ----------
@@ -87,19 +94,19 @@ def hunt_studies(
     rows : list of int
         Tested rows at which another future begins.
     learned : bool
-        False for a plain source: all that it says is one computed column.
+        False for a plain source: its signal is one computed column.
     """
     for row, future in zip(rows, cycle(_FUTURES), strict=False):
-        lived = Lived(row, _learned(log, learn, future, bars, row, seed))
-        found = list(_differences(bars, study, lived, learned))[:1]
+        other = OtherStudy(row, _learn_again(log, learn, future, bars, row, seed))
+        found = list(_differences(bars, study, other, learned))[:1]
         stage = found[0].stage if found else "calibrator"
-        log.check(stage, f"opinions before row {row} under another future", row - study.first_row, found)
+        log.check(stage, f"signal before row {row} under another future", row - study.first_row, found)
         if found:
             return
 
 
-def _learned(
-    log: Log, learn: Callable[[Bars], Study], future: Callable[..., Bars], bars: Bars, row: int, seed: int
+def _learn_again(
+    log: AuditLog, learn: Callable[[Bars], Study], future: Callable[..., Bars], bars: Bars, row: int, seed: int
 ) -> Study:
     """A learner may refuse a market of which too few symbols are left; it does not refuse a mirrored one."""
     try:
@@ -111,84 +118,95 @@ def _learned(
         return learn(another_future(bars, row, seed))
 
 
-def hunt_plain(log: Log, source: Any, bars: Bars, said: Signal, rows: list[int], seed: int) -> None:
+def check_plain_signal(log: AuditLog, source: Any, bars: Bars, said: Signal, rows: list[int], seed: int) -> None:
     """A source that was not learned, asked about other futures."""
     found: list[Finding] = []
     moved = False
     for row in rows:
         other = source.signal(another_future(bars, row, seed))
         moved = moved or bool(differs(said.side[row:], other.side[row:]).any())
-        found += list(_opinions(bars, said, other, 0, row, learned=False))[:1]
+        found += list(_signal_differences(bars, said, other, 0, row, learned=False))[:1]
     log.check("feature", "a plain signal's past under another future", sum(rows), found[:1])
     if not moved:
         log.note("signal: its sides do not depend on the bars, so where they come from could not be looked at")
 
 
-def _differences(bars: Bars, study: Study, lived: Lived, learned: bool) -> Iterator[Finding]:
-    done = f"the bars from row {lived.row} on were replaced"
-    yield from _tested(bars, study, lived, done)
-    yield from _tunings(study, lived, done)
-    yield from _votes(bars, study, lived, done)
-    yield from _opinions(bars, study.signal, lived.study.signal, study.first_row, lived.row, learned=learned)
+def _differences(bars: Bars, study: Study, other: OtherStudy, learned: bool) -> Iterator[Finding]:
+    change_text = f"the bars from row {other.row} on were replaced"
+    yield from _period_differences(bars, study, other, change_text)
+    yield from _tuning_differences(study, other, change_text)
+    yield from _vote_differences(bars, study, other, change_text)
+    yield from _signal_differences(bars, study.signal, other.study.signal, study.first_row, other.row, learned=learned)
 
 
-def _tested(bars: Bars, study: Study, lived: Lived, done: str) -> Iterator[Finding]:
+def _period_differences(bars: Bars, study: Study, other: OtherStudy, change_text: str) -> Iterator[Finding]:
     """The account begins where the tests do, and ends with them: nobody may choose that by what came later."""
     for name in ("first_row", "last_row"):
-        before, after = getattr(study, name), getattr(lived.study, name)
-        if before != after and min(before, after) < lived.row:
-            yield Finding("split", name, place(bars, min(before, after)), f"{before} became {after} when {done}")
+        before, after = getattr(study, name), getattr(other.study, name)
+        if before != after and min(before, after) < other.row:
+            yield Finding(
+                "split", name, cell_label(bars, min(before, after)), f"{before} became {after} when {change_text}"
+            )
 
 
-def _tunings(study: Study, lived: Lived, done: str) -> Iterator[Finding]:
-    for before, after in zip(study.tuning, lived.study.tuning, strict=False):
+def _tuning_differences(study: Study, other: OtherStudy, change_text: str) -> Iterator[Finding]:
+    for before, after in zip(study.tuning, other.study.tuning, strict=False):
         if before.chosen != after.chosen:
             names = sorted(name for name in before.chosen if before.chosen[name] != after.chosen.get(name))
-            yield Finding("tuning", ", ".join(names), f"search {before.name}", f"other values were chosen when {done}")
+            yield Finding(
+                "tuning", ", ".join(names), f"search {before.name}", f"other values were chosen when {change_text}"
+            )
         elif repr(before.trials) != repr(after.trials):
-            yield Finding("tuning", "trials", f"search {before.name}", f"its trials had other losses when {done}")
+            yield Finding(
+                "tuning", "trials", f"search {before.name}", f"its trials had other losses when {change_text}"
+            )
 
 
-def _votes(bars: Bars, study: Study, lived: Lived, done: str) -> Iterator[Finding]:
+def _vote_differences(bars: Bars, study: Study, other: OtherStudy, change_text: str) -> Iterator[Finding]:
     """Fold by fold, where the learner kept its votes."""
-    pairs = [(a, b) for a, b in zip(study.votes, lived.study.votes, strict=False) if hasattr(a, "ensemble")]
+    pairs = [(a, b) for a, b in zip(study.votes, other.study.votes, strict=False) if hasattr(a, "ensemble")]
     for before, after in pairs:
         fold = before.fold
-        if fold.test[0] > lived.row:
+        if fold.test[0] > other.row:
             continue
         where = f"fold {fold.index}"
         if before.ensemble.rules != after.ensemble.rules:
             yield Finding(
-                "tuning", _changed(before.ensemble.rules, after.ensemble.rules), where, f"other gates when {done}"
+                "tuning",
+                _changed_fields(before.ensemble.rules, after.ensemble.rules),
+                where,
+                f"other gates when {change_text}",
             )
-        known = lived.row - fold.calibration[0]
+        known = other.row - fold.calibration[0]
         for name, a, b in zip(before.ensemble.names, before.heard, after.heard, strict=True):
             if (different := differs(a[:known], b[:known])).any():
-                at = first_place(bars, different, fold.calibration[0])
-                said = f"a member of this name said something else when {done}, though fitted alone it does not"
+                at = first_difference(bars, different, fold.calibration[0])
+                said = f"a member of this name made other forecasts when {change_text}, though fitted alone it does not"
                 yield Finding("tuning", name, f"{where}, {at}", said)
         if before.ensemble.weights != after.ensemble.weights:
             yield Finding(
                 "weights",
                 "ensemble.weights",
                 where,
-                f"{before.ensemble.weights} became {after.ensemble.weights} when {done}",
+                f"{before.ensemble.weights} became {after.ensemble.weights} when {change_text}",
             )
         if before.ensemble.temperature != after.ensemble.temperature:
-            yield Finding("calibrator", "ensemble.temperature", where, f"it changed when {done}")
+            yield Finding("calibrator", "ensemble.temperature", where, f"it changed when {change_text}")
 
 
-def _changed(before: Any, after: Any) -> str:
+def _changed_fields(before: Any, after: Any) -> str:
     names = [field.name for field in dataclasses.fields(before)]
     return ", ".join(name for name in names if getattr(before, name) != getattr(after, name, None))
 
 
-def _opinions(bars: Bars, before: Signal, after: Signal, start: int, row: int, *, learned: bool) -> Iterator[Finding]:
+def _signal_differences(
+    bars: Bars, before: Signal, after: Signal, start: int, row: int, *, learned: bool
+) -> Iterator[Finding]:
     for name, stage in FIELDS.items():
         a, b = getattr(before, name), getattr(after, name)
         different: BoolArray = differs(None if a is None else a[start:row], None if b is None else b[start:row])
         if different.any():
-            where = first_place(bars, different, start) if different.ndim > 1 else place(bars, row - 1)
+            where = first_difference(bars, different, start) if different.ndim > 1 else cell_label(bars, row - 1)
             of = "feature" if not learned and stage in ("calibrator", "tuning") else stage
             said = f"{int(np.count_nonzero(different))} values before row {row} changed when the bars from there on were replaced"
             yield Finding(of, f"signal.{name}", where, said)

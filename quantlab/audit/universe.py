@@ -15,10 +15,10 @@ import dataclasses
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from quantlab.audit.findings import Finding, Log
-from quantlab.audit.futures import another_future, cuts, delisted, ragged_rows, the_others_delisted
+from quantlab.audit.findings import AuditLog, Finding
+from quantlab.audit.futures import another_future, cuts, delisted, other_half_delisted, ragged_rows
 from quantlab.audit.histories import differing_past
-from quantlab.audit.sources import Change, EndsEarlier, Future, with_future
+from quantlab.audit.sources import Change, Future, TruncatedSource, with_future
 from quantlab.core.errors import QuantlabError
 from quantlab.core.market import Bars
 from quantlab.core.ports import DataSource
@@ -28,7 +28,7 @@ _EARLIER = "were not there yet"
 _MIRRORED: dict[str, Change] = {"were another market's": another_future}
 _CHANGES: dict[str, Change] = _MIRRORED | {
     "lost half of their symbols": delisted,
-    "lost the other half of their symbols": the_others_delisted,
+    "lost the other half of their symbols": other_half_delisted,
 }
 #: What a source of somebody's own may raise on a market that it was not made for, one of a single bar for instance.
 _REFUSALS = (QuantlabError, ArithmeticError, LookupError, ValueError)
@@ -40,7 +40,7 @@ _DAY_MS = 86_400_000
 
 
 @dataclass(frozen=True)
-class Part:
+class UsedPart:
     """The part of a source's history that is used.
 
     Parameters
@@ -62,17 +62,17 @@ class Part:
 
 
 @dataclass(frozen=True)
-class _Look:
+class _Comparison:
     """One comparison: at which row another future begins, what it is, and whether a refusal is worth a note."""
 
     row: int
-    said: str
+    change_text: str
     change: Change | None
-    spoken: bool
+    note_refusal: bool
 
 
-def hunt_universe(log: Log, source: DataSource, cut: HistoryCut, bars: Bars, count: int, seed: int) -> None:
-    """Compare what was chosen under other futures.
+def check_universe(log: AuditLog, source: DataSource, cut: HistoryCut, bars: Bars, count: int, seed: int) -> None:
+    """Compare the universe under other futures.
 
     Parameters
     ----------
@@ -86,71 +86,75 @@ def hunt_universe(log: Log, source: DataSource, cut: HistoryCut, bars: Bars, cou
     seed : int
     """
     part = used_part(log, source, cut, bars)
-    if not type(source).__module__.startswith("quantlab.") and _below(source, bars) is None:
+    if not type(source).__module__.startswith("quantlab.") and _underlying_market(source, bars) is None:
         log.note(
             f"universe: {type(source).__name__} shows no source that it chooses from, so it was only asked for an earlier "
             "end: what it reads whatever end it is asked for could not be exchanged"
         )
     found: list[Finding] = []
     compared = 0
-    for look in _looks(source, part, bars, count):
-        begins_ms = int(bars.open_time_ms[look.row])
-        asked: DataSource | None = EndsEarlier(source, begins_ms)
-        if look.change is not None:
-            asked = with_future(source, Future(begins_ms, look.change, seed))
-        other = None if asked is None else _loaded(log, part, asked, look)
+    for comparison in _comparisons(source, part, bars, count):
+        begins_ms = int(bars.open_time_ms[comparison.row])
+        asked: DataSource | None = TruncatedSource(source, begins_ms)
+        if comparison.change is not None:
+            asked = with_future(source, Future(begins_ms, comparison.change, seed))
+        other = None if asked is None else _load_or_note(log, part, asked, comparison)
         if other is None:
             continue
-        if look.change is None and other.close_time_ms[-1] > begins_ms:
+        if comparison.change is None and other.close_time_ms[-1] > begins_ms:
             log.note(
                 "universe: the source gives bars after the end that it is asked for, so an earlier end shows nothing"
             )
             continue
-        members = look.row >= int(_FORMATION * bars.n_bars)
-        one = differing_past(bars, other, begins_ms, look.said, may_end_early=look.change is None, members=members)
+        members = comparison.row >= int(_FORMATION * bars.n_bars)
+        one = differing_past(
+            bars, other, begins_ms, comparison.change_text, may_end_early=comparison.change is None, members=members
+        )
         found += [] if one is None else [one]
-        compared += bars.ohlcv[: look.row].size
+        compared += bars.ohlcv[: comparison.row].size
     log.check("universe", "beginning, symbols, rules, bars and funding under another future", compared, found[:1])
 
 
-def used_part(log: Log, source: DataSource, cut: HistoryCut, bars: Bars) -> Part:
-    """What is compared: from the source's own first bar on, if `bars` begin with it and its end does not move it."""
+def used_part(log: AuditLog, source: DataSource, cut: HistoryCut, bars: Bars) -> UsedPart:
+    """The bars that are compared: from the source's own first bar on, if `bars` begin with it and its end does not move it."""
     endless = dataclasses.replace(cut, bars=None)
     first_ms = int(bars.open_time_ms[0])
     limited = bars.n_bars == cut.bars and endless.load(source).n_bars > bars.n_bars
-    if not limited and _slides(endless, source, bars):
+    if not limited and _is_rolling_window(endless, source, bars):
         log.note("universe: the source's history begins later the later it ends, as a window of fixed length does")
         limited = True
-    return Part(endless, first_ms if limited else None)
+    return UsedPart(endless, first_ms if limited else None)
 
 
-def _slides(cut: HistoryCut, source: DataSource, bars: Bars) -> bool:
-    """Does the first bar move with the end, by a bar or by a day?"""
+def _is_rolling_window(cut: HistoryCut, source: DataSource, bars: Bars) -> bool:
+    """Return whether the first bar moves with the end, by a bar or by a day."""
     return any(
         int(earlier.open_time_ms[0]) == int(bars.open_time_ms[0]) - step_ms
         for step_ms in (bars.interval_ms, _DAY_MS)
-        if (earlier := _quietly(cut, EndsEarlier(source, int(bars.close_time_ms[-1]) - step_ms))) is not None
+        if (earlier := _load_or_none(cut, TruncatedSource(source, int(bars.close_time_ms[-1]) - step_ms))) is not None
     )
 
 
-def _looks(source: DataSource, part: Part, bars: Bars, count: int) -> Iterator[_Look]:
-    """The cheapest that shows most first."""
+def _comparisons(source: DataSource, part: UsedPart, bars: Bars, count: int) -> Iterator[_Comparison]:
+    """Every comparison, those that are cheap and show most first."""
     spread = cuts(bars, int(_FORMATION * bars.n_bars), bars.n_bars, count)
     for row in spread:
-        yield _Look(row, _EARLIER, None, spoken=True)
-        for said, change in _CHANGES.items():
-            yield _Look(row, said, change, spoken=True)
+        yield _Comparison(row, _EARLIER, None, note_refusal=True)
+        for change_text, change in _CHANGES.items():
+            yield _Comparison(row, change_text, change, note_refusal=True)
     if part.since_ms is None and bars.n_bars > 1:
         # What was there before the first bar, and what was there when it was all there was?
-        yield _Look(0, _EARLIER, None, spoken=False)
-        yield _Look(1, _EARLIER, None, spoken=False)
-        yield from (_Look(1, said, change, spoken=False) for said, change in _CHANGES.items())
-    for row in sorted({*ragged_rows(bars, _PLACES), *_ragged_below(source, bars)} - {0, 1, *spread}):
-        yield _Look(row, _EARLIER, None, spoken=False)
-        yield from (_Look(row, said, change, spoken=False) for said, change in _MIRRORED.items())
+        yield _Comparison(0, _EARLIER, None, note_refusal=False)
+        yield _Comparison(1, _EARLIER, None, note_refusal=False)
+        yield from (_Comparison(1, change_text, change, note_refusal=False) for change_text, change in _CHANGES.items())
+    for row in sorted({*ragged_rows(bars, _PLACES), *_ragged_rows_below(source, bars)} - {0, 1, *spread}):
+        yield _Comparison(row, _EARLIER, None, note_refusal=False)
+        yield from (
+            _Comparison(row, change_text, change, note_refusal=False) for change_text, change in _MIRRORED.items()
+        )
 
 
-def _below(source: DataSource, bars: Bars) -> Bars | None:
+def _underlying_market(source: DataSource, bars: Bars) -> Bars | None:
     """The market that `source` chooses from."""
     below: list[Bars] = []
 
@@ -160,13 +164,13 @@ def _below(source: DataSource, bars: Bars) -> Bars | None:
 
     asked = with_future(source, Future(int(bars.open_time_ms[-1]), seen, 0))
     if asked is not None:
-        _quietly(HistoryCut(None, None, None, None), asked)
+        _load_or_none(HistoryCut(None, None, None, None), asked)
     return below[0] if below else None
 
 
-def _ragged_below(source: DataSource, bars: Bars) -> list[int]:
+def _ragged_rows_below(source: DataSource, bars: Bars) -> list[int]:
     """Rows of `bars` at which the market that they are chosen from is ragged."""
-    below = _below(source, bars)
+    below = _underlying_market(source, bars)
     if below is None:
         return []
     times = [int(below.open_time_ms[row]) for row in ragged_rows(below, 2 * _PLACES)]
@@ -174,17 +178,17 @@ def _ragged_below(source: DataSource, bars: Bars) -> list[int]:
     return [row for row in rows if 0 < row < bars.n_bars]
 
 
-def _loaded(log: Log, part: Part, source: DataSource, look: _Look) -> Bars | None:
+def _load_or_note(log: AuditLog, part: UsedPart, source: DataSource, comparison: _Comparison) -> Bars | None:
     """A source may refuse a market that it was not made for; then it cannot be looked at."""
     try:
         return part.load(source)
     except _REFUSALS as error:
-        if look.spoken:  # a very short history may rightly be refused
-            log.note(f"universe: refused where later bars {look.said} ({type(error).__name__}: {error})")
+        if comparison.note_refusal:  # a very short history may rightly be refused
+            log.note(f"universe: refused where later bars {comparison.change_text} ({type(error).__name__}: {error})")
         return None
 
 
-def _quietly(cut: HistoryCut, source: DataSource) -> Bars | None:
+def _load_or_none(cut: HistoryCut, source: DataSource) -> Bars | None:
     try:
         return cut.load(source)
     except _REFUSALS:

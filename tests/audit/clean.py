@@ -1,4 +1,4 @@
-"""Twenty pipelines without a leak, unlike enough that a hunter who guesses accuses one of them.
+"""Twenty pipelines without a leak, unlike enough that an audit that guesses accuses one of them.
 
 Some are made to look suspicious: a market with a strong and honest edge, scalers of the member's own, thresholds
 that were tuned on tested bars before the window that they are used in, labels that overlap a lot.

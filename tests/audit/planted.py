@@ -1,4 +1,4 @@
-"""Twenty pipelines that each leak the future in one place: what a leak hunter has to find.
+"""Twenty pipelines that each leak the future in one place: what the audit has to find.
 
 Every mistake is one that was made in earnest somewhere, small enough to be overlooked in a review. The classes
 are in the ``planted_*`` modules beside this one; this folder must be on ``sys.path`` (and on ``PYTHONPATH`` of

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from quantlab.audit.context import AuditDepth
 from quantlab.audit.findings import STAGES
-from quantlab.audit.leak_checks import Hunt
 from quantlab.core.errors import ConfigError
 from quantlab.core.progress import SilentProgress
 from quantlab.jobs.config.composition import compose
@@ -19,7 +19,7 @@ from quantlab.jobs.config.help import help_text
 from quantlab.jobs.research.audit import audit
 
 Command = Callable[..., subprocess.CompletedProcess[str]]
-SMALL = ("job=audit", "debug=tiny", "workers=1", "job.hunt.cuts=2", "job.hunt.fills=4")
+SMALL = ("job=audit", "debug=tiny", "workers=1", "job.checks.cuts=2", "job.checks.fills=4")
 PEEKING = """
 import dataclasses
 import numpy as np
@@ -91,10 +91,10 @@ def test_a_learned_pipeline_is_looked_at_in_every_stage(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("wrong", [{"cuts": 0}, {"fills": 0}, {"shuffle_errors": 0.5}, {"seed": -1}])
-def test_impossible_hunts_are_refused(wrong: dict[str, float]) -> None:
+def test_impossible_depths_are_refused(wrong: dict[str, float]) -> None:
     given = {"cuts": 2, "fills": 2, "shuffle": False, "shuffle_errors": 5.0, "seed": 0}
-    with pytest.raises(ConfigError, match=r"job\.hunt"):
-        Hunt(**{**given, **wrong})  # type: ignore[arg-type]
+    with pytest.raises(ConfigError, match=r"job\.checks"):
+        AuditDepth(**{**given, **wrong})  # type: ignore[arg-type]
 
 
 def test_help_names_the_job() -> None:

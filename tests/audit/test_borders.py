@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from quantlab.audit.ensembles import hunt_ensembles
-from quantlab.audit.findings import Log
+from quantlab.audit.ensembles import check_ensembles
+from quantlab.audit.findings import AuditLog
 from quantlab.audit.futures import another_future, broken_future
-from quantlab.audit.members import hunt_members
-from quantlab.audit.splits import hunt_splits
+from quantlab.audit.members import check_members
+from quantlab.audit.splits import check_splits
 from quantlab.core.arrays import BoolArray, Float32Array
 from quantlab.core.market import HIGH, LOW, VOLUME, Bars, BarState
 from quantlab.core.results import Study
@@ -105,7 +105,7 @@ class Voted:
 def test_an_ensemble_that_knows_labels_of_its_tests_is_found(
     random_bars: MakeBars, leak: str, stage: str | None, only: int | None
 ) -> None:
-    bars, log = random_bars(n_bars=1_600), Log()
+    bars, log = random_bars(n_bars=1_600), AuditLog()
     dataset, rules = dataset_of(bars), Means(leak, only)
     votes = []
     for fold in SPLITS.split(dataset):
@@ -115,7 +115,7 @@ def test_an_ensemble_that_knows_labels_of_its_tests_is_found(
         heard = np.random.default_rng(0).random((1, fold.test[1] - fold.calibration[0], bars.n_symbols, 3), np.float32)
         args = (heard[:, : len(rows[inner])], dataset.label[inner], dataset.weight[inner], rows[inner])
         votes.append(Voted(fold, rules.fit(("one",), *args), heard))
-    hunt_ensembles(log, BARRIERS, bars, Study(_silent(bars), 0, 0, None, None, votes=(dataset, *votes)), 0)
+    check_ensembles(log, BARRIERS, bars, Study(_silent(bars), 0, 0, None, None, votes=(dataset, *votes)), 0)
     assert [one.stage for one in log.findings] == ([] if stage is None else [stage])
     assert log.checks[0].compared == 2
 
@@ -142,12 +142,12 @@ class WindowsAtWill:
 
 
 def test_a_test_that_exists_for_what_comes_after_it_is_found(random_bars: MakeBars) -> None:
-    bars, log = random_bars(n_bars=1_600), Log()
+    bars, log = random_bars(n_bars=1_600), AuditLog()
     dataset = dataset_of(bars)
     last = SPLITS.split(dataset)[1].test
     border = (last[0] + last[1]) // 2
     others = [(border, dataset_of(broken_future(bars, border, seed))) for seed in range(4)]
-    hunt_splits(log, WindowsAtWill(), dataset, others)
+    check_splits(log, WindowsAtWill(), dataset, others)
     assert [(one.stage, one.column) for one in log.findings] == [("split", "test")]
 
 
@@ -175,8 +175,8 @@ class FittedBias:
 
 @pytest.mark.parametrize("leaks", [True, False])
 def test_what_reads_forecasts_and_labels_of_the_tests_is_a_calibrator(random_bars: MakeBars, leaks: bool) -> None:
-    bars, log = random_bars(n_bars=1_600), Log()
+    bars, log = random_bars(n_bars=1_600), AuditLog()
     dataset = dataset_of(bars)
     fold = SPLITS.split(dataset)[0]
-    hunt_members(log, {"one": Biased(leaks)}, fold, dataset, dataset_of(another_future(bars, fold.test[0], 0)))  # type: ignore[dict-item]
+    check_members(log, {"one": Biased(leaks)}, fold, dataset, dataset_of(another_future(bars, fold.test[0], 0)))  # type: ignore[dict-item]
     assert [one.stage for one in log.findings] == (["calibrator"] if leaks else [])

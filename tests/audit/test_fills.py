@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from quantlab.audit.fills import Account, better_fills, hunt_fills
-from quantlab.audit.findings import Log
+from quantlab.audit.fills import Account, better_fills, check_fills
+from quantlab.audit.findings import AuditLog
 from quantlab.backtest.scan import Scan
 from quantlab.core.fakes import FixedSignal
 from quantlab.core.market import HIGH, LOW, OPEN, Bars
@@ -52,7 +52,7 @@ class Engine:
             side = signal.side.copy()
             side[:-1][bars.close[1:] <= bars.ohlcv[1:, :, OPEN]] = 0
             signal = dataclasses.replace(signal, side=side)
-        if self.how == "fills on the opinion of its own bar":
+        if self.how == "fills on the signal of its own bar":
             side = np.concatenate([signal.side[1:], signal.side[-1:]])
             signal = dataclasses.replace(signal, side=side)
         done = Scan(CASH).run(bars, signal, strategy, limits_on=limits_on)
@@ -61,7 +61,7 @@ class Engine:
         inside = np.isin(done.reasons, INSIDE)
         if self.how in ("sizes what it fills inside a bar", "sizes, and marks early"):
             orders["size"][inside & rises] *= 0.9
-        if self.how == "sizes by the opinion to come":
+        if self.how == "sizes by the signal to come":
             later = np.minimum(orders["idx"] + 1, bars.n_bars - 1)
             orders["size"][inside & (signal.side[later, orders["col"]] > 0)] *= 0.9
         if self.how == "slips less":
@@ -105,9 +105,9 @@ def test_the_account_fills_for_every_reason_that_is_looked_at(account: Callable[
     ("how", "stage", "column"),
     [
         ("fills where its own bar rises", "fill", None),
-        ("fills on the opinion of its own bar", "fill", None),
+        ("fills on the signal of its own bar", "fill", None),
         ("sizes what it fills inside a bar", "sizing", "order.size"),
-        ("sizes by the opinion to come", "sizing", "order.size"),
+        ("sizes by the signal to come", "sizing", "order.size"),
         ("slips less", "fill", "order.price"),
         ("marks early", "fill", "equity"),
         ("sizes, and marks early", "fill", "equity"),
@@ -119,8 +119,8 @@ def test_the_account_fills_for_every_reason_that_is_looked_at(account: Callable[
 def test_an_engine_that_knows_what_comes_is_found(
     account: Callable[..., Account], how: str, stage: str, column: str | None, limits_on: bool
 ) -> None:
-    log, one = Log(), account(how, limits_on)
-    hunt_fills(log, one, 25, 0)
+    log, one = AuditLog(), account(how, limits_on)
+    check_fills(log, one, 25, 0)
     assert [finding.stage for finding in log.findings] == [stage]
     assert column is None or log.findings[0].column == column
     assert set(one.engine.asked) == {limits_on}  # type: ignore[attr-defined]
@@ -128,8 +128,8 @@ def test_an_engine_that_knows_what_comes_is_found(
 
 @pytest.mark.parametrize("limits_on", [False, True])
 def test_an_honest_engine_is_not_accused(account: Callable[..., Account], limits_on: bool) -> None:
-    log = Log()
-    hunt_fills(log, account(limits_on=limits_on), 25, 0)
+    log = AuditLog()
+    check_fills(log, account(limits_on=limits_on), 25, 0)
     assert log.findings == []
     assert all(check.compared > 0 for check in log.checks)
 

@@ -8,8 +8,8 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from quantlab.audit.differences import differs, first_place
-from quantlab.audit.futures import another_future, another_inside, cuts, delisted, other_opinions
+from quantlab.audit.differences import differs, first_difference
+from quantlab.audit.futures import another_future, another_inside, another_signal, cuts, delisted
 from quantlab.core.market import CLOSE, HIGH, LOW, OPEN, VOLUME, Bars, BarState, Funding
 from quantlab.core.types import Signal
 
@@ -78,7 +78,7 @@ def test_inside_a_bar_only_open_and_volume_stay(random_bars: MakeBars) -> None:
     assert (bar[:, HIGH] >= bar[:, [OPEN, CLOSE]].max(axis=1)).all()
 
 
-def test_other_opinions_leave_the_past_alone(random_bars: MakeBars) -> None:
+def test_another_signal_leaves_the_past_alone(random_bars: MakeBars) -> None:
     n = (10, 2)
     rng = np.random.default_rng(0)
     signal = Signal(
@@ -90,7 +90,7 @@ def test_other_opinions_leave_the_past_alone(random_bars: MakeBars) -> None:
         atr=rng.random(n),
         target=rng.random(n),
     )
-    other = other_opinions(signal, 4)
+    other = another_signal(signal, 4)
     for name in ("side", "proba", "confidence", "atr", "target"):
         assert np.array_equal(getattr(other, name)[:4], getattr(signal, name)[:4])
         assert (getattr(other, name)[4:] != getattr(signal, name)[4:]).any()
@@ -113,4 +113,4 @@ def test_values_differ_bit_for_bit_and_nan_is_nan(random_bars: MakeBars) -> None
     assert differs(a, b[:1]).all()
     assert differs(None, a).all()
     assert not differs(None, None).any()
-    assert "row 8 " in first_place(random_bars(), differs(a, b), 7)
+    assert "row 8 " in first_difference(random_bars(), differs(a, b), 7)

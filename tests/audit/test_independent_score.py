@@ -21,7 +21,7 @@ PLANTED: tuple[Any, ...] = _INDEPENDENT.SECOND_PLANTED
 CLEAN: tuple[Any, ...] = _INDEPENDENT.SECOND_CLEAN
 
 
-def hunted(pipeline: Any, tmp_path: Path, market_data: Path | None) -> AuditReport:
+def audit_of(pipeline: Any, tmp_path: Path, market_data: Path | None) -> AuditReport:
     """The pipeline's audit, with folders of its own."""
     where = [f"cache_dir={tmp_path / 'cache'}", f"runs_dir={tmp_path / 'runs'}"]
     return audit(compose(*pipeline.composed_of(market_data), "job=audit", *where), SilentProgress())
@@ -36,11 +36,11 @@ def test_the_independent_set_covers_every_stage_twice() -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("pipeline", PLANTED, ids=lambda one: one.name)
 def test_each_of_twenty_more_leaks_is_found_and_named(pipeline: Any, tmp_path: Path) -> None:
-    culprit = hunted(pipeline, tmp_path, None).culprit
-    assert culprit is not None
-    assert culprit.stage == pipeline.stage
-    assert culprit.column
-    assert culprit.where
+    first_finding = audit_of(pipeline, tmp_path, None).first_finding
+    assert first_finding is not None
+    assert first_finding.stage == pipeline.stage
+    assert first_finding.column
+    assert first_finding.where
 
 
 @pytest.mark.slow
@@ -49,4 +49,4 @@ def test_none_of_twenty_more_clean_pipelines_is_accused(
     pipeline: Any, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
     folder = request.getfixturevalue("market_data") if pipeline.needs_market_data else None
-    assert hunted(pipeline, tmp_path, folder).findings == ()
+    assert audit_of(pipeline, tmp_path, folder).findings == ()

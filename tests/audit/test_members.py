@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from quantlab.audit.findings import Finding, Log
+from quantlab.audit.findings import AuditLog, Finding
 from quantlab.audit.futures import another_future
-from quantlab.audit.members import hunt_members
+from quantlab.audit.members import check_members
 from quantlab.core.arrays import BoolArray, Float32Array
 from quantlab.core.market import Bars
 from quantlab.core.types import NO_LABEL, Dataset, Features
@@ -100,10 +100,10 @@ class Member:
 
 
 def found_in(member: Member, bars: Bars) -> list[Finding]:
-    log, dataset = Log(), dataset_of(bars)
+    log, dataset = AuditLog(), dataset_of(bars)
     fold = SPLITS.split(dataset)[0]
     other = dataset_of(another_future(bars, fold.test[0], 0))
-    hunt_members(log, {"one": member}, fold, dataset, other)  # type: ignore[dict-item]
+    check_members(log, {"one": member}, fold, dataset, other)  # type: ignore[dict-item]
     return log.findings
 
 

@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from quantlab.audit.features import hunt_features
-from quantlab.audit.findings import AuditReport, Log
-from quantlab.audit.futures import another_future, broken_future, delisted, ragged_rows, the_others_delisted
-from quantlab.audit.labels import hunt_labels
+from quantlab.audit.features import check_features
+from quantlab.audit.findings import AuditLog, AuditReport
+from quantlab.audit.futures import another_future, broken_future, delisted, other_half_delisted, ragged_rows
+from quantlab.audit.labels import check_labels
 from quantlab.core.market import Bars, BarState
 from quantlab.core.progress import SilentProgress
 from quantlab.core.types import NO_LABEL, Features
@@ -33,7 +33,7 @@ SAMPLE = ("survivors_listed", "back_filled", "funding_filled", "leaves_in_time")
 CLEAN_SAMPLE = ("ragged_rule", "newest_days")
 
 
-def hunted(pipeline: Any, tmp_path: Path, request: pytest.FixtureRequest) -> AuditReport:
+def audit_of(pipeline: Any, tmp_path: Path, request: pytest.FixtureRequest) -> AuditReport:
     """The pipeline's audit, with folders of its own."""
     where = [f"cache_dir={tmp_path / 'cache'}", f"runs_dir={tmp_path / 'runs'}"]
     market_data = request.getfixturevalue("market_data") if pipeline.needs_market_data else None
@@ -49,16 +49,16 @@ def cases(pipelines: tuple[Any, ...], sample: tuple[str, ...]) -> list[Any]:
 def test_a_leak_in_a_ragged_market_is_found_and_named(
     pipeline: Any, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
-    culprit = hunted(pipeline, tmp_path, request).culprit
-    assert culprit is not None
-    assert culprit.stage == pipeline.stage
+    first_finding = audit_of(pipeline, tmp_path, request).first_finding
+    assert first_finding is not None
+    assert first_finding.stage == pipeline.stage
 
 
 @pytest.mark.parametrize("pipeline", cases(CLEAN, CLEAN_SAMPLE))
 def test_a_clean_pipeline_in_a_ragged_market_is_not_accused(
     pipeline: Any, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
-    assert hunted(pipeline, tmp_path, request).findings == ()
+    assert audit_of(pipeline, tmp_path, request).findings == ()
 
 
 @dataclass(frozen=True)
@@ -80,8 +80,8 @@ class Survivors(TripleBarrier):
 @pytest.mark.parametrize("of", ["", "weights", "label"])
 def test_labels_and_weights_that_know_who_survives_are_found(random_bars: Any, of: str) -> None:
     """Prices alone do not tell: only a market in which symbols die does."""
-    log, bars = Log(), random_bars()
-    hunt_labels(log, Survivors(2.0, 1.2, 12, of), bars, 0.004 * bars.close, 4, 0)
+    log, bars = AuditLog(), random_bars()
+    check_labels(log, Survivors(2.0, 1.2, 12, of), bars, 0.004 * bars.close, 4, 0)
     assert {one.stage for one in log.findings} == ({of} if of else set())
     assert all("stopped printing" in one.evidence for one in log.findings)
 
@@ -103,7 +103,7 @@ def test_other_futures_begin_where_a_history_is_ragged(random_bars: Any) -> None
 def test_each_survivor_dies_in_one_of_two_markets_and_one_is_always_left(random_bars: Any) -> None:
     for n_symbols in (1, 2, 5):
         bars = random_bars(n_symbols=n_symbols)
-        dead = [one(bars, 200, 3).state[-1] == BarState.ABSENT for one in (delisted, the_others_delisted)]
+        dead = [one(bars, 200, 3).state[-1] == BarState.ABSENT for one in (delisted, other_half_delisted)]
         assert np.array_equal(dead[0] ^ dead[1], np.full(n_symbols, n_symbols > 1))
         assert not any(one.all() for one in dead)
 
@@ -145,9 +145,9 @@ class Returns:
 @pytest.mark.parametrize("filled", [True, False])
 def test_a_feature_that_is_filled_backwards_at_a_late_listing_is_found(random_bars: Any, filled: bool) -> None:
     """Around its own first ready row, which is not the market's."""
-    bars, log = random_bars(n_bars=2_000), Log()
+    bars, log = random_bars(n_bars=2_000), AuditLog()
     ohlcv, state = bars.ohlcv.copy(), bars.state.copy()
     ohlcv[:1_111, 1], state[:1_111, 1] = np.nan, BarState.ABSENT
     late, source = dataclasses.replace(bars, ohlcv=ohlcv, state=state), Returns(filled)
-    hunt_features(log, source, late, source.transform(late), 2, 0)
+    check_features(log, source, late, source.transform(late), 2, 0)
     assert bool(log.findings) == filled

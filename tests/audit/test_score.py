@@ -24,7 +24,7 @@ SAMPLE = tuple({one.stage: one for one in reversed(PLANTED)}.values())
 CLEAN_SAMPLE = CLEAN[:1]
 
 
-def hunted(pipeline: Any, tmp_path: Path, market_data: Path | None) -> AuditReport:
+def audit_of(pipeline: Any, tmp_path: Path, market_data: Path | None) -> AuditReport:
     """The pipeline's audit, with folders of its own."""
     where = [f"cache_dir={tmp_path / 'cache'}", f"runs_dir={tmp_path / 'runs'}"]
     return audit(compose(*pipeline.composed_of(market_data), "job=audit", *where), SilentProgress())
@@ -44,27 +44,27 @@ def test_the_planted_set_covers_every_stage_twice() -> None:
 def test_one_leak_of_every_stage_is_found_and_named(
     pipeline: Any, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
-    report = hunted(pipeline, tmp_path, folder_of(pipeline, request))
-    assert report.culprit is not None
-    assert report.culprit.stage == pipeline.stage
-    assert report.culprit.column
-    assert report.culprit.where
+    report = audit_of(pipeline, tmp_path, folder_of(pipeline, request))
+    assert report.first_finding is not None
+    assert report.first_finding.stage == pipeline.stage
+    assert report.first_finding.column
+    assert report.first_finding.where
 
 
 @pytest.mark.parametrize("pipeline", CLEAN_SAMPLE, ids=lambda one: one.name)
 def test_a_clean_pipeline_is_not_accused(pipeline: Any, tmp_path: Path, request: pytest.FixtureRequest) -> None:
-    assert hunted(pipeline, tmp_path, folder_of(pipeline, request)).findings == ()
+    assert audit_of(pipeline, tmp_path, folder_of(pipeline, request)).findings == ()
 
 
 @pytest.mark.slow
 def test_nineteen_of_twenty_leaks_are_found_and_named(tmp_path: Path, request: pytest.FixtureRequest) -> None:
     missed, misnamed = [], []
     for pipeline in PLANTED:
-        culprit = hunted(pipeline, tmp_path, folder_of(pipeline, request)).culprit
-        if culprit is None:
+        first_finding = audit_of(pipeline, tmp_path, folder_of(pipeline, request)).first_finding
+        if first_finding is None:
             missed.append(pipeline.name)
-        elif culprit.stage != pipeline.stage:
-            misnamed.append((pipeline.name, culprit.stage))
+        elif first_finding.stage != pipeline.stage:
+            misnamed.append((pipeline.name, first_finding.stage))
     assert len(missed) <= 1, missed
     assert len(missed) + len(misnamed) <= 1, misnamed
 
@@ -72,4 +72,4 @@ def test_nineteen_of_twenty_leaks_are_found_and_named(tmp_path: Path, request: p
 @pytest.mark.slow
 @pytest.mark.parametrize("pipeline", CLEAN, ids=lambda one: one.name)
 def test_no_clean_pipeline_is_accused(pipeline: Any, tmp_path: Path, request: pytest.FixtureRequest) -> None:
-    assert hunted(pipeline, tmp_path, folder_of(pipeline, request)).findings == ()
+    assert audit_of(pipeline, tmp_path, folder_of(pipeline, request)).findings == ()

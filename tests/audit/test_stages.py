@@ -1,4 +1,4 @@
-"""Every hunter on a small leak of its own kind, and on the honest part beside it."""
+"""Every check on a small leak of its own kind, and on the honest part beside it."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from typing import Any
 import numpy as np
 import pytest
 
-from quantlab.audit.chance import ShuffledLabels, delayed, judge_auc, judge_shuffled
-from quantlab.audit.features import hunt_features
-from quantlab.audit.fills import Account, better_fills, hunt_fills
-from quantlab.audit.findings import Finding, Log
+from quantlab.audit.chance import ShuffledLabels, check_auc, check_shuffled_auc, delayed
+from quantlab.audit.features import check_features
+from quantlab.audit.fills import Account, better_fills, check_fills
+from quantlab.audit.findings import AuditLog, Finding
 from quantlab.audit.futures import another_future
-from quantlab.audit.labels import hunt_labels
-from quantlab.audit.members import hunt_members
-from quantlab.audit.splits import hunt_splits
-from quantlab.audit.studies import hunt_plain, hunt_studies
-from quantlab.audit.universe import hunt_universe
+from quantlab.audit.labels import check_labels
+from quantlab.audit.members import check_members
+from quantlab.audit.splits import check_splits
+from quantlab.audit.studies import check_plain_signal, check_studies
+from quantlab.audit.universe import check_universe
 from quantlab.backtest.scan import Scan
 from quantlab.core.arrays import Float32Array
 from quantlab.core.errors import DataError
@@ -68,7 +68,7 @@ class Momentum:
         raise AssertionError("nobody streams here")
 
 
-def stages(log: Log) -> list[tuple[str, str]]:
+def stages(log: AuditLog) -> list[tuple[str, str]]:
     """Stage and column of every finding, by stage."""
     return [(finding.stage, finding.column) for finding in log.report().findings]
 
@@ -78,8 +78,8 @@ def stages(log: Log) -> list[tuple[str, str]]:
     [("", None), ("next", "natr_14"), ("whole", "natr_14"), ("ready", "ready"), ("backfill", "ret_1")],
 )
 def test_a_feature_that_reads_the_future_is_named(random_bars: MakeBars, leak: str, column: str | None) -> None:
-    bars, log, source = random_bars(), Log(), Momentum(leak)
-    hunt_features(log, source, bars, source.transform(bars), 5, 0)
+    bars, log, source = random_bars(), AuditLog(), Momentum(leak)
+    check_features(log, source, bars, source.transform(bars), 5, 0)
     assert (column is None) == (not log.found())
     assert column is None or ("feature", column) in stages(log)
     if leak in ("next", "whole"):
@@ -118,7 +118,7 @@ class Dishonest:
 
 
 @pytest.mark.parametrize(
-    ("how", "culprit"),
+    ("how", "first_finding"),
     [
         ("known", ("label", "known_at_ms")),
         ("own close", ("label", "known_at_ms")),
@@ -127,15 +127,15 @@ class Dishonest:
         ("own bar", ("label", "label")),
     ],
 )
-def test_a_dishonest_label_is_found(random_bars: MakeBars, how: str, culprit: tuple[str, str]) -> None:
-    bars, log = random_bars(), Log()
-    hunt_labels(log, Dishonest(how), bars, 0.004 * bars.close, 8, 0)
-    assert stages(log)[0] == culprit
+def test_a_dishonest_label_is_found(random_bars: MakeBars, how: str, first_finding: tuple[str, str]) -> None:
+    bars, log = random_bars(), AuditLog()
+    check_labels(log, Dishonest(how), bars, 0.004 * bars.close, 8, 0)
+    assert stages(log)[0] == first_finding
 
 
 def test_the_triple_barrier_is_honest(random_bars: MakeBars) -> None:
-    bars, log = random_bars(), Log()
-    hunt_labels(log, BARRIERS, bars, 0.004 * bars.close, 12, 0)
+    bars, log = random_bars(), AuditLog()
+    check_labels(log, BARRIERS, bars, 0.004 * bars.close, 12, 0)
     assert not log.found()
     assert all(check.compared > 0 for check in log.checks)
 
@@ -177,15 +177,15 @@ class Moved:
     ],
 )
 def test_a_split_that_crosses_a_border_is_found(random_bars: MakeBars, move: str, column: str) -> None:
-    bars, log = random_bars(n_bars=1_600), Log()
+    bars, log = random_bars(n_bars=1_600), AuditLog()
     other = dataset_of(another_future(bars, 1_300, 0))
-    hunt_splits(log, Moved(move), dataset_of(bars), [(1_300, other)])
+    check_splits(log, Moved(move), dataset_of(bars), [(1_300, other)])
     assert stages(log)[0] == ("split", column)
 
 
 def test_purged_walk_forward_is_honest(random_bars: MakeBars) -> None:
-    bars, log = random_bars(n_bars=1_600), Log()
-    hunt_splits(log, SPLITS, dataset_of(bars), [(1_300, dataset_of(another_future(bars, 1_300, 0)))])
+    bars, log = random_bars(n_bars=1_600), AuditLog()
+    check_splits(log, SPLITS, dataset_of(bars), [(1_300, dataset_of(another_future(bars, 1_300, 0)))])
     assert not log.found()
 
 
@@ -250,10 +250,10 @@ class Sign:
     ],
 )
 def test_a_member_that_reads_the_future_is_found(random_bars: MakeBars, leak: str, stage: str | None) -> None:
-    bars, log = random_bars(n_bars=1_600), Log()
+    bars, log = random_bars(n_bars=1_600), AuditLog()
     dataset = dataset_of(bars)
     fold = SPLITS.split(dataset)[0]
-    hunt_members(log, {"sign": Sign(leak)}, fold, dataset, dataset_of(another_future(bars, fold.test[0], 0)))
+    check_members(log, {"sign": Sign(leak)}, fold, dataset, dataset_of(another_future(bars, fold.test[0], 0)))
     if leak == "split":  # its shares are carried numbers: which stage it is cannot be told, that it leaks can
         assert log.found()
     else:
@@ -319,8 +319,8 @@ class Restated(BarsSource):
     ],
 )
 def test_a_universe_of_hindsight_is_found(random_bars: MakeBars, make: Any, column: str | None) -> None:
-    source, log, cut = make(random_bars(n_symbols=5)), Log(), HistoryCut(None, None, None, None)
-    hunt_universe(log, source, cut, cut.load(source), 3, 0)
+    source, log, cut = make(random_bars(n_symbols=5)), AuditLog(), HistoryCut(None, None, None, None)
+    check_universe(log, source, cut, cut.load(source), 3, 0)
     assert stages(log) == ([] if column is None else [("universe", column)])
 
 
@@ -332,8 +332,8 @@ def test_a_source_that_refuses_other_markets_is_noted(random_bars: MakeBars) -> 
                 raise DataError("the whole of it", found="a part", fix="ask for all")
             return super().history(start_ms, end_ms)
 
-    source, log, cut = Whole(random_bars()), Log(), HistoryCut(None, None, None, None)
-    hunt_universe(log, source, cut, cut.load(source), 2, 0)
+    source, log, cut = Whole(random_bars()), AuditLog(), HistoryCut(None, None, None, None)
+    check_universe(log, source, cut, cut.load(source), 2, 0)
     assert not log.found()
     assert any("refused" in note for note in log.notes)
 
@@ -381,8 +381,8 @@ def test_a_fill_that_knows_too_much_is_found(random_bars: MakeBars, strategy: An
     bars = random_bars(n_bars=300)
     signal = flips(bars)
     account = Account(Cheat(Scan(10_000.0), how), bars, signal, strategy(signal=FixedSignal(signal)), limits_on)
-    log = Log()
-    simulation = hunt_fills(log, account, 8, 0)
+    log = AuditLog()
+    simulation = check_fills(log, account, 8, 0)
     assert len(simulation.orders) > 50
     if how:
         assert stages(log)[0][0] == ("sizing" if how == "size" else "fill")
@@ -403,9 +403,9 @@ def test_honest_fills_are_not_better_and_a_cent_is_seen(random_bars: MakeBars, s
 
 
 def test_an_account_without_fills_is_noted(random_bars: MakeBars, strategy: Any) -> None:
-    bars, log = random_bars(n_bars=100), Log()
+    bars, log = random_bars(n_bars=100), AuditLog()
     silent = dataclasses.replace(flips(bars), side=np.zeros(bars.state.shape, np.int8))
-    hunt_fills(log, Account(Scan(1e4), bars, silent, strategy(signal=FixedSignal(silent))), 4, 0)
+    check_fills(log, Account(Scan(1e4), bars, silent, strategy(signal=FixedSignal(silent))), 4, 0)
     assert any("no fill" in note for note in log.notes)
 
 
@@ -413,7 +413,7 @@ def test_an_account_without_fills_is_noted(random_bars: MakeBars, strategy: Any)
     ("field", "stage"), [("proba", "calibrator"), ("side", "tuning"), ("confidence", "sizing"), ("atr", "feature")]
 )
 def test_what_a_learner_changes_afterwards_is_traced(random_bars: MakeBars, field: str, stage: str) -> None:
-    bars, log = random_bars(), Log()
+    bars, log = random_bars(), AuditLog()
 
     def learn(world: Bars) -> Study:
         signal = flips(world)
@@ -422,10 +422,10 @@ def test_what_a_learner_changes_afterwards_is_traced(random_bars: MakeBars, fiel
         changed[-150:] = changed[-150:] if coming else -changed[-150:]
         return Study(dataclasses.replace(signal, **{field: changed}), 200, 400, None, None)
 
-    hunt_studies(log, learn, bars, learn(bars), [300], 0, learned=True)
+    check_studies(log, learn, bars, learn(bars), [300], 0, learned=True)
     assert stages(log)[:1] == [(stage, f"signal.{field}")]
-    clean = Log()
-    hunt_studies(
+    clean = AuditLog()
+    check_studies(
         clean,
         lambda world: Study(flips(world), 200, 400, None, None),
         bars,
@@ -449,12 +449,12 @@ def test_a_plain_signal_is_asked_again_and_a_played_one_is_noted(random_bars: Ma
             return dataclasses.replace(said, side=np.roll(said.side, -self.ahead, axis=0))
 
     for ahead, leaks in ((0, False), (1, True)):
-        log = Log()
-        hunt_plain(log, Peek(ahead), bars, Peek(ahead).signal(bars), [200, 300], 0)
+        log = AuditLog()
+        check_plain_signal(log, Peek(ahead), bars, Peek(ahead).signal(bars), [200, 300], 0)
         assert log.found() == leaks
-    log = Log()
+    log = AuditLog()
     played = FixedSignal(flips(bars))
-    hunt_plain(log, played, bars, played.signal(bars), [200], 0)
+    check_plain_signal(log, played, bars, played.signal(bars), [200], 0)
     assert any("do not depend on the bars" in note for note in log.notes)
 
 
@@ -476,9 +476,9 @@ def report_of(auc: float | None, se: float | None = 0.01) -> SignalReport:
 @pytest.mark.parametrize(("auc", "leaks"), [(0.5, False), (0.53, False), (0.58, True), (0.42, True), (None, False)])
 def test_shuffled_labels_must_teach_nothing(random_bars: MakeBars, auc: float | None, leaks: bool) -> None:
     """1,000 rows of each class: one error is 0.0129, five are 0.0645."""
-    log = Log()
+    log = AuditLog()
     study = Study(flips(random_bars()), 0, 400, None, report_of(auc))
-    judge_shuffled(log, study, 5.0)
+    check_shuffled_auc(log, study, 5.0)
     assert log.found() == leaks
 
 
@@ -487,8 +487,8 @@ def test_shuffled_labels_must_teach_nothing(random_bars: MakeBars, auc: float | 
     [(0.585, None, False), (0.595, None, True), (0.63, 0.60, False), (0.645, 0.60, True), (None, None, False)],
 )
 def test_an_auc_that_cannot_be_is_a_leak(auc: float | None, oracle: float | None, leaks: bool) -> None:
-    log = Log()
-    judge_auc(log, report_of(auc), oracle)
+    log = AuditLog()
+    check_auc(log, report_of(auc), oracle)
     assert log.found() == leaks
 
 
@@ -501,10 +501,10 @@ def test_a_late_signal_says_nothing_at_first(random_bars: MakeBars) -> None:
 
 
 def test_findings_are_told_in_the_order_of_the_stages() -> None:
-    log = Log()
+    log = AuditLog()
     log.check("fill", "late", 1, [Finding("fill", "a", "b", "c")])
     log.check("label", "early", 1, [Finding("label", "a", "b", "c")])
     report = log.report()
-    assert report.culprit is not None
-    assert report.culprit.stage == "label"
+    assert report.first_finding is not None
+    assert report.first_finding.stage == "label"
     assert report.as_dict()["leaks"] is True

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from quantlab.audit.findings import Log
+from quantlab.audit.findings import AuditLog
 from quantlab.audit.futures import another_future, broken_future
-from quantlab.audit.studies import FIELDS, dying_future, hunt_plain, hunt_studies
+from quantlab.audit.studies import FIELDS, check_plain_signal, check_studies, dying_future
 from quantlab.core.arrays import Float32Array
 from quantlab.core.errors import HistoryError
 from quantlab.core.market import Bars
@@ -96,8 +96,8 @@ def said_otherwise(study: Study, name: str, row: int) -> Study:
 
 def found_in(bars: Bars, change: Callable[[Study], Study]) -> list[tuple[str, str]]:
     """What is found where the learner says `change` of what it said, under another future from ROW on."""
-    log, study = Log(), study_of(bars)
-    hunt_studies(log, lambda _: change(study), bars, study, [ROW], 0, learned=True)
+    log, study = AuditLog(), study_of(bars)
+    check_studies(log, lambda _: change(study), bars, study, [ROW], 0, learned=True)
     assert [check.compared for check in log.checks] == [ROW - FIRST]
     assert [check.stage for check in log.checks] == [one.stage for one in log.findings or [log.checks[0]]]
     return [(one.stage, one.column) for one in log.findings]
@@ -145,7 +145,7 @@ def test_fields_of_a_signal_are_all_looked_at() -> None:
     assert {field.name for field in dataclasses.fields(Signal)} == set(FIELDS)
 
 
-def test_worlds_are_without_a_cause_first_and_then_mirrored_and_a_leak_ends_the_hunt(random_bars: MakeBars) -> None:
+def test_futures_are_without_a_cause_first_and_then_mirrored_and_a_leak_ends_the_audit(random_bars: MakeBars) -> None:
     bars, lived = random_bars(n_bars=LAST), []
     study = study_of(bars)
 
@@ -153,7 +153,7 @@ def test_worlds_are_without_a_cause_first_and_then_mirrored_and_a_leak_ends_the_
         lived.append(world)
         return study
 
-    hunt_studies(Log(), learn, bars, study, [ROW, ROW + 20], 3, learned=True)
+    check_studies(AuditLog(), learn, bars, study, [ROW, ROW + 20], 3, learned=True)
     expected = broken_future(bars, ROW, 3), dying_future(bars, ROW + 20, 3)
     assert [np.array_equal(a.ohlcv, b.ohlcv, equal_nan=True) for a, b in zip(lived, expected, strict=True)] == [
         True,
@@ -161,8 +161,8 @@ def test_worlds_are_without_a_cause_first_and_then_mirrored_and_a_leak_ends_the_
     ]
     asked: list[Bars] = []
     other = pooled_otherwise(study, 1, temperature=1.1)
-    log = Log()
-    hunt_studies(log, lambda world: asked.append(world) or other, bars, study, [ROW, ROW + 20], 3, learned=True)  # type: ignore[func-returns-value]
+    log = AuditLog()
+    check_studies(log, lambda world: asked.append(world) or other, bars, study, [ROW, ROW + 20], 3, learned=True)  # type: ignore[func-returns-value]
     assert (len(asked), len(log.findings)) == (1, 1)
 
 
@@ -181,8 +181,8 @@ def test_a_plain_signal_is_one_computed_column(random_bars: MakeBars, name: str,
             side = np.sign(world.close - bars.close[ROW - 1]).astype(np.int8) if name != "side" else changed
             return dataclasses.replace(said, **{"side": side, name: changed})
 
-    log = Log()
-    hunt_plain(log, Plain(), bars, Plain().signal(bars), [ROW], 0)
+    log = AuditLog()
+    check_plain_signal(log, Plain(), bars, Plain().signal(bars), [ROW], 0)
     assert [(one.stage, one.column) for one in log.findings] == [(stage, f"signal.{name}")]
     assert (log.notes == []) == (name != "side"), "sides that follow the bars are not played back"
 
@@ -206,7 +206,7 @@ def test_where_the_account_begins_and_ends_may_not_follow_what_comes_later(
 
 
 def test_a_learner_that_refuses_a_dying_market_is_asked_about_a_mirrored_one(random_bars: MakeBars) -> None:
-    bars, log, lived = random_bars(n_bars=LAST), Log(), []
+    bars, log, lived = random_bars(n_bars=LAST), AuditLog(), []
     study = study_of(bars)
 
     def learn(world: Bars) -> Study:
@@ -215,8 +215,8 @@ def test_a_learner_that_refuses_a_dying_market_is_asked_about_a_mirrored_one(ran
             raise HistoryError("symbols that trade", found="dead ones", fix="end the history earlier")
         return study
 
-    hunt_studies(log, learn, bars, study, [ROW, ROW + 20], 0, learned=True)
+    check_studies(log, learn, bars, study, [ROW, ROW + 20], 0, learned=True)
     assert np.array_equal(lived[-1].ohlcv, another_future(bars, ROW + 20, 0).ohlcv)
     assert (len(lived), log.findings, ["dead ones" in note for note in log.notes]) == (3, [], [True])
     with pytest.raises(HistoryError):
-        hunt_studies(log, lambda _: learn(dying_future(bars, ROW, 0)), bars, study, [ROW], 0, learned=True)
+        check_studies(log, lambda _: learn(dying_future(bars, ROW, 0)), bars, study, [ROW], 0, learned=True)

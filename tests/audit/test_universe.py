@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from quantlab.audit.findings import Log
+from quantlab.audit.findings import AuditLog
 from quantlab.audit.futures import another_future
 from quantlab.audit.histories import differing_past
 from quantlab.audit.sources import Future, with_future
-from quantlab.audit.universe import hunt_universe
+from quantlab.audit.universe import check_universe
 from quantlab.core.clock import iso_utc
 from quantlab.core.errors import DataError
 from quantlab.core.fakes import BarsSource
@@ -56,9 +56,9 @@ class Knowing:
         raise AssertionError("nobody streams here")
 
 
-def hunted(source: Any, newest: int | None = None) -> Log:
-    log, cut = Log(), HistoryCut(None, None, newest, None)
-    hunt_universe(log, source, cut, cut.load(source), 3, 0)
+def audit_of(source: Any, newest: int | None = None) -> AuditLog:
+    log, cut = AuditLog(), HistoryCut(None, None, newest, None)
+    check_universe(log, source, cut, cut.load(source), 3, 0)
     return log
 
 
@@ -72,7 +72,7 @@ def hunted(source: Any, newest: int | None = None) -> Log:
     ],
 )
 def test_what_follows_the_last_bar_is_named(random_bars: MakeBars, what: str, columns: set[str]) -> None:
-    log = hunted(Knowing(BarsSource(random_bars(n_symbols=4)), what))
+    log = audit_of(Knowing(BarsSource(random_bars(n_symbols=4)), what))
     assert {(one.stage, one.column) for one in log.findings} == {("universe", column) for column in columns}
     assert log.checks[0].compared > 0
     assert log.notes == []
@@ -81,14 +81,14 @@ def test_what_follows_the_last_bar_is_named(random_bars: MakeBars, what: str, co
 def test_symbols_that_stop_printing_are_another_future(random_bars: MakeBars) -> None:
     """Only a market in which some of them do can show that a choice follows it."""
     bars, source = random_bars(n_symbols=4), Knowing(BarsSource(random_bars(n_symbols=4)), "survivors")
-    log = hunted(source)
+    log = audit_of(source)
     assert "lost half of their symbols" in log.findings[0].evidence
     assert bars.state[-1].all() == bars.state[0].all()
 
 
 def test_other_prices_are_another_future(random_bars: MakeBars) -> None:
     """A source that refuses markets in which symbols stop printing is looked at in one of other prices."""
-    log = hunted(Knowing(BarsSource(random_bars(n_symbols=4)), "rules of whole markets"))
+    log = audit_of(Knowing(BarsSource(random_bars(n_symbols=4)), "rules of whole markets"))
     assert [(one.stage, one.column) for one in log.findings] == [("universe", "instruments")]
     assert "were another market's" in log.findings[0].evidence
     assert all("half of their symbols" in note for note in log.notes)
@@ -180,14 +180,14 @@ def test_funding_that_was_due_is_compared_and_none_is_unknown(
 
 def test_a_part_of_the_history_is_compared_where_both_have_it(random_bars: MakeBars) -> None:
     """The newest 150 bars: how the bars before them begin is nobody's concern, their own beginning is."""
-    log = hunted(BarsSource(random_bars()), 150)
+    log = audit_of(BarsSource(random_bars()), 150)
     assert log.findings == []
     assert log.checks[0].compared > 0
-    restated = hunted(Restated(random_bars()), 150)
+    restated = audit_of(Restated(random_bars()), 150)
     assert [one.column for one in restated.findings] == ["ohlcv"]
     for first, columns in ((100, []), (300, ["open_time_ms"])):
         bars = random_bars()
-        trimmed = hunted(Trimmed(BarsSource(bars), first, float(bars.close[-1, 0])), 150)
+        trimmed = audit_of(Trimmed(BarsSource(bars), first, float(bars.close[-1, 0])), 150)
         assert [one.column for one in trimmed.findings] == columns
 
 
@@ -293,11 +293,11 @@ def test_sources_are_found_in_lists_and_below_other_sources_and_forget_the_real_
     assert (other.ohlcv[250:] != bars.ohlcv[250:]).any()
     assert other.instruments[0].tick == other.close[-1, 0] != before.instruments[0].tick
     assert np.array_equal(source.history().ohlcv, bars.ohlcv), "the real one is not touched"
-    assert [one.column for one in hunted(source).findings] == ["instruments"]
+    assert [one.column for one in audit_of(source).findings] == ["instruments"]
 
 
 def test_a_window_that_moves_with_its_end_is_no_leak_and_is_said(random_bars: MakeBars) -> None:
-    log = hunted(Trimmed(BarsSource(random_bars()), window=150))
+    log = audit_of(Trimmed(BarsSource(random_bars()), window=150))
     assert log.findings == []
     assert ["window of fixed length" in note for note in log.notes] == [True]
 
@@ -308,7 +308,7 @@ def test_a_source_that_does_not_end_where_it_is_asked_to_is_said(random_bars: Ma
         def history(self, start_ms: int | None = None, end_ms: int | None = None) -> Bars:
             return super().history(start_ms)
 
-    log = hunted(Endless(random_bars()))
+    log = audit_of(Endless(random_bars()))
     assert log.findings == []
     assert ["after the end" in note for note in log.notes] == [True]
 
@@ -323,8 +323,8 @@ def test_a_source_that_shows_nothing_below_it_is_said(random_bars: MakeBars) -> 
         def stream(self, start_ms: int | None = None, end_ms: int | None = None) -> Any:
             raise AssertionError("nobody streams here")
 
-    assert ["shows no source" in note for note in hunted(Own()).notes] == [True]
-    assert hunted(BarsSource(random_bars())).notes == []
+    assert ["shows no source" in note for note in audit_of(Own()).notes] == [True]
+    assert audit_of(BarsSource(random_bars())).notes == []
 
 
 @dataclass(frozen=True)
@@ -354,7 +354,7 @@ def test_a_hole_that_was_filled_from_behind_is_found_where_the_market_below_has_
     bars = random_bars()
     ohlcv, state = bars.ohlcv.copy(), bars.state.copy()
     ohlcv[60:68, 0], state[60:68, 0] = np.nan, BarState.ABSENT
-    log = hunted(BackFilledGap(BarsSource(dataclasses.replace(bars, ohlcv=ohlcv, state=state)), backwards))
+    log = audit_of(BackFilledGap(BarsSource(dataclasses.replace(bars, ohlcv=ohlcv, state=state)), backwards))
     assert [one.column for one in log.findings] == (["ohlcv"] if backwards else [])
 
 
@@ -367,7 +367,7 @@ def test_a_past_that_a_listing_never_had_is_found_by_a_future_that_begins_before
     ohlcv, state = bars.ohlcv.copy(), bars.state.copy()
     ohlcv[:50, 0], state[:50, 0] = np.nan, BarState.ABSENT
     late = BarsSource(dataclasses.replace(bars, ohlcv=ohlcv, state=state))
-    log = hunted(BackFilledGap(late, backwards=True) if backwards else late)
+    log = audit_of(BackFilledGap(late, backwards=True) if backwards else late)
     assert [one.column for one in log.findings] == (["ohlcv"] if backwards else [])
 
 
@@ -391,7 +391,7 @@ def test_bars_that_were_there_before_the_first_one_are_found(random_bars: MakeBa
             raise AssertionError("nobody streams here")
 
     assert Complete().history().n_bars == 350
-    found = hunted(Complete()).findings
+    found = audit_of(Complete()).findings
     assert [(one.column, one.where) for one in found] == [("open_time_ms", iso_utc(int(bars.open_time_ms[0])))]
 
 
@@ -402,5 +402,5 @@ def test_a_leaking_source_does_not_hide_below_an_honest_one(random_bars: MakeBar
             return bars
 
     source = Through([Plain([BarsSource(random_bars())])])
-    assert [one.column for one in hunted(source).findings] == ["instruments"]
-    assert hunted(Through([BarsSource(random_bars())])).findings == []
+    assert [one.column for one in audit_of(source).findings] == ["instruments"]
+    assert audit_of(Through([BarsSource(random_bars())])).findings == []

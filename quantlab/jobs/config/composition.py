@@ -115,7 +115,7 @@ def check_configuration(cfg: DictConfig) -> None:
     _refuse_unknown("", {str(key) for key in cfg}, {*map(str, top), *(group.split("/")[0] for group in groups)})
     _require_options(cfg, groups)
     _require_kinds(cfg, {str(key): value for key, value in top.items()})
-    for key in ("history", "barriers"):
+    for key in ("history", "barriers", "internal"):
         _refuse_unknown(f"{key}.", {str(k) for k in cfg[key]}, {str(k) for k in top[key]})
     check_whole("seed", cfg.seed, low=0)
     check_whole("workers", cfg.workers, low=1)
@@ -142,19 +142,22 @@ def _groups(defaults: Any) -> list[str]:
 def _require_options(cfg: DictConfig, groups: list[str]) -> None:
     for key in (group.replace("/", ".") for group in groups):
         node = OmegaConf.select(cfg, key, default=None)
-        if not isinstance(node, DictConfig) or not {"_target_", "run"} & {str(k) for k in node}:
+        if not isinstance(node, DictConfig) or not {"_target_", "entry"} & {str(k) for k in node}:
             fix = f"choose an option for {key}; --help lists them"
             raise ConfigError(f"{key} as a section that names what to construct", found=repr(node), fix=fix)
 
 
 def _require_kinds(cfg: DictConfig, top: dict[str, Any]) -> None:
     """Every section of ``config.yaml`` is still one, and every text (``experiment_name`` aside) too."""
-    for key, value in top.items():
+    texts = {f"internal.{key}": value for key, value in top["internal"].items()}
+    for key, value in (top | texts).items():
         if isinstance(value, dict) or str(value).startswith("${"):
             if not isinstance(cfg[key], DictConfig):
                 raise ConfigError(f"{key} as a section", found=repr(cfg[key]), fix=f"set single keys, {key}.KEY=VALUE")
-        elif isinstance(value, str) and value != "???" and not (isinstance(cfg[key], str) and cfg[key]):
-            raise ConfigError(f"{key} as a text", found=repr(cfg[key]), fix=f"set it, e.g. {key}={value}")
+        elif isinstance(value, str) and value != "???":
+            text = OmegaConf.select(cfg, key, default=None)
+            if not (isinstance(text, str) and text):
+                raise ConfigError(f"{key} as a text", found=repr(text), fix=f"set it, e.g. {key}={value}")
 
 
 def _refuse_unknown(prefix: str, found: set[str], known: set[str]) -> None:

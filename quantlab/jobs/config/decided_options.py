@@ -40,7 +40,7 @@ def require_undecided(cfg: DictConfig, typed: Sequence[str]) -> None:
     if _KEY not in cfg.job:
         raise ConfigError(
             f"{given}= beside a job that begins with it",
-            found=f"{given}={cfg[given]} beside {cfg.job.run}",
+            found=f"{given}={cfg[given]} beside {cfg.job.entry}",
             fix="leave it out, or use job=promote, job=paper or job=parity",
         )
     # With the list itself emptied, options would be ignored without a word again.

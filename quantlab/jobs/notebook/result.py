@@ -88,7 +88,7 @@ class Result:
 
     def portfolio(self) -> Any:
         """The evidence as a ``vectorbt.Portfolio``; the first call imports vectorbt, which takes seconds."""
-        return get_method(self.cfg.portfolio)(self.run.evidence, self.run.bars)
+        return get_method(self.cfg.internal.portfolio)(self.run.evidence, self.run.bars)
 
     def equity_figure(self) -> go.Figure:
         """Both accounts, the benchmarks and the drawdowns."""

@@ -1,4 +1,4 @@
-"""``job=audit``: hunt for leaks in the configured pipeline, and name the stage and the column.
+"""``job=audit``: check the configured pipeline for leaks, and name the stage and the column.
 
 1. read the history, and look at how it was chosen;
 2. put every stage under other futures, alone and then together;
@@ -15,17 +15,15 @@ from pathlib import Path
 from omegaconf import DictConfig
 from rich.console import Console
 
-from quantlab.audit.chance import judge_auc
-from quantlab.audit.findings import AuditReport, Log
+from quantlab.audit.chance import check_auc
+from quantlab.audit.context import AuditContext, AuditDepth, AuditedParts
+from quantlab.audit.findings import AuditLog, AuditReport
 from quantlab.audit.leak_checks import (
-    AuditedParts,
-    Hunt,
-    Scene,
-    hunt_account,
-    hunt_choice,
-    hunt_learning,
-    hunt_parts,
-    hunt_shuffled,
+    check_account,
+    check_learning,
+    check_parts,
+    check_shuffled_labels,
+    check_threshold_search,
 )
 from quantlab.audit.page import audit_page, audit_table
 from quantlab.core.errors import QuantlabError
@@ -43,7 +41,7 @@ from quantlab.jobs.research.results import load
 
 
 def run(cfg: DictConfig) -> float | None:
-    """Hunt, print, write; the result is the number of findings.
+    """Check, print, write; the result is the number of findings.
 
     Raises
     ------
@@ -72,7 +70,7 @@ def run(cfg: DictConfig) -> float | None:
 
 
 def audit(cfg: DictConfig, progress: Progress) -> AuditReport:
-    """Hunt for leaks in what `cfg` composes; for notebooks and tests.
+    """Check what `cfg` composes for leaks; for notebooks and tests.
 
     Parameters
     ----------
@@ -85,32 +83,32 @@ def audit(cfg: DictConfig, progress: Progress) -> AuditReport:
     QuantlabError
         If data, configuration or a model is refused.
     """
-    hunt: Hunt = build(cfg.job.hunt)
+    depth: AuditDepth = build(cfg.job.checks)
     require_folders(cfg, "cache_dir")
-    parts, log = setup(cfg), Log()
+    parts, log = setup(cfg), AuditLog()
     bars = load(parts, progress)
     cache = Path(cfg.cache_dir)
     cache.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=cache, prefix=partial_prefix("audit")) as folder:
-        scene = Scene(hunt, audited(parts), bars, log, Path(folder), progress)
-        hunt_parts(scene)
+        context = AuditContext(depth, audited_parts(parts), bars, log, Path(folder), progress)
+        check_parts(context)
         with progress.stage("the signal as it is", 1) as stage:
-            study = scene.learn(bars)
+            study = context.learn(bars)
             stage.advance()
-        hunt_learning(scene, study)
-        chosen, strategy = hunt_choice(scene, study)
-        hunt_account(scene, chosen, strategy)
-        hunt_shuffled(scene)
-        judge_auc(log, study.report, oracle_auc(log, cfg, parts, study, bars))
+        check_learning(context, study)
+        chosen, strategy = check_threshold_search(context, study)
+        check_account(context, chosen, strategy)
+        check_shuffled_labels(context)
+        check_auc(log, study.report, oracle_auc(log, cfg, parts, study, bars))
     return log.report()
 
 
-def audited(parts: Setup) -> AuditedParts:
+def audited_parts(parts: Setup) -> AuditedParts:
     """What the audit looks at of all that was constructed."""
     return AuditedParts(parts.source, parts.cut, parts.signal, parts.make_strategy, parts.engine, parts.thresholds)
 
 
-def oracle_auc(log: Log, cfg: DictConfig, parts: Setup, study: Study, history: Bars) -> float | None:
+def oracle_auc(log: AuditLog, cfg: DictConfig, parts: Setup, study: Study, history: Bars) -> float | None:
     """What a synthetic market's own truth reaches on the tested labels; None on a real market."""
     if not parts.source.synthetic or study.report is None:
         return None

@@ -34,7 +34,7 @@ def run(cfg: DictConfig) -> float | None:
         judgement = judge(cfg, parts, result)
         prints = fingerprints(parts, result)
         write_results(folder, metrics_document(cfg, parts, result, judgement, prints), result)
-        folder.write_manifest(cfg, {**prints, **get_method(cfg.keep)(folder, cfg, result)})
+        folder.write_manifest(cfg, {**prints, **get_method(cfg.internal.save_members)(folder, cfg, result)})
     close(console, parts, folder, result, judgement)
     objective: float | None = judgement.evidence["sharpe"]
     return objective

@@ -73,7 +73,7 @@ def judge(cfg: DictConfig, parts: Setup, result: Backtest) -> Judgement:
     halted = result.lived.halted_at_ms
     lived["halted_at"] = None if halted is None else iso_utc(halted)
     oracle = known_truth(cfg, parts, result)
-    verdict: Verdict = get_method(cfg.judge)(parts.rule, result.evidence, evidence)
+    verdict: Verdict = get_method(cfg.internal.judge)(parts.rule, result.evidence, evidence)
     replays = stress(parts.stress, parts.engine, result.bars, result.signal, result.strategy, result.evidence)
     return Judgement(evidence, lived, verdict, beside, oracle, suspicions(result.study.report, oracle), replays)
 

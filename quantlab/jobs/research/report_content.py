@@ -54,7 +54,7 @@ def tear_sheet(
         tuning=result.study.tuning,
         stress=judgement.stress,
     )
-    html: str = get_method(cfg.report)(report)
+    html: str = get_method(cfg.internal.report)(report)
     return html
 
 

@@ -44,7 +44,7 @@ def run(cfg: DictConfig) -> float | None:
     with run_folder(cfg) as folder:
         result = backtest(parts, load(parts, progress), progress)
         announce(console, result)
-        check_bookkeeping(cfg.portfolio, result, progress)
+        check_bookkeeping(cfg.internal.portfolio, result, progress)
         judgement = judge(cfg, parts, result)
         prints = fingerprints(parts, result)
         write_results(folder, metrics_document(cfg, parts, result, judgement, prints), result)
@@ -52,7 +52,7 @@ def run(cfg: DictConfig) -> float | None:
             html = tear_sheet(cfg, folder, parts, result, judgement, prints)
             write_text(folder.path / "report.html", html)
             stage.advance()
-        folder.write_manifest(cfg, {**prints, **get_method(cfg.keep)(folder, cfg, result)})
+        folder.write_manifest(cfg, {**prints, **get_method(cfg.internal.save_members)(folder, cfg, result)})
     close(console, parts, folder, result, judgement)
     objective: float | None = judgement.evidence["sharpe"]
     return objective

@@ -146,7 +146,7 @@ def best_of(cfg: DictConfig, parts: Setup, what: Sweep, result: SweepResult) -> 
     halted = runs["lived"].halted_at_ms
     lived["halted_at"] = None if halted is None else iso_utc(halted)
     trials = trials_of(part_of(table, scenarios[judged]))
-    verdict: Verdict = get_method(cfg.judge)(parts.rule, runs["evidence"], evidence, trials)
+    verdict: Verdict = get_method(cfg.internal.judge)(parts.rule, runs["evidence"], evidence, trials)
     return Best(table, sharpe, scores, judged, configured is not None, strategy, runs, evidence, lived, verdict)
 
 

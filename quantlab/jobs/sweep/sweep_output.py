@@ -42,7 +42,7 @@ def write_sweep(cfg: DictConfig, folder: RunFolder, parts: Setup, what: Sweep, b
     write_table(folder, best)
     write_orders(folder.path / "orders.parquet", best.runs)
     write_equity(folder.path / "equity.parquet", best.runs)
-    page: str = get_method(cfg.job.report)(report_of(cfg, folder, parts, what, best, prints))
+    page: str = get_method(cfg.internal.sweep_report)(report_of(cfg, folder, parts, what, best, prints))
     write_text(folder.path / "report.html", page)
     folder.write_manifest(cfg, prints)
 

@@ -174,7 +174,7 @@ def test_a_sweep_below_a_file_gets_one_sentence(quantlab_cli: Command, tmp_path:
 
 
 #: Stands for a job with a bug: called with a configuration, this class raises a plain ValueError.
-BUG = "job.run=quantlab.core.market.BarState"
+BUG = "job.entry=quantlab.core.market.BarState"
 
 
 def test_a_bug_keeps_its_traceback_and_its_place_in_the_sweep(quantlab_cli: Command, tmp_path: Path) -> None:

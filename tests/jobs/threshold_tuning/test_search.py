@@ -19,8 +19,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from quantlab.audit.findings import Log
-from quantlab.audit.leak_checks import Hunt, Scene, hunt_choice
+from quantlab.audit.context import AuditContext, AuditDepth
+from quantlab.audit.findings import AuditLog
+from quantlab.audit.leak_checks import check_threshold_search
 from quantlab.backtest.scan import Scan
 from quantlab.core.clock import iso_utc
 from quantlab.core.errors import ConfigError, HistoryError
@@ -271,10 +272,10 @@ def test_the_audit_names_a_search_that_sees_its_own_window(
 ) -> None:
     def findings(one: ThresholdTuner) -> list[str]:
         parts: Any = SimpleNamespace(thresholds=one, make_strategy=one.make_strategy)
-        scene = Scene(Hunt(2, 2, False, 5.0, 0), parts, bars, Log(), tmp_path, SilentProgress())
-        hunt_choice(scene, study)
-        assert len(scene.log.checks) == WINDOWS - 1
-        return [f"{one.stage}, {one.where}" for one in scene.log.findings]
+        context = AuditContext(AuditDepth(2, 2, False, 5.0, 0), parts, bars, AuditLog(), tmp_path, SilentProgress())
+        check_threshold_search(context, study)
+        assert len(context.log.checks) == WINDOWS - 1
+        return [f"{one.stage}, {one.where}" for one in context.log.findings]
 
     honest = tuner()
     rules = honest.tuning
