@@ -33,7 +33,7 @@ BARS ?= 5000
 torture: $(INSTALLED) ## kill -9 a paper session KILLS times and compare with the uninterrupted one
 	$(BIN)/python tests/execution/torture.py --kills $(KILLS) --bars $(BARS)
 
-honesty: $(INSTALLED) ## the share of verdicts "edge" in synthetic worlds with and without one (hours; goes on where it stopped)
+honesty: $(INSTALLED) ## the share of verdicts "edge" in synthetic markets with and without one (hours; goes on where it stopped)
 	$(BIN)/python -m quantlab experiment=honesty job=honesty
 
 lint: $(INSTALLED) ## style, security rules, types, floors

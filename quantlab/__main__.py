@@ -12,9 +12,10 @@ import sys
 import tempfile
 import threading
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import NoReturn
+from typing import Literal, NoReturn
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
@@ -25,14 +26,35 @@ from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
 from quantlab.core.errors import QuantlabError
-from quantlab.jobs.config.attempts import Attempts
 from quantlab.jobs.config.composition import check_configuration, config_folder, not_composable, one_sentence
-from quantlab.jobs.config.decided_options import require_undecided
+from quantlab.jobs.config.decided_options import refuse_decided_options
 from quantlab.jobs.config.help import help_text
 from quantlab.jobs.output.run_folder import record_failure
 
 Refusal = QuantlabError | HydraException | OmegaConfBaseException
 Job = Callable[[DictConfig], float | None]
+Outcome = Literal["began", "succeeded", "refused"]
+
+
+@dataclass(frozen=True)
+class Attempts:
+    """Tally of the jobs of one command, in files: a sweep may run its jobs in other processes.
+
+    Parameters
+    ----------
+    folder : Path
+        Its own, and there as long as the command runs.
+    """
+
+    folder: Path
+
+    def note(self, outcome: Outcome) -> None:
+        """Count one more."""
+        tempfile.NamedTemporaryFile(dir=self.folder, prefix=f"{outcome}-", delete=False).close()
+
+    def count(self, outcome: Outcome) -> int:
+        """Return how many there were."""
+        return len(list(self.folder.glob(f"{outcome}-*")))
 
 
 def run_job(cfg: DictConfig, attempts: Attempts, refusals: list[Refusal]) -> float | None:
@@ -46,25 +68,25 @@ def run_job(cfg: DictConfig, attempts: Attempts, refusals: list[Refusal]) -> flo
     sweeps = HydraConfig.get().mode == RunMode.MULTIRUN
     try:
         check_configuration(cfg)
-        require_undecided(cfg, HydraConfig.get().overrides.task)
+        refuse_decided_options(cfg, HydraConfig.get().overrides.task)
         job: Job = get_method(cfg.job.entry)
         objective = job(cfg)
     except (QuantlabError, OmegaConfBaseException) as error:
         attempts.note("refused")
         if sweeps:
-            record(cfg, "refused", one_sentence(error))
+            record_combination(cfg, "refused", one_sentence(error))
         else:
             refusals.append(error)
         return None
     except Exception as error:
         if sweeps:
-            record(cfg, "failed", f"{type(error).__name__}: {error}")
+            record_combination(cfg, "failed", f"{type(error).__name__}: {error}")
         raise
     attempts.note("succeeded")
     return objective
 
 
-def record(cfg: DictConfig, how: str, reason: str) -> None:
+def record_combination(cfg: DictConfig, how: str, reason: str) -> None:
     """Keep why a combination of a sweep has no run, and say it."""
     try:
         where = f"recorded in {record_failure(cfg, reason)}"

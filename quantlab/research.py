@@ -8,7 +8,7 @@
 1. :func:`experiment` composes what ``python -m quantlab`` would run with the same overrides;
 2. ``lab.history()`` reads bars through the quality gate, ``lab.features(bars)`` computes their features;
 3. ``lab.backtest(bars)`` learns, simulates and judges: :class:`Result`;
-4. ``lab.sweep(bars, ...)`` tries many parameter sets, may keep the last days out of sight: :class:`Swept`;
+4. ``lab.sweep(bars, ...)`` tries many parameter sets, may keep the last days out of sight: :class:`SweepOutcome`;
 5. ``lab.using(bars=..., signal=..., policy=...)`` does all that with prices, signals and a policy of your own.
 
 The objects are those that the jobs use, so a number here is the number in ``metrics.json``. Nothing is written
@@ -29,26 +29,26 @@ from quantlab.core.market import Bars
 from quantlab.core.ports import Policy, PositionSizer, Progress
 from quantlab.core.types import Features, Signal
 from quantlab.evaluation.report.feature_figure import feature_figure as candles_and_feature
-from quantlab.evaluation.report.theme import painted, palette
+from quantlab.evaluation.report.theme import apply_theme, palette
 from quantlab.jobs.config.composition import build, compose
 from quantlab.jobs.notebook.frames import bars_frame, features_frame, forecasts_frame
 from quantlab.jobs.notebook.progress import progress_here
 from quantlab.jobs.notebook.result import Result
-from quantlab.jobs.notebook.sweep_result import Swept
-from quantlab.jobs.notebook.user_bars import OwnBars, grid_of
-from quantlab.jobs.notebook.user_parts import Own, values_of
+from quantlab.jobs.notebook.sweep_result import SweepOutcome
+from quantlab.jobs.notebook.user_bars import UserBars, grid_from_frames
+from quantlab.jobs.notebook.user_parts import UserParts, values_of
 from quantlab.jobs.research.metrics import judge
 from quantlab.jobs.research.pipeline import Setup, backtest, setup
-from quantlab.jobs.research.results import load
-from quantlab.jobs.sweep.best import best_of
-from quantlab.jobs.sweep.holdout import afterwards, split
+from quantlab.jobs.research.results import load_history
+from quantlab.jobs.sweep.best import choose_best
+from quantlab.jobs.sweep.holdout import simulate_holdout, split_holdout
 from quantlab.jobs.sweep.simulations import simulate
 from quantlab.jobs.sweep.sweep import prepare
 
 __all__ = [
     "Experiment",
     "Result",
-    "Swept",
+    "SweepOutcome",
     "bars_frame",
     "experiment",
     "feature_figure",
@@ -88,7 +88,7 @@ class Experiment:
         The whole configuration, resolved on reading.
     parts : Setup
     progress : Progress
-    own : Own
+    user_parts : UserParts
         What stands in place of the configured parts; see :meth:`using`.
     """
 
@@ -96,7 +96,7 @@ class Experiment:
     cfg: DictConfig
     parts: Setup
     progress: Progress
-    own: Own = field(default_factory=Own)
+    user_parts: UserParts = field(default_factory=UserParts)
 
     def __repr__(self) -> str:
         return f"experiment({', '.join(map(repr, self.overrides))})"
@@ -132,16 +132,16 @@ class Experiment:
         Examples
         --------
         >>> from quantlab.trading import BuyAndHold
-        >>> experiment("experiment=baseline").using(policy=BuyAndHold()).own.policy
+        >>> experiment("experiment=baseline").using(policy=BuyAndHold()).user_parts.policy
         BuyAndHold()
         """
         source = None
         if bars is not None:
-            source = OwnBars(grid_of(bars, build(self.cfg.trading.instrument), funding))
+            source = UserBars(grid_from_frames(bars, build(self.cfg.trading.instrument), funding))
         elif funding is not None:
             raise ConfigError("bars of your own beside their funding", found="none", fix="pass bars=... too")
-        own = Own(source, signal, policy, sizer).over(self.own)
-        return replace(self, parts=own.in_place(setup(self.cfg)), own=own)
+        user_parts = UserParts(source, signal, policy, sizer).with_defaults(self.user_parts)
+        return replace(self, parts=user_parts.applied_to(setup(self.cfg)), user_parts=user_parts)
 
     def history(self) -> Bars:
         """The configured part of the market, through the quality gate.
@@ -151,7 +151,7 @@ class Experiment:
         DataError
             If the source refuses its data.
         """
-        return load(self.parts, self.progress)
+        return load_history(self.parts, self.progress)
 
     def features(self, bars: Bars) -> Features:
         """The configured features of `bars`; ``features_frame(bars, features)`` is their table.
@@ -180,7 +180,7 @@ class Experiment:
             stage.advance()
         return Result(self.cfg, run, judgement, self.parts.source.synthetic)
 
-    def sweep(self, bars: Bars, *overrides: str, unseen_from: str | None = None) -> Swept:
+    def sweep(self, bars: Bars, *overrides: str, unseen_from: str | None = None) -> SweepOutcome:
         """Simulate many parameter sets, choose the best and judge it: ``job=sweep`` without its files.
 
         Parameters
@@ -198,16 +198,16 @@ class Experiment:
         """
         cfg = compose(*self.overrides, *overrides, "job=sweep")
         combinations = build(cfg.sweep).combinations()
-        parts = self.own.in_place(setup(cfg))
-        what, later = prepare(cfg, parts, bars, combinations, self.progress), None
+        parts = self.user_parts.applied_to(setup(cfg))
+        prepared, later = prepare(cfg, parts, bars, combinations, self.progress), None
         if unseen_from is not None:
-            what, later = split(what, unseen_from)
-        result = simulate(cfg, what, self.progress)
+            prepared, later = split_holdout(prepared, unseen_from)
+        result = simulate(cfg, prepared, self.progress)
         with self.progress.stage("verdict on the best", 1) as stage:
-            best = best_of(cfg, parts, what, result)
+            best = choose_best(cfg, parts, prepared, result)
             stage.advance()
-        unseen = None if later is None else afterwards(cfg, parts, later, best, self.progress)
-        return Swept(what, best, unseen, parts.source.synthetic)
+        holdout = None if later is None else simulate_holdout(cfg, parts, later, best, self.progress)
+        return SweepOutcome(prepared, best, holdout, parts.source.synthetic)
 
 
 def feature_figure(bars: Bars, features: Features, *, symbol: str, name: str) -> go.Figure:
@@ -219,4 +219,4 @@ def feature_figure(bars: Bars, features: Features, *, symbol: str, name: str) ->
     colours = palette(dark=False)
     rising, falling = ({"line": {"color": colours[tone]}} for tone in ("gain", "loss"))
     figure.update_traces(increasing=rising, decreasing=falling, selector={"type": "candlestick"})
-    return painted(figure, title=f"{symbol}: {name}")
+    return apply_theme(figure, title=f"{symbol}: {name}")

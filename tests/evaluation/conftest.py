@@ -9,7 +9,7 @@ import pytest
 
 from quantlab.core.market import Bars, BarState, Instrument
 from quantlab.core.results import EVENT_DTYPE, ORDER_DTYPE, OrderReason, RiskEvent, Simulation
-from quantlab.evaluation.report.content import Report, Run
+from quantlab.evaluation.report.content import AccountResult, Report
 from quantlab.evaluation.statistics.summary import summarise
 from quantlab.evaluation.verdict.judge import judge
 from quantlab.evaluation.verdict.rule import VerdictRule
@@ -150,8 +150,8 @@ def make_report(bars: Bars, seed: int = 3, **changes: object) -> Report:
         "data_label": "a random walk",
         "synthetic": True,
         "verdict": judge(make_rule(), evidence, summary),
-        "evidence": Run(evidence, summary),
-        "lived": Run(lived, summarise(lived, bars)),
+        "evidence": AccountResult(evidence, summary),
+        "lived": AccountResult(lived, summarise(lived, bars)),
         "bars": bars,
         "benchmarks": {"Buy and hold": 10_000.0 * filled_forward(bars.close)[:, 0] / bars.close[0, 0]},
         "signal": None,

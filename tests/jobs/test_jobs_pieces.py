@@ -23,11 +23,11 @@ from quantlab.data.synthetic.oracle import measure_oracle
 from quantlab.data.synthetic.source import SyntheticSource
 from quantlab.jobs.config.composition import compose
 from quantlab.jobs.output.run_folder import record_failure, run_folder
-from quantlab.jobs.research.benchmarks import benchmarks, rotated
+from quantlab.jobs.research.benchmarks import rotated_signal, run_benchmarks
 from quantlab.jobs.research.metrics import entry_weight, judge, suspicions
 from quantlab.jobs.research.oracle import oracle_numbers
 from quantlab.jobs.research.pipeline import backtest, setup
-from quantlab.jobs.research.results import load
+from quantlab.jobs.research.results import load_history
 from quantlab.trading import ConfidenceFraction, FixedFraction
 
 CELLS = (400, 5)
@@ -43,13 +43,13 @@ def signal_of(side: np.ndarray) -> Signal:
 
 def test_a_rotated_signal_trades_as_often_and_knows_nothing() -> None:
     side, close = np.random.default_rng(0).integers(-1, 2, CELLS), np.ones(CELLS)
-    turned = rotated(signal_of(side), close, seed=1)
+    turned = rotated_signal(signal_of(side), close, seed=1)
     for s in range(CELLS[1]):
         offsets = [k for k in range(CELLS[0]) if np.array_equal(np.roll(side[:, s], k), turned.side[:, s])]
         assert len(offsets) == 1
         assert CELLS[0] // 10 <= offsets[0] < CELLS[0] - CELLS[0] // 10 + 1
-    assert np.array_equal(rotated(signal_of(side), close, seed=1).side, turned.side)
-    assert not np.array_equal(rotated(signal_of(side), close, seed=2).side, turned.side)
+    assert np.array_equal(rotated_signal(signal_of(side), close, seed=1).side, turned.side)
+    assert not np.array_equal(rotated_signal(signal_of(side), close, seed=2).side, turned.side)
 
 
 def test_all_that_is_decided_on_is_rotated_together() -> None:
@@ -61,7 +61,7 @@ def test_all_that_is_decided_on_is_rotated_together() -> None:
     said = dataclasses.replace(
         signal_of(side), **mine, proba=proba, stop_distance=share * close, take_distance=np.full(CELLS, np.inf)
     )
-    turned = rotated(said, close, seed=1)
+    turned = rotated_signal(said, close, seed=1)
     for s in range(CELLS[1]):
         (offset,) = (k for k in range(CELLS[0]) if np.array_equal(np.roll(side[:, s], k), turned.side[:, s]))
         for name in ("confidence", "consensus", "gain_bps", "target", "proba"):
@@ -92,14 +92,14 @@ def test_the_market_leader_is_chosen_before_the_tested_bars(random_bars: Callabl
         evidence=account,
     )
     parts = SimpleNamespace(engine=SimpleNamespace(run=lambda *_, **__: account))
-    beside = benchmarks(parts, result, seed=1)  # type: ignore[arg-type]
-    assert next(iter(beside.curves)) == f"{bars.symbols[1]} buy and hold"
+    benchmarks = run_benchmarks(parts, result, seed=1)  # type: ignore[arg-type]
+    assert next(iter(benchmarks.curves)) == f"{bars.symbols[1]} buy and hold"
 
 
 def test_the_verdict_rests_on_the_evidence_also_where_the_breaker_ended_the_other_account() -> None:
     cfg = compose("debug=tiny", "trading.limits.breaker=0.01", "evaluation/stress@stress=none")
     parts = setup(cfg)
-    result = backtest(parts, load(parts, SilentProgress()), SilentProgress())
+    result = backtest(parts, load_history(parts, SilentProgress()), SilentProgress())
     judged = judge(cfg, parts, result)
     assert judged.lived["halted_at"] is not None
     for name in ("sharpe", "trades"):

@@ -10,8 +10,8 @@ import pytest
 
 from quantlab.core.errors import ContractError
 from quantlab.core.market import Bars
-from quantlab.evaluation.report.theme import painted, palette
-from quantlab.evaluation.sweep.figures import MAX_POINTS, pair_figure, seen_and_unseen
+from quantlab.evaluation.report.theme import apply_theme, palette
+from quantlab.evaluation.sweep.figures import MAX_POINTS, holdout_figure, pair_figure
 from quantlab.evaluation.sweep.maps import PairMap
 from quantlab.jobs.notebook import progress as notebook_progress
 from quantlab.jobs.notebook.progress import NotebookProgress, progress_here
@@ -35,19 +35,19 @@ def test_a_tone_becomes_a_colour_and_what_has_none_keeps_its_own() -> None:
     lines = go.Scatter(y=[1, 2], mode="lines", name="a", meta={"tone": "lived"}, fill="tozeroy", line={"dash": "dot"})
     points = go.Scatter(y=[1, 2], mode="markers", name="b", meta={"tone": "gain"}, marker={"size": 9})
     own = go.Scatter(y=[1, 2], mode="lines", name="c", line={"color": "#123456"})
-    figure = painted(go.Figure([lines, points, own, go.Bar(y=[1], meta={"tone": "price"})]), title="A title")
+    figure = apply_theme(go.Figure([lines, points, own, go.Bar(y=[1], meta={"tone": "price"})]), title="A title")
     assert tones(go.Figure(figure.data[:3])) == {"a": "#b4508d", "b": "#00785a", "c": "#123456"}
     assert figure.data[0].fillcolor == "#b4508d2e"
     assert figure.data[0].line.dash == "dot"
     assert figure.data[1].marker.size == 9
     assert figure.data[3].marker.color == "#6b7682"
     assert figure.layout.title.text == "A title"
-    assert painted(go.Figure(own), dark=True).layout.paper_bgcolor == "#171b21"
+    assert apply_theme(go.Figure(own), dark=True).layout.paper_bgcolor == "#171b21"
 
 
 def test_before_and_after_shows_every_defined_point_and_the_chosen_one() -> None:
     seen, unseen = np.array([3.0, np.nan, -1.0, 2.0]), np.array([-2.0, 1.0, 0.5, np.nan])
-    figure = seen_and_unseen(seen, unseen, np.array([0, 3, 2, 1]))
+    figure = holdout_figure(seen, unseen, np.array([0, 3, 2, 1]))
     everything, diagonal, chosen = figure.data
     assert sorted(zip(everything.x, everything.y, strict=True)) == [(-1.0, 0.5), (3.0, -2.0)]
     assert (list(chosen.x), list(chosen.y)) == ([3.0], [-2.0])
@@ -57,15 +57,15 @@ def test_before_and_after_shows_every_defined_point_and_the_chosen_one() -> None
 
 def test_many_points_are_thinned_evenly_and_the_chosen_one_stays() -> None:
     sharpe = np.linspace(5.0, -5.0, 3 * MAX_POINTS + 1)
-    figure = seen_and_unseen(sharpe, -sharpe, np.arange(len(sharpe)))
+    figure = holdout_figure(sharpe, -sharpe, np.arange(len(sharpe)))
     assert 0.5 * MAX_POINTS < len(figure.data[0].x) <= MAX_POINTS
     assert list(figure.data[2].x) == [5.0]
     with pytest.raises(ContractError, match="on both sides"):
-        seen_and_unseen(np.array([1.0]), np.array([np.nan]), np.array([0]))
+        holdout_figure(np.array([1.0]), np.array([np.nan]), np.array([0]))
 
 
 def test_a_choice_without_a_sharpe_ratio_afterwards_is_not_replaced_by_the_next() -> None:
-    figure = seen_and_unseen(np.array([3.0, 2.0]), np.array([np.nan, 1.0]), np.array([0, 1]))
+    figure = holdout_figure(np.array([3.0, 2.0]), np.array([np.nan, 1.0]), np.array([0, 1]))
     assert len(figure.data) == 2
 
 

@@ -89,7 +89,7 @@ def test_parts_are_kept_until_others_come(lab: Experiment, prices: Any, weights:
     assert (made.policy, made.sizer) == (BuyAndHold(), FixedFraction(0.2))
     assert lab.parts.source.synthetic is True
     assert "synthetic" not in repr(own.backtest(own.history()))
-    assert own.using(policy=FromSignals(True)).own.sizer == FixedFraction(0.2)
+    assert own.using(policy=FromSignals(True)).user_parts.sizer == FixedFraction(0.2)
 
 
 def test_an_own_policy_is_swept(lab: Experiment, bars: Bars) -> None:

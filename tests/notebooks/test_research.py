@@ -19,7 +19,7 @@ from quantlab.core.market import Bars
 from quantlab.jobs.config.composition import compose
 from quantlab.jobs.research import backtest as backtest_job
 from quantlab.jobs.sweep import sweep as sweep_job
-from quantlab.research import Experiment, Result, Swept, bars_frame, experiment, features_frame, forecasts_frame
+from quantlab.research import Experiment, Result, SweepOutcome, bars_frame, experiment, features_frame, forecasts_frame
 
 SPACE = "sweep.space={signal.fast:[12,24],policy.stop_atr:[1.0,2.0,4.0]}"
 SPLIT = "2025-02-27"
@@ -32,7 +32,7 @@ def result(lab: Experiment, bars: Bars) -> Result:
 
 
 @pytest.fixture(scope="module")
-def swept(lab: Experiment, bars: Bars) -> Swept:
+def swept(lab: Experiment, bars: Bars) -> SweepOutcome:
     return lab.sweep(bars, SPACE, "job.min_trades=1", unseen_from=SPLIT)
 
 
@@ -69,13 +69,13 @@ def test_a_sweep_is_the_jobs(lab: Experiment, bars: Bars, folder: Path) -> None:
     rows = pq.read_table(run / "sweep.parquet").to_pandas().sort_values("rank").reset_index(drop=True)
     pd.testing.assert_frame_equal(swept.table, rows[list(swept.table)])
     assert swept.chosen == metrics["sweep"]["best"]["values"]
-    assert swept.unseen is None
+    assert swept.holdout is None
     assert list(swept.equity) == list(swept.numbers) == ["seen"]
 
 
-def test_the_choice_does_not_see_what_comes_later(lab: Experiment, bars: Bars, swept: Swept) -> None:
+def test_the_choice_does_not_see_what_comes_later(lab: Experiment, bars: Bars, swept: SweepOutcome) -> None:
     """Other prices from the split on: another future, the same choice, bit for bit."""
-    row = int(np.searchsorted(bars.open_time_ms, swept.unseen.what.bars.open_time_ms[0]))
+    row = int(np.searchsorted(bars.open_time_ms, swept.holdout.prepared.bars.open_time_ms[0]))
     ohlcv = bars.ohlcv.copy()
     ohlcv[row:, :, :4] *= np.exp(np.linspace(0.0, 0.3, bars.n_bars - row))[:, None, None]
     other = lab.sweep(dataclasses.replace(bars, ohlcv=ohlcv), SPACE, "job.min_trades=1", unseen_from=SPLIT)
@@ -85,11 +85,11 @@ def test_the_choice_does_not_see_what_comes_later(lab: Experiment, bars: Bars, s
     assert not np.array_equal(other.table["sharpe_unseen"], swept.table["sharpe_unseen"])
 
 
-def test_both_sides_of_the_split_are_plain_backtests(bars: Bars, swept: Swept) -> None:
-    source = dataclasses.replace(swept.what.maker.source, fast=swept.chosen["signal.fast"])
+def test_both_sides_of_the_split_are_plain_backtests(bars: Bars, swept: SweepOutcome) -> None:
+    source = dataclasses.replace(swept.prepared.maker.source, fast=swept.chosen["signal.fast"])
     signal, strategy = source.signal(bars), swept.best.strategy
     row = int(np.searchsorted(bars.open_time_ms, pd.Timestamp(SPLIT, tz="UTC").value // 10**6))
-    first = swept.what.maker.study.first_row
+    first = swept.prepared.maker.study.first_row
     sides = {"seen": (first, row), "unseen": (row, bars.n_bars)}
     assert strategy.policy.stop_atr == swept.chosen["policy.stop_atr"]
     for name, rows in sides.items():
@@ -155,7 +155,7 @@ def test_what_is_not_there_is_said(result: Result, lab: Experiment, bars: Bars) 
         lab.sweep(bars, SPACE).unseen_figure()
 
 
-def test_the_verdict_is_shown_with_its_market(result: Result, swept: Swept) -> None:
+def test_the_verdict_is_shown_with_its_market(result: Result, swept: SweepOutcome) -> None:
     for shown in (result, swept):
         assert shown.verdict.words in repr(shown)
         assert "synthetic market" in repr(shown)

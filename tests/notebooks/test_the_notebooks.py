@@ -37,7 +37,7 @@ CLAIMS = {
         "alone": alone.verdict,
         "one coin with other exits": len(set(swept.table["signal.seed"][:4])) == 1,
         "tried": swept.verdict.numbers["trials"] == 400,
-        "stays below luck": bool(swept.best.luck > swept.verdict.numbers["sharpe"]),
+        "stays below luck": bool(swept.best.luck_sharpe > swept.verdict.numbers["sharpe"]),
         "dsr is far from enough": swept.verdict.numbers["dsr"] < 0.5,
         "pbo would have let it pass": swept.verdict.numbers["pbo"] < 0.5,
         "ranks mean nothing": bool(abs(swept.table[["sharpe", "sharpe_unseen"]].corr("spearman").iloc[0, 1]) < 0.1),

@@ -1,7 +1,7 @@
 """Size and power of a sweep's deflated Sharpe ratio: ``python tests/tools/write_deflation.py [WORLDS]``.
 
 Simulates daily returns of whole sweeps in worlds without and with an edge and deflates their best in three ways:
-``pooled`` (all parameter sets one family, all of their spread taken for luck), ``scenario`` (costs are assumptions,
+``pooled`` (all parameter sets one family, all of their sharpe_quantiles taken for luck), ``scenario`` (costs are assumptions,
 the spread within one scenario is luck) and ``shipped`` (that, capped by what chance can make). Writes
 ``experiments/deflation/deflation.json`` and its README.md.
 
@@ -26,10 +26,10 @@ from scipy.signal import lfilter
 from quantlab.core.arrays import Float64Array
 from quantlab.core.files import write_json, write_text
 from quantlab.evaluation.statistics.metrics import moments
-from quantlab.evaluation.sweep.scenario_scores import part_of, score_scenarios
+from quantlab.evaluation.sweep.scenario_scores import score_scenarios, table_of_scenario
 from quantlab.evaluation.sweep.scenarios import scenarios_of
-from quantlab.evaluation.sweep.scores import SweepTable, annual, daily_sharpes, ranking, trials_of
-from quantlab.evaluation.verdict.deflation import deflated, uncapped_luck
+from quantlab.evaluation.sweep.scores import SweepTable, annualised, daily_sharpes, ranking, trials_of
+from quantlab.evaluation.verdict.deflation import deflated_sharpe, uncapped_luck_sharpe
 
 FOLDER = Path(__file__).resolve().parent.parent.parent / "experiments" / "deflation"
 PASSED = 0.95
@@ -114,13 +114,13 @@ def swept(case: Case, edge: bool, rng: np.random.Generator) -> tuple[SweepTable,
 
 def passes(table: SweepTable, judged: int) -> dict[str, bool]:
     """Does the best pass: in each way, and by the shipped one in any scenario at all?"""
-    sharpe = annual(daily_sharpes(table.daily_returns))
+    sharpe = annualised(daily_sharpes(table.daily_returns))
     scores = score_scenarios(table, sharpe, scenarios_of(table.values), 0)
     best = int(ranking(sharpe, table.numbers["trades"].astype(np.int64), 0)[0])
     found = [score.dsr for score in scores]
     return {
         "pooled": literal(table, best) >= PASSED,
-        "scenario": literal(part_of(table, scores[judged].scenario), scores[judged].row, table) >= PASSED,
+        "scenario": literal(table_of_scenario(table, scores[judged].scenario), scores[judged].row, table) >= PASSED,
         "shipped": (found[judged] or 0.0) >= PASSED,
         "any scenario": max(dsr or 0.0 for dsr in found) >= PASSED,
     }
@@ -129,7 +129,7 @@ def passes(table: SweepTable, judged: int) -> dict[str, bool]:
 def literal(family: SweepTable, best: int, table: SweepTable | None = None) -> float:
     """The paper's formula: all of the spread between the trials of `family` is luck."""
     shape = moments((table or family).daily_returns[best])
-    return deflated(shape, uncapped_luck(trials_of(family)))  # type: ignore[arg-type, return-value]
+    return deflated_sharpe(shape, uncapped_luck_sharpe(trials_of(family)))  # type: ignore[arg-type, return-value]
 
 
 def shares(case: Case, edge: bool, worlds: int) -> dict[str, float]:

@@ -21,8 +21,9 @@ from quantlab.core.ports.data import (
 from quantlab.core.ports.features import FeatureSource, FeatureStream, HasDefinitions
 from quantlab.core.ports.models import FittedModel, Model, ModelStore
 from quantlab.core.ports.progress import Progress, Stage
+from quantlab.core.ports.reports import ReportedAccount, ReportedVerdict, StrategyReport
 from quantlab.core.ports.session import AlertSink, BarFeed, Broker, Clock, Journal
-from quantlab.core.ports.signals import FeatureReader, Learner, SignalSource, SignalStream
+from quantlab.core.ports.signals import FeatureReader, HasModels, Learner, SignalSource, SignalStream
 from quantlab.core.ports.trading import BacktestEngine, Policy, PositionSizer
 from quantlab.core.ports.tuning import ThresholdSearch
 
@@ -41,6 +42,7 @@ __all__ = [
     "HasDataNotes",
     "HasDefinitions",
     "HasFileChecks",
+    "HasModels",
     "HasSoundPart",
     "HasTruth",
     "HasUniverseNotes",
@@ -53,8 +55,11 @@ __all__ = [
     "Policy",
     "PositionSizer",
     "Progress",
+    "ReportedAccount",
+    "ReportedVerdict",
     "SignalSource",
     "SignalStream",
     "Stage",
+    "StrategyReport",
     "ThresholdSearch",
 ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 from quantlab.core.market import Bars
 from quantlab.core.ports.progress import Progress
@@ -67,4 +67,13 @@ class Learner(Protocol):
 
     def study(self, bars: Bars, progress: Progress) -> Study:
         """Walk forward over `bars`: fit on the past, speak about the future, never both."""
+        ...
+
+
+@runtime_checkable
+class HasModels(Protocol):
+    """Optional: a signal source that names the stored members it is made of; asked for by a run's manifest."""
+
+    def models(self) -> dict[str, Any]:
+        """Strict JSON: ``members`` with the origin and sha256 of each, and the ``ensemble`` over them."""
         ...

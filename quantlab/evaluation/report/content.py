@@ -1,9 +1,9 @@
-"""What a tear sheet is made of: plain, frozen values."""
+"""Content of a tear sheet: plain, frozen values."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any
 
 from quantlab.core.arrays import Float64Array
 from quantlab.core.errors import ContractError
@@ -15,8 +15,8 @@ from quantlab.evaluation.verdict.rule import Verdict
 
 
 @dataclass(frozen=True)
-class Run:
-    """One simulated account and its numbers.
+class AccountResult:
+    """A simulated account and its numbers.
 
     Parameters
     ----------
@@ -27,34 +27,6 @@ class Run:
 
     simulation: Simulation
     summary: dict[str, Any]
-
-
-class Judged(Protocol):
-    """What every page about a judged strategy has: its name, its market, its verdict and both of its accounts."""
-
-    @property
-    def experiment(self) -> str: ...
-
-    @property
-    def data_label(self) -> str: ...
-
-    @property
-    def synthetic(self) -> bool: ...
-
-    @property
-    def bars(self) -> Bars: ...
-
-    @property
-    def verdict(self) -> Verdict: ...
-
-    @property
-    def evidence(self) -> Run: ...
-
-    @property
-    def lived(self) -> Run: ...
-
-    @property
-    def notes(self) -> tuple[str, ...]: ...
 
 
 @dataclass(frozen=True)
@@ -69,7 +41,7 @@ class Report:
     synthetic : bool
         The market is made up; the sheet says so loudly.
     verdict : Verdict
-    evidence, lived : Run
+    evidence, lived : AccountResult
         Daily limit and breaker off (statistics, verdict), and on (what an account would have lived).
     bars : Bars
         The bars that both ran over, (T, S).
@@ -102,8 +74,8 @@ class Report:
     data_label: str
     synthetic: bool
     verdict: Verdict
-    evidence: Run
-    lived: Run
+    evidence: AccountResult
+    lived: AccountResult
     bars: Bars
     benchmarks: dict[str, Float64Array]
     signal: SignalReport | None
@@ -116,8 +88,8 @@ class Report:
     stress: Stress | None = None
 
     def __post_init__(self) -> None:
-        for run in (self.evidence, self.lived):
-            check_same_bars(run.simulation, self.bars)
+        for account in (self.evidence, self.lived):
+            check_same_bars(account.simulation, self.bars)
         for name, equity in self.benchmarks.items():
             if equity.shape != (self.bars.n_bars,):
                 raise ContractError(

@@ -27,7 +27,7 @@ _ACCOUNTS = (
 def costs(report: Report) -> Html:
     """What was paid, in USD and per traded notional, and the cost stress."""
     note = "Evidence and lived run; bps of traded notional. Slippage of stops is valued at the average rate of the fills at opens."
-    return section("Costs", _paid(report), _stressed(report), note=note, anchor="costs")
+    return section("Costs", _cost_table(report), _cost_stress(report), note=note, anchor="costs")
 
 
 def capacity(report: Report) -> Html:
@@ -43,7 +43,7 @@ def capacity(report: Report) -> Html:
     rows = [
         (
             number(run.at, ",.0f"),
-            *_replayed(run),
+            *_replay_cells(run),
             number(run.numbers["cut_fills"], ",.0f"),
             percent(run.numbers["exposure"], ".1f"),
         )
@@ -74,11 +74,11 @@ def stress_figures(report: Report) -> dict[str, go.Figure]:
     return found
 
 
-def _stressed(report: Report) -> Html:
+def _cost_stress(report: Report) -> Html:
     if report.stress is None or not report.stress.costs:
         return Html("")
     runs = report.stress.costs
-    rows = [(number(run.at, "g", suffix=" ×"), number(run.numbers["cost_bps"]), *_replayed(run)) for run in runs]
+    rows = [(number(run.at, "g", suffix=" ×"), number(run.numbers["cost_bps"]), *_replay_cells(run)) for run in runs]
     head = ("Costs", "bps", "Return", "Sharpe", "Net P&L, USD", "Max drawdown", "Trades")
     return join(
         (
@@ -91,7 +91,7 @@ def _stressed(report: Report) -> Html:
     )
 
 
-def _replayed(run: Replay) -> tuple[str, ...]:
+def _replay_cells(run: Replay) -> tuple[str, ...]:
     n = run.numbers
     sharpe = number(n["sharpe"]) if n["sharpe_se"] is None else f"{number(n['sharpe'])} ± {number(n['sharpe_se'])}"
     return (
@@ -108,7 +108,7 @@ def _finding(name: str, value: Statistic, form: str, unit: str) -> Html:
     return tag("p", f"{name}: {said}.", class_="finding")
 
 
-def _paid(report: Report) -> Html:
+def _cost_table(report: Report) -> Html:
     forms: Sequence[tuple[str, str]] = (
         ("Fees", "fees"),
         ("Slippage", "slippage"),

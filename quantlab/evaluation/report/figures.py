@@ -17,8 +17,9 @@ from plotly.subplots import make_subplots
 
 from quantlab.core.arrays import Float64Array, Int64Array, Records
 from quantlab.core.market import Bars
+from quantlab.core.ports import ReportedAccount, StrategyReport
 from quantlab.core.results import OrderReason, SignalReport
-from quantlab.evaluation.report.content import Judged, Report, Run
+from quantlab.evaluation.report.content import Report
 from quantlab.evaluation.report.downsample import extreme_rows
 from quantlab.evaluation.statistics.metrics import drawdowns
 
@@ -45,19 +46,19 @@ def specification(figure: go.Figure) -> dict[str, Any]:
     return {"data": spec["data"], "layout": spec["layout"]}
 
 
-def equity_figure(report: Judged, benchmarks: Mapping[str, Float64Array]) -> go.Figure:
+def equity_figure(report: StrategyReport, benchmarks: Mapping[str, Float64Array]) -> go.Figure:
     """Equity of both runs and the benchmarks (T,), USD, above the drawdowns and the exposure of both runs."""
     figure = make_subplots(rows=3, cols=1, shared_xaxes=True, row_heights=[0.6, 0.22, 0.18], vertical_spacing=0.035)
     times = report.bars.close_time_ms
-    runs = {"Lived": report.lived, "Evidence": report.evidence}  # evidence on top where they coincide
+    accounts = {"Lived": report.lived, "Evidence": report.evidence}  # evidence on top where they coincide
     for i, (name, equity) in enumerate(benchmarks.items()):
         line = {"width": 1.2, "dash": _DASHES[i % len(_DASHES)]}
         figure.add_trace(_line(escape(name), times, equity, f"benchmark-{i % 3}", line), row=1, col=1)
-    for name, run in runs.items():
-        figure.add_trace(_line(name, times, run.simulation.equity, name.lower(), {"width": 2}), row=1, col=1)
-    for name, run in runs.items():
-        fall = -100.0 * drawdowns(run.simulation.equity, run.simulation.initial_cash)
-        below = {"drawdown": (fall, 2), "exposure": (_exposure(run), 3)}
+    for name, account in accounts.items():
+        figure.add_trace(_line(name, times, account.simulation.equity, name.lower(), {"width": 2}), row=1, col=1)
+    for name, account in accounts.items():
+        fall = -100.0 * drawdowns(account.simulation.equity, account.simulation.initial_cash)
+        below = {"drawdown": (fall, 2), "exposure": (_exposure(account), 3)}
         for what, (values, row) in below.items():
             line = _line(f"{name} {what}", times, values, name.lower(), {"width": 1.2}, form="%{y:.2f} %")
             figure.add_trace(line.update(showlegend=False, fill="tozeroy" if row == 2 else None), row=row, col=1)
@@ -68,9 +69,9 @@ def equity_figure(report: Judged, benchmarks: Mapping[str, Float64Array]) -> go.
     return figure
 
 
-def _exposure(run: Run) -> Float64Array:
+def _exposure(account: ReportedAccount) -> Float64Array:
     """Gross position value in % of equity; NaN where nothing is left."""
-    gross, equity = run.simulation.gross, run.simulation.equity
+    gross, equity = account.simulation.gross, account.simulation.equity
     share: Float64Array = np.divide(gross, equity, out=np.full(len(equity), np.nan), where=equity > 0.0)
     return 100.0 * share
 

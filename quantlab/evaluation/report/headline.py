@@ -7,18 +7,29 @@ from typing import Any
 
 import numpy as np
 
-from quantlab.evaluation.report.content import Judged
-from quantlab.evaluation.report.html import Html, join, minute, number, percent, reasons, section, table, tag, typeset
+from quantlab.core.ports import StrategyReport
+from quantlab.evaluation.report.html import (
+    Html,
+    join,
+    number,
+    percent,
+    section,
+    table,
+    tag,
+    undefined_reasons,
+    utc_minute,
+    with_minus_signs,
+)
 from quantlab.evaluation.verdict.rule import EDGE, NOT_ENOUGH
 
 _CHECK_KIND = {"passed": "yes", "not passed": "no", "not asked": "moot"}
 _VERDICT_KIND = {EDGE: "edge", NOT_ENOUGH: "unknown"}
 
 
-def header(report: Judged, title: str) -> Html:
+def header(report: StrategyReport, title: str) -> Html:
     """Title, data, span; the loud badge of a made-up market."""
     bars = report.bars
-    span = f"{minute(int(bars.open_time_ms[0]))} to {minute(int(bars.close_time_ms[-1]))} UTC"
+    span = f"{utc_minute(int(bars.open_time_ms[0]))} to {utc_minute(int(bars.close_time_ms[-1]))} UTC"
     size = f"{bars.n_symbols:,} symbols × {bars.n_bars:,} bars of {bars.interval_ms / 60_000:g} min"
     badge = tag("strong", "Synthetic data", class_="badge") if report.synthetic else ""
     lines = join(
@@ -27,7 +38,7 @@ def header(report: Judged, title: str) -> Html:
     return join((tag("h1", title), lines))
 
 
-def verdict(report: Judged) -> Html:
+def verdict(report: StrategyReport) -> Html:
     """The verdict in words, the checks that it rests on, then its other numbers."""
     v = report.verdict
     n: dict[str, Any] = v.numbers
@@ -41,8 +52,8 @@ def verdict(report: Judged) -> Html:
         tag("div", join((tag("dt", name), tag("dd", value))), title=v.undefined.get(key, ""))
         for name, value, key in facts
     ]
-    top = join((tag("p", v.verdict, class_="word"), tag("p", typeset(v.words))))
-    rows = [(tag("span", said, class_=f"check {_CHECK_KIND[said]}"), *cells) for said, *cells in _checks(n)]
+    top = join((tag("p", v.verdict, class_="word"), tag("p", with_minus_signs(v.words))))
+    rows = [(tag("span", outcome, class_=f"check {_CHECK_KIND[outcome]}"), *cells) for outcome, *cells in _checks(n)]
     checks = table(("Check", "", "Found", "Needed"), rows, words=2, empty="")
     beside = tag("div", join((tag("div", join((checks, _missing(report)))), tag("dl", join(items)))), class_="evidence")
     kind = _VERDICT_KIND.get(v.verdict, "none")
@@ -69,12 +80,12 @@ def _checks(n: dict[str, Any]) -> Iterator[tuple[str, str, str, str]]:
         yield chosen_well, name, number(pbo, ".2f"), f"below {n['max_pbo']:g}"
 
 
-def _missing(report: Judged) -> Html:
+def _missing(report: StrategyReport) -> Html:
     """Why a check that was asked has no number."""
     asked = {"dsr": "Deflated Sharpe ratio", "mean_daily_return_lower": "Mean daily net return"}
     if report.verdict.numbers["trials"] != 1:
         asked["pbo"] = "Probability of backtest overfitting"
-    return reasons(
+    return undefined_reasons(
         {name: report.verdict.undefined[key] for key, name in asked.items() if key in report.verdict.undefined}
     )
 
@@ -83,27 +94,31 @@ def _outcome(passed: bool) -> str:
     return "passed" if passed else "not passed"
 
 
-def statements(report: Judged) -> Html:
+def statements(report: StrategyReport) -> Html:
     """What a reader must know before believing a number."""
-    said = [*_facts(report), *report.notes]
-    whole = (line if line.endswith(".") else f"{line}." for line in said)
-    return tag("ul", join(tag("li", typeset(line)) for line in whole), class_="statements") if said else Html("")
+    sentences = [*_facts(report), *report.notes]
+    whole = (line if line.endswith(".") else f"{line}." for line in sentences)
+    return (
+        tag("ul", join(tag("li", with_minus_signs(line)) for line in whole), class_="statements")
+        if sentences
+        else Html("")
+    )
 
 
-def _facts(report: Judged) -> Iterator[str]:
+def _facts(report: StrategyReport) -> Iterator[str]:
     if report.synthetic:
         yield "The market is synthetic: results show that the machinery works, not that a strategy earns."
     if not report.evidence.simulation.has_funding:
         yield "No funding data: the results leave funding out, they do not assume it to be zero."
     halted = report.lived.simulation.halted_at_ms
     if halted is not None:
-        yield f"The lived account was halted by the circuit breaker at {minute(halted)} UTC and stayed out from then on."
+        yield f"The lived account was halted by the circuit breaker at {utc_minute(halted)} UTC and stayed out from then on."
     stops = int(np.sum(report.evidence.simulation.over_participation))
     if stops:
         yield f"{stops:,} stops of the evidence run filled more than the participation budget."
 
 
-def cards(report: Judged, title: str) -> Html:
+def cards(report: StrategyReport, title: str) -> Html:
     """The first numbers of both runs."""
     chosen = (
         ("Total return", lambda s: percent(s["total_return"], "+,.2f"), "over the whole run"),

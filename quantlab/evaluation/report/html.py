@@ -7,6 +7,7 @@ import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from html import escape
+from importlib.resources import files
 from typing import Any
 
 from quantlab.core.clock import iso_utc
@@ -23,7 +24,7 @@ class Html(str):
     __slots__ = ()
 
 
-def text(value: object) -> Html:
+def escaped(value: object) -> Html:
     """`value` as safe markup."""
     return value if isinstance(value, Html) else Html(escape(str(value), quote=True))
 
@@ -44,7 +45,7 @@ def significant(value: float, digits: int = 6) -> str:
     return shown.rstrip("0").rstrip(".") if places else shown
 
 
-def typeset(words: str) -> str:
+def with_minus_signs(words: str) -> str:
     """`words` with a true minus sign before every negative number."""
     return _HYPHEN.sub(_MINUS, words)
 
@@ -61,13 +62,13 @@ def usd(value: float | None, form: str = ",.2f") -> str:
 
 def tag(name: str, content: object = "", **attributes: object) -> Html:
     """One element; ``class_`` stands for the attribute ``class``."""
-    written = "".join(f' {key.rstrip("_")}="{text(value)}"' for key, value in attributes.items())
-    return Html(f"<{name}{written}>{text(content)}</{name}>")
+    written = "".join(f' {key.rstrip("_")}="{escaped(value)}"' for key, value in attributes.items())
+    return Html(f"<{name}{written}>{escaped(content)}</{name}>")
 
 
 def join(parts: Iterable[object]) -> Html:
     """Parts one after another, each escaped unless it is markup."""
-    return Html("".join(text(part) for part in parts))
+    return Html("".join(escaped(part) for part in parts))
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[object]], *, words: int = 1, empty: str) -> Html:
@@ -91,7 +92,7 @@ def section(title: str, *content: object, note: str = "", anchor: str = "") -> H
     return tag("section", join((tag("h2", title), lead, *content)), **named)
 
 
-def reasons(undefined: Mapping[str, str]) -> Html:
+def undefined_reasons(undefined: Mapping[str, str]) -> Html:
     """Why numbers are missing, names with the same reason together."""
     grouped: dict[str, list[str]] = {}
     for name, reason in undefined.items():
@@ -100,14 +101,14 @@ def reasons(undefined: Mapping[str, str]) -> Html:
     return tag("ul", join(lines), class_="reasons") if lines else Html("")
 
 
-def minute(time_ms: int) -> str:
+def utc_minute(time_ms: int) -> str:
     """A UTC time to the minute."""
     return iso_utc(time_ms)[:16].replace("T", " ")
 
 
-def when(time_ms: int) -> Html:
+def utc_cell(time_ms: int) -> Html:
     """The same in a table's cell, in one line."""
-    return tag("span", minute(time_ms), class_="when")
+    return tag("span", utc_minute(time_ms), class_="when")
 
 
 def script_json(value: Any) -> Html:
@@ -120,3 +121,8 @@ def script_json(value: Any) -> Html:
     """
     plain = json.dumps(value, allow_nan=False, separators=(",", ":"))
     return Html(plain.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026"))
+
+
+def page_asset(name: str) -> str:
+    """Text of a template, style sheet or script; `name` is its path below ``quantlab/evaluation``."""
+    return files("quantlab.evaluation").joinpath(name).read_text(encoding="utf-8")

@@ -9,16 +9,16 @@ from typing import Any
 import numpy as np
 
 from quantlab.evaluation.report.content import Report
-from quantlab.evaluation.report.html import Html, join, minute, number, percent, section, tag, usd
+from quantlab.evaluation.report.html import Html, join, number, percent, section, tag, usd, utc_minute
 from quantlab.evaluation.statistics.by_symbol import SymbolRow
 from quantlab.evaluation.statistics.metrics import DAY_MS, Undefined, daily_returns, day_ends
 from quantlab.evaluation.statistics.regimes import RegimeRow
 from quantlab.evaluation.statistics.stress import break_even_multiple
 
 
-def answers(report: Report, regimes: tuple[RegimeRow, ...], symbols: tuple[SymbolRow, ...]) -> Html:
+def key_questions(report: Report, regimes: tuple[RegimeRow, ...], symbols: tuple[SymbolRow, ...]) -> Html:
     """Questions beside answers; what cannot be answered says why."""
-    asked = (
+    questions = (
         ("How sure?", _sure(report), "verdict"),
         ("After what costs?", _costs(report), "costs"),
         ("What would have hurt?", _hurt(report), "equity_section"),
@@ -30,8 +30,8 @@ def answers(report: Report, regimes: tuple[RegimeRow, ...], symbols: tuple[Symbo
         {"capacity"} if report.stress is not None else set()
     )
     items = [
-        tag("div", join((tag("dt", tag("a", name, href=f"#{to}") if to in known else name), tag("dd", said))))
-        for name, said, to in asked
+        tag("div", join((tag("dt", tag("a", name, href=f"#{to}") if to in known else name), tag("dd", answer))))
+        for name, answer, to in questions
     ]
     return section("In short", tag("dl", join(items), class_="answers"))
 
@@ -40,12 +40,14 @@ def _sure(report: Report) -> str:
     n: dict[str, Any] = report.verdict.numbers
     if n["sharpe"] is None:
         return f"The Sharpe ratio is undefined: {report.verdict.undefined.get('sharpe', 'nothing was traded')}."
-    said = f"Annual Sharpe ratio {number(n['sharpe'])} ± {number(n['sharpe_se'])} over {number(n['days'], ',.1f')} days"
+    answer = (
+        f"Annual Sharpe ratio {number(n['sharpe'])} ± {number(n['sharpe_se'])} over {number(n['days'], ',.1f')} days"
+    )
     need = n["min_track_record_days"]
     if need is None:
-        return said + "; no length of this record would prove skill."
+        return answer + "; no length of this record would prove skill."
     return (
-        said
+        answer
         + f"; a single trial with this record needs {number(need, ',.0f')} days to be {percent(n['min_dsr'], 'g')} sure of skill."
     )
 
@@ -54,16 +56,16 @@ def _costs(report: Report) -> str:
     s = report.evidence.summary
     if s["cost_bps"] is None:
         return "Nothing was traded."
-    said = (
+    answer = (
         f"Paid {number(s['cost_bps'])} bps of traded notional in fees and slippage; "
         f"the trades could bear {number(s['break_even_cost_bps'])} bps."
     )
     if report.stress is None or not report.stress.costs:
-        return said
+        return answer
     multiple = break_even_multiple(report.stress.costs)
     if isinstance(multiple, Undefined):
-        return f"{said} Replayed: {multiple.reason}."
-    return f"{said} Replayed at other costs, the result is zero at {number(multiple)} × these."
+        return f"{answer} Replayed: {multiple.reason}."
+    return f"{answer} Replayed at other costs, the result is zero at {number(multiple)} × these."
 
 
 def _hurt(report: Report) -> str:
@@ -71,26 +73,26 @@ def _hurt(report: Report) -> str:
     returns = daily_returns(simulation.equity, simulation.open_time_ms, simulation.initial_cash)
     worst = int(np.argmin(returns))
     day = int(simulation.open_time_ms[day_ends(simulation.open_time_ms)][worst])
-    said = (
+    answer = (
         f"A fall of {percent(s['max_drawdown'])} from the peak, {number(s['max_drawdown_days'], ',.1f')} days below one; "
         f"the worst day {percent(float(returns[worst]), '+.2f')} ({_date(day)})."
     )
     halted = report.lived.simulation.halted_at_ms
-    return said if halted is None else f"{said} With limits on, the breaker ended it at {minute(halted)} UTC."
+    return answer if halted is None else f"{answer} With limits on, the breaker ended it at {utc_minute(halted)} UTC."
 
 
 def _size(report: Report) -> str:
     cap = report.evidence.summary["capacity_usd"]
-    said = [] if cap is None else [f"The median entry meets the participation cap from {usd(cap, ',.0f')} USD on."]
+    answer = [] if cap is None else [f"The median entry meets the participation cap from {usd(cap, ',.0f')} USD on."]
     if report.stress is not None and report.stress.accounts:
         runs = report.stress.accounts
         kept = [runs[0], runs[len(runs) // 2], runs[-1]] if len(runs) > 2 else list(runs)
         sizes = "; ".join(
             f"{percent(run.numbers['total_return'], '+,.1f')} with {usd(run.at, ',.0f')} USD" for run in kept
         )
-        said.append(f"Return {sizes}.")
-    if said:
-        return " ".join(said)
+        answer.append(f"Return {sizes}.")
+    if answer:
+        return " ".join(answer)
     return f"Not known: {report.evidence.summary['undefined'].get('capacity_usd', 'no account was replayed')}."
 
 
@@ -99,21 +101,23 @@ def _symbols(rows: tuple[SymbolRow, ...]) -> str:
         return "Nothing was traded."
     gaining = [row for row in rows if row.net_pnl > 0.0]
     best, worst = rows[0], rows[-1]
-    said = (
+    answer = (
         f"{len(gaining)} of {len(rows)} traded symbols gained; best {best.symbol} {usd(best.net_pnl, '+,.0f')} USD, "
         f"worst {worst.symbol} {usd(worst.net_pnl, '+,.0f')} USD."
     )
     total = sum(row.net_pnl for row in gaining)
     if len(gaining) <= 5:
-        return said
-    return f"{said} The best five made {percent(sum(row.net_pnl for row in gaining[:5]) / total, '.0f')} of all gains."
+        return answer
+    return (
+        f"{answer} The best five made {percent(sum(row.net_pnl for row in gaining[:5]) / total, '.0f')} of all gains."
+    )
 
 
 def _when(report: Report, rows: tuple[RegimeRow, ...]) -> str:
     simulation = report.evidence.simulation
     returns = daily_returns(simulation.equity, simulation.open_time_ms, simulation.initial_cash)
-    said = f"{int(np.sum(returns > 0.0))} of {len(returns)} days gained"
-    return "; ".join([said, *_by_volatility(rows)]) + "."
+    answer = f"{int(np.sum(returns > 0.0))} of {len(returns)} days gained"
+    return "; ".join([answer, *_by_volatility(rows)]) + "."
 
 
 def _by_volatility(rows: tuple[RegimeRow, ...]) -> Iterator[str]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from importlib.resources import files
 from string import Template
 from typing import Any
 
@@ -14,8 +13,8 @@ from quantlab.core.arrays import Records
 from quantlab.evaluation.report import breakdown, costs, figures, headline, replay_figures, tables, tuning
 from quantlab.evaluation.report.content import Report
 from quantlab.evaluation.report.heatmap import returns_heat_map
-from quantlab.evaluation.report.html import Html, join, percent, script_json, section, tag, text
-from quantlab.evaluation.report.key_questions import answers
+from quantlab.evaluation.report.html import Html, escaped, join, page_asset, percent, script_json, section, tag
+from quantlab.evaluation.report.key_questions import key_questions
 from quantlab.evaluation.statistics.by_symbol import SymbolRow, by_symbol
 from quantlab.evaluation.statistics.metrics import daily_returns, day_ends
 from quantlab.evaluation.statistics.regimes import RegimeRow, regimes
@@ -40,27 +39,27 @@ def render(report: Report) -> str:
     forbids network access altogether.
     """
     simulation = report.evidence.simulation
-    shown = _Shown(
+    data = _PageData(
         report,
         round_trips(simulation, report.bars),
         regimes(simulation, report.bars),
         by_symbol(simulation, report.bars),
         _rolling(report),
     )
-    parts = Template(_asset("report/page.html"))
+    parts = Template(page_asset("report/page.html"))
     return parts.substitute(
-        title=text(f"{report.experiment}: {report.verdict.verdict}"),
-        style=_asset("report/page.css"),
+        title=escaped(f"{report.experiment}: {report.verdict.verdict}"),
+        style=page_asset("report/page.css"),
         plotly=get_plotlyjs(),
-        script=_asset("report/page.js"),
-        figures=script_json(_figures(shown)),
+        script=page_asset("report/page.js"),
+        figures=script_json(_figures(data)),
         header=headline.header(report, report.experiment),
-        body=_body(shown),
+        body=_body(data),
     )
 
 
 @dataclass(frozen=True)
-class _Shown:
+class _PageData:
     """The report and what is derived of its evidence run, once."""
 
     report: Report
@@ -85,28 +84,28 @@ def _confidence(report: Report) -> float:
     return float(report.verdict.numbers["confidence"] or 0.0)
 
 
-def _body(shown: _Shown) -> Html:
-    report = shown.report
+def _body(data: _PageData) -> Html:
+    report = data.report
     return join(
         (
             headline.verdict(report),
-            answers(report, shown.regimes, shown.symbols),
+            key_questions(report, data.regimes, data.symbols),
             headline.statements(report),
             headline.cards(report, "At a glance"),
             section(
                 "Equity, drawdown, exposure",
                 tag("div", "", id="equity", class_="chart"),
-                tables.compared(report),
+                tables.benchmark_table(report),
                 note=_EQUITY,
                 anchor="equity_section",
             ),
-            _period_section(shown),
+            _period_section(data),
             costs.costs(report),
             costs.capacity(report),
-            breakdown.regimes(report, shown.regimes),
-            breakdown.symbols(shown.symbols),
-            breakdown.trades(shown.trades.closed),
-            _price_section(report, shown.trades.records, shown.columns),
+            breakdown.regimes(report, data.regimes),
+            breakdown.symbols(data.symbols),
+            breakdown.trades(data.trades.closed),
+            _price_section(report, data.trades.records, data.columns),
             tables.members(report),
             tuning.tuning(report),
             tables.risk(report),
@@ -117,16 +116,16 @@ def _body(shown: _Shown) -> Html:
     )
 
 
-def _period_section(shown: _Shown) -> Html:
+def _period_section(data: _PageData) -> Html:
     """Calendar and rolling Sharpe ratio."""
     said = tag("p", f"Drawn from {WINDOW_DAYS + 9} days on.", class_="empty")
     drawn = tag("div", "", id="rolling", class_="chart")
     return section(
         "Returns by period",
-        returns_heat_map(shown.report.evidence.simulation),
+        returns_heat_map(data.report.evidence.simulation),
         tag("h3", f"Sharpe ratio of the last {WINDOW_DAYS} days"),
-        tag("p", _ROLLING.format(confidence=percent(_confidence(shown.report), "g")), class_="note"),
-        said if shown.rolling is None else drawn,
+        tag("p", _ROLLING.format(confidence=percent(_confidence(data.report), "g")), class_="note"),
+        said if data.rolling is None else drawn,
         note="Evidence run, net, UTC days. The strongest colours are the largest twentieth of all moves.",
         anchor="periods",
     )
@@ -145,26 +144,21 @@ def _price_section(report: Report, trades: Records, columns: list[int]) -> Html:
     return section("Trades on the price", selector, tag("div", "", id="price", class_="chart"), note=note)
 
 
-def _figures(shown: _Shown) -> dict[str, Any]:
+def _figures(data: _PageData) -> dict[str, Any]:
     """Specifications by element id; ``price`` holds one for each entry of the symbol selector."""
-    report = shown.report
+    report = data.report
     drawn = {
         "equity": figures.equity_figure(report, report.benchmarks),
         **costs.stress_figures(report),
-        **breakdown.breakdown_figures(shown.trades.closed, shown.regimes, shown.symbols),
+        **breakdown.breakdown_figures(data.trades.closed, data.regimes, data.symbols),
         **tuning.tuning_figures(report),
     }
-    if shown.rolling is not None:
+    if data.rolling is not None:
         ends = report.bars.close_time_ms[day_ends(report.bars.open_time_ms)].astype(np.float64)
-        drawn["rolling"] = replay_figures.rolling_figure(shown.rolling, ends)
+        drawn["rolling"] = replay_figures.rolling_figure(data.rolling, ends)
     if report.signal is not None and report.signal.reliability:
         drawn["reliability"] = figures.reliability_figure(report.signal)
     price = [
-        figures.specification(figures.price_figure(report.bars, column, shown.trades.records))
-        for column in shown.columns
+        figures.specification(figures.price_figure(report.bars, column, data.trades.records)) for column in data.columns
     ]
     return {"fixed": {name: figures.specification(figure) for name, figure in drawn.items()}, "price": price}
-
-
-def _asset(name: str) -> str:
-    return files("quantlab.evaluation").joinpath(name).read_text(encoding="utf-8")

@@ -3,23 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 
-from quantlab.core.results import CUT_RULES, RiskEvent
-from quantlab.evaluation.report.content import Judged, Report, Run
+from quantlab.core.ports import StrategyReport
+from quantlab.core.results import CUT_RULES, RiskEvent, Trial, TuningStage
+from quantlab.evaluation.report.content import AccountResult, Report
 from quantlab.evaluation.report.html import (
     Html,
     join,
     number,
     percent,
-    reasons,
     section,
     significant,
     table,
     tag,
+    undefined_reasons,
     usd,
-    when,
+    utc_cell,
 )
 from quantlab.evaluation.statistics.benchmarks import curve_numbers
 from quantlab.evaluation.statistics.metrics import DAYS_PER_YEAR
@@ -32,7 +34,7 @@ _RELIABILITY = (
 )
 
 
-def numbers(report: Judged) -> Html:
+def numbers(report: StrategyReport) -> Html:
     """Every number of both runs, and the reason where there is none."""
     forms = (
         ("Net P&L, USD", "net_pnl", usd),
@@ -59,21 +61,21 @@ def numbers(report: Judged) -> Html:
         if key in report.evidence.summary
     ]
     body = table(("", "Evidence", "Lived"), rows, empty="No numbers.")
-    missing = reasons(report.lived.summary["undefined"] | report.evidence.summary["undefined"])
+    missing = undefined_reasons(report.lived.summary["undefined"] | report.evidence.summary["undefined"])
     return section("Numbers", body, missing, anchor="numbers")
 
 
-def _growth(report: Judged) -> str:
+def _growth(report: StrategyReport) -> str:
     days = report.evidence.summary["days"]
     return "CAGR" if days >= DAYS_PER_YEAR else f"CAGR, extrapolated from {number(days, '.0f')} days"
 
 
-def compared(report: Report) -> Html:
-    """Both runs beside the benchmarks."""
-    runs = {"Evidence": report.evidence.simulation.equity, "Lived": report.lived.simulation.equity}
+def benchmark_table(report: Report) -> Html:
+    """Return and risk of both accounts and of the benchmarks."""
+    curves = {"Evidence": report.evidence.simulation.equity, "Lived": report.lived.simulation.equity}
     cash = report.evidence.simulation.initial_cash
     rows = []
-    for name, equity in (runs | report.benchmarks).items():
+    for name, equity in (curves | report.benchmarks).items():
         curve = curve_numbers(equity, report.bars.open_time_ms, cash)
         rows.append(
             (name, percent(curve["total_return"], "+,.2f"), number(curve["sharpe"]), percent(curve["max_drawdown"]))
@@ -119,7 +121,7 @@ def members(report: Report) -> Html:
     read = tag("p", _RELIABILITY, class_="note") if signal.reliability else ""
     title = tag("h3", "Reliability: does 0.4 mean 40 %?") if signal.reliability else ""
     return section(
-        "Members", body, reasons(signal.undefined | missing), title, read, chart, note=said, anchor="members"
+        "Members", body, undefined_reasons(signal.undefined | missing), title, read, chart, note=said, anchor="members"
     )
 
 
@@ -128,7 +130,7 @@ def risk(report: Report) -> Html:
     events = report.lived.simulation.events[-_MAX_EVENTS:]
     rows = [
         (
-            when(_bar_close(report, int(e["idx"]))),
+            utc_cell(_bar_close(report, int(e["idx"]))),
             _event_name(int(e["kind"])),
             usd(float(e["equity"])),
             usd(float(e["level"])),
@@ -136,7 +138,7 @@ def risk(report: Report) -> Html:
         for e in events
     ]
     happened = table(("Time, UTC", "Event", "Equity, USD", "Level, USD"), rows, words=2, empty="No risk event.")
-    counts = [run.simulation.cuts for run in (report.evidence, report.lived)]
+    counts = [account.simulation.cuts for account in (report.evidence, report.lived)]
     rules = [
         rule for rule in (*CUT_RULES, *sorted(set(counts[0]) - set(CUT_RULES))) if any(c.get(rule) for c in counts)
     ]
@@ -161,17 +163,21 @@ def open_positions(report: Report) -> Html:
     """What was still held at the last bar, valued at the last price."""
     rows = [
         row
-        for name, run in (("Evidence", report.evidence), ("Lived", report.lived))
-        for row in _held(report, name, run)
+        for name, account in (("Evidence", report.evidence), ("Lived", report.lived))
+        for row in _position_rows(report, name, account)
     ]
     head = ("Run", "Symbol", "Units", "Entry, USD", "Mark, USD", "Value, USD", "Unrealised, USD", "Mark is")
     return section("Open at the end", table(head, rows, words=2, empty="No position was open at the end."))
 
 
-def _held(report: Report, name: str, run: Run) -> Iterator[tuple[object, ...]]:
+def _position_rows(report: Report, name: str, account: AccountResult) -> Iterator[tuple[object, ...]]:
     marks = last_marks(report.bars)
-    for s in np.flatnonzero(run.simulation.units):
-        units, entry, mark = float(run.simulation.units[s]), float(run.simulation.entry_price[s]), float(marks[s])
+    for s in np.flatnonzero(account.simulation.units):
+        units, entry, mark = (
+            float(account.simulation.units[s]),
+            float(account.simulation.entry_price[s]),
+            float(marks[s]),
+        )
         stale = not np.isfinite(report.bars.close[-1, s])
         prices = significant(entry), significant(mark)
         gain = number(units * (mark - entry), "+,.2f")
@@ -202,3 +208,23 @@ def _event_name(kind: int) -> str:
 
 def _bar_close(report: Report, row: int) -> int:
     return int(report.bars.close_time_ms[row])
+
+
+def trial_table(stage: TuningStage) -> Html:
+    """One row per trial, the chosen one marked."""
+    names = list(stage.trials[0].values)
+    rows = [_row(stage, trial, names) for trial in stage.trials]
+    return table(("Trial", "State", "Value", *names, "Remark"), rows, words=2, empty="No trial.")
+
+
+def _row(stage: TuningStage, trial: Trial, names: list[str]) -> tuple[object, ...]:
+    name = f"{trial.number} (chosen)" if trial.number == stage.best else str(trial.number)
+    values = (parameter_text(trial.values[key]) for key in names)
+    return name, trial.state, number(trial.value, ",.5g"), *values, trial.note
+
+
+def parameter_text(value: Any) -> str:
+    """A parameter's value, short."""
+    if isinstance(value, float):
+        return number(value, ".4g")
+    return ", ".join(map(str, value)) or "none" if isinstance(value, list | tuple) else str(value)

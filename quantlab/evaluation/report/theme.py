@@ -8,24 +8,25 @@ from __future__ import annotations
 
 import re
 from functools import cache
-from importlib.resources import files
 
 import plotly.graph_objects as go
 
+from quantlab.evaluation.report.html import page_asset
+
 #: Of a filled area: what the tear sheet's script appends to a colour.
-_VEIL = "2e"
+_FILL_OPACITY = "2e"
 _FONT = "system-ui, -apple-system, Segoe UI, Roboto, sans-serif"
 
 
 @cache
 def palette(*, dark: bool) -> dict[str, str]:
     """Tone -> colour, ``#rrggbb``."""
-    sheet = files("quantlab.evaluation").joinpath("report/page.css").read_text(encoding="utf-8")
+    sheet = page_asset("report/page.css")
     start = sheet.index(':root[data-theme="dark"]' if dark else ":root")
     return dict(re.findall(r"--([\w-]+): (#[0-9a-f]{6});", sheet[start : sheet.index("}", start)]))
 
 
-def painted(figure: go.Figure, *, title: str | None = None, dark: bool = False) -> go.Figure:
+def apply_theme(figure: go.Figure, *, title: str | None = None, dark: bool = False) -> go.Figure:
     """The same figure, coloured and framed; traces without a tone keep their colours.
 
     Parameters
@@ -39,7 +40,7 @@ def painted(figure: go.Figure, *, title: str | None = None, dark: bool = False) 
     for trace in figure.data:
         tone = (trace.meta or {}).get("tone")
         if tone is not None:
-            _paint(trace, colours[tone])
+            _colour(trace, colours[tone])
     lines = {"gridcolor": colours["grid"], "zerolinecolor": colours["line"], "linecolor": colours["line"]}
     framed = lines | {"automargin": True}  # a price of 0.000275 needs more room than 1,140
     figure.update_xaxes(**framed)
@@ -58,9 +59,9 @@ def painted(figure: go.Figure, *, title: str | None = None, dark: bool = False) 
     return figure
 
 
-def _paint(trace: go.Scatter, colour: str) -> None:
+def _colour(trace: go.Scatter, colour: str) -> None:
     for part in ("line", "marker"):
         if part in trace:
             trace[part]["color"] = colour
     if "fill" in trace and trace.fill:
-        trace.fillcolor = f"{colour}{_VEIL}"
+        trace.fillcolor = f"{colour}{_FILL_OPACITY}"

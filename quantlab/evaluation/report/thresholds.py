@@ -10,8 +10,8 @@ import plotly.graph_objects as go
 
 from quantlab.core.clock import parse_utc
 from quantlab.core.results import TuningStage, Window
-from quantlab.evaluation.report.html import Html, join, number, percent, table, tag, when
-from quantlab.evaluation.report.trial_table import shown, trials
+from quantlab.evaluation.report.html import Html, join, number, percent, table, tag, utc_cell
+from quantlab.evaluation.report.tables import parameter_text, trial_table
 
 FIGURE = "tuning-gates"
 _NOTE = (
@@ -70,7 +70,7 @@ def _choices(walked: Sequence[Walked]) -> Html:
     rows = [
         (
             stage.name,
-            *(shown(stage.chosen[name]) for name in names),
+            *(parameter_text(stage.chosen[name]) for name in names),
             number(stage.trials[0].value),
             number(stage.trials[stage.best].value),
         )
@@ -88,7 +88,7 @@ def _outcomes(walked: Sequence[Walked]) -> Html:
 
 
 def _came_to(window: Window) -> tuple[str, ...]:
-    dates = (when(parse_utc(time)) for time in (window.first, window.last))
+    dates = (utc_cell(parse_utc(time)) for time in (window.first, window.last))
     returns = (percent(value, "+,.2f") for value in (window.configured_return, window.chosen_return))
     trades = (number(value, ",.0f") for value in (window.configured_trades, window.chosen_trades))
     return *dates, *returns, *trades
@@ -108,7 +108,7 @@ def _importances(walked: Sequence[Walked]) -> Html:
 
 def _trials(stage: TuningStage) -> Html:
     count = f"{stage.name}: {stage.objective}; {len(stage.trials)} trials, number {stage.best} was chosen"
-    return tag("details", join((tag("summary", count), trials(stage))))
+    return tag("details", join((tag("summary", count), trial_table(stage))))
 
 
 def _short(name: str) -> str:

@@ -11,7 +11,7 @@ from quantlab.core.results import TuningStage
 from quantlab.evaluation.report import thresholds
 from quantlab.evaluation.report.content import Report
 from quantlab.evaluation.report.html import Html, join, section, tag
-from quantlab.evaluation.report.trial_table import trials
+from quantlab.evaluation.report.tables import trial_table
 
 _NOTE = (
     "Members are tuned by log loss on folds before the first test window, gates by the Sharpe ratio after costs on the tested "
@@ -105,7 +105,7 @@ def _stage(stage: TuningStage, i: int) -> Html:
     if stage.importance:
         parts.append(tag("div", "", id=_importance_id(i), class_="chart"))
     count = f"{len(stage.trials)} trials, number {stage.best} was chosen"
-    parts.append(tag("details", join((tag("summary", count), trials(stage)))))
+    parts.append(tag("details", join((tag("summary", count), trial_table(stage)))))
     return join(parts)
 
 

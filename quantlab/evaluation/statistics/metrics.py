@@ -75,8 +75,12 @@ def span_days(open_time_ms: Int64Array, interval_ms: int) -> float:
 
 def day_ends(open_time_ms: Int64Array) -> Int64Array:
     """int64 (D,): row of the last bar of every UTC day."""
-    days = open_time_ms // DAY_MS
-    return np.append(np.flatnonzero(np.diff(days) != 0), len(days) - 1).astype(np.int64)
+    return period_ends(open_time_ms // DAY_MS)
+
+
+def period_ends(period: Int64Array) -> Int64Array:
+    """int64 (P,): last row of every stretch of equal numbers in `period` (T,)."""
+    return np.append(np.flatnonzero(np.diff(period) != 0), len(period) - 1).astype(np.int64)
 
 
 def daily_returns(equity: Float64Array, open_time_ms: Int64Array, initial_cash: float) -> Float64Array:

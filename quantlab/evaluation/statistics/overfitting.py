@@ -71,11 +71,6 @@ def expected_max_sharpe(trials: int, variance: float) -> float:
     return math.sqrt(variance) * float((1.0 - np.euler_gamma) * high + np.euler_gamma * higher)
 
 
-def deflated_sharpe(m: Moments, trials: int, variance: float) -> Statistic:
-    """Probability that the true Sharpe ratio exceeds what luck alone gives the best of `trials`."""
-    return probabilistic_sharpe(m, expected_max_sharpe(trials, variance))
-
-
 def min_track_record_days(m: Moments, confidence: float, benchmark: float = 0.0) -> Statistic:
     """Days after which a Sharpe ratio like this one would be above `benchmark` with `confidence` (2012, eq. 17)."""
     if m.sharpe <= benchmark:

@@ -19,7 +19,7 @@ import numpy as np
 from quantlab.core.arrays import Float64Array, Int64Array
 from quantlab.core.market import CLOSE, OPEN, Bars
 from quantlab.core.results import Simulation
-from quantlab.evaluation.statistics.metrics import DAY_MS
+from quantlab.evaluation.statistics.metrics import DAY_MS, period_ends
 
 #: Fewer days than this are not split.
 MIN_DAYS = 6
@@ -64,7 +64,7 @@ def regimes(simulation: Simulation, bars: Bars) -> tuple[RegimeRow, ...]:
         The bars that it ran over.
     """
     day = bars.open_time_ms // DAY_MS
-    ends = _ends(day)
+    ends = period_ends(day)
     if len(ends) < MIN_DAYS:
         return ()
     market = _market_returns(bars)
@@ -78,7 +78,7 @@ def regimes(simulation: Simulation, bars: Bars) -> tuple[RegimeRow, ...]:
         rows += _rows("funding", ("negative", "positive"), paid, simulation, ends)
     if bars.interval_ms <= _BLOCK_MS:
         block = bars.open_time_ms // _BLOCK_MS
-        ends = _ends(block)
+        ends = period_ends(block)
         names = tuple(f"{4 * i:02d}-{4 * i + 4:02d} h UTC" for i in range(6))
         rows += _rows("time of day", names, block[ends] % 6, simulation, ends)
     return tuple(rows)
@@ -109,11 +109,6 @@ def _row(split: str, name: str, pnl: Float64Array, returns: Float64Array) -> Reg
     n = len(pnl)
     error = float(np.std(returns, ddof=1)) / math.sqrt(n) if n > 1 else None
     return RegimeRow(split, name, n, float(np.sum(pnl)), float(np.mean(returns)), error, float(np.mean(pnl > 0.0)))
-
-
-def _ends(period: Int64Array) -> Int64Array:
-    """Row of the last bar of every period."""
-    return np.append(np.flatnonzero(np.diff(period) != 0), len(period) - 1).astype(np.int64)
 
 
 def _market_returns(bars: Bars) -> Float64Array:

@@ -1,4 +1,4 @@
-"""What a sweep's page is made of: plain, frozen values."""
+"""Content of a sweep's page: plain, frozen values."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from quantlab.core.arrays import Float64Array
 from quantlab.core.market import Bars
-from quantlab.evaluation.report.content import Run
+from quantlab.evaluation.report.content import AccountResult
 from quantlab.evaluation.sweep.scenario_scores import ScenarioScore
 from quantlab.evaluation.sweep.scores import SweepTable
 from quantlab.evaluation.verdict.rule import Verdict
@@ -14,7 +14,7 @@ from quantlab.evaluation.verdict.rule import Verdict
 
 @dataclass(frozen=True)
 class SweepReport:
-    """What the page shows.
+    """Everything that the page shows.
 
     Parameters
     ----------
@@ -23,7 +23,7 @@ class SweepReport:
         The market is made up; the page says so.
     bars : Bars
         The bars that all of them ran over, (T, S).
-    evidence, lived : Run
+    evidence, lived : AccountResult
         Of the best: daily limit and breaker off, as in all rows of the sweep, and on.
     table : SweepTable
     sharpe : float64 (N,)
@@ -46,8 +46,8 @@ class SweepReport:
     data_label: str
     synthetic: bool
     bars: Bars
-    evidence: Run
-    lived: Run
+    evidence: AccountResult
+    lived: AccountResult
     table: SweepTable
     sharpe: Float64Array
     scenarios: tuple[ScenarioScore, ...]

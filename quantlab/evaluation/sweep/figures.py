@@ -18,7 +18,7 @@ from quantlab.evaluation.sweep.maps import PairMap
 MAX_POINTS = 5_000
 
 
-def seen_and_unseen(seen: Float64Array, unseen: Float64Array, order: Int64Array) -> go.Figure:
+def holdout_figure(seen: Float64Array, unseen: Float64Array, order: Int64Array) -> go.Figure:
     """Every parameter set's Sharpe ratio on the days it was chosen on, against the days after them.
 
     A choice that found something lies along the diagonal; one that found luck is a cloud around the level of
@@ -70,7 +70,7 @@ def _points(name: str, x: Float64Array, y: Float64Array, tone: str, size: int, o
     )
 
 
-def before_and_after(seen: Simulation, unseen: Simulation | None) -> go.Figure:
+def holdout_equity_figure(seen: Simulation, unseen: Simulation | None) -> go.Figure:
     """Equity of the chosen one where it was chosen and, from fresh cash, afterwards."""
     runs = (("Where it was chosen", seen, "evidence"), ("Afterwards, from fresh cash", unseen, "loss"))
     figure = go.Figure([_equity(name, run, tone) for name, run, tone in runs if run is not None])

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from quantlab.core.arrays import Float64Array, Int64Array
+from quantlab.evaluation.report.html import Html, number, tag
 from quantlab.evaluation.sweep.scores import SweepTable
 
 #: More distinct values than this are put into as many classes of equal size.
@@ -41,7 +42,7 @@ class PairMap:
     count: Int64Array
 
 
-def moving(table: SweepTable) -> list[str]:
+def varied_names(table: SweepTable) -> list[str]:
     """Parameters that took at least two values."""
     return [name for name in table.names if len({values[name] for values in table.values}) > 1]
 
@@ -57,7 +58,7 @@ def pair_maps(table: SweepTable, score: Float64Array) -> list[PairMap]:
     score : float64 (N,)
         NaN = undefined, left out.
     """
-    names = moving(table)
+    names = varied_names(table)
     classes = {name: _classes([values[name] for values in table.values]) for name in names}
     return [_map(down, across, classes, score) for down, across in list(combinations(names, 2))[:MAX_MAPS]]
 
@@ -83,7 +84,7 @@ def _classes(values: list[Any]) -> tuple[tuple[str, ...], Int64Array]:
     numbers = all(isinstance(value, int | float) and not isinstance(value, bool) for value in values)
     distinct = sorted(set(values)) if numbers else sorted(set(values), key=str)
     if not numbers or len(distinct) <= MAX_CLASSES:
-        labels = tuple(label(value) for value in distinct)
+        labels = tuple(value_text(value) for value in distinct)
         return labels, np.array([distinct.index(value) for value in values], dtype=np.int64)
     array = np.array(values, dtype=np.float64)
     edges = np.unique(np.quantile(array, np.linspace(0.0, 1.0, MAX_CLASSES + 1)))
@@ -98,13 +99,34 @@ def short_names(names: Sequence[str]) -> list[str]:
     return fields if len(set(fields)) == len(fields) else list(names)
 
 
-def described(values: Mapping[str, Any]) -> str:
+def values_text(values: Mapping[str, Any]) -> str:
     """Parameters with their values, in words."""
-    return ", ".join(f"{name} = {label(value)}" for name, value in values.items())
+    return ", ".join(f"{name} = {value_text(value)}" for name, value in values.items())
 
 
-def label(value: Any) -> str:
+def value_text(value: Any) -> str:
     """A value in few characters: on and off for flags and for limits that are switched off."""
     if value is None or isinstance(value, bool):
         return "on" if value else "off"
     return format(value, ".4g") if isinstance(value, float) else str(value)
+
+
+def sharpe_cell(value: float, scale: float, **attributes: object) -> Html:
+    """A table cell; NaN is shown as a dash.
+
+    Parameters
+    ----------
+    value : float
+    scale : float
+        Size, > 0, that is drawn in full strength.
+    """
+    if not np.isfinite(value):
+        return tag("td", number(None), class_="cell flat")
+    kind = "gain" if value > 0 else "loss" if value < 0 else "flat"
+    style = f"--strength:{min(abs(value) / scale, 1.0):.3f}"
+    return tag("td", number(float(value), "+.2f"), class_=f"cell {kind}", style=style, **attributes)
+
+
+def finite_or_none(value: float) -> float | None:
+    """The value, None where it is not finite."""
+    return float(value) if np.isfinite(value) else None

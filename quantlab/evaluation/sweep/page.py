@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from importlib.resources import files
 from string import Template
 
 import numpy as np
@@ -12,10 +11,31 @@ from plotly.offline import get_plotlyjs
 from quantlab.core.arrays import Float64Array
 from quantlab.evaluation.report import headline, tables
 from quantlab.evaluation.report.figures import equity_figure, specification
-from quantlab.evaluation.report.html import Html, join, number, percent, script_json, section, table, tag, text, usd
-from quantlab.evaluation.sweep.cells import cell, known
+from quantlab.evaluation.report.html import (
+    Html,
+    escaped,
+    join,
+    number,
+    page_asset,
+    percent,
+    script_json,
+    section,
+    table,
+    tag,
+    usd,
+)
 from quantlab.evaluation.sweep.content import SweepReport
-from quantlab.evaluation.sweep.maps import MAX_MAPS, PairMap, described, label, moving, pair_maps, short_names
+from quantlab.evaluation.sweep.maps import (
+    MAX_MAPS,
+    PairMap,
+    finite_or_none,
+    pair_maps,
+    sharpe_cell,
+    short_names,
+    value_text,
+    values_text,
+    varied_names,
+)
 from quantlab.evaluation.sweep.scenario_section import scenario_section
 from quantlab.evaluation.sweep.scenarios import Scenario
 
@@ -41,14 +61,14 @@ def render_sweep(report: SweepReport) -> str:
     figures = {
         "equity": specification(equity_figure(report, {})),
         "distribution": specification(
-            distribution(report.sharpe[score.scenario.rows], float(report.sharpe[score.row]), score.luck)
+            distribution(report.sharpe[score.scenario.rows], float(report.sharpe[score.row]), score.luck_sharpe)
         ),
     }
-    return Template(_asset("report/page.html")).substitute(
-        title=text(f"{report.experiment}, sweep: {report.verdict.verdict}"),
-        style=_asset("report/page.css") + _asset("sweep/page.css"),
+    return Template(page_asset("report/page.html")).substitute(
+        title=escaped(f"{report.experiment}, sweep: {report.verdict.verdict}"),
+        style=page_asset("report/page.css") + page_asset("sweep/page.css"),
         plotly=get_plotlyjs(),
-        script=_asset("report/page.js"),
+        script=page_asset("report/page.js"),
         figures=script_json({"fixed": figures, "price": []}),
         header=headline.header(report, f"{report.experiment}: sweep"),
         body=_body(report),
@@ -77,7 +97,7 @@ def _body(report: SweepReport) -> Html:
 
 
 def _how_many(family: Scenario) -> str:
-    where = f" with {described(family.assumed)}" if family.assumed else ""
+    where = f" with {values_text(family.assumed)}" if family.assumed else ""
     return f"Sharpe ratios of all {len(family.rows):,} parameter sets{where}"
 
 
@@ -88,8 +108,8 @@ def best_table(report: SweepReport) -> Html:
     rows = [
         [
             f"{rank + 1}",
-            number(known(report.sharpe[row]), "+.2f"),
-            *(label(report.table.values[row][name]) for name in names),
+            number(finite_or_none(report.sharpe[row]), "+.2f"),
+            *(value_text(report.table.values[row][name]) for name in names),
             usd(float(numbers["final_equity"][row])),
             percent(float(numbers["max_drawdown"][row])),
             number(float(numbers["trades"][row]), ",.0f"),
@@ -122,7 +142,7 @@ def distribution(sharpe: Float64Array, best: float, luck: float | None) -> go.Fi
             hovertemplate="Sharpe %{x:.2f}: %{y:,.0f}<extra></extra>",
         )
     )
-    lines = {"Best": (known(best), "evidence", "solid"), "Luck": (luck, "loss", "dash")}
+    lines = {"Best": (finite_or_none(best), "evidence", "solid"), "Luck": (luck, "loss", "dash")}
     for name, (value, tone, dash) in lines.items():
         if value is not None:
             figure.add_trace(_upright(name, value, float(max(counts.max(), 1)), tone, dash))
@@ -156,7 +176,7 @@ def _maps(report: SweepReport) -> Html:
     maps = pair_maps(report.table, report.sharpe)
     if not maps:
         return section("Pairs", tag("p", "Fewer than two parameters were varied.", class_="empty"))
-    count = len(moving(report.table))
+    count = len(varied_names(report.table))
     pairs = count * (count - 1) // 2
     left = f" Shown are the first {MAX_MAPS} of {pairs} pairs." if pairs > len(maps) else ""
     return section("Pairs", tag("div", join(map(_map, maps)), class_="maps"), note=_PAIRS + left)
@@ -177,14 +197,10 @@ def _map(one: PairMap) -> Html:
 
 def _cell(one: PairMap, r: int, c: int, scale: float) -> Html:
     title = f"{one.down} {one.rows[r]}, {one.across} {one.columns[c]}: {int(one.count[r, c]):,} parameter sets"
-    return cell(float(one.median[r, c]), scale, title=title)
+    return sharpe_cell(float(one.median[r, c]), scale, title=title)
 
 
 def _provenance(report: SweepReport) -> Html:
     rows = [(name, tag("code", value)) for name, value in report.stamps.items()]
     details = tag("details", join((tag("summary", "Configuration"), tag("pre", report.config_text))))
     return section("Provenance", table(["", ""], rows, words=2, empty=""), details)
-
-
-def _asset(name: str) -> str:
-    return files("quantlab.evaluation").joinpath(name).read_text(encoding="utf-8")

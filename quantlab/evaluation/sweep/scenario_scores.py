@@ -12,7 +12,7 @@ from quantlab.core.arrays import Float64Array, Int64Array
 from quantlab.evaluation.statistics.metrics import DAYS_PER_YEAR, Statistic, Undefined, moments
 from quantlab.evaluation.sweep.scenarios import Key, Scenario, choice
 from quantlab.evaluation.sweep.scores import SweepTable, ranking, trials_of
-from quantlab.evaluation.verdict.deflation import deflated, luck
+from quantlab.evaluation.verdict.deflation import deflated_sharpe, luck_sharpe
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ class ScenarioScore:
     scenario : Scenario
     order : int64 (M,)
         Its rows of the sweep's table, from the best on.
-    luck : float or None
+    luck_sharpe : float or None
         Annualised Sharpe ratio expected of the best of its trials without any skill; None = undefined.
     dsr : float or None
         Deflated Sharpe ratio of its best, with its own trials.
@@ -34,7 +34,7 @@ class ScenarioScore:
 
     scenario: Scenario
     order: Int64Array
-    luck: float | None
+    luck_sharpe: float | None
     dsr: float | None
     elsewhere: Float64Array
 
@@ -44,7 +44,7 @@ class ScenarioScore:
         return int(self.order[0])
 
 
-def part_of(table: SweepTable, scenario: Scenario) -> SweepTable:
+def table_of_scenario(table: SweepTable, scenario: Scenario) -> SweepTable:
     """The rows of one scenario, with what was tried in it."""
     rows = scenario.rows
     return replace(
@@ -77,7 +77,7 @@ def score_scenarios(
         best = choice(table.values[order[0]], one.assumed)
         there = [rows.get(best) for rows in rows_of]
         elsewhere = np.array([math.nan if row is None else sharpe[row] for row in there])
-        lucky, dsr = _deflation(part_of(table, one), table.daily_returns[order[0]])
+        lucky, dsr = _deflation(table_of_scenario(table, one), table.daily_returns[order[0]])
         scores.append(ScenarioScore(one, order, lucky, dsr, elsewhere))
     return tuple(scores)
 
@@ -90,8 +90,8 @@ def order_of(scores: Sequence[ScenarioScore], judged: int) -> Int64Array:
 
 def _deflation(table: SweepTable, best: Float64Array) -> tuple[float | None, float | None]:
     """Annual Sharpe ratio of luck, and the deflated ratio of the daily returns `best`."""
-    shape, benchmark = moments(best), luck(trials_of(table), len(best))
-    dsr = shape if isinstance(shape, Undefined) else deflated(shape, benchmark)
+    shape, benchmark = moments(best), luck_sharpe(trials_of(table), len(best))
+    dsr = shape if isinstance(shape, Undefined) else deflated_sharpe(shape, benchmark)
     return _known(benchmark, math.sqrt(DAYS_PER_YEAR)), _known(dsr)
 
 

@@ -7,9 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from quantlab.evaluation.report.html import Html, join, number, section, table, tag
-from quantlab.evaluation.sweep.cells import cell, known
 from quantlab.evaluation.sweep.content import SweepReport
-from quantlab.evaluation.sweep.maps import label, moving, short_names
+from quantlab.evaluation.sweep.maps import finite_or_none, sharpe_cell, short_names, value_text, varied_names
 from quantlab.evaluation.sweep.scenario_scores import ScenarioScore
 
 #: Scenarios that are shown, evenly from the cheapest to the dearest.
@@ -26,7 +25,7 @@ def scenario_section(report: SweepReport) -> Html:
     """Nothing where a single scenario was swept."""
     if len(report.scenarios) < 2:
         return Html("")
-    shown = _shown(len(report.scenarios), report.judged)
+    shown = _shown_scenarios(len(report.scenarios), report.judged)
     left = (
         f" Shown are {len(shown)} of {len(report.scenarios):,} scenarios." if len(shown) < len(report.scenarios) else ""
     )
@@ -35,17 +34,17 @@ def scenario_section(report: SweepReport) -> Html:
     return section("What was assumed", _bests(report, shown), maps, note=_NOTE + left, anchor="scenarios")
 
 
-def _shown(count: int, judged: int) -> list[int]:
+def _shown_scenarios(count: int, judged: int) -> list[int]:
     """Evenly spread, the judged one among them."""
     if count <= MAX_SCENARIOS:
         return list(range(count))
-    spread = np.linspace(0, count - 1, MAX_SCENARIOS - 1).round().astype(int)
-    return sorted({*spread.tolist(), judged})
+    evenly = np.linspace(0, count - 1, MAX_SCENARIOS - 1).round().astype(int)
+    return sorted({*evenly.tolist(), judged})
 
 
 def _bests(report: SweepReport, shown: Sequence[int]) -> Html:
     assumed = list(report.scenarios[0].scenario.assumed)
-    chosen = [name for name in report.table.names if name in moving(report.table) and name not in assumed]
+    chosen = [name for name in report.table.names if name in varied_names(report.table) and name not in assumed]
     head = ["", *short_names(assumed), "Deflated", "Sharpe", "Luck", *short_names(chosen)]
     rows = []
     for i in shown:
@@ -54,11 +53,11 @@ def _bests(report: SweepReport, shown: Sequence[int]) -> Html:
         rows.append(
             [
                 tag("span", "judged", class_="check moot") if i == report.judged else "",
-                *(label(one.scenario.assumed[name]) for name in assumed),
+                *(value_text(one.scenario.assumed[name]) for name in assumed),
                 number(one.dsr, ".3f"),
-                number(known(report.sharpe[one.row]), "+.2f"),
-                number(one.luck, "+.2f"),
-                *(label(values[name]) for name in chosen),
+                number(finite_or_none(report.sharpe[one.row]), "+.2f"),
+                number(one.luck_sharpe, "+.2f"),
+                *(value_text(values[name]) for name in chosen),
             ]
         )
     return table(head, rows, empty="")
@@ -70,11 +69,11 @@ def _elsewhere(report: SweepReport, shown: Sequence[int]) -> Html:
     scale = float(np.nanmax(np.abs(sharpe), initial=1e-12))
     head = [tag("th"), *(tag("th", _short(one), scope="col") for one in scores)]
     body = [
-        tag("tr", join((tag("th", _short(one), scope="row"), *(cell(float(value), scale) for value in row))))
+        tag("tr", join((tag("th", _short(one), scope="row"), *(sharpe_cell(float(value), scale) for value in row))))
         for one, row in zip(scores, sharpe, strict=True)
     ]
     return tag("table", join((tag("thead", tag("tr", join(head))), tag("tbody", join(body)))), class_="map")
 
 
 def _short(one: ScenarioScore) -> str:
-    return " · ".join(label(value) for value in one.scenario.assumed.values())
+    return " · ".join(value_text(value) for value in one.scenario.assumed.values())

@@ -61,7 +61,7 @@ def daily_sharpes(daily_returns: Float64Array) -> Float64Array:
     return np.array([math.nan if isinstance(m, Undefined) else m.sharpe for m in ratios])
 
 
-def annual(daily: Float64Array) -> Float64Array:
+def annualised(daily: Float64Array) -> Float64Array:
     """Annualised Sharpe ratios."""
     annualised: Float64Array = daily * math.sqrt(DAYS_PER_YEAR)
     return annualised
@@ -95,7 +95,7 @@ def trials_of(table: SweepTable) -> Trials:
     return Trials(table.tried, sharpe=daily[np.isfinite(daily)], returns=returns)
 
 
-def scatter(daily_returns: Float64Array) -> tuple[float, float] | None:
+def sharpe_dispersion(daily_returns: Float64Array) -> tuple[float, float] | None:
     """How far apart the Sharpe ratios lie, and how far chance alone moves a single one; None for fewer than two.
 
     Where the first is much larger than the second, the parameter sets differ in what they do and pay, not in
@@ -114,15 +114,15 @@ def scatter(daily_returns: Float64Array) -> tuple[float, float] | None:
     known = np.array([(m.sharpe, sharpe_error(m)) for m in shapes])
     if len(known) < 2:
         return None
-    return float(annual(np.std(known[:, 0], ddof=1))), float(annual(np.median(known[:, 1])))
+    return float(annualised(np.std(known[:, 0], ddof=1))), float(annualised(np.median(known[:, 1])))
 
 
-def different(daily_returns: Float64Array) -> int:
+def count_distinct(daily_returns: Float64Array) -> int:
     """How many of the rows (N, D) differ from all rows before them, to the bit."""
     return len({blake2b(row.tobytes(), digest_size=16).digest() for row in daily_returns})
 
 
-def spread(sharpe: Float64Array) -> dict[str, float | None]:
+def sharpe_quantiles(sharpe: Float64Array) -> dict[str, float | None]:
     """Quantiles of the Sharpe ratios that exist, and the share of them above zero; None without one."""
     known = sharpe[np.isfinite(sharpe)]
     shares = {"minimum": 0.0, "q05": 0.05, "q25": 0.25, "median": 0.5, "q75": 0.75, "q95": 0.95, "maximum": 1.0}

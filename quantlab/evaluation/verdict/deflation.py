@@ -31,7 +31,7 @@ def chance_variance(days: int) -> float:
     return 1.0 / (days - 1) if days > 1 else math.inf
 
 
-def luck(trials: Trials, days: int) -> Statistic:
+def luck_sharpe(trials: Trials, days: int) -> Statistic:
     """Daily Sharpe ratio expected of the best of `trials` if none has a true one above zero.
 
     Parameters
@@ -46,14 +46,14 @@ def luck(trials: Trials, days: int) -> Statistic:
     return expected_max_sharpe(trials.count, min(spread, chance_variance(days)))
 
 
-def uncapped_luck(trials: Trials) -> Statistic:
+def uncapped_luck_sharpe(trials: Trials) -> Statistic:
     """The same with all of the spread taken for luck: the letter of the paper's formula (2014, eq. 7)."""
     spread = _spread(trials)
     return spread if isinstance(spread, Undefined) else expected_max_sharpe(trials.count, spread)
 
 
-def deflated(m: Moments, benchmark: Statistic) -> Statistic:
-    """Probability that the true Sharpe ratio exceeds what luck gives, from :func:`luck` or :func:`uncapped_luck`."""
+def deflated_sharpe(m: Moments, benchmark: Statistic) -> Statistic:
+    """Probability that the true Sharpe ratio exceeds what luck gives, from :func:`luck_sharpe` or :func:`uncapped_luck_sharpe`."""
     return benchmark if isinstance(benchmark, Undefined) else probabilistic_sharpe(m, benchmark)
 
 

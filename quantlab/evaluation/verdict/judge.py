@@ -25,7 +25,7 @@ from quantlab.evaluation.statistics.overfitting import (
     min_track_record_days,
     probabilistic_sharpe,
 )
-from quantlab.evaluation.verdict.deflation import deflated, luck
+from quantlab.evaluation.verdict.deflation import deflated_sharpe, luck_sharpe
 from quantlab.evaluation.verdict.rule import EDGE, NO_EDGE, NOT_ENOUGH, Trials, Verdict, VerdictRule
 
 
@@ -63,7 +63,7 @@ def judge(
         )
     tried = trials or Trials(1)
     returns = daily_returns(simulation.equity, simulation.open_time_ms, simulation.initial_cash)
-    numbers, undefined = _split(_statistics(rule, returns, tried))
+    numbers, undefined = _split_undefined(_statistics(rule, returns, tried))
     numbers |= {
         "run": run,
         "trades": summary["trades"],
@@ -76,7 +76,7 @@ def judge(
         "max_pbo": rule.max_pbo,
     }
     verdict = decide(rule, numbers)
-    return Verdict(verdict, _words(rule, verdict, numbers, undefined), numbers, undefined)
+    return Verdict(verdict, _explanation(rule, verdict, numbers, undefined), numbers, undefined)
 
 
 def _statistics(rule: VerdictRule, returns: Float64Array, trials: Trials) -> dict[str, Statistic]:
@@ -92,7 +92,7 @@ def _statistics(rule: VerdictRule, returns: Float64Array, trials: Trials) -> dic
         "mean_daily_return": float(np.mean(returns)),
         "mean_daily_return_lower": interval if isinstance(interval, Undefined) else interval.lower,
         "mean_daily_return_upper": interval if isinstance(interval, Undefined) else interval.upper,
-        **_sharpe_statistics(rule, shape, luck(trials, len(returns))),
+        **_sharpe_statistics(rule, shape, luck_sharpe(trials, len(returns))),
         "pbo": _pbo(rule, trials),
     }
 
@@ -106,7 +106,7 @@ def _sharpe_statistics(rule: VerdictRule, shape: Moments | Undefined, benchmark:
         "sharpe": shape.sharpe * annual,
         "sharpe_se": sharpe_error(shape) * annual,
         "psr": probabilistic_sharpe(shape),
-        "dsr": deflated(shape, benchmark),
+        "dsr": deflated_sharpe(shape, benchmark),
         **lucky,
         "min_track_record_days": min_track_record_days(shape, rule.min_dsr),
     }
@@ -130,7 +130,7 @@ def decide(rule: VerdictRule, numbers: dict[str, Any]) -> str:
     return EDGE if unlikely_luck and profitable and chosen_well else NO_EDGE
 
 
-def _words(rule: VerdictRule, verdict: str, numbers: dict[str, Any], undefined: dict[str, str]) -> str:
+def _explanation(rule: VerdictRule, verdict: str, numbers: dict[str, Any], undefined: dict[str, str]) -> str:
     span = f"{numbers['trades']:,} closed trades in {numbers['days']:.1f} days of the {numbers['run']} run"
     if verdict == NOT_ENOUGH:
         return (
@@ -144,7 +144,7 @@ def _words(rule: VerdictRule, verdict: str, numbers: dict[str, Any], undefined: 
 
 
 def _checks(rule: VerdictRule, numbers: dict[str, Any], undefined: dict[str, str]) -> list[str]:
-    dsr = _shown(numbers["dsr"], undefined.get("dsr"), ".3f")
+    dsr = _value_text(numbers["dsr"], undefined.get("dsr"), ".3f")
     beaten = "zero" if numbers["trials"] == 1 else f"what luck gives the best of {numbers['trials']:,} trials"
     texts = [f"The probability that it exceeds {beaten} is {dsr} (needed: {rule.min_dsr:g})"]
     low, high = numbers["mean_daily_return_lower"], numbers["mean_daily_return_upper"]
@@ -156,15 +156,15 @@ def _checks(rule: VerdictRule, numbers: dict[str, Any], undefined: dict[str, str
             "(needed: all above zero)"
         )
     if numbers["trials"] > 1:
-        pbo = _shown(numbers["pbo"], undefined.get("pbo"), ".2f")
+        pbo = _value_text(numbers["pbo"], undefined.get("pbo"), ".2f")
         texts.append(f"the probability of backtest overfitting is {pbo} (needed: below {rule.max_pbo:g})")
     return texts
 
 
-def _split(statistics: dict[str, Statistic]) -> tuple[dict[str, Any], dict[str, str]]:
+def _split_undefined(statistics: dict[str, Statistic]) -> tuple[dict[str, Any], dict[str, str]]:
     numbers = {name: None if isinstance(value, Undefined) else value for name, value in statistics.items()}
     return numbers, {name: value.reason for name, value in statistics.items() if isinstance(value, Undefined)}
 
 
-def _shown(value: float | None, reason: str | None, form: str) -> str:
+def _value_text(value: float | None, reason: str | None, form: str) -> str:
     return f"undefined ({reason})" if value is None else format(value, form)

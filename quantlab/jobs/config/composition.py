@@ -17,7 +17,7 @@ from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 import quantlab
 from quantlab.core.checks import check_whole
 from quantlab.core.errors import ConfigError, QuantlabError
-from quantlab.jobs.config.decided_options import require_undecided
+from quantlab.jobs.config.decided_options import refuse_decided_options
 
 #: What Python and Hydra say of a key that a constructor does not take or lacks, and of a target that is not there.
 _WRONG_KEY = re.compile(r"unexpected keyword argument|missing \d+ required|Are you sure that")
@@ -52,7 +52,7 @@ def compose(*overrides: str) -> DictConfig:
         except ValueError as error:
             raise not_composable(error) from error
     check_configuration(cfg)
-    require_undecided(cfg, overrides)
+    refuse_decided_options(cfg, overrides)
     return cfg
 
 

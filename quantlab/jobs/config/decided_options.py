@@ -19,7 +19,7 @@ from quantlab.core.errors import ConfigError
 _KEY = "decided_by_bundle"
 
 
-def require_undecided(cfg: DictConfig, typed: Sequence[str]) -> None:
+def refuse_decided_options(cfg: DictConfig, typed: Sequence[str]) -> None:
     """Return if no typed option would have to be ignored because a bundle decides it.
 
     Parameters
@@ -46,7 +46,7 @@ def require_undecided(cfg: DictConfig, typed: Sequence[str]) -> None:
     # With the list itself emptied, options would be ignored without a word again.
     decided = (*cfg.job[_KEY], f"job.{_KEY}")
     overrides = OverridesParser.create().parse_overrides(list(typed))
-    found = [one.input_line for one in overrides if any(_touches(one, node) for node in decided)]
+    found = [one.input_line for one in overrides if any(_writes_into(one, node) for node in decided)]
     if found:
         raise ConfigError(
             f"beside {given}= no option that it decides itself",
@@ -55,12 +55,12 @@ def require_undecided(cfg: DictConfig, typed: Sequence[str]) -> None:
         )
 
 
-def _touches(override: Override, node: str) -> bool:
+def _writes_into(override: Override, node: str) -> bool:
     """Whether an override writes `node` or something in it, or deletes a section around it."""
     key = _dotted(override)
     if override.is_delete() and node.startswith(f"{key}."):
         return True
-    return any(f"{place}.".startswith(f"{node}.") for place in _places(key, override.value()))
+    return any(f"{place}.".startswith(f"{node}.") for place in _written_keys(key, override.value()))
 
 
 def _dotted(override: Override) -> str:
@@ -69,10 +69,10 @@ def _dotted(override: Override) -> str:
     return str(place).replace("/", ".")
 
 
-def _places(key: str, value: object) -> Iterator[str]:
+def _written_keys(key: str, value: object) -> Iterator[str]:
     """`key`, or what a mapping writes below it."""
     if isinstance(value, dict) and value:
         for name, inner in value.items():
-            yield from _places(f"{key}.{name}", inner)
+            yield from _written_keys(f"{key}.{name}", inner)
     else:
         yield key

@@ -1,7 +1,7 @@
-"""One synthetic world with known truth, through the whole pipeline, to its verdict.
+"""Verdicts on synthetic markets with known truth: one market through the whole pipeline.
 
-Everything of a world is drawn anew from its seed: the market, the members' own randomness, the tuner's proposals
-and the verdict's bootstrap. The two kinds of world share their shocks: with a seed, the one without an edge is the
+Everything of a market is drawn anew from its seed: the market, the members' own randomness, the tuner's proposals
+and the verdict's bootstrap. The two kinds of market share their shocks: with a seed, the one without an edge is the
 one with it, its drift taken out.
 """
 
@@ -22,44 +22,44 @@ from quantlab.jobs.research.pipeline import Backtest, backtest, setup
 Kind = Literal["no_edge", "planted"]
 KINDS: tuple[Kind, ...] = ("no_edge", "planted")
 
-#: What a world's verdict is a function of, beside its seed and its kind.
-MEASURED = (
+#: Sections of the configuration that a market's verdict is a function of, beside its seed and its kind.
+MEASURED_SECTIONS = (
     "data", "history", "barriers", "features", "learning", "signal", "trading", "strategy", "backtest", "cash",
     "evaluation",
 )  # fmt: skip
-_JUDGED = (
+_VERDICT_NUMBERS = (
     "trades", "days", "trials", "sharpe", "sharpe_se", "luck_sharpe", "psr", "dsr", "pbo", "mean_daily_return_lower",
 )  # fmt: skip
-_ORACLE = ("auc", "label_auc", "sharpe")
+_ORACLE_NUMBERS = ("auc", "label_auc", "sharpe")
 
 
 @dataclass(frozen=True)
-class World:
-    """Which world: what is planted, and the seed of everything."""
+class SyntheticMarket:
+    """A synthetic market: the kind that is planted, and the seed of everything in it."""
 
     kind: Kind
     seed: int
 
 
-def worlds(first_seed: int, count: int) -> list[World]:
-    """`count` worlds of each kind, in turn, so that whoever stops early has as many of one as of the other."""
-    return [World(kind, seed) for seed in range(first_seed, first_seed + count) for kind in KINDS]
+def markets(first_seed: int, count: int) -> list[SyntheticMarket]:
+    """`count` markets of each kind, in turn, so that whoever stops early has as many of one as of the other."""
+    return [SyntheticMarket(kind, seed) for seed in range(first_seed, first_seed + count) for kind in KINDS]
 
 
-def of_world(cfg: DictConfig, world: World, cache_dir: str) -> DictConfig:
-    """The configuration of one world, alone in its process and with a cache of its own."""
-    edge = 0.0 if world.kind == "no_edge" else float(cfg.job.edge)
-    own = {"seed": world.seed, "workers": 1, "cache_dir": cache_dir, "data": {"seed": world.seed, "edge": edge}}
+def market_config(cfg: DictConfig, market: SyntheticMarket, cache_dir: str) -> DictConfig:
+    """The configuration of one market, alone in its process and with a cache of its own."""
+    edge = 0.0 if market.kind == "no_edge" else float(cfg.job.edge)
+    own = {"seed": market.seed, "workers": 1, "cache_dir": cache_dir, "data": {"seed": market.seed, "edge": edge}}
     merged = OmegaConf.merge(cfg, own)
     assert isinstance(merged, DictConfig)  # noqa: S101 - narrows the type
     return merged
 
 
-def measured(cfg: DictConfig) -> dict[str, Any]:
-    """What is measured, every interpolation resolved, without what differs from world to world or host to host."""
-    resolved: Any = OmegaConf.to_container(of_world(cfg, World("planted", 0), "cache"), resolve=True)
+def measured_config(cfg: DictConfig) -> dict[str, Any]:
+    """Return the measured configuration, every interpolation resolved, without values that differ between markets or hosts."""
+    resolved: Any = OmegaConf.to_container(market_config(cfg, SyntheticMarket("planted", 0), "cache"), resolve=True)
     checked: dict[str, Any] = resolved
-    return {name: checked[name] for name in MEASURED}
+    return {name: checked[name] for name in MEASURED_SECTIONS}
 
 
 def check_measurable(cfg: DictConfig) -> None:
@@ -75,34 +75,34 @@ def check_measurable(cfg: DictConfig) -> None:
         raise ConfigError("job.edge above 0", found=repr(cfg.job.edge), fix="1 is the reference strength")
 
 
-def live(call: tuple[dict[str, Any], World]) -> dict[str, Any]:
-    """Run one world from bars to verdict.
+def judge_market(call: tuple[dict[str, Any], SyntheticMarket]) -> dict[str, Any]:
+    """Run the pipeline on one market, from bars to verdict.
 
     Parameters
     ----------
-    call : (configuration as plain values, World)
+    call : (configuration as plain values, Market)
         One argument that travels between processes.
 
     Returns
     -------
     dict
-        Strict JSON: the verdict and the numbers that it rests on, a function of the configuration and the world
+        Strict JSON: the verdict and the numbers that it rests on, a function of the configuration and the market
         alone, and ``cpu_s``, the processor time that it took.
 
     Raises
     ------
     QuantlabError
-        If the pipeline refuses the world: a world that has no verdict must not be left out.
+        If the pipeline refuses the market: a market that has no verdict must not be left out.
     """
-    plain, world = call
+    plain, market = call
     started = time.process_time()
-    with tempfile.TemporaryDirectory(prefix="quantlab-world-") as cache:
-        cfg = of_world(OmegaConf.create(plain), world, cache)
+    with tempfile.TemporaryDirectory(prefix="quantlab-market-") as cache:
+        cfg = market_config(OmegaConf.create(plain), market, cache)
         parts = setup(cfg)
         result = backtest(parts, parts.cut.load(parts.source), SilentProgress())
         judgement = judge(cfg, parts, result)
     spent = round(time.process_time() - started, 1)
-    return {"kind": world.kind, "seed": world.seed, **_numbers(result, judgement), "cpu_s": spent}
+    return {"kind": market.kind, "seed": market.seed, **_numbers(result, judgement), "cpu_s": spent}
 
 
 def _numbers(result: Backtest, judgement: Judgement) -> dict[str, Any]:
@@ -110,10 +110,10 @@ def _numbers(result: Backtest, judgement: Judgement) -> dict[str, Any]:
     report = result.study.report
     return {
         "verdict": verdict.verdict,
-        **{name: verdict.numbers[name] for name in _JUDGED},
+        **{name: verdict.numbers[name] for name in _VERDICT_NUMBERS},
         "cost_bps": evidence["cost_bps"],
         "break_even_cost_bps": evidence["break_even_cost_bps"],
         "members_auc": {} if report is None else {name: m.auc for name, m in report.members.items()},
-        "oracle": {name: oracle.get(name) for name in _ORACLE},
+        "oracle": {name: oracle.get(name) for name in _ORACLE_NUMBERS},
         "tuned": {stage.name: stage.chosen for stage in result.study.tuning},
     }

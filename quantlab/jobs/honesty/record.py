@@ -1,8 +1,8 @@
-"""The record of an honesty bench: finished worlds, one line each, and the two shares that are made of them.
+"""The record of an honesty bench: finished markets, one line each, and the two shares that are made of them.
 
-``worlds.jsonl`` is replaced as a whole after every world, so that it is never half written; its lines are in the
+``worlds.jsonl`` is replaced as a whole after every market, so that it is never half written; its lines are in the
 order of (seed, kind), whoever finished first. ``config.yaml`` says what was measured and ``code.json`` by which code
-and packages: worlds of another configuration or of other code never join them.
+and packages: markets of another configuration or of other code never join them.
 """
 
 from __future__ import annotations
@@ -22,33 +22,33 @@ from scipy.stats import binomtest
 from quantlab.core.errors import ArtifactError, ConfigError
 from quantlab.core.files import remove_abandoned, require_writable, write_json, write_text
 from quantlab.evaluation.verdict.rule import EDGE
-from quantlab.jobs.honesty.market_verdict import KINDS, Kind, World
-from quantlab.jobs.output.run_folder import made_by
+from quantlab.jobs.honesty.market_verdict import KINDS, Kind, SyntheticMarket
+from quantlab.jobs.output.run_folder import code_and_packages
 
-WORLDS, SHARES, CONFIG, CODE = "worlds.jsonl", "honesty.json", "config.yaml", "code.json"
+MARKETS_FILE, SHARES_FILE, CONFIG_FILE, CODE_FILE = "worlds.jsonl", "honesty.json", "config.yaml", "code.json"
 
 
 @dataclass(frozen=True)
 class Share:
-    """How many worlds of a kind got the verdict "edge", and what that says of all such worlds.
+    """Share of the markets of a kind with the verdict "edge", and intervals of the true share.
 
     Parameters
     ----------
     kind : {"no_edge", "planted"}
-    worlds, edge : int
+    markets, edge : int
     wilson, exact : (float, float)
-        Two-sided intervals of the true share (Wilson 1927; Clopper and Pearson 1934); 0 to 1 without a world.
+        Two-sided intervals of the true share (Wilson 1927; Clopper and Pearson 1934); 0 to 1 without a market.
     """
 
     kind: Kind
-    worlds: int
+    markets: int
     edge: int
     wilson: tuple[float, float]
     exact: tuple[float, float]
 
 
 def shares(records: Sequence[dict[str, Any]], confidence: float) -> tuple[Share, ...]:
-    """One share for each kind of world."""
+    """One share for each kind of market."""
     return tuple(_share(kind, [one for one in records if one["kind"] == kind], confidence) for kind in KINDS)
 
 
@@ -64,8 +64,8 @@ def _share(kind: Kind, records: Sequence[dict[str, Any]], confidence: float) -> 
 
 
 @dataclass
-class Record:
-    """A folder of finished worlds, held by one process.
+class HonestyRecord:
+    """A folder of finished markets, held by one process.
 
     Parameters
     ----------
@@ -73,39 +73,39 @@ class Record:
     confidence : float
         Of the intervals.
     records : list of dict
-        What :func:`quantlab.jobs.honesty.market_verdict.live` gave, in the order of (seed, kind).
+        What :func:`quantlab.jobs.honesty.market_verdict.judge_market` gave, in the order of (seed, kind).
     """
 
     folder: Path
     confidence: float
     records: list[dict[str, Any]]
 
-    def missing(self, wanted: Sequence[World]) -> list[World]:
+    def missing(self, wanted: Sequence[SyntheticMarket]) -> list[SyntheticMarket]:
         """Those that are not finished, in their order."""
         done = {(one["kind"], one["seed"]) for one in self.records}
-        return [world for world in wanted if (world.kind, world.seed) not in done]
+        return [market for market in wanted if (market.kind, market.seed) not in done]
 
     def add(self, record: dict[str, Any]) -> None:
-        """Keep one more world, and both shares as they are now."""
+        """Keep one more market, and both shares as they are now."""
         self.records.append(record)
         self.records.sort(key=lambda one: (one["seed"], KINDS.index(one["kind"])))
         lines = (json.dumps(one, sort_keys=True, allow_nan=False) for one in self.records)
-        write_text(self.folder / WORLDS, "".join(f"{line}\n" for line in lines))
+        write_text(self.folder / MARKETS_FILE, "".join(f"{line}\n" for line in lines))
         self.write_shares()
 
     def write_shares(self) -> None:
-        """``honesty.json``, made of the worlds that are there."""
-        found = {one.kind: {"worlds": one.worlds, "edge": one.edge} for one in self.shares}
-        write_json(self.folder / SHARES, found)
+        """``honesty.json``, made of the markets that are there."""
+        found = {one.kind: {"worlds": one.markets, "edge": one.edge} for one in self.shares}
+        write_json(self.folder / SHARES_FILE, found)
 
     @property
     def shares(self) -> tuple[Share, ...]:
-        """One share for each kind of world."""
+        """One share for each kind of market."""
         return shares(self.records, self.confidence)
 
 
 @contextmanager
-def open_record(folder: Path, measured: dict[str, Any], confidence: float) -> Iterator[Record]:
+def open_record(folder: Path, measured_config: dict[str, Any], confidence: float) -> Iterator[HonestyRecord]:
     """The record in `folder`, a new one if there is none; no other process may open it meanwhile.
 
     Raises
@@ -113,7 +113,7 @@ def open_record(folder: Path, measured: dict[str, Any], confidence: float) -> It
     InstallationError
         If the folder cannot be written.
     ConfigError
-        If another process holds it, or its worlds are of another configuration or of other code.
+        If another process holds it, or its markets are of another configuration or of other code.
     ArtifactError
         If it is damaged.
     """
@@ -121,9 +121,9 @@ def open_record(folder: Path, measured: dict[str, Any], confidence: float) -> It
     folder.mkdir(parents=True, exist_ok=True)
     with _locked(folder):
         remove_abandoned(folder)
-        _check_same(folder / CONFIG, OmegaConf.to_yaml(OmegaConf.create(measured), sort_keys=True))
-        _check_same(folder / CODE, json.dumps(made_by(), indent=2, sort_keys=True) + "\n")
-        record = Record(folder, confidence, read_worlds(folder / WORLDS))
+        _check_same(folder / CONFIG_FILE, OmegaConf.to_yaml(OmegaConf.create(measured_config), sort_keys=True))
+        _check_same(folder / CODE_FILE, json.dumps(code_and_packages(), indent=2, sort_keys=True) + "\n")
+        record = HonestyRecord(folder, confidence, read_markets(folder / MARKETS_FILE))
         record.write_shares()  # a killed process may have written the one and not the other
         yield record
 
@@ -143,8 +143,8 @@ def _locked(folder: Path) -> Iterator[None]:
 
 
 def _check_same(path: Path, text: str) -> None:
-    """Hold `text` against what the folder's first world was measured with; a folder without worlds takes it."""
-    if not (path.parent / WORLDS).is_file():
+    """Hold `text` against what the folder's first market was measured with; a folder without markets takes it."""
+    if not (path.parent / MARKETS_FILE).is_file():
         write_text(path, text)
     elif not path.is_file() or path.read_text(encoding="utf-8") != text:
         raise ConfigError(
@@ -154,13 +154,13 @@ def _check_same(path: Path, text: str) -> None:
         )
 
 
-def read_worlds(path: Path) -> list[dict[str, Any]]:
-    """Every finished world of a file; none where there is no file.
+def read_markets(path: Path) -> list[dict[str, Any]]:
+    """Every finished market of a file; none where there is no file.
 
     Raises
     ------
     ArtifactError
-        If a line is not a world, or a world stands there twice.
+        If a line is not a market, or a market stands there twice.
     """
     if not path.is_file():
         return []
@@ -172,9 +172,9 @@ def read_worlds(path: Path) -> list[dict[str, Any]]:
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise _damaged(path, type(error).__name__) from error
     if not whole:
-        raise _damaged(path, "a world of no known kind, or one that stands there twice")
+        raise _damaged(path, "a market of no known kind, or one that stands there twice")
     return records
 
 
 def _damaged(path: Path, found: str) -> ArtifactError:
-    return ArtifactError(f"one finished world in every line of {path}", found=found, fix="restore it, or start anew")
+    return ArtifactError(f"one finished market in every line of {path}", found=found, fix="restore it, or start anew")

@@ -40,7 +40,7 @@ class _Line:
     name: str
     total: float
     done: float = 0.0
-    said: str = ""
+    remark: str = ""
     began: float = field(default_factory=time.monotonic)
     drawn: float = -1.0
     handle: Any = None
@@ -50,7 +50,7 @@ class _Line:
         self._refresh()
 
     def say(self, text: str) -> None:
-        self.said = text
+        self.remark = text
         self._refresh()
 
     def draw(self, state: str = "") -> None:
@@ -68,7 +68,7 @@ class _Line:
 
     def _bundle(self, state: str) -> dict[str, str]:
         seconds = time.monotonic() - self.began
-        words = " ".join(filter(None, (self.name, self.said)))
+        words = " ".join(filter(None, (self.name, self.remark)))
         if state:
             line = f"{state} {words} {seconds:.1f} s"
             return {"text/plain": line, "text/html": f'<span style="{_STYLE}">{escape(line)}</span>'}

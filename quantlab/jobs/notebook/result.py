@@ -12,16 +12,16 @@ from hydra.utils import get_method
 from omegaconf import DictConfig
 
 from quantlab.core.errors import ContractError
-from quantlab.evaluation.report.content import Report, Run
+from quantlab.evaluation.report.content import AccountResult, Report
 from quantlab.evaluation.report.figures import equity_figure, price_figure, reliability_figure
-from quantlab.evaluation.report.theme import painted
+from quantlab.evaluation.report.theme import apply_theme
 from quantlab.evaluation.statistics.trades import round_trips
 from quantlab.evaluation.verdict.rule import Verdict
 from quantlab.jobs.notebook.frames import forecasts_frame, members_frame, numbers_frame, orders_frame, trades_frame, utc
-from quantlab.jobs.notebook.verdict_card import card, titled, words
+from quantlab.jobs.notebook.verdict_card import label_synthetic, verdict_card, verdict_text
 from quantlab.jobs.research.metrics import Judgement
 from quantlab.jobs.research.pipeline import Backtest
-from quantlab.jobs.research.results import remarks
+from quantlab.jobs.research.results import result_remarks
 
 
 @dataclass(frozen=True, repr=False)
@@ -44,10 +44,10 @@ class Result:
     synthetic: bool
 
     def __repr__(self) -> str:
-        return words(self.verdict, self.synthetic)
+        return verdict_text(self.verdict, self.synthetic)
 
     def _repr_html_(self) -> str:
-        return card(self.verdict, self.synthetic, *remarks(self.judgement))
+        return verdict_card(self.verdict, self.synthetic, *result_remarks(self.judgement))
 
     @property
     def verdict(self) -> Verdict:
@@ -62,7 +62,11 @@ class Result:
     @cached_property
     def equity(self) -> pd.DataFrame:
         """Both accounts and what stands beside them, USD, by the close time of each bar."""
-        curves = {"evidence": self.run.evidence.equity, "lived": self.run.lived.equity, **self.judgement.beside.curves}
+        curves = {
+            "evidence": self.run.evidence.equity,
+            "lived": self.run.lived.equity,
+            **self.judgement.benchmarks.curves,
+        }
         return pd.DataFrame(curves, index=utc(self.run.bars.close_time_ms))
 
     @cached_property
@@ -92,8 +96,8 @@ class Result:
 
     def equity_figure(self) -> go.Figure:
         """Both accounts, the benchmarks and the drawdowns."""
-        figure = equity_figure(self._report(), self.judgement.beside.curves)
-        return painted(figure, title=titled("Equity after costs", self.synthetic))
+        figure = equity_figure(self._report(), self.judgement.benchmarks.curves)
+        return apply_theme(figure, title=label_synthetic("Equity after costs", self.synthetic))
 
     def price_figure(self, symbol: str, last: int | None = None) -> go.Figure:
         """One symbol's close with the trades on it.
@@ -118,7 +122,7 @@ class Result:
         for name in ("entry_idx", "exit_idx"):
             shown[name] -= first
         figure = price_figure(bars.rows(first, bars.n_bars), bars.symbols.index(symbol), shown)
-        return painted(figure, title=titled(f"{symbol} and its trades", self.synthetic))
+        return apply_theme(figure, title=label_synthetic(f"{symbol} and its trades", self.synthetic))
 
     def reliability_figure(self) -> go.Figure:
         """Stated probability against what came true; ContractError for a signal that was not learned."""
@@ -127,7 +131,7 @@ class Result:
             raise ContractError(
                 "a learned signal with decisions", found="none", fix="take an experiment that learns: ensemble_v2"
             )
-        return painted(reliability_figure(report), title="Does 0.4 mean 40 %?")
+        return apply_theme(reliability_figure(report), title="Does 0.4 mean 40 %?")
 
     def _report(self) -> Report:
         return Report(
@@ -135,10 +139,10 @@ class Result:
             data_label="",
             synthetic=self.synthetic,
             verdict=self.verdict,
-            evidence=Run(self.run.evidence, self.judgement.evidence),
-            lived=Run(self.run.lived, self.judgement.lived),
+            evidence=AccountResult(self.run.evidence, self.judgement.evidence),
+            lived=AccountResult(self.run.lived, self.judgement.lived),
             bars=self.run.bars,
-            benchmarks=self.judgement.beside.curves,
+            benchmarks=self.judgement.benchmarks.curves,
             signal=self.run.study.report,
             stamps={},
             fingerprints={},

@@ -21,13 +21,13 @@ _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class OwnBars:
+class UserBars:
     """A :class:`~quantlab.core.ports.DataSource` of DataFrames that are in memory.
 
     Parameters
     ----------
     grid : RawGrid
-        From :func:`grid_of`.
+        From :func:`grid_from_frames`.
     """
 
     grid: RawGrid
@@ -45,7 +45,7 @@ class OwnBars:
         return self.grid.stream(start_ms, end_ms)
 
 
-def grid_of(
+def grid_from_frames(
     frames: Mapping[str, pd.DataFrame], instrument: Instrument, funding: Mapping[str, pd.Series] | None = None
 ) -> RawGrid:
     """Prices of several symbols on one dense grid, not yet through the gate.
@@ -110,7 +110,7 @@ def _bars(symbol: str, frame: pd.DataFrame) -> Series:
             fix="rename the columns to exactly these; names are never guessed",
         )
     ohlcv = np.column_stack([_floats(frame[name], f"{name} in {origin}") for name in FIELDS])
-    time_ms, ohlcv = _once(milliseconds(frame.index, origin), ohlcv, origin)
+    time_ms, ohlcv = _without_repeats(milliseconds(frame.index, origin), ohlcv, origin)
     check_rows(ohlcv, time_ms, origin)
     return time_ms, ohlcv
 
@@ -127,7 +127,7 @@ def _rates(symbol: str, rates: pd.Series) -> Series:
     column = _floats(rates, origin)
     if not np.isfinite(column).all():
         raise DataError(f"finite rates in {origin}", found="missing or infinite ones", fix="drop those rows")
-    time_ms, values = _once(milliseconds(rates.index, origin), column[:, None], origin)
+    time_ms, values = _without_repeats(milliseconds(rates.index, origin), column[:, None], origin)
     return floor_to_hour(time_ms, origin), np.ascontiguousarray(values[:, 0])
 
 
@@ -138,7 +138,7 @@ def _floats(column: pd.Series, name: str) -> Float64Array:
     return values
 
 
-def _once(time_ms: Int64Array, values: Float64Array, origin: str) -> Series:
+def _without_repeats(time_ms: Int64Array, values: Float64Array, origin: str) -> Series:
     time_ms, values, dropped = drop_repeats(time_ms, values, origin)
     if dropped:
         _log.warning("%s: dropped %d rows that repeat another exactly", origin, dropped)

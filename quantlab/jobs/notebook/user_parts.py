@@ -18,16 +18,16 @@ from quantlab.core.types import Signal
 from quantlab.jobs.notebook.user_bars import milliseconds
 from quantlab.jobs.research.pipeline import Setup
 
-_MADE = "make it with quantlab.trading.signal_of(target=...) or signal_of(side=...)"
+_SIGNAL_FIX = "make it with quantlab.trading.signal_of(target=...) or signal_of(side=...)"
 
 
 @dataclass(frozen=True)
-class Brought:
+class PrecomputedSignal:
     """A signal that exists already, in the place of the source that would make it.
 
     Parameters
     ----------
-    said : Signal, (T, S)
+    values : Signal, (T, S)
 
     Raises
     ------
@@ -35,24 +35,24 @@ class Brought:
         If it is none.
     """
 
-    said: Signal
+    values: Signal
 
     def __post_init__(self) -> None:
-        if not isinstance(self.said, Signal):
-            raise ContractError("a signal as a Signal", found=type(self.said).__name__, fix=_MADE)
+        if not isinstance(self.values, Signal):
+            raise ContractError("a signal as a Signal", found=type(self.values).__name__, fix=_SIGNAL_FIX)
 
     @property
     def fingerprint(self) -> str:
         """sha256 over all that it says."""
-        return fingerprint("Brought", self.said)
+        return fingerprint("PrecomputedSignal", self.values)
 
     def signal(self, bars: Bars) -> Signal:
         """What was brought, if it has the shape of `bars`; ContractError otherwise."""
-        if self.said.side.shape != bars.state.shape:
+        if self.values.side.shape != bars.state.shape:
             raise ContractError(
-                f"a signal of shape {bars.state.shape}, as the bars", found=str(self.said.side.shape), fix=_MADE
+                f"a signal of shape {bars.state.shape}, as the bars", found=str(self.values.side.shape), fix=_SIGNAL_FIX
             )
-        return self.said
+        return self.values
 
     def stream(self, symbols: tuple[str, ...], interval_ms: int) -> SignalStream:
         """Refused: arrays carry no times to play them back by."""
@@ -61,7 +61,7 @@ class Brought:
 
 
 @dataclass(frozen=True)
-class Own:
+class UserParts:
     """Parts that take the place of those that an experiment names; None keeps the experiment's.
 
     Parameters
@@ -77,7 +77,7 @@ class Own:
     policy: Policy | None = None
     sizer: PositionSizer | None = None
 
-    def in_place(self, parts: Setup) -> Setup:
+    def applied_to(self, parts: Setup) -> Setup:
         """`parts` with these instead.
 
         Raises
@@ -91,7 +91,7 @@ class Own:
             return dataclasses.replace(parts.make_strategy(**values), **trading)
 
         source = parts.source if self.source is None else self.source
-        signal = parts.signal if self.signal is None else Brought(self.signal)
+        signal = parts.signal if self.signal is None else PrecomputedSignal(self.signal)
         make_strategy(signal=signal)  # refuses what does not fit now, not after the learning
         thresholds = parts.thresholds if self.signal is None else None
         if thresholds is not None:
@@ -100,7 +100,7 @@ class Own:
             parts, source=source, signal=signal, make_strategy=make_strategy, thresholds=thresholds
         )
 
-    def over(self, other: Own) -> Own:
+    def with_defaults(self, other: UserParts) -> UserParts:
         """These, and those of `other` where there are none."""
         named = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
         return dataclasses.replace(other, **{name: part for name, part in named.items() if part is not None})

@@ -6,15 +6,15 @@ from quantlab.evaluation.report.html import Html, join, tag
 from quantlab.evaluation.verdict.rule import Verdict
 
 
-def titled(text: str, synthetic: bool) -> str:
+def label_synthetic(text: str, synthetic: bool) -> str:
     return f"{text} (synthetic market)" if synthetic else text
 
 
-def words(verdict: Verdict, synthetic: bool) -> str:
-    return titled(f"{verdict.verdict}. {verdict.words}", synthetic)
+def verdict_text(verdict: Verdict, synthetic: bool) -> str:
+    return label_synthetic(f"{verdict.verdict}. {verdict.words}", synthetic)
 
 
-def card(verdict: Verdict, synthetic: bool, *lines: str) -> Html:
+def verdict_card(verdict: Verdict, synthetic: bool, *lines: str) -> Html:
     """The verdict as a notebook shows it."""
     badge = [tag("p", "Synthetic market", style="opacity:.7;margin:0")] if synthetic else []
     word = tag("p", verdict.verdict, style="font-size:1.4em;font-weight:650;margin:0")

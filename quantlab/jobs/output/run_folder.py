@@ -66,7 +66,7 @@ class RunFolder:
             self.path / "manifest.json",
             {
                 "run": self.final.name,
-                **made_by(),
+                **code_and_packages(),
                 "seed": cfg.seed,
                 "host": {
                     "python": platform.python_version(),
@@ -138,7 +138,7 @@ def record_failure(cfg: DictConfig, reason: str) -> Path:
     return path
 
 
-def made_by() -> dict[str, dict[str, str]]:
+def code_and_packages() -> dict[str, dict[str, str]]:
     """What can change a result beside its configuration: this code, and the packages that it computes with."""
     return {
         "code": {"version": quantlab.__version__, "sources": sources_fingerprint()},

@@ -15,9 +15,9 @@ from quantlab.core.results import OrderReason, Simulation
 _UTC = pa.timestamp("ms", tz="UTC")
 
 
-def write_orders(path: Path, runs: dict[str, Simulation]) -> None:
+def write_orders(path: Path, accounts: dict[str, Simulation]) -> None:
     """One row per fill of every run; ``time`` is the open of the bar in which it filled."""
-    parts = [_orders(name, simulation) for name, simulation in runs.items()]
+    parts = [_orders(name, simulation) for name, simulation in accounts.items()]
     pq.write_table(pa.concat_tables(parts), path, compression="zstd")
 
 
@@ -39,11 +39,11 @@ def _orders(run: str, simulation: Simulation) -> pa.Table:
     )
 
 
-def write_equity(path: Path, runs: dict[str, Simulation]) -> None:
+def write_equity(path: Path, accounts: dict[str, Simulation]) -> None:
     """One row per bar: equity, gross exposure, funding and liquidation fees of every run, in USD."""
-    first = next(iter(runs.values()))
+    first = next(iter(accounts.values()))
     columns: dict[str, Any] = {"time": pa.array(first.open_time_ms, _UTC)}
-    for name, simulation in runs.items():
+    for name, simulation in accounts.items():
         columns[f"{name}_equity"] = simulation.equity
         columns[f"{name}_gross"] = simulation.gross
         columns[f"{name}_funding_paid"] = simulation.funding

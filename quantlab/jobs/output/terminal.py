@@ -28,13 +28,13 @@ class _Bar:
     progress: Progress
     task: TaskID
     name: str
-    said: str = ""
+    remark: str = ""
 
     def advance(self, steps: float = 1.0) -> None:
         self.progress.advance(self.task, steps)
 
     def say(self, text: str) -> None:
-        self.said = text
+        self.remark = text
         self.progress.update(self.task, description=f"{self.name} [dim]{text}[/]")
 
 
@@ -53,8 +53,8 @@ class TerminalProgress:
             yield bar
         seconds = time.monotonic() - started
         _log.info("%s: %.1f s", name, seconds)
-        said = f" {bar.said}" if bar.said else ""
-        self.console.print(f"[green]done[/] {name}{said} [dim]{seconds:.1f} s[/]", highlight=False)
+        remark = f" {bar.remark}" if bar.remark else ""
+        self.console.print(f"[green]done[/] {name}{remark} [dim]{seconds:.1f} s[/]", highlight=False)
 
 
 def _bars(console: Console) -> Progress:

@@ -20,7 +20,7 @@ from quantlab.jobs.config.sections import history_cut
 from quantlab.jobs.promotion.bundle import Bundle
 from quantlab.jobs.promotion.run_members import MEMBERS, as_dict
 from quantlab.jobs.research.pipeline import learn, setup
-from quantlab.jobs.research.results import load
+from quantlab.jobs.research.results import load_history
 from quantlab.jobs.session.session_strategy import strategy_of
 from quantlab.learning.registry.bundle_members import StoredMember
 
@@ -77,7 +77,7 @@ def configured_case(cfg: DictConfig, progress: Progress) -> Case:
         If data, configuration or a model is refused.
     """
     parts = setup(cfg)
-    history = load(parts, progress)
+    history = load_history(parts, progress)
     study, strategy = learn(parts, history, progress)
     rows = _rows(study, cfg.job.bars)
     return Case(parts.engine, parts.source.synthetic, study, strategy, history, *rows)

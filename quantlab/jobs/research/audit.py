@@ -34,10 +34,10 @@ from quantlab.core.results import Study
 from quantlab.jobs.config.composition import build
 from quantlab.jobs.output.run_folder import require_folders, run_folder
 from quantlab.jobs.output.terminal import TerminalProgress
-from quantlab.jobs.research.metrics import in_sweep
+from quantlab.jobs.research.metrics import in_multirun
 from quantlab.jobs.research.oracle import oracle_numbers
 from quantlab.jobs.research.pipeline import Setup, setup
-from quantlab.jobs.research.results import load
+from quantlab.jobs.research.results import load_history
 
 
 def run(cfg: DictConfig) -> float | None:
@@ -64,7 +64,7 @@ def run(cfg: DictConfig) -> float | None:
     for note in report.notes:
         console.print(f"[dim]{note}[/]", highlight=False)
     console.print(f"report: {folder.final / 'audit.md'}", highlight=False, soft_wrap=True)
-    if report.leaks and not in_sweep():
+    if report.leaks and not in_multirun():
         sys.exit(1)
     return float(len(report.findings))
 
@@ -86,7 +86,7 @@ def audit(cfg: DictConfig, progress: Progress) -> AuditReport:
     depth: AuditDepth = build(cfg.job.checks)
     require_folders(cfg, "cache_dir")
     parts, log = setup(cfg), AuditLog()
-    bars = load(parts, progress)
+    bars = load_history(parts, progress)
     cache = Path(cfg.cache_dir)
     cache.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=cache, prefix=partial_prefix("audit")) as folder:

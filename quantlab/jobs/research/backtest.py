@@ -6,15 +6,23 @@ depends on has changed.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from hydra.utils import get_method
 from omegaconf import DictConfig
 from rich.console import Console
 
-from quantlab.jobs.output.run_folder import run_folder
+from quantlab.core.ports import Progress
+from quantlab.jobs.output.run_folder import RunFolder, run_folder
 from quantlab.jobs.output.terminal import TerminalProgress
-from quantlab.jobs.research.metrics import fingerprints, judge, metrics_document
-from quantlab.jobs.research.pipeline import backtest, setup
-from quantlab.jobs.research.results import announce, close, load, write_results
+from quantlab.jobs.research.metrics import Judgement, fingerprints, judge, metrics_document
+from quantlab.jobs.research.pipeline import Backtest, Setup, backtest, setup
+from quantlab.jobs.research.results import load_history, print_equity, print_results, write_results
+
+#: Refuses a result before it is judged.
+Check = Callable[[Backtest, Progress], None]
+#: Writes one more file into the run folder; the dictionary holds the fingerprints.
+PageWriter = Callable[[RunFolder, Setup, Backtest, Judgement, dict[str, str], Progress], None]
 
 
 def run(cfg: DictConfig) -> float | None:
@@ -25,16 +33,44 @@ def run(cfg: DictConfig) -> float | None:
     QuantlabError
         If data, configuration or a model is refused; no run folder is left behind then.
     """
+    return run_and_write(cfg)
+
+
+def run_and_write(cfg: DictConfig, check: Check | None = None, write_page: PageWriter | None = None) -> float | None:
+    """Simulate, judge, write the run folder and print the results.
+
+    Parameters
+    ----------
+    cfg : DictConfig
+    check : callable, optional
+        Called before the result is judged.
+    write_page : callable, optional
+        Called when numbers and records are written, before the manifest.
+
+    Returns
+    -------
+    float or None
+        Annual Sharpe ratio of the evidence; None = undefined.
+
+    Raises
+    ------
+    QuantlabError
+        If data, configuration, a model or the result is refused; no run folder is left behind then.
+    """
     console = Console()
     progress = TerminalProgress()
     parts = setup(cfg)
     with run_folder(cfg) as folder:
-        result = backtest(parts, load(parts, progress), progress)
-        announce(console, result)
+        result = backtest(parts, load_history(parts, progress), progress)
+        print_equity(console, result)
+        if check is not None:
+            check(result, progress)
         judgement = judge(cfg, parts, result)
         prints = fingerprints(parts, result)
         write_results(folder, metrics_document(cfg, parts, result, judgement, prints), result)
+        if write_page is not None:
+            write_page(folder, parts, result, judgement, prints, progress)
         folder.write_manifest(cfg, {**prints, **get_method(cfg.internal.save_members)(folder, cfg, result)})
-    close(console, parts, folder, result, judgement)
+    print_results(console, parts, folder, result, judgement)
     objective: float | None = judgement.evidence["sharpe"]
     return objective

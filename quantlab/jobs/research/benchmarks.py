@@ -32,7 +32,7 @@ class Benchmarks:
     random: Simulation
 
 
-def benchmarks(parts: Setup, result: Backtest, seed: int) -> Benchmarks:
+def run_benchmarks(parts: Setup, result: Backtest, seed: int) -> Benchmarks:
     """Hold, and know nothing.
 
     The two holdings pay no costs, which makes them hard to beat; the market leader is chosen by what was
@@ -42,7 +42,7 @@ def benchmarks(parts: Setup, result: Backtest, seed: int) -> Benchmarks:
     """
     cash = result.evidence.initial_cash
     random = parts.engine.run(
-        result.bars, rotated(result.signal, result.bars.close, seed), result.strategy, limits_on=False
+        result.bars, rotated_signal(result.signal, result.bars.close, seed), result.strategy, limits_on=False
     )
     leader = most_traded(result.history.rows(0, max(result.study.first_row, 1)))
     curves = {
@@ -53,7 +53,7 @@ def benchmarks(parts: Setup, result: Backtest, seed: int) -> Benchmarks:
     return Benchmarks(curves, random)
 
 
-def rotated(signal: Signal, close: Float64Array, seed: int) -> Signal:
+def rotated_signal(signal: Signal, close: Float64Array, seed: int) -> Signal:
     """Every symbol's opinions, moved in time by a random offset of at least a tenth of the history.
 
     All that is decided on moves together: sides, probabilities, targets. Distances keep their share of the
@@ -80,7 +80,7 @@ def rotated(signal: Signal, close: Float64Array, seed: int) -> Signal:
     return dataclasses.replace(signal, **moved)
 
 
-def benchmark_numbers(beside: Benchmarks, result: Backtest) -> dict[str, Any]:
+def benchmark_numbers(benchmarks: Benchmarks, result: Backtest) -> dict[str, Any]:
     """Return, Sharpe ratio and drawdown of each curve; null where undefined."""
     cash, times = result.evidence.initial_cash, result.bars.open_time_ms
-    return {name: curve_numbers(equity, times, cash) for name, equity in beside.curves.items()}
+    return {name: curve_numbers(equity, times, cash) for name, equity in benchmarks.curves.items()}

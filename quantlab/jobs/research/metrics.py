@@ -23,7 +23,7 @@ from quantlab.evaluation.statistics.summary import summarise
 from quantlab.evaluation.verdict.rule import Verdict
 from quantlab.evaluation.verdict.suspicion import SUSPICIOUS_AUC, exceeds
 from quantlab.jobs.config.composition import build
-from quantlab.jobs.research.benchmarks import Benchmarks, benchmark_numbers, benchmarks
+from quantlab.jobs.research.benchmarks import Benchmarks, benchmark_numbers, run_benchmarks
 from quantlab.jobs.research.oracle import oracle_numbers
 from quantlab.jobs.research.pipeline import Backtest, Setup
 from quantlab.jobs.research.stress import stress
@@ -35,16 +35,16 @@ _NOT_LEARNED = "the signal was not learned"
 
 @dataclass(frozen=True)
 class Judgement:
-    """Both accounts in numbers, what stands beside them, and the verdict that rests on the evidence.
+    """Both accounts in numbers, their benchmarks, and the verdict that rests on the evidence.
 
     Parameters
     ----------
     evidence, lived : dict
         From :func:`quantlab.evaluation.statistics.summary.summarise`.
     verdict : Verdict
-    beside : Benchmarks
+    benchmarks : Benchmarks
     oracle : dict or None
-        What a synthetic market's truth is worth on the same bars.
+        Numbers of an oracle that knows a synthetic market's truth, on the same bars.
     suspicions : tuple of str
         Sentences on results that are too good to be true.
     stress : Stress or None
@@ -54,32 +54,38 @@ class Judgement:
     evidence: dict[str, Any]
     lived: dict[str, Any]
     verdict: Verdict
-    beside: Benchmarks
+    benchmarks: Benchmarks
     oracle: dict[str, Any] | None
     suspicions: tuple[str, ...]
     stress: Stress | None = None
 
 
 def judge(cfg: DictConfig, parts: Setup, result: Backtest) -> Judgement:
-    """Summarise both accounts, measure what stands beside them, judge the evidence."""
-    beside = benchmarks(parts, result, int(cfg.seed))
-    settings = summary_settings(result)
-    evidence = summarise(result.evidence, result.bars, **settings)
-    random_stops = summarise(beside.random, result.bars)["stop_hit_share"]
+    """Summarise both accounts, run the benchmarks, judge the evidence."""
+    benchmarks = run_benchmarks(parts, result, int(cfg.seed))
+    evidence, lived = account_summaries(result)
+    random_stops = summarise(benchmarks.random, result.bars)["stop_hit_share"]
     evidence["random_stop_hit_share"] = random_stops
     if random_stops is None:
         evidence["undefined"]["random_stop_hit_share"] = "the rotated signal closed no trade"
+    oracle = oracle_of(cfg, parts, result)
+    verdict: Verdict = get_method(cfg.internal.judge)(parts.rule, result.evidence, evidence)
+    replays = stress(parts.stress, parts.engine, result.bars, result.signal, result.strategy, result.evidence)
+    return Judgement(evidence, lived, verdict, benchmarks, oracle, suspicions(result.study.report, oracle), replays)
+
+
+def account_summaries(result: Backtest) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Summaries of both accounts: the evidence, and the lived one with the time of its halt."""
+    settings = summary_settings(result)
+    evidence = summarise(result.evidence, result.bars, **settings)
     lived = summarise(result.lived, result.bars, **settings)
     halted = result.lived.halted_at_ms
     lived["halted_at"] = None if halted is None else iso_utc(halted)
-    oracle = known_truth(cfg, parts, result)
-    verdict: Verdict = get_method(cfg.internal.judge)(parts.rule, result.evidence, evidence)
-    replays = stress(parts.stress, parts.engine, result.bars, result.signal, result.strategy, result.evidence)
-    return Judgement(evidence, lived, verdict, beside, oracle, suspicions(result.study.report, oracle), replays)
+    return evidence, lived
 
 
 def summary_settings(result: Backtest) -> dict[str, Any]:
-    """What :func:`~quantlab.evaluation.statistics.summary.summarise` has to be told of a strategy."""
+    """Arguments of :func:`~quantlab.evaluation.statistics.summary.summarise` that depend on the strategy."""
     return {
         "participation": result.strategy.costs.participation,
         "entry_weight": entry_weight(result),
@@ -123,8 +129,8 @@ def blind_stops(result: Backtest) -> float | None:
     )
 
 
-def known_truth(cfg: DictConfig, parts: Setup, result: Backtest) -> dict[str, Any] | None:
-    """What an oracle knows and earns on these bars, if the market is made up."""
+def oracle_of(cfg: DictConfig, parts: Setup, result: Backtest) -> dict[str, Any] | None:
+    """Numbers of an oracle on these bars: its knowledge and its return; None on a real market."""
     if not parts.source.synthetic:
         return None
     taker = float(np.mean([instrument.taker_fee_bps for instrument in result.bars.instruments]))
@@ -149,13 +155,13 @@ def suspicions(report: SignalReport | None, oracle: dict[str, Any] | None) -> tu
     )
 
 
-def in_sweep() -> bool:
-    """Is this run one of a multirun? Then a choice among its siblings is not covered by its verdict."""
+def in_multirun() -> bool:
+    """Return whether this run is one of a multirun; its verdict does not cover a choice among its siblings."""
     return HydraConfig.initialized() and HydraConfig.get().mode == RunMode.MULTIRUN
 
 
 def fingerprints(parts: Setup, result: Backtest) -> dict[str, str]:
-    """What the result is a function of."""
+    """Fingerprints of all that the result is a function of."""
     return {
         "data_fingerprint": result.history.fingerprint(),
         "feature_fingerprint": parts.feature_fingerprint,
@@ -171,7 +177,7 @@ def metrics_document(
     return {
         "experiment": cfg.experiment_name,
         "synthetic": parts.source.synthetic,
-        "one_of_a_sweep": in_sweep(),
+        "one_of_a_sweep": in_multirun(),
         "verdict": judgement.verdict.verdict,
         "judgement": judgement.verdict.as_dict(),
         "evidence": judgement.evidence,
@@ -182,7 +188,7 @@ def metrics_document(
             "last": iso_utc(int(result.bars.open_time_ms[-1])),
         },
         **prints,
-        "benchmarks": benchmark_numbers(judgement.beside, result),
+        "benchmarks": benchmark_numbers(judgement.benchmarks, result),
         "oracle": judgement.oracle,
         "suspicions": list(judgement.suspicions),
         "tuning": tuning_numbers(result.study.tuning),

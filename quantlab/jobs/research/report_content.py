@@ -8,15 +8,21 @@ from omegaconf import DictConfig
 
 import quantlab
 from quantlab.core.clock import iso_utc
+from quantlab.core.market import Bars
+from quantlab.core.ports import DataSource, HasDataNotes, HasUniverseNotes
 from quantlab.core.results import Simulation
 from quantlab.data.quality.coverage import coverage
-from quantlab.evaluation.report.content import Report, Run
+from quantlab.evaluation.report.content import AccountResult, Report
 from quantlab.jobs.output.run_folder import RunFolder, resolved_yaml
 from quantlab.jobs.research.metrics import Judgement
 from quantlab.jobs.research.pipeline import Backtest, Setup
-from quantlab.jobs.research.results import sweep_notes
-from quantlab.jobs.research.universe_notes import universe_notes
+from quantlab.jobs.research.results import multirun_notes
 from quantlab.jobs.threshold_tuning.record import tuning_notes
+
+SURVIVORS = (
+    "The symbols are those that the data hold, on every date: no dated universe says who could be traded when "
+    "(survivorship). Whoever was delisted or forgotten since is missing, which flatters results; job=universe takes snapshots"
+)
 
 
 def tear_sheet(
@@ -29,10 +35,10 @@ def tear_sheet(
         data_label=f"{history.n_symbols} perpetuals, {history.interval_ms // 60_000}-minute bars",
         synthetic=parts.source.synthetic,
         verdict=judgement.verdict,
-        evidence=Run(result.evidence, judgement.evidence),
-        lived=Run(result.lived, judgement.lived),
+        evidence=AccountResult(result.evidence, judgement.evidence),
+        lived=AccountResult(result.lived, judgement.lived),
         bars=result.bars,
-        benchmarks=judgement.beside.curves,
+        benchmarks=judgement.benchmarks.curves,
         signal=result.study.report,
         stamps={
             "run": folder.final.name,
@@ -44,7 +50,7 @@ def tear_sheet(
         notes=(
             *judgement.suspicions,
             *tuning_notes(result.study.tuning),
-            *sweep_notes(),
+            *multirun_notes(),
             *oracle_notes(judgement),
             *account_notes(result.evidence),
             *universe_notes(parts.source, history),
@@ -83,3 +89,15 @@ def account_notes(simulation: Simulation) -> tuple[str, ...]:
     used = len(np.unique(simulation.orders["col"]))
     slots = f"{used} of {len(simulation.symbols)} symbols were ever traded: {refused:,} entries found no free slot (larger targets go first, then symbol order)"
     return (*(f"{count:,} {text}" for count, text in said if count), *([slots] if refused else []))
+
+
+def universe_notes(source: DataSource, bars: Bars) -> tuple[str, ...]:
+    """Sentences of the source on its universe and its data; none on a synthetic market.
+
+    A source without a dated universe gets :data:`SURVIVORS`.
+    """
+    if source.synthetic:
+        return ()
+    data = source.data_notes() if isinstance(source, HasDataNotes) else ()
+    universe = source.universe_notes(bars) if isinstance(source, HasUniverseNotes) else (SURVIVORS,)
+    return (*universe, *data)

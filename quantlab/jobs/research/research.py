@@ -13,18 +13,16 @@ from __future__ import annotations
 import numpy as np
 from hydra.utils import get_method
 from omegaconf import DictConfig
-from rich.console import Console
 
 from quantlab.core.errors import ContractError
 from quantlab.core.files import write_text
 from quantlab.core.ports import Progress
 from quantlab.core.results import Simulation
-from quantlab.jobs.output.run_folder import run_folder
-from quantlab.jobs.output.terminal import TerminalProgress
-from quantlab.jobs.research.metrics import fingerprints, judge, metrics_document
-from quantlab.jobs.research.pipeline import Backtest, backtest, setup
+from quantlab.jobs.output.run_folder import RunFolder
+from quantlab.jobs.research.backtest import run_and_write
+from quantlab.jobs.research.metrics import Judgement
+from quantlab.jobs.research.pipeline import Backtest, Setup
 from quantlab.jobs.research.report_content import tear_sheet
-from quantlab.jobs.research.results import announce, close, load, write_results
 
 #: vectorbt adds up orders in another order than the ledger does.
 _SAME_VALUE = 1e-9
@@ -38,24 +36,24 @@ def run(cfg: DictConfig) -> float | None:
     QuantlabError
         If data, configuration or a model is refused; no run folder is left behind then.
     """
-    console = Console()
-    progress = TerminalProgress()
-    parts = setup(cfg)
-    with run_folder(cfg) as folder:
-        result = backtest(parts, load(parts, progress), progress)
-        announce(console, result)
+
+    def check(result: Backtest, progress: Progress) -> None:
         check_bookkeeping(cfg.internal.portfolio, result, progress)
-        judgement = judge(cfg, parts, result)
-        prints = fingerprints(parts, result)
-        write_results(folder, metrics_document(cfg, parts, result, judgement, prints), result)
+
+    def write_page(
+        folder: RunFolder,
+        parts: Setup,
+        result: Backtest,
+        judgement: Judgement,
+        prints: dict[str, str],
+        progress: Progress,
+    ) -> None:
         with progress.stage("report", 1) as stage:
             html = tear_sheet(cfg, folder, parts, result, judgement, prints)
             write_text(folder.path / "report.html", html)
             stage.advance()
-        folder.write_manifest(cfg, {**prints, **get_method(cfg.internal.save_members)(folder, cfg, result)})
-    close(console, parts, folder, result, judgement)
-    objective: float | None = judgement.evidence["sharpe"]
-    return objective
+
+    return run_and_write(cfg, check, write_page)
 
 
 def check_bookkeeping(portfolio: str, result: Backtest, progress: Progress) -> None:

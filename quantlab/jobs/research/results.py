@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 
 from rich.console import Console
 
 from quantlab.core.files import write_json
 from quantlab.core.market import Bars
-from quantlab.core.ports import Progress
+from quantlab.core.ports import HasModels, Progress
 from quantlab.jobs.output.run_folder import RunFolder
 from quantlab.jobs.output.tables import summary_table, write_equity, write_orders
-from quantlab.jobs.research.metrics import Judgement, in_sweep
+from quantlab.jobs.research.metrics import Judgement, in_multirun
 from quantlab.jobs.research.pipeline import Backtest, Setup
 from quantlab.jobs.threshold_tuning.record import chosen_table, tuning_notes, write_trials
 
 
-def load(parts: Setup, progress: Progress) -> Bars:
+def load_history(parts: Setup, progress: Progress) -> Bars:
     """The configured part of the history."""
     with progress.stage("history", 1) as stage:
         bars = parts.cut.load(parts.source)
@@ -24,7 +24,7 @@ def load(parts: Setup, progress: Progress) -> Bars:
     return bars
 
 
-def announce(console: Console, result: Backtest) -> None:
+def print_equity(console: Console, result: Backtest) -> None:
     """The first numbers, before anything slow is imported."""
     start, end = result.evidence.initial_cash, result.evidence.equity[-1]
     console.print(
@@ -34,36 +34,27 @@ def announce(console: Console, result: Backtest) -> None:
 
 def write_results(folder: RunFolder, document: dict[str, Any], result: Backtest) -> None:
     """``metrics.json``, ``orders.parquet`` and ``equity.parquet``; ``tuning.json`` where something was tuned."""
-    runs = {"evidence": result.evidence, "lived": result.lived}
+    accounts = {"evidence": result.evidence, "lived": result.lived}
     write_json(folder.path / "metrics.json", document)
     write_trials(folder, result.study.tuning)
-    write_orders(folder.path / "orders.parquet", runs)
-    write_equity(folder.path / "equity.parquet", runs)
-
-
-@runtime_checkable
-class MadeOfModels(Protocol):
-    """A signal source that can name the stored members it is made of."""
-
-    def models(self) -> dict[str, Any]:
-        """Strict JSON: ``members`` with the origin and sha256 of each, and the ``ensemble`` over them."""
-        ...
+    write_orders(folder.path / "orders.parquet", accounts)
+    write_equity(folder.path / "equity.parquet", accounts)
 
 
 def models_used(result: Backtest) -> dict[str, Any]:
     """Ids of the last fold's members, for the run's manifest; empty for a signal that was not learned."""
     source = result.study.source
-    return source.models() if isinstance(source, MadeOfModels) else {}
+    return source.models() if isinstance(source, HasModels) else {}
 
 
-def close(console: Console, parts: Setup, folder: RunFolder, result: Backtest, judgement: Judgement) -> None:
+def print_results(console: Console, parts: Setup, folder: RunFolder, result: Backtest, judgement: Judgement) -> None:
     """The tables, the verdict, what it means, and where everything is."""
     if result.study.tuning:
         console.print(chosen_table(result.study.tuning))
     console.print(summary_table({"evidence": judgement.evidence, "lived": judgement.lived}))
     console.print(f"verdict: [bold]{judgement.verdict.verdict}[/]. {judgement.verdict.words}", highlight=False)
     for line in (
-        *remarks(judgement),
+        *result_remarks(judgement),
         *(f"{note}." for note in tuning_notes(result.study.tuning)),
         *(["The market is synthetic."] if parts.source.synthetic else []),
     ):
@@ -72,16 +63,16 @@ def close(console: Console, parts: Setup, folder: RunFolder, result: Backtest, j
     console.print(f"report: {shown}" if shown.is_file() else f"run: {folder.final}", highlight=False, soft_wrap=True)
 
 
-def sweep_notes() -> tuple[str, ...]:
+def multirun_notes() -> tuple[str, ...]:
     """What a verdict of one run does not say about the best of many."""
-    if not in_sweep():
+    if not in_multirun():
         return ()
     return ("This run is one of a sweep: its verdict counts one trial and does not cover choosing the best of them.",)
 
 
-def remarks(judgement: Judgement) -> list[str]:
+def result_remarks(judgement: Judgement) -> list[str]:
     """Suspicions, what the rules changed, and how the costs paid compare with what the trades could bear."""
-    evidence, said = judgement.evidence, [*judgement.suspicions, *sweep_notes()]
+    evidence, said = judgement.evidence, [*judgement.suspicions, *multirun_notes()]
     changed = ", ".join(f"{rule} {count:,} times" for rule, count in evidence["cuts"].items() if count)
     if changed:
         said.append(f"Rules changed what the strategy asked for: {changed} (docs/simulation.md).")

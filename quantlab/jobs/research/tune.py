@@ -13,7 +13,7 @@ from quantlab.jobs.config.tuned_overrides import chosen_keys
 from quantlab.jobs.output.run_folder import require_folders
 from quantlab.jobs.output.terminal import TerminalProgress
 from quantlab.jobs.research.pipeline import learn, setup
-from quantlab.jobs.research.results import load
+from quantlab.jobs.research.results import load_history
 from quantlab.jobs.threshold_tuning.record import shown, trial_table
 
 
@@ -34,7 +34,7 @@ def run(cfg: DictConfig) -> float | None:
             "a tuning to run", found="learning.tuning=null", fix="run e.g. experiment=ensemble_v2 job=tune"
         )
     require_folders(cfg, "cache_dir")
-    study, _ = learn(parts, load(parts, progress), progress)
+    study, _ = learn(parts, load_history(parts, progress), progress)
     for stage in study.tuning:
         console.print(trial_table(stage))
         shares = ", ".join(f"{name} {shown(share)}" for name, share in stage.importance.items())

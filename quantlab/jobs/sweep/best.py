@@ -13,19 +13,17 @@ from omegaconf import DictConfig
 from quantlab.backtest.sweep import SweepResult
 from quantlab.core.arrays import Float64Array, Int64Array
 from quantlab.core.checks import check_whole
-from quantlab.core.clock import iso_utc
 from quantlab.core.errors import ContractError
 from quantlab.core.results import Simulation
 from quantlab.evaluation.statistics.metrics import DAYS_PER_YEAR, Undefined, moments
-from quantlab.evaluation.statistics.summary import summarise
-from quantlab.evaluation.sweep.scenario_scores import ScenarioScore, order_of, part_of, score_scenarios
+from quantlab.evaluation.sweep.scenario_scores import ScenarioScore, order_of, score_scenarios, table_of_scenario
 from quantlab.evaluation.sweep.scenarios import configured_scenario, scenarios_of
-from quantlab.evaluation.sweep.scores import SweepTable, annual, daily_sharpes, trials_of
-from quantlab.evaluation.verdict.deflation import deflated, uncapped_luck
+from quantlab.evaluation.sweep.scores import SweepTable, annualised, daily_sharpes, trials_of
+from quantlab.evaluation.verdict.deflation import deflated_sharpe, uncapped_luck_sharpe
 from quantlab.evaluation.verdict.rule import Verdict
-from quantlab.jobs.research.metrics import summary_settings
+from quantlab.jobs.research.metrics import account_summaries
 from quantlab.jobs.research.pipeline import Backtest, Setup
-from quantlab.jobs.sweep.simulations import Sweep
+from quantlab.jobs.sweep.simulations import PreparedSweep
 
 #: The engine may be another one than the sweep's, whose books differ in their last digits.
 _SAME_VALUE = 1e-9
@@ -47,7 +45,7 @@ class Best:
     as_configured : bool
         That scenario is the configuration's own; otherwise the dearest.
     strategy : Strategy
-    runs : dict of name to Simulation
+    accounts : dict of name to Simulation
         ``evidence`` (limits off, as all rows of the sweep) and ``lived``.
     evidence, lived : dict
         Their summaries.
@@ -61,7 +59,7 @@ class Best:
     judged: int
     as_configured: bool
     strategy: Any
-    runs: dict[str, Simulation]
+    accounts: dict[str, Simulation]
     evidence: dict[str, Any]
     lived: dict[str, Any]
     verdict: Verdict
@@ -74,7 +72,7 @@ class Best:
     @cached_property
     def family(self) -> SweepTable:
         """The parameter sets among which the choice was made."""
-        return part_of(self.table, self.score.scenario)
+        return table_of_scenario(self.table, self.score.scenario)
 
     @property
     def family_sharpe(self) -> Float64Array:
@@ -92,12 +90,12 @@ class Best:
         return self.score.row
 
     @property
-    def luck(self) -> float | None:
+    def luck_sharpe(self) -> float | None:
         """Annualised Sharpe ratio expected of the best without any skill."""
-        return self.score.luck
+        return self.score.luck_sharpe
 
 
-def table_of(what: Sweep, result: SweepResult) -> SweepTable:
+def sweep_table(prepared: PreparedSweep, result: SweepResult) -> SweepTable:
     """The sweep as its statistics take it."""
     numbers: dict[str, Float64Array | Int64Array] = {
         "final_equity": result.final_equity,
@@ -112,10 +110,10 @@ def table_of(what: Sweep, result: SweepResult) -> SweepTable:
         "liquidation_fees": result.liquidation_fees,
         "costs": result.costs,
     }
-    return SweepTable(what.plan.names, what.plan.values, result.daily_returns, numbers, what.plan.tried)
+    return SweepTable(prepared.plan.names, prepared.plan.values, result.daily_returns, numbers, prepared.plan.tried)
 
 
-def best_of(cfg: DictConfig, parts: Setup, what: Sweep, result: SweepResult) -> Best:
+def choose_best(cfg: DictConfig, parts: Setup, prepared: PreparedSweep, result: SweepResult) -> Best:
     """Choose by the Sharpe ratio after costs, simulate the choice again with its records, judge it.
 
     The choice is made within one scenario: what is assumed about costs is not chosen.
@@ -126,41 +124,39 @@ def best_of(cfg: DictConfig, parts: Setup, what: Sweep, result: SweepResult) -> 
         If the engine does not end where the sweep did.
     """
     check_whole("job.min_trades", cfg.job.min_trades, low=0)
-    table = table_of(what, result)
-    sharpe = annual(daily_sharpes(table.daily_returns))
-    scenarios = scenarios_of(table.values, what.plan.refused)
+    table = sweep_table(prepared, result)
+    sharpe = annualised(daily_sharpes(table.daily_returns))
+    scenarios = scenarios_of(table.values, prepared.plan.refused)
     scores = score_scenarios(table, sharpe, scenarios, cfg.job.min_trades)
-    configured = configured_scenario(scenarios, what.plan.configured)
+    configured = configured_scenario(scenarios, prepared.plan.configured)
     judged = len(scores) - 1 if configured is None else configured
     row = scores[judged].row
-    signal, strategy = what.maker.make(what.plan.signals[row]), what.plan.strategies[row]
-    runs = {
-        name: parts.engine.run(what.bars, signal, strategy, limits_on=limits_on)
+    signal, strategy = prepared.maker.make(prepared.plan.signals[row]), prepared.plan.strategies[row]
+    accounts = {
+        name: parts.engine.run(prepared.bars, signal, strategy, limits_on=limits_on)
         for name, limits_on in (("evidence", False), ("lived", True))
     }
-    check_same(runs["evidence"], float(result.final_equity[row]))
-    chosen = Backtest(what.history, what.bars, signal, what.maker.study, strategy, runs["evidence"], runs["lived"])
-    settings = summary_settings(chosen)
-    evidence = summarise(runs["evidence"], what.bars, **settings)
-    lived = summarise(runs["lived"], what.bars, **settings)
-    halted = runs["lived"].halted_at_ms
-    lived["halted_at"] = None if halted is None else iso_utc(halted)
-    trials = trials_of(part_of(table, scenarios[judged]))
-    verdict: Verdict = get_method(cfg.internal.judge)(parts.rule, runs["evidence"], evidence, trials)
-    return Best(table, sharpe, scores, judged, configured is not None, strategy, runs, evidence, lived, verdict)
+    check_same_equity(accounts["evidence"], float(result.final_equity[row]))
+    chosen = Backtest(
+        prepared.history, prepared.bars, signal, prepared.maker.study, strategy, accounts["evidence"], accounts["lived"]
+    )
+    evidence, lived = account_summaries(chosen)
+    trials = trials_of(table_of_scenario(table, scenarios[judged]))
+    verdict: Verdict = get_method(cfg.internal.judge)(parts.rule, accounts["evidence"], evidence, trials)
+    return Best(table, sharpe, scores, judged, configured is not None, strategy, accounts, evidence, lived, verdict)
 
 
-def uncapped(best: Best) -> tuple[float, float] | None:
+def uncapped_deflation(best: Best) -> tuple[float, float] | None:
     """Annual Sharpe ratio of luck and the deflated one, with all of the trials' spread taken for luck."""
-    benchmark = uncapped_luck(trials_of(best.family))
+    benchmark = uncapped_luck_sharpe(trials_of(best.family))
     shape = moments(best.table.daily_returns[best.row])
     if isinstance(benchmark, Undefined) or isinstance(shape, Undefined):
         return None
-    dsr = deflated(shape, benchmark)
+    dsr = deflated_sharpe(shape, benchmark)
     return None if isinstance(dsr, Undefined) else (benchmark * math.sqrt(DAYS_PER_YEAR), dsr)
 
 
-def check_same(simulation: Simulation, swept: float) -> None:
+def check_same_equity(simulation: Simulation, swept: float) -> None:
     """Raise ContractError unless the backtest ends at the equity that the sweep found."""
     final = float(simulation.equity[-1])
     if abs(final - swept) > _SAME_VALUE * max(abs(swept), simulation.initial_cash):

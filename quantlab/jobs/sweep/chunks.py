@@ -64,7 +64,7 @@ class Chunks:
         return self.folder / f"chunk-{number:06d}.npz"
 
 
-def in_chunks(
+def run_chunks(
     count: int,
     size: int,
     work: Callable[[Sequence[int]], SweepResult],

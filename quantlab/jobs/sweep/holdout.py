@@ -15,20 +15,20 @@ from quantlab.core.errors import ConfigError
 from quantlab.core.ports import Progress
 from quantlab.core.results import Simulation
 from quantlab.evaluation.statistics.summary import summarise
-from quantlab.evaluation.sweep.scores import annual, daily_sharpes
+from quantlab.evaluation.sweep.scores import annualised, daily_sharpes
 from quantlab.jobs.research.metrics import summary_settings
 from quantlab.jobs.research.pipeline import Backtest, Setup
 from quantlab.jobs.sweep.best import Best
-from quantlab.jobs.sweep.simulations import Sweep, simulate
+from quantlab.jobs.sweep.simulations import PreparedSweep, simulate
 
 
 @dataclass(frozen=True)
-class Unseen:
+class Holdout:
     """What became of the parameter sets on bars that the choice had not seen, each in a fresh account.
 
     Parameters
     ----------
-    what : Sweep
+    prepared : PreparedSweep
         The same plan on the later bars.
     sharpe : float64 (N,)
         Annualised, after costs, of every parameter set in the plan's order; NaN = undefined.
@@ -38,13 +38,13 @@ class Unseen:
         Its numbers.
     """
 
-    what: Sweep
+    prepared: PreparedSweep
     sharpe: Float64Array
     simulation: Simulation
     summary: dict[str, Any]
 
 
-def split(what: Sweep, date: str) -> tuple[Sweep, Sweep]:
+def split_holdout(prepared: PreparedSweep, date: str) -> tuple[PreparedSweep, PreparedSweep]:
     """The same plan before `date` and from there on; signals read the past only, so both share them.
 
     Parameters
@@ -57,7 +57,7 @@ def split(what: Sweep, date: str) -> tuple[Sweep, Sweep]:
     ConfigError
         If it is no date, or leaves one of the sides without a bar.
     """
-    opens = what.bars.open_time_ms
+    opens = prepared.bars.open_time_ms
     span = f"a date after {iso_utc(int(opens[0]))} and not after {iso_utc(int(opens[-1]))}"
     try:
         row = int(np.searchsorted(opens, parse_utc(date)))
@@ -65,16 +65,18 @@ def split(what: Sweep, date: str) -> tuple[Sweep, Sweep]:
         raise ConfigError(span, found=repr(date), fix="write e.g. 2025-02-15") from error
     if not 0 < row < len(opens):
         raise ConfigError(span, found=repr(date), fix="leave bars on both sides of it")
-    first, last = what.maker.study.first_row, what.maker.study.last_row
-    return _rows(what, first, first + row), _rows(what, first + row, last)
+    first, last = prepared.maker.study.first_row, prepared.maker.study.last_row
+    return _rows(prepared, first, first + row), _rows(prepared, first + row, last)
 
 
-def _rows(what: Sweep, first: int, last: int) -> Sweep:
-    maker = dataclasses.replace(what.maker, study=dataclasses.replace(what.maker.study, first_row=first, last_row=last))
-    return dataclasses.replace(what, bars=what.history.rows(first, last), maker=maker)
+def _rows(prepared: PreparedSweep, first: int, last: int) -> PreparedSweep:
+    maker = dataclasses.replace(
+        prepared.maker, study=dataclasses.replace(prepared.maker.study, first_row=first, last_row=last)
+    )
+    return dataclasses.replace(prepared, bars=prepared.history.rows(first, last), maker=maker)
 
 
-def afterwards(cfg: DictConfig, parts: Setup, later: Sweep, best: Best, progress: Progress) -> Unseen:
+def simulate_holdout(cfg: DictConfig, parts: Setup, later: PreparedSweep, best: Best, progress: Progress) -> Holdout:
     """Simulate every parameter set on the later bars, and the chosen one with its records.
 
     Raises
@@ -87,4 +89,4 @@ def afterwards(cfg: DictConfig, parts: Setup, later: Sweep, best: Best, progress
     chosen = parts.engine.run(later.bars, signal, strategy, limits_on=False)
     result_of = Backtest(later.history, later.bars, signal, later.maker.study, strategy, chosen, chosen)
     summary = summarise(chosen, later.bars, **summary_settings(result_of))
-    return Unseen(later, annual(daily_sharpes(result.daily_returns)), chosen, summary)
+    return Holdout(later, annualised(daily_sharpes(result.daily_returns)), chosen, summary)

@@ -4,42 +4,47 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from quantlab.evaluation.sweep.maps import described, moving
+from quantlab.evaluation.sweep.maps import values_text, varied_names
 from quantlab.evaluation.sweep.scenarios import ASSUMPTIONS
-from quantlab.evaluation.sweep.scores import different, scatter, spread
-from quantlab.jobs.research.results import sweep_notes
-from quantlab.jobs.sweep.best import Best, uncapped
-from quantlab.jobs.sweep.simulations import Sweep
+from quantlab.evaluation.sweep.scores import count_distinct, sharpe_dispersion, sharpe_quantiles
+from quantlab.jobs.research.results import multirun_notes
+from quantlab.jobs.sweep.best import Best, uncapped_deflation
+from quantlab.jobs.sweep.simulations import PreparedSweep
 
 #: From this many standard errors on, most of the variance between parameter sets is not chance.
 _MOSTLY_REAL = 2.0
 
 
-def notes(what: Sweep, best: Best) -> tuple[str, ...]:
+def sweep_notes(prepared: PreparedSweep, best: Best) -> tuple[str, ...]:
     """Luck, likeness, costs and impossibility of what was tried, one sentence each."""
-    said = [*sweep_notes()]
-    shares, sharpe = spread(best.family_sharpe), best.evidence["sharpe"]
+    sentences = [*multirun_notes()]
+    shares, sharpe = sharpe_quantiles(best.family_sharpe), best.evidence["sharpe"]
     if shares["median"] is not None:
-        said.append(
+        sentences.append(
             f"Of the parameter sets that traded, half have a Sharpe ratio above {shares['median']:+.2f}; "
             f"{100.0 * (shares['positive_share'] or 0.0):.0f} % are above zero."
         )
-    if best.luck is not None:
-        said.append(
+    if best.luck_sharpe is not None:
+        sentences.append(
             f"The best has {'none' if sharpe is None else format(sharpe, '+.2f')}; without any skill the best of "
-            f"{best.family.tried:,} like these would be expected to have {best.luck:+.2f}."
+            f"{best.family.tried:,} like these would be expected to have {best.luck_sharpe:+.2f}."
         )
-    said += [*_apart(best), *_alike(best), *_assumed(best)]
-    said += [f"{count:,} parameter sets are impossible: {why}." for why, count in what.plan.impossible.items()]
-    if what.maker.study.report is not None:
-        said.append("The signal was learned once, out of sample; the choice among parameter sets was not.")
-    return tuple(said)
+    sentences += [*_dispersion_notes(best), *_distinct_notes(best), *_scenario_notes(best)]
+    sentences += [f"{count:,} parameter sets are impossible: {why}." for why, count in prepared.plan.impossible.items()]
+    if prepared.maker.study.report is not None:
+        sentences.append("The signal was learned once, out of sample; the choice among parameter sets was not.")
+    return tuple(sentences)
 
 
-def _apart(best: Best) -> Iterator[str]:
+def _dispersion_notes(best: Best) -> Iterator[str]:
     """Differences between parameter sets that chance cannot make are not taken for luck; when there are any, say so."""
-    found, literal = scatter(best.family.daily_returns), uncapped(best)
-    if found is not None and best.luck is not None and literal is not None and found[0] > _MOSTLY_REAL * found[1]:
+    found, literal = sharpe_dispersion(best.family.daily_returns), uncapped_deflation(best)
+    if (
+        found is not None
+        and best.luck_sharpe is not None
+        and literal is not None
+        and found[0] > _MOSTLY_REAL * found[1]
+    ):
         yield (
             f"Their Sharpe ratios lie {found[0]:.1f} apart (standard deviation), though chance moves a single one by {found[1]:.1f} "
             "only: they differ mostly in what they do and pay. No more of it is taken for luck than chance can make; "
@@ -47,8 +52,8 @@ def _apart(best: Best) -> Iterator[str]:
         )
 
 
-def _alike(best: Best) -> Iterator[str]:
-    count, simulated = different(best.family.daily_returns), len(best.family)
+def _distinct_notes(best: Best) -> Iterator[str]:
+    count, simulated = count_distinct(best.family.daily_returns), len(best.family)
     if count < simulated:
         yield (
             f"Only {count:,} of {simulated:,} accounts differ; each counts as a trial all the same. "
@@ -56,18 +61,18 @@ def _alike(best: Best) -> Iterator[str]:
         )
 
 
-def _assumed(best: Best) -> Iterator[str]:
+def _scenario_notes(best: Best) -> Iterator[str]:
     """What trading costs is no choice: which assumption the verdict rests on, or that it could not be kept apart."""
     family = best.score.scenario
     if family.assumed:
         why = "as configured" if best.as_configured else "the dearest, since the configured one was not swept"
         yield (
-            f"What trading costs is assumed, not chosen: the verdict rests on {described(family.assumed)}, {why}, and on the "
+            f"What trading costs is assumed, not chosen: the verdict rests on {values_text(family.assumed)}, {why}, and on the "
             f"{family.tried:,} parameter sets that were tried there."
         )
-    mixed = {name: best.table.values[best.row][name] for name in moving(best.family) if name in ASSUMPTIONS}
+    mixed = {name: best.table.values[best.row][name] for name in varied_names(best.family) if name in ASSUMPTIONS}
     if mixed:
         yield (
-            f"The best was chosen among assumptions on costs too, and has {described(mixed)}: what trading costs is no choice. "
+            f"The best was chosen among assumptions on costs too, and has {values_text(mixed)}: what trading costs is no choice. "
             "Not every choice was tried under each of them, so they cannot be judged apart; a grid can."
         )

@@ -46,7 +46,7 @@ class Plan:
         return len(self.values) + len(self.refused)
 
 
-def plan(strategy: Any, maker: SignalMaker, combinations: list[Values]) -> Plan:
+def plan_sweep(strategy: Any, maker: SignalMaker, combinations: list[Values]) -> Plan:
     """Check the names once and every value by the part that will hold it.
 
     Parameters
@@ -80,10 +80,10 @@ def plan(strategy: Any, maker: SignalMaker, combinations: list[Values]) -> Plan:
         raise first
     possible.sort(key=lambda case: repr(sorted(case[2].items())))
     values_, strategies, signals = zip(*possible, strict=True)
-    return Plan(names, values_, strategies, signals, impossible, tuple(refused), assumed_by(strategy))
+    return Plan(names, values_, strategies, signals, impossible, tuple(refused), assumed_values(strategy))
 
 
-def assumed_by(strategy: Any) -> Values:
+def assumed_values(strategy: Any) -> Values:
     """The strategy's own values of what a sweep takes for assumptions."""
     fields = (split_name(name, PARTS) for name in ASSUMPTIONS)
     return {f"{part}.{field}": getattr(getattr(strategy, part), field) for part, field in fields}

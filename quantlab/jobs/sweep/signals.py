@@ -84,20 +84,20 @@ class SignalMaker:
         return ensemble
 
 
-def remembering(source: Learner | SignalSource) -> Learner | SignalSource:
+def with_cached_features(source: Learner | SignalSource) -> Learner | SignalSource:
     """The same plain source, with features that are computed once for all the signals made of it."""
     if isinstance(source, Learner) or "features" not in {f.name for f in dataclasses.fields(cast(Any, source))}:
         return source
-    once = OneHistory(cast(Any, source).features)
+    once = CachedFeatures(cast(Any, source).features)
     return cast(SignalSource, dataclasses.replace(cast(Any, source), features=once))
 
 
 @dataclass(frozen=True)
-class OneHistory:
+class CachedFeatures:
     """A :class:`~quantlab.core.ports.FeatureSource` that keeps the features of the last history it saw."""
 
     features: FeatureSource
-    _seen: list[tuple[Bars, Features]] = field(default_factory=list, init=False, repr=False, compare=False)
+    _cached: list[tuple[Bars, Features]] = field(default_factory=list, init=False, repr=False, compare=False)
     _lock: Any = field(default_factory=threading.Lock, init=False, repr=False, compare=False)
 
     @property
@@ -114,9 +114,9 @@ class OneHistory:
 
     def transform(self, bars: Bars) -> Features:
         with self._lock:
-            if not (self._seen and self._seen[0][0] is bars):
-                self._seen[:] = [(bars, self.features.transform(bars))]
-            return self._seen[0][1]
+            if not (self._cached and self._cached[0][0] is bars):
+                self._cached[:] = [(bars, self.features.transform(bars))]
+            return self._cached[0][1]
 
     def stream(self, symbols: tuple[str, ...], interval_ms: int) -> FeatureStream:
         return self.features.stream(symbols, interval_ms)

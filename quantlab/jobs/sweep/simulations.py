@@ -14,13 +14,13 @@ from quantlab.core.fingerprint import fingerprint
 from quantlab.core.market import Bars
 from quantlab.core.ports import Progress
 from quantlab.jobs.output.run_folder import sources_fingerprint
-from quantlab.jobs.sweep.chunks import Chunks, in_chunks
+from quantlab.jobs.sweep.chunks import Chunks, run_chunks
 from quantlab.jobs.sweep.plan import Plan
 from quantlab.jobs.sweep.signals import LazySignals, SignalMaker
 
 
 @dataclass(frozen=True)
-class Sweep:
+class PreparedSweep:
     """A sweep before it is simulated.
 
     Parameters
@@ -58,7 +58,7 @@ class Sweep:
         )
 
 
-def simulate(cfg: DictConfig, what: Sweep, progress: Progress) -> SweepResult:
+def simulate(cfg: DictConfig, prepared: PreparedSweep, progress: Progress) -> SweepResult:
     """Every strategy of the plan, in its order.
 
     Raises
@@ -70,12 +70,12 @@ def simulate(cfg: DictConfig, what: Sweep, progress: Progress) -> SweepResult:
     """
     check_whole("job.chunk", cfg.job.chunk, low=1)
     threads = int(cfg.workers)
-    signals = LazySignals(what.maker.make, what.plan.signals, keep=threads + 1)
+    signals = LazySignals(prepared.maker.make, prepared.plan.signals, keep=threads + 1)
 
     def work(rows: Sequence[int]) -> SweepResult:
         start, stop = rows[0], rows[-1] + 1
-        strategies = what.plan.strategies[start:stop]
-        return sweep(what.bars, signals[start:stop], strategies, what.initial_cash, threads=threads)
+        strategies = prepared.plan.strategies[start:stop]
+        return sweep(prepared.bars, signals[start:stop], strategies, prepared.initial_cash, threads=threads)
 
-    chunks = Chunks(Path(cfg.cache_dir) / "sweeps" / what.key()[:32] / f"{int(cfg.job.chunk)}")
-    return join(in_chunks(len(what.plan.values), int(cfg.job.chunk), work, chunks, progress))
+    chunks = Chunks(Path(cfg.cache_dir) / "sweeps" / prepared.key()[:32] / f"{int(cfg.job.chunk)}")
+    return join(run_chunks(len(prepared.plan.values), int(cfg.job.chunk), work, chunks, progress))

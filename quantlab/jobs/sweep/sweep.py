@@ -21,11 +21,11 @@ from quantlab.jobs.config.composition import build
 from quantlab.jobs.output.run_folder import run_folder
 from quantlab.jobs.output.terminal import TerminalProgress
 from quantlab.jobs.research.pipeline import Setup, setup
-from quantlab.jobs.research.results import load
-from quantlab.jobs.sweep.best import best_of
-from quantlab.jobs.sweep.plan import plan
-from quantlab.jobs.sweep.signals import SignalMaker, remembering
-from quantlab.jobs.sweep.simulations import Sweep, simulate
+from quantlab.jobs.research.results import load_history
+from quantlab.jobs.sweep.best import choose_best
+from quantlab.jobs.sweep.plan import plan_sweep
+from quantlab.jobs.sweep.signals import SignalMaker, with_cached_features
+from quantlab.jobs.sweep.simulations import PreparedSweep, simulate
 from quantlab.jobs.sweep.sweep_output import print_sweep, write_sweep
 from quantlab.learning.study.study_signal import study_signal
 
@@ -42,16 +42,18 @@ def run(cfg: DictConfig) -> float | None:
     combinations = build(cfg.sweep).combinations()
     parts = setup(cfg)
     with run_folder(cfg) as folder:
-        what = prepare(cfg, parts, load(parts, progress), combinations, progress)
-        result = simulate(cfg, what, progress)
-        best = best_of(cfg, parts, what, result)
-        write_sweep(cfg, folder, parts, what, best)
-    print_sweep(console, cfg, parts, folder, what, best)
+        prepared = prepare(cfg, parts, load_history(parts, progress), combinations, progress)
+        result = simulate(cfg, prepared, progress)
+        best = choose_best(cfg, parts, prepared, result)
+        write_sweep(cfg, folder, parts, prepared, best)
+    print_sweep(console, cfg, parts, folder, prepared, best)
     objective: float | None = best.evidence["sharpe"]
     return objective
 
 
-def prepare(cfg: DictConfig, parts: Setup, history: Bars, combinations: list[Values], progress: Progress) -> Sweep:
+def prepare(
+    cfg: DictConfig, parts: Setup, history: Bars, combinations: list[Values], progress: Progress
+) -> PreparedSweep:
     """Learn or compute the signal once and make a strategy of every parameter set; nothing is simulated yet.
 
     Raises
@@ -59,13 +61,13 @@ def prepare(cfg: DictConfig, parts: Setup, history: Bars, combinations: list[Val
     QuantlabError
         If the space, the history or a model is refused.
     """
-    source = remembering(parts.signal)
+    source = with_cached_features(parts.signal)
     study = study_signal(source, history, progress)
     maker = SignalMaker(source, study, history)
-    return Sweep(
+    return PreparedSweep(
         history=history,
         bars=history.rows(study.first_row, study.last_row),
         maker=maker,
-        plan=plan(parts.make_strategy(signal=study.source), maker, combinations),
+        plan=plan_sweep(parts.make_strategy(signal=study.source), maker, combinations),
         initial_cash=float(cfg.cash),
     )

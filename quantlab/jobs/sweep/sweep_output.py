@@ -17,32 +17,32 @@ from rich.table import Table
 import quantlab
 from quantlab.core.clock import iso_utc
 from quantlab.core.files import write_bytes, write_json, write_text
-from quantlab.evaluation.report.content import Run
+from quantlab.evaluation.report.content import AccountResult
 from quantlab.evaluation.sweep.content import SweepReport
-from quantlab.evaluation.sweep.maps import described, label, short_names
+from quantlab.evaluation.sweep.maps import short_names, value_text, values_text
 from quantlab.evaluation.sweep.scenario_scores import ScenarioScore
-from quantlab.evaluation.sweep.scores import different, scatter, spread
+from quantlab.evaluation.sweep.scores import count_distinct, sharpe_dispersion, sharpe_quantiles
 from quantlab.jobs.output.run_folder import RunFolder, resolved_yaml
 from quantlab.jobs.output.tables import write_equity, write_orders
-from quantlab.jobs.research.metrics import in_sweep
+from quantlab.jobs.research.metrics import in_multirun
 from quantlab.jobs.research.pipeline import Setup
 from quantlab.jobs.research.report_content import account_notes
-from quantlab.jobs.sweep.best import Best, uncapped
-from quantlab.jobs.sweep.notes import notes
-from quantlab.jobs.sweep.simulations import Sweep
+from quantlab.jobs.sweep.best import Best, uncapped_deflation
+from quantlab.jobs.sweep.notes import sweep_notes
+from quantlab.jobs.sweep.simulations import PreparedSweep
 
 #: Scenarios that the terminal lists, from the cheapest on.
 MOST_SCENARIOS = 20
 
 
-def write_sweep(cfg: DictConfig, folder: RunFolder, parts: Setup, what: Sweep, best: Best) -> None:
+def write_sweep(cfg: DictConfig, folder: RunFolder, parts: Setup, prepared: PreparedSweep, best: Best) -> None:
     """Every file of the run: all parameter sets with their results, and the records of the best."""
-    prints = fingerprints(parts, what, best)
-    write_json(folder.path / "metrics.json", document(cfg, parts, what, best, prints))
+    prints = fingerprints(parts, prepared, best)
+    write_json(folder.path / "metrics.json", sweep_metrics(cfg, parts, prepared, best, prints))
     write_table(folder, best)
-    write_orders(folder.path / "orders.parquet", best.runs)
-    write_equity(folder.path / "equity.parquet", best.runs)
-    page: str = get_method(cfg.internal.sweep_report)(report_of(cfg, folder, parts, what, best, prints))
+    write_orders(folder.path / "orders.parquet", best.accounts)
+    write_equity(folder.path / "equity.parquet", best.accounts)
+    page: str = get_method(cfg.internal.sweep_report)(sweep_report(cfg, folder, parts, prepared, best, prints))
     write_text(folder.path / "report.html", page)
     folder.write_manifest(cfg, prints)
 
@@ -67,42 +67,44 @@ def _column(values: list[Any]) -> Any:
     kinds = {type(value) for value in known if value is not None}
     if kinds <= {int, float}:
         return pa.array([float(v) if v is not None and float in kinds else v for v in known])
-    return pa.array(known if len(kinds) == 1 else [label(value) for value in values])
+    return pa.array(known if len(kinds) == 1 else [value_text(value) for value in values])
 
 
-def fingerprints(parts: Setup, what: Sweep, best: Best) -> dict[str, str]:
+def fingerprints(parts: Setup, prepared: PreparedSweep, best: Best) -> dict[str, str]:
     """What the result is a function of."""
     return {
-        "data_fingerprint": what.history.fingerprint(),
+        "data_fingerprint": prepared.history.fingerprint(),
         "feature_fingerprint": parts.feature_fingerprint,
-        "signal_fingerprint": what.maker.study.source.fingerprint,
+        "signal_fingerprint": prepared.maker.study.source.fingerprint,
         "strategy_fingerprint": best.strategy.fingerprint,
-        "sweep_fingerprint": what.key(),
+        "sweep_fingerprint": prepared.key(),
     }
 
 
-def document(cfg: DictConfig, parts: Setup, what: Sweep, best: Best, prints: dict[str, str]) -> dict[str, Any]:
+def sweep_metrics(
+    cfg: DictConfig, parts: Setup, prepared: PreparedSweep, best: Best, prints: dict[str, str]
+) -> dict[str, Any]:
     """The content of ``metrics.json``."""
     return {
         "experiment": cfg.experiment_name,
         "synthetic": parts.source.synthetic,
-        "one_of_a_sweep": in_sweep(),
+        "one_of_a_sweep": in_multirun(),
         "verdict": best.verdict.verdict,
         "judgement": best.verdict.as_dict(),
         "evidence": best.evidence,
         "lived": best.lived,
         "period": {
-            "history_first": iso_utc(int(what.history.open_time_ms[0])),
-            "first": iso_utc(int(what.bars.open_time_ms[0])),
-            "last": iso_utc(int(what.bars.open_time_ms[-1])),
+            "history_first": iso_utc(int(prepared.history.open_time_ms[0])),
+            "first": iso_utc(int(prepared.bars.open_time_ms[0])),
+            "last": iso_utc(int(prepared.bars.open_time_ms[-1])),
         },
         "sweep": {
             "tried": best.table.tried,
             "simulated": len(best.table),
-            "impossible": what.plan.impossible,
-            "sharpe": spread(best.family_sharpe),
-            "luck_sharpe": best.luck,
-            **_likeness(best),
+            "impossible": prepared.plan.impossible,
+            "sharpe": sharpe_quantiles(best.family_sharpe),
+            "luck_sharpe": best.luck_sharpe,
+            **_dispersion(best),
             "judged_scenario": best.judged,
             "scenarios": [_scenario(best, one) for one in best.scenarios],
             "best": _row(best, best.row),
@@ -112,16 +114,16 @@ def document(cfg: DictConfig, parts: Setup, what: Sweep, best: Best, prints: dic
     }
 
 
-def _likeness(best: Best) -> dict[str, Any]:
+def _dispersion(best: Best) -> dict[str, Any]:
     """How far apart the annual Sharpe ratios lie, how far chance moves one, and how many accounts differ."""
-    apart, by_chance = scatter(best.family.daily_returns) or (None, None)
-    literal_luck, literal_dsr = uncapped(best) or (None, None)
+    apart, by_chance = sharpe_dispersion(best.family.daily_returns) or (None, None)
+    literal_luck, literal_dsr = uncapped_deflation(best) or (None, None)
     return {
         "sharpe_deviation": apart,
         "sharpe_error": by_chance,
         "uncapped_luck_sharpe": literal_luck,
         "uncapped_dsr": literal_dsr,
-        "different_accounts": different(best.family.daily_returns),
+        "different_accounts": count_distinct(best.family.daily_returns),
     }
 
 
@@ -131,7 +133,7 @@ def _scenario(best: Best, one: ScenarioScore) -> dict[str, Any]:
         "tried": one.scenario.tried,
         "simulated": len(one.scenario.rows),
         "best": _row(best, one.row),
-        "luck_sharpe": one.luck,
+        "luck_sharpe": one.luck_sharpe,
         "dsr": one.dsr,
         "elsewhere": [float(value) if np.isfinite(value) else None for value in one.elsewhere],
     }
@@ -144,25 +146,25 @@ def _row(best: Best, row: int) -> dict[str, Any]:
     return {"values": best.table.values[row], "sharpe": sharpe if np.isfinite(sharpe) else None, **finite}
 
 
-def report_of(
-    cfg: DictConfig, folder: RunFolder, parts: Setup, what: Sweep, best: Best, prints: dict[str, str]
+def sweep_report(
+    cfg: DictConfig, folder: RunFolder, parts: Setup, prepared: PreparedSweep, best: Best, prints: dict[str, str]
 ) -> SweepReport:
     """Everything that the page shows."""
-    history = what.history
+    history = prepared.history
     return SweepReport(
         experiment=str(cfg.experiment_name),
         data_label=f"{history.n_symbols} perpetuals, {history.interval_ms // 60_000}-minute bars",
         synthetic=parts.source.synthetic,
-        bars=what.bars,
-        evidence=Run(best.runs["evidence"], best.evidence),
-        lived=Run(best.runs["lived"], best.lived),
+        bars=prepared.bars,
+        evidence=AccountResult(best.accounts["evidence"], best.evidence),
+        lived=AccountResult(best.accounts["lived"], best.lived),
         table=best.table,
         sharpe=best.sharpe,
         scenarios=best.scenarios,
         judged=best.judged,
         top=int(cfg.job.top),
         verdict=best.verdict,
-        notes=(*notes(what, best), *account_notes(best.runs["evidence"])),
+        notes=(*sweep_notes(prepared, best), *account_notes(best.accounts["evidence"])),
         stamps={
             "run": folder.final.name,
             "started": iso_utc(folder.started_ms),
@@ -174,13 +176,15 @@ def report_of(
     )
 
 
-def print_sweep(console: Console, cfg: DictConfig, parts: Setup, folder: RunFolder, what: Sweep, best: Best) -> None:
+def print_sweep(
+    console: Console, cfg: DictConfig, parts: Setup, folder: RunFolder, prepared: PreparedSweep, best: Best
+) -> None:
     """The best, the verdict on the first of them, and where everything is."""
     console.print(top_table(best, int(cfg.job.top)))
     if len(best.scenarios) > 1:
         console.print(scenario_table(best))
     console.print(f"verdict on the best: [bold]{best.verdict.verdict}[/]. {best.verdict.words}", highlight=False)
-    for line in (*notes(what, best), *(["The market is synthetic."] if parts.source.synthetic else [])):
+    for line in (*sweep_notes(prepared, best), *(["The market is synthetic."] if parts.source.synthetic else [])):
         console.print(line, highlight=False)
     console.print(f"report: {folder.final / 'report.html'}", highlight=False, soft_wrap=True)
 
@@ -203,7 +207,7 @@ def top_table(best: Best, top: int) -> Table:
         column.justify = "right"
     for row in best.score.order[:top]:
         table.add_row(
-            *(label(best.table.values[row][name]) for name in names),
+            *(value_text(best.table.values[row][name]) for name in names),
             format(best.sharpe[row], "+.2f") if np.isfinite(best.sharpe[row]) else "-",
             format(numbers["final_equity"][row], ",.0f"),
             format(100.0 * numbers["max_drawdown"][row], ".2f"),
@@ -219,11 +223,11 @@ def scenario_table(best: Best) -> Table:
     for column in table.columns[1:]:
         column.justify = "right"
     for i, one in enumerate(best.scenarios[:MOST_SCENARIOS]):
-        ratios = (best.sharpe[one.row], one.luck, one.dsr, best.score.elsewhere[i])
+        ratios = (best.sharpe[one.row], one.luck_sharpe, one.dsr, best.score.elsewhere[i])
         forms = ("+.2f", "+.2f", ".3f", "+.2f")
         shown = (
             "-" if value is None or not np.isfinite(value) else format(value, form)
             for value, form in zip(ratios, forms, strict=True)
         )
-        table.add_row(described(one.scenario.assumed), *shown, style="bold" if i == best.judged else "")
+        table.add_row(values_text(one.scenario.assumed), *shown, style="bold" if i == best.judged else "")
     return table

@@ -29,7 +29,7 @@ from quantlab.data.universe.snapshot import (
 from quantlab.data.universe.source import UniverseSource
 from quantlab.features import FeaturePipeline
 from quantlab.jobs.config.composition import build, compose
-from quantlab.jobs.research.universe_notes import SURVIVORS, universe_notes
+from quantlab.jobs.research.report_content import SURVIVORS, universe_notes
 
 DAY_MS = 86_400_000
 

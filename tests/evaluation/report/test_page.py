@@ -17,7 +17,7 @@ from quantlab.core.results import MemberReport, SignalReport
 from quantlab.evaluation.report import figures, headline, heatmap
 from quantlab.evaluation.report import page as tear_sheet
 from quantlab.evaluation.report.downsample import MAX_POINTS
-from quantlab.evaluation.report.html import Html, number, script_json, significant, table, tag, typeset
+from quantlab.evaluation.report.html import Html, number, script_json, significant, table, tag, with_minus_signs
 from quantlab.evaluation.report.page import render
 from quantlab.evaluation.statistics.stress import Replay, Stress
 from quantlab.evaluation.statistics.summary import summarise
@@ -144,7 +144,7 @@ def test_every_part_is_there(page):
 
 
 def test_every_figure_has_its_place_and_every_trace_a_tone(page, report_of, random_bars):
-    css = tear_sheet._asset("report/page.css")
+    css = tear_sheet.page_asset("report/page.css")
     for chart in (*page.figures["fixed"].values(), *page.figures["price"]):
         assert all(f"--{trace['meta']['tone']}:" in css for trace in chart["data"])
     long = Page(render(report_of(random_bars(2, n_bars=24 * 60, n_symbols=2, interval_ms=3_600_000))))
@@ -372,7 +372,7 @@ def test_markup():
     assert tag("td", Html("<b>")) == "<td><b></td>"
     assert number(-1_234.5) == "−1,234.50"
     assert number(None) == "–"
-    assert typeset("-0.2 % to +0.1 % on 2025-05-18, x-1 (-3)") == "−0.2 % to +0.1 % on 2025-05-18, x-1 (−3)"
+    assert with_minus_signs("-0.2 % to +0.1 % on 2025-05-18, x-1 (-3)") == "−0.2 % to +0.1 % on 2025-05-18, x-1 (−3)"
     assert "</" not in script_json({"a": "</script>"})
     assert json.loads(script_json({"a": "</script>&"})) == {"a": "</script>&"}
     with pytest.raises(ValueError, match="not JSON compliant"):

@@ -21,7 +21,7 @@ from quantlab.evaluation.sweep.page import best_table, distribution, render_swee
 from quantlab.evaluation.sweep.scenario_scores import score_scenarios
 from quantlab.evaluation.sweep.scenario_section import scenario_section
 from quantlab.evaluation.sweep.scenarios import scenarios_of
-from quantlab.evaluation.sweep.scores import SweepTable, annual, daily_sharpes
+from quantlab.evaluation.sweep.scores import SweepTable, annualised, daily_sharpes
 
 EVIL = "</script><img src=x onerror=alert(1)>\"'&"
 
@@ -33,7 +33,7 @@ def a_sweep(report: Report, names: tuple[str, ...] = ("policy.stop_atr", "policy
     values = tuple({name: int(rng.integers(1, 4)) for name in names} for _ in range(n))
     columns = {name: rng.uniform(1.0, 2.0, n) for name in ("final_equity", "max_drawdown", "costs")}
     table = SweepTable(names, values, returns, columns | {"trades": np.full(n, 200)}, n + 3)
-    sharpe = annual(daily_sharpes(returns))
+    sharpe = annualised(daily_sharpes(returns))
     sharpe[5] = np.nan  # one that never traded
     return SweepReport(
         experiment="fabricated",
@@ -142,11 +142,11 @@ def test_pairs_that_are_left_out_are_counted(report: Report) -> None:
 
 def test_the_distribution_holds_every_known_ratio(report: Report) -> None:
     swept = a_sweep(report, n=500)
-    bars, best, lucky = distribution(swept.sharpe, float(swept.sharpe[swept.score.row]), swept.score.luck).data
+    bars, best, lucky = distribution(swept.sharpe, float(swept.sharpe[swept.score.row]), swept.score.luck_sharpe).data
     assert np.sum(bars.y) == 499
     assert 5 <= len(bars.y) <= 60
     assert best.x[0] == np.nanmax(swept.sharpe)
-    assert lucky.x[0] == swept.score.luck
+    assert lucky.x[0] == swept.score.luck_sharpe
     (empty,) = distribution(np.full(3, np.nan), float("nan"), None).data
     assert np.sum(empty.y) == 0
 
@@ -158,7 +158,7 @@ def with_costs(report: Report, levels: int) -> SweepReport:
     returns = rng.normal(0.0, 0.01, (len(values), 40))
     columns = {name: rng.uniform(1.0, 2.0, len(values)) for name in ("final_equity", "max_drawdown", "costs")}
     table = SweepTable(tuple(values[0]), values, returns, columns | {"trades": np.full(len(values), 200)}, len(values))
-    sharpe = annual(daily_sharpes(returns))
+    sharpe = annualised(daily_sharpes(returns))
     scores = score_scenarios(table, sharpe, scenarios_of(values), 100)
     changes: dict[str, Any] = {"table": table, "sharpe": sharpe, "scenarios": scores, "judged": levels // 2}
     return dataclasses.replace(a_sweep(report), **changes)
@@ -170,7 +170,7 @@ def test_every_scenario_shows_its_best_and_how_it_does_in_the_others(report: Rep
     rows = [re.sub("<.*?>", " ", row).split() for row in re.findall("<tr>(.*?)</tr>", part)]
     for k, one in enumerate(swept.scenarios):
         mark = ["judged"] if k == 1 else []
-        shown = [f"{one.dsr:.3f}", f"{swept.sharpe[one.row]:+.2f}", f"{one.luck:+.2f}", str(one.row % 4)]
+        shown = [f"{one.dsr:.3f}", f"{swept.sharpe[one.row]:+.2f}", f"{one.luck_sharpe:+.2f}", str(one.row % 4)]
         assert rows[1 + k] == [text.replace("-", "\N{MINUS SIGN}") for text in (*mark, str(k), *shown)]
         there = [swept.sharpe[4 * other + one.row % 4] for other in range(3)]
         assert rows[5 + k] == [str(k), *(f"{value:+.2f}".replace("-", "\N{MINUS SIGN}") for value in there)]

@@ -14,9 +14,9 @@ import pytest
 from omegaconf import OmegaConf
 from scipy import stats
 
-from quantlab.evaluation.sweep.scenario_scores import order_of, part_of, score_scenarios
+from quantlab.evaluation.sweep.scenario_scores import order_of, score_scenarios, table_of_scenario
 from quantlab.evaluation.sweep.scenarios import ASSUMPTIONS, configured_scenario, scenarios_of
-from quantlab.evaluation.sweep.scores import SweepTable, annual, daily_sharpes, trials_of
+from quantlab.evaluation.sweep.scores import SweepTable, annualised, daily_sharpes, trials_of
 from quantlab.trading import Costs
 
 SLIPPAGE, PARTICIPATION = "costs.slippage_bps", "costs.participation"
@@ -69,7 +69,7 @@ def test_impossible_choices_count_in_every_scenario_and_impossible_costs_in_none
     possible = [one for one in values if one["policy.a"] != 4 and one[SLIPPAGE] >= 0.0]
     found = scenarios_of(possible, [one for one in values if one not in possible])
     assert [(one.assumed[SLIPPAGE], len(one.rows), one.tried) for one in found] == [(2.0, 3, 4), (4.0, 3, 4)]
-    part = part_of(table_of(possible, np.random.default_rng(0).normal(size=(6, 30))), found[1])
+    part = table_of_scenario(table_of(possible, np.random.default_rng(0).normal(size=(6, 30))), found[1])
     assert trials_of(part).count == 4
 
 
@@ -110,7 +110,7 @@ def a_priced_grid(seed: int, days: int = 60) -> tuple[SweepTable, list[dict[str,
 def test_every_scenario_against_a_sweep_of_its_own() -> None:
     """By numpy and scipy alone."""
     table, values = a_priced_grid(1)
-    sharpe = annual(daily_sharpes(table.daily_returns))
+    sharpe = annualised(daily_sharpes(table.daily_returns))
     scores = score_scenarios(table, sharpe, scenarios_of(values), 100)
     winners = []
     for k, one in enumerate(scores):
@@ -123,7 +123,7 @@ def test_every_scenario_against_a_sweep_of_its_own() -> None:
         best = returns[np.argmax(ratio)]
         skew, kurtosis, r = stats.skew(best), stats.kurtosis(best, fisher=False), ratio.max()
         error = math.sqrt((1 - skew * r + (kurtosis - 1) / 4 * r**2) / 59)
-        assert one.luck == pytest.approx(lucky * math.sqrt(365), rel=1e-10)
+        assert one.luck_sharpe == pytest.approx(lucky * math.sqrt(365), rel=1e-10)
         assert one.dsr == pytest.approx(stats.norm.cdf((r - lucky) / error), rel=1e-9)
         winners.append(int(np.argmax(ratio)))
     for one, winner in zip(scores, winners, strict=True):
@@ -136,12 +136,12 @@ def test_every_scenario_against_a_sweep_of_its_own() -> None:
 def test_more_assumptions_neither_help_nor_hurt() -> None:
     """The score of one scenario does not know of the others."""
     table, values = a_priced_grid(2)
-    sharpe = annual(daily_sharpes(table.daily_returns))
+    sharpe = annualised(daily_sharpes(table.daily_returns))
     for k, beside in enumerate(score_scenarios(table, sharpe, scenarios_of(values), 0)):
         rows = slice(5 * k, 5 * k + 5)
         alone_table = table_of([{"policy.a": one["policy.a"]} for one in values[rows]], table.daily_returns[rows])
         (alone,) = score_scenarios(alone_table, sharpe[rows], scenarios_of(alone_table.values), 0)
-        assert (alone.luck, alone.dsr) == (beside.luck, beside.dsr)
+        assert (alone.luck_sharpe, alone.dsr) == (beside.luck_sharpe, beside.dsr)
         assert (alone.order + 5 * k).tolist() == beside.order.tolist()
 
 
@@ -150,7 +150,7 @@ def test_a_best_that_is_impossible_elsewhere_has_no_ratio_there() -> None:
     returns = np.random.default_rng(0).normal(0.0, 0.01, (3, 30))
     returns[1] += 0.02
     table = table_of(values[:3], returns)
-    scores = score_scenarios(table, annual(daily_sharpes(returns)), scenarios_of(values[:3], values[3:]), 0)
+    scores = score_scenarios(table, annualised(daily_sharpes(returns)), scenarios_of(values[:3], values[3:]), 0)
     assert scores[0].row == 1
     assert math.isnan(scores[0].elsewhere[1])
     assert scores[0].scenario.tried == scores[1].scenario.tried == 2

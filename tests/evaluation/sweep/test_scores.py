@@ -11,19 +11,19 @@ from scipy.stats import rankdata
 from quantlab.core.errors import ContractError
 from quantlab.evaluation.statistics import overfitting
 from quantlab.evaluation.statistics.metrics import moments, sharpe_ratio, sharpe_standard_error
-from quantlab.evaluation.statistics.overfitting import backtest_overfitting, deflated_sharpe, probabilistic_sharpe
-from quantlab.evaluation.sweep.maps import label, moving, pair_maps, short_names
+from quantlab.evaluation.statistics.overfitting import backtest_overfitting, probabilistic_sharpe
+from quantlab.evaluation.sweep.maps import pair_maps, short_names, value_text, varied_names
 from quantlab.evaluation.sweep.scores import (
     SweepTable,
-    annual,
+    annualised,
+    count_distinct,
     daily_sharpes,
-    different,
     ranking,
-    scatter,
-    spread,
+    sharpe_dispersion,
+    sharpe_quantiles,
     trials_of,
 )
-from quantlab.evaluation.verdict.deflation import luck
+from quantlab.evaluation.verdict.deflation import deflated_sharpe, luck_sharpe, uncapped_luck_sharpe
 
 
 def table_of(
@@ -37,7 +37,7 @@ def table_of(
 def test_sharpe_ratios_are_those_of_the_metrics() -> None:
     returns = np.random.default_rng(0).normal(0.001, 0.01, (5, 60))
     returns[3] = 0.0
-    found = annual(daily_sharpes(returns))
+    found = annualised(daily_sharpes(returns))
     for i in (0, 1, 2, 4):
         assert found[i] == sharpe_ratio(returns[i])
     assert math.isnan(found[3])
@@ -57,11 +57,10 @@ def test_a_lucky_best_of_many_is_no_edge() -> None:
     best = int(ranking(daily_sharpes(returns), table.numbers["trades"], 0)[0])
     shape, trials = moments(returns[best]), trials_of(table)
     assert probabilistic_sharpe(shape) > 0.99
-    deflated = deflated_sharpe(shape, trials.count, float(np.var(trials.sharpe, ddof=1)))
-    assert deflated < 0.95
+    assert deflated_sharpe(shape, uncapped_luck_sharpe(trials)) < 0.95
     pbo = backtest_overfitting(trials.returns, 8)
     assert 0.3 < pbo < 0.7
-    expected = luck(trials, 90)
+    expected = luck_sharpe(trials, 90)
     assert isinstance(expected, float)
     assert abs(expected / daily_sharpes(returns).max() - 1.0) < 0.2
 
@@ -70,7 +69,7 @@ def test_a_real_edge_among_many_survives() -> None:
     returns = np.random.default_rng(8).normal(0.0, 0.01, (200, 90))
     returns[17] += 0.008
     trials = trials_of(table_of(returns))
-    assert deflated_sharpe(moments(returns[17]), trials.count, float(np.var(trials.sharpe, ddof=1))) > 0.95
+    assert deflated_sharpe(moments(returns[17]), uncapped_luck_sharpe(trials)) > 0.95
     assert backtest_overfitting(trials.returns, 8) < 0.05
 
 
@@ -78,7 +77,7 @@ def test_impossible_parameter_sets_are_trials_too() -> None:
     returns = np.random.default_rng(1).normal(0.0, 0.01, (10, 30))
     few, many = trials_of(table_of(returns)), trials_of(table_of(returns, tried=1_000))
     assert (few.count, many.count) == (10, 1_000)
-    little, much = luck(few, 30), luck(many, 30)
+    little, much = luck_sharpe(few, 30), luck_sharpe(many, 30)
     assert isinstance(little, float)
     assert isinstance(much, float)
     assert much > 1.5 * little > 0.0
@@ -122,7 +121,7 @@ def test_many_values_become_classes_that_hold_everything() -> None:
 
 def test_one_parameter_makes_no_map_and_off_is_a_value() -> None:
     assert pair_maps(table_of(np.zeros((2, 3)), [{"a": None}, {"a": 2}]), np.ones(2)) == []
-    assert [label(value) for value in (None, False, True, 3, 0.12345678, "x")] == [
+    assert [value_text(value) for value in (None, False, True, 3, 0.12345678, "x")] == [
         "off",
         "off",
         "on",
@@ -133,28 +132,28 @@ def test_one_parameter_makes_no_map_and_off_is_a_value() -> None:
 
 
 def test_the_spread_of_nothing_is_nothing() -> None:
-    assert spread(np.array([np.nan]))["median"] is None
-    assert spread(np.array([-1.0, 1.0, 3.0]))["median"] == 1.0
-    assert spread(np.array([-1.0, 1.0, 3.0]))["positive_share"] == pytest.approx(2 / 3)
+    assert sharpe_quantiles(np.array([np.nan]))["median"] is None
+    assert sharpe_quantiles(np.array([-1.0, 1.0, 3.0]))["median"] == 1.0
+    assert sharpe_quantiles(np.array([-1.0, 1.0, 3.0]))["positive_share"] == pytest.approx(2 / 3)
 
 
 def test_the_scatter_of_coins_is_the_error_of_one() -> None:
     """Independent trials without skill differ by chance alone; a drift of their own sets them further apart."""
     coins = np.random.default_rng(9).normal(0.0, 0.01, (400, 60))
-    apart, by_chance = scatter(coins) or (0.0, 0.0)
+    apart, by_chance = sharpe_dispersion(coins) or (0.0, 0.0)
     assert by_chance == pytest.approx(np.median([sharpe_standard_error(row) for row in coins]), rel=1e-12)
     assert apart == pytest.approx(by_chance, rel=0.1)
     drifting = coins - np.linspace(0.0, 0.02, 400)[:, None]
-    apart, by_chance = scatter(drifting) or (0.0, 0.0)
+    apart, by_chance = sharpe_dispersion(drifting) or (0.0, 0.0)
     assert apart > 3.0 * by_chance
-    assert scatter(np.vstack([coins[:1], np.zeros((3, 60))])) is None  # those that never traded have no ratio
+    assert sharpe_dispersion(np.vstack([coins[:1], np.zeros((3, 60))])) is None  # those that never traded have no ratio
 
 
 def test_accounts_that_are_the_same_are_counted_once() -> None:
     returns = np.random.default_rng(4).normal(0.0, 0.01, (6, 30))
     returns[4] = returns[1]
-    assert different(returns) == 5
-    assert different(np.zeros((7, 30))) == 1
+    assert count_distinct(returns) == 5
+    assert count_distinct(np.zeros((7, 30))) == 1
 
 
 def test_names_are_short_where_that_leaves_them_apart() -> None:
@@ -164,4 +163,4 @@ def test_names_are_short_where_that_leaves_them_apart() -> None:
 
 def test_what_has_one_value_was_not_varied() -> None:
     values: list[dict[str, object]] = [{"a": i, "b": 0.5, "c": 1e-9 * i} for i in range(3)]
-    assert moving(table_of(np.zeros((3, 4)), values)) == ["a", "c"]
+    assert varied_names(table_of(np.zeros((3, 4)), values)) == ["a", "c"]

@@ -15,7 +15,7 @@ from scipy import stats
 from quantlab.core.arrays import Float64Array
 from quantlab.evaluation.statistics.metrics import Undefined, moments
 from quantlab.evaluation.statistics.overfitting import expected_max_sharpe, probabilistic_sharpe
-from quantlab.evaluation.verdict.deflation import chance_variance, deflated, luck, uncapped_luck
+from quantlab.evaluation.verdict.deflation import chance_variance, deflated_sharpe, luck_sharpe, uncapped_luck_sharpe
 from quantlab.evaluation.verdict.rule import Trials
 
 
@@ -38,7 +38,7 @@ def test_luck_is_the_mean_of_the_best_where_trials_are_independent() -> None:
     rng = np.random.default_rng(1)
     returns = rng.normal(size=(150, 200, 90))
     ratios = returns.mean(axis=2) / returns.std(axis=2, ddof=1)
-    expected = np.mean([luck(Trials(200, one), 90) for one in ratios])
+    expected = np.mean([luck_sharpe(Trials(200, one), 90) for one in ratios])
     assert expected == pytest.approx(ratios.max(axis=1).mean(), rel=0.04)
 
 
@@ -46,8 +46,12 @@ def test_copies_have_less_luck_than_others() -> None:
     """They lie closer together: the spread tells, and the paper's formula stands."""
     rng = np.random.default_rng(2)
     alike = trials(rng.normal(0.0, 0.01, 90) + rng.normal(0.0, 0.003, (40, 90)))
-    assert luck(alike, 90) == uncapped_luck(alike) == expected_max_sharpe(40, float(np.var(alike.sharpe, ddof=1)))  # type: ignore[arg-type]
-    assert luck(alike, 90) < 0.5 * expected_max_sharpe(40, 1 / 89)  # type: ignore[operator]
+    assert (
+        luck_sharpe(alike, 90)
+        == uncapped_luck_sharpe(alike)
+        == expected_max_sharpe(40, float(np.var(alike.sharpe, ddof=1)))
+    )  # type: ignore[arg-type]
+    assert luck_sharpe(alike, 90) < 0.5 * expected_max_sharpe(40, 1 / 89)  # type: ignore[operator]
 
 
 @pytest.mark.parametrize("apart", ["costs", "skill"])
@@ -57,21 +61,21 @@ def test_what_chance_cannot_make_is_no_luck(apart: str) -> None:
     returns -= np.linspace(0.0, 0.02, 30)[:, None] if apart == "costs" else 0.0
     returns[0] += 0.02 if apart == "skill" else 0.0
     found = trials(returns)
-    assert uncapped_luck(found) > 1.3 * luck(found, 90)  # type: ignore[operator]
+    assert uncapped_luck_sharpe(found) > 1.3 * luck_sharpe(found, 90)  # type: ignore[operator]
     euler = 0.5772156649015329
     best_of_30 = (1 - euler) * stats.norm.ppf(1 - 1 / 30) + euler * stats.norm.ppf(1 - 1 / (30 * math.e))
-    assert luck(found, 90) == pytest.approx(best_of_30 / math.sqrt(89), rel=1e-12)
+    assert luck_sharpe(found, 90) == pytest.approx(best_of_30 / math.sqrt(89), rel=1e-12)
 
 
 def test_one_trial_has_no_luck_and_trials_without_a_record_have_an_unknown_one() -> None:
-    assert luck(Trials(1), 90) == luck(Trials(1), 1) == uncapped_luck(Trials(1)) == 0.0
+    assert luck_sharpe(Trials(1), 90) == luck_sharpe(Trials(1), 1) == uncapped_luck_sharpe(Trials(1)) == 0.0
     for unknown in (Trials(5), Trials(5, np.array([0.1])), Trials(5, np.array([0.1, np.nan]))):
-        assert isinstance(luck(unknown, 90), Undefined)
-        assert isinstance(uncapped_luck(unknown), Undefined)
+        assert isinstance(luck_sharpe(unknown, 90), Undefined)
+        assert isinstance(uncapped_luck_sharpe(unknown), Undefined)
     m = moments(np.random.default_rng(4).normal(0.001, 0.01, 90))
     assert not isinstance(m, Undefined)
-    assert deflated(m, 0.05) == probabilistic_sharpe(m, 0.05)
-    assert isinstance(deflated(m, Undefined("unknown")), Undefined)
+    assert deflated_sharpe(m, 0.05) == probabilistic_sharpe(m, 0.05)
+    assert isinstance(deflated_sharpe(m, Undefined("unknown")), Undefined)
 
 
 def shares(make: Callable[[np.random.Generator], Float64Array], worlds: int = 1_500) -> float:
@@ -82,7 +86,7 @@ def shares(make: Callable[[np.random.Generator], Float64Array], worlds: int = 1_
         found = trials(returns)
         m = moments(returns[int(np.argmax(found.sharpe))])  # type: ignore[arg-type]
         assert not isinstance(m, Undefined)
-        passed += float(deflated(m, luck(found, returns.shape[1]))) >= 0.95  # type: ignore[arg-type]
+        passed += float(deflated_sharpe(m, luck_sharpe(found, returns.shape[1]))) >= 0.95  # type: ignore[arg-type]
     return passed / worlds
 
 

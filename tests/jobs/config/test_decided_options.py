@@ -13,7 +13,7 @@ from omegaconf import DictConfig, OmegaConf
 from quantlab import jobs
 from quantlab.core.errors import ConfigError
 from quantlab.jobs.config.composition import compose, config_folder
-from quantlab.jobs.config.decided_options import require_undecided
+from quantlab.jobs.config.decided_options import refuse_decided_options
 from quantlab.jobs.promotion import bundle_writer
 
 JOBS = ("paper", "parity", "promote")
@@ -73,7 +73,7 @@ def composed() -> dict[str, DictConfig]:
 )
 def test_what_the_bundle_decides_is_refused_by_name(composed: dict[str, DictConfig], job: str, option: str) -> None:
     with pytest.raises(ConfigError) as refused:
-        require_undecided(composed[job], [f"job={job}", option, "data.days=7"])
+        refuse_decided_options(composed[job], [f"job={job}", option, "data.days=7"])
     assert f"beside bundle= no option that it decides itself; found {option}." in str(refused.value)
     assert "run the research with it and promote that run" in str(refused.value).lower()
 
@@ -91,10 +91,10 @@ def test_a_run_that_is_made_a_bundle_first_decides_as_much(composed: dict[str, D
         cfg = composed[job].copy()
         cfg.bundle, cfg.run = None, "runs/baseline/x"
         with pytest.raises(ConfigError, match=r"beside run= no option that it decides itself; found exits\.horizon=7"):
-            require_undecided(cfg, ["exits.horizon=7"])
+            refuse_decided_options(cfg, ["exits.horizon=7"])
     for option in ("drift.psi_alert=0.5", "trading.instrument.tick=0.5", "cash=9"):
         with pytest.raises(ConfigError, match="beside run="):
-            require_undecided(cfg, [option])
+            refuse_decided_options(cfg, [option])
 
 
 @pytest.mark.parametrize(
@@ -110,7 +110,7 @@ def test_a_run_that_is_made_a_bundle_first_decides_as_much(composed: dict[str, D
     ],
 )
 def test_what_it_leaves_open_may_be_typed(composed: dict[str, DictConfig], option: str) -> None:
-    require_undecided(composed["paper"], [option])
+    refuse_decided_options(composed["paper"], [option])
 
 
 @pytest.mark.parametrize("given", ["bundle=models/bundles/x", "run=runs/baseline/x"])
@@ -126,7 +126,7 @@ def test_a_job_that_reads_no_bundle_refuses_one(job: str, given: str) -> None:
 def test_without_a_bundle_everything_is_the_configuration(composed: dict[str, DictConfig]) -> None:
     for cfg in map(DictConfig.copy, composed.values()):
         cfg.bundle = None
-        require_undecided(cfg, ["trading.limits.rollout=0.5", "seed=3"])
+        refuse_decided_options(cfg, ["trading.limits.rollout=0.5", "seed=3"])
 
 
 def frozen_sections(cfg: DictConfig) -> set[str]:

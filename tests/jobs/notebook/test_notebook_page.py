@@ -25,5 +25,5 @@ def test_the_page_runs(repository: Path, tmp_path: Path, monkeypatch: pytest.Mon
     assert len(result.orders) == len(result.run.evidence.orders) > 0
     assert len(space["records"]) >= len(result.trades) > 0
     assert len(swept.table) == 4
-    assert swept.unseen is not None
+    assert swept.holdout is not None
     assert set(swept.chosen) == {"signal.fast", "signal.slow"}

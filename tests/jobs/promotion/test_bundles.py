@@ -33,7 +33,7 @@ from quantlab.jobs.promotion.finished_run import read_run
 from quantlab.jobs.promotion.registration import register_run
 from quantlab.jobs.research import backtest as backtest_job
 from quantlab.jobs.research.pipeline import Backtest, backtest, setup
-from quantlab.jobs.research.results import load
+from quantlab.jobs.research.results import load_history
 from quantlab.learning.registry import inspection as registry_module
 from quantlab.learning.stored.sealed_folder import MANIFEST, seal
 
@@ -108,7 +108,7 @@ def says_what_the_run_said(stored: Path, *overrides: str) -> Bundle:
     """Features bit for bit, probabilities to 1e-6, over the last test window; and the same strategy."""
     cfg = compose("job=backtest", *overrides)
     parts = setup(cfg)
-    result: Backtest = backtest(parts, load(parts, SilentProgress()), SilentProgress())
+    result: Backtest = backtest(parts, load_history(parts, SilentProgress()), SilentProgress())
     bundle = load_bundle(stored)
     last = slice(result.study.last_test, result.study.last_row)
     assert last.stop - last.start > 500
@@ -172,7 +172,9 @@ def test_a_run_without_models_is_promoted_too(plain: Path, workshop: Path, capsy
     assert bundle.drift is None
     manifest = json.loads((plain / "manifest.json").read_text())
     assert bundle.strategy.fingerprint == manifest["strategy_fingerprint"]
-    assert isinstance(bundle.strategy.signal.signal(load(setup(compose("debug=tiny")), SilentProgress())), Signal)
+    assert isinstance(
+        bundle.strategy.signal.signal(load_history(setup(compose("debug=tiny")), SilentProgress())), Signal
+    )
 
 
 def test_the_members_of_a_run_are_registered_without_its_cache(

@@ -21,7 +21,7 @@ from quantlab.evaluation.statistics.stress import StressPlan
 from quantlab.evaluation.statistics.summary import summarise
 from quantlab.jobs.config.composition import compose
 from quantlab.jobs.research.pipeline import Backtest, backtest, setup
-from quantlab.jobs.research.results import load
+from quantlab.jobs.research.results import load_history
 from quantlab.jobs.research.stress import check_stress, costlier, scaled, stress
 
 Command = Callable[..., subprocess.CompletedProcess[str]]
@@ -44,7 +44,7 @@ class Counting:
 @pytest.fixture(scope="module")
 def result() -> Backtest:
     parts = setup(compose("debug=tiny"))
-    return backtest(parts, load(parts, SilentProgress()), SilentProgress())
+    return backtest(parts, load_history(parts, SilentProgress()), SilentProgress())
 
 
 def replays(result: Backtest, plan: StressPlan, strategy: object = None) -> object:

@@ -27,10 +27,10 @@ from quantlab.evaluation.statistics.metrics import sharpe_ratio
 from quantlab.features import FeaturePipeline
 from quantlab.jobs.config.composition import build, compose
 from quantlab.jobs.config.sections import history_cut
-from quantlab.jobs.sweep.chunks import Chunks, in_chunks
-from quantlab.jobs.sweep.plan import plan
-from quantlab.jobs.sweep.signals import LazySignals, OneHistory, SignalMaker, remembering
-from quantlab.jobs.sweep.simulations import Sweep
+from quantlab.jobs.sweep.chunks import Chunks, run_chunks
+from quantlab.jobs.sweep.plan import plan_sweep
+from quantlab.jobs.sweep.signals import CachedFeatures, LazySignals, SignalMaker, with_cached_features
+from quantlab.jobs.sweep.simulations import PreparedSweep
 from quantlab.jobs.sweep.sweep import run
 from quantlab.learning.ensemble.thresholds import Gates
 from quantlab.trading import Costs, EnsembleThreshold, FixedFraction, Limits, MovingAverageSignal, Strategy
@@ -185,9 +185,9 @@ def test_finished_chunks_are_kept_under_all_that_they_depend_on(
 
     def sweep_of(
         history: Bars = bars, points: list[dict[str, Any]] = points, cash: float = CASH, **changes: Any
-    ) -> Sweep:
+    ) -> PreparedSweep:
         other = dataclasses.replace(maker, study=dataclasses.replace(maker.study, **changes))
-        return Sweep(history, history.rows(10, 500), other, plan(a_strategy(), other, points), cash)
+        return PreparedSweep(history, history.rows(10, 500), other, plan_sweep(a_strategy(), other, points), cash)
 
     ohlcv = bars.ohlcv.copy()
     ohlcv[5, 0, 3] = np.nextafter(ohlcv[5, 0, 3], 0.0)
@@ -234,14 +234,14 @@ def test_finished_chunks_are_not_done_again(tmp_path: Path, case: tuple[Bars, Si
 
     chunks = Chunks(tmp_path / "sweeps")
     with pytest.raises(KeyboardInterrupt):
-        in_chunks(10, 3, lambda rows: work(rows, 2), chunks, SilentProgress())
-    resumed = in_chunks(10, 3, work, chunks, SilentProgress())
+        run_chunks(10, 3, lambda rows: work(rows, 2), chunks, SilentProgress())
+    resumed = run_chunks(10, 3, work, chunks, SilentProgress())
     assert calls == [[0, 1, 2], [3, 4, 5], [6, 7, 8], [9]]
     whole = some_results(*case, range(10))
     for field in dataclasses.fields(SweepResult):
         found = np.concatenate([getattr(part, field.name) for part in resumed])
         np.testing.assert_array_equal(found, getattr(whole, field.name), strict=True)
-    assert in_chunks(10, 3, lambda rows: pytest.fail("done again"), chunks, SilentProgress())
+    assert run_chunks(10, 3, lambda rows: pytest.fail("done again"), chunks, SilentProgress())
 
 
 def test_a_damaged_chunk_is_refused(tmp_path: Path, case: tuple[Bars, Signal]) -> None:
@@ -340,7 +340,7 @@ def test_gates_are_swept_on_the_pooled_opinions(random_bars: Callable[..., Bars]
         np.ones((500, 3)),
     )
     maker = SignalMaker(Learned(), Study(said, 100, 500, None, None), bars)  # type: ignore[arg-type]
-    chosen = plan(
+    chosen = plan_sweep(
         a_strategy(), maker, [{"signal.min_confidence": c, "policy.horizon": h} for c in (0.34, 0.45) for h in (6, 12)]
     )
     assert chosen.signals == ({"min_confidence": 0.34},) * 2 + ({"min_confidence": 0.45},) * 2
@@ -349,10 +349,10 @@ def test_gates_are_swept_on_the_pooled_opinions(random_bars: Callable[..., Bars]
         expected = np.where((confidence >= least) & (consensus >= 0.5), decision, 0)[100:]
         np.testing.assert_array_equal(side, expected)
     with pytest.raises(ConfigError, match=r"signal\.min_confidence"):
-        plan(a_strategy(), maker, [{"signal.min_confidense": 0.4}])
+        plan_sweep(a_strategy(), maker, [{"signal.min_confidense": 0.4}])
     deaf = SignalMaker(object.__new__(type("Deaf", (Learned,), {"ensemble": None})), maker.study, bars)
     with pytest.raises(ConfigError, match="whose gates can be swept"):
-        plan(a_strategy(), deaf, [{"signal.min_confidence": 0.4}])
+        plan_sweep(a_strategy(), deaf, [{"signal.min_confidence": 0.4}])
 
 
 def test_a_signal_is_made_once_for_its_neighbours_and_then_dropped(case: tuple[Bars, Signal]) -> None:
@@ -381,12 +381,12 @@ def test_a_signal_is_made_once_for_its_neighbours_and_then_dropped(case: tuple[B
 def test_features_are_computed_once_for_all_windows(random_bars: Callable[..., Bars]) -> None:
     bars = random_bars(n_bars=700)
     source = MovingAverageSignal(FeaturePipeline(bars.interval_ms, None, ()), 5, 20)
-    once = remembering(source)
-    assert isinstance(once.features, OneHistory)  # type: ignore[union-attr]
+    once = with_cached_features(source)
+    assert isinstance(once.features, CachedFeatures)  # type: ignore[union-attr]
     assert once.fingerprint == source.fingerprint  # type: ignore[union-attr]
     other = dataclasses.replace(once, fast=7)  # type: ignore[type-var]
     first, second = once.features.transform(bars), other.features.transform(bars)  # type: ignore[union-attr]
     assert first is second
     np.testing.assert_array_equal(other.signal(bars).side, dataclasses.replace(source, fast=7).signal(bars).side)  # type: ignore[union-attr]
     learner = Learned()
-    assert remembering(learner) is learner
+    assert with_cached_features(learner) is learner
