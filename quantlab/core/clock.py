@@ -18,7 +18,7 @@ class SystemClock:
 
 @dataclass
 class FakeClock:
-    """A clock that stands still until :meth:`advance` moves it; for tests and replays."""
+    """A :class:`~quantlab.core.ports.Clock` that stands still until :meth:`advance` moves it; for tests and replays."""
 
     time_ms: int = 0
 

@@ -99,6 +99,11 @@ class Funding(ReadOnlyPickling):
             )
         set_fields(self, time_ms=time_ms, rate=read_only(self.rate, np.float64, (len(time_ms), None), "funding.rate"))
 
+    def between(self, after_ms: int, until_ms: int) -> Funding:
+        """Return the rates with stamps in ``(after_ms, until_ms]``, in arrays of their own."""
+        due = slice(*(int(self.time_ms.searchsorted(x, "right")) for x in (after_ms, until_ms)))
+        return Funding(self.time_ms[due].copy(), self.rate[due].copy())
+
 
 @dataclass(frozen=True)
 class Bars(ReadOnlyPickling):

@@ -27,7 +27,7 @@ from measure import market
 from quantlab.core.events import Event, RawBar
 from quantlab.core.fakes import MemoryAlerts
 from quantlab.core.market import Bars
-from quantlab.execution.feeds.bar_feeds import ReplayFeed
+from quantlab.execution.feeds.replay import ReplayFeed
 from quantlab.execution.journal.sqlite import SqliteJournal
 from quantlab.execution.session.engine import Market
 from quantlab.execution.session.paper_broker import PaperBroker

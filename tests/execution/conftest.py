@@ -16,7 +16,7 @@ from quantlab.core.fakes import FixedSignal, MemoryAlerts
 from quantlab.core.market import Bars, BarState, Funding, Instrument
 from quantlab.core.types import Signal
 from quantlab.data.quality.gate import QualityGate
-from quantlab.execution.feeds.bar_feeds import ReplayFeed
+from quantlab.execution.feeds.replay import ReplayFeed
 from quantlab.execution.journal.sqlite import SqliteJournal
 from quantlab.execution.session.engine import Market
 from quantlab.execution.session.paper_broker import PaperBroker

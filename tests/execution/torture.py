@@ -28,17 +28,18 @@ from typing import Any
 
 from quantlab.backtest.scan import Scan
 from quantlab.core.fakes import MemoryAlerts
-from quantlab.execution.feeds.bar_feeds import ReplayFeed
-from quantlab.execution.journal.checkpoint import read_head
-from quantlab.execution.journal.projections import contents
-from quantlab.execution.journal.sqlite import SqliteJournal, entries, head_path
-from quantlab.execution.session.drift_watch import DriftWatching
+from quantlab.execution.feeds.replay import ReplayFeed
+from quantlab.execution.journal.checkpoint import checkpoint_path, read_checkpoint
+from quantlab.execution.journal.connection import read_entries
+from quantlab.execution.journal.projections import read_tables
+from quantlab.execution.journal.sqlite import SqliteJournal
+from quantlab.execution.session.drift_watch import DriftWatchRules
 from quantlab.execution.session.engine import Market
 from quantlab.execution.session.handover import Release, release_of
 from quantlab.execution.session.paper_broker import PaperBroker
 from quantlab.execution.session.session import Session, SessionRules
 from quantlab.features.drift import Drift
-from quantlab.jobs.parity.watched_signal import joined
+from quantlab.jobs.parity.recorded_signal import joined
 
 CASH = 10_000.0
 
@@ -136,7 +137,7 @@ def model_world(seed: int, n_bars: int, _switches: int) -> World:
         kit.make_strategy(source),
         source.signal(bars),
         1_700,
-        lambda: DriftWatching(rules, 25, 25).watch(reference),
+        lambda: DriftWatchRules(rules, 25, 25).watch(reference),
     )
 
 
@@ -180,12 +181,12 @@ def switches(path: Path) -> int:
 
 def await_moment(rng: random.Random, path: Path, kills: int, n_bars: int) -> None:
     """A random moment: one time in four while starting, else some bars later, anywhere between two of them."""
-    if rng.random() < 0.25 or not head_path(path).is_file():
+    if rng.random() < 0.25 or not checkpoint_path(path).is_file():
         time.sleep(rng.uniform(0.0, 0.1))
         return
-    wanted = read_head(head_path(path))[0] + rng.randint(1, max(2, 2 * n_bars // kills))
+    wanted = read_checkpoint(checkpoint_path(path))[0] + rng.randint(1, max(2, 2 * n_bars // kills))
     deadline = time.monotonic() + 5.0
-    while read_head(head_path(path))[0] < wanted and time.monotonic() < deadline:
+    while read_checkpoint(checkpoint_path(path))[0] < wanted and time.monotonic() < deadline:
         time.sleep(0.0005)
     time.sleep(rng.uniform(0.0, 0.003))
 
@@ -214,9 +215,9 @@ def torture(world: World, path: Path, kills: int, seed: int) -> dict[str, Any]:
 def ledger(path: Path) -> tuple[dict[str, Any], str]:
     """The tables that a restart must not change, and a digest of every journalled bar and look at drift."""
     with SqliteJournal(path) as journal:
-        found = contents(journal._database)
-        bars = [(e.facts, e.digest) for e in entries(journal._database) if e.kind == "bar"]
-        looks = [e.facts for e in entries(journal._database) if e.kind in ("drift", "drift_alert")]
+        found = read_tables(journal._database)
+        bars = [(e.facts, e.digest) for e in read_entries(journal._database) if e.kind == "bar"]
+        looks = [e.facts for e in read_entries(journal._database) if e.kind in ("drift", "drift_alert")]
     found["counters"] = [row for row in found["counters"] if not row[0].startswith("event.")]
     lagless = [(json.loads(facts)["bar"], digest.hex()) for facts, digest in bars]
     return found, hashlib.sha256(json.dumps([lagless, looks]).encode()).hexdigest()

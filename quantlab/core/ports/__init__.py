@@ -22,7 +22,7 @@ from quantlab.core.ports.features import FeatureSource, FeatureStream, HasDefini
 from quantlab.core.ports.models import FittedModel, Model, ModelStore
 from quantlab.core.ports.progress import Progress, Stage
 from quantlab.core.ports.reports import ReportedAccount, ReportedVerdict, StrategyReport
-from quantlab.core.ports.session import AlertSink, BarFeed, Broker, Clock, Journal
+from quantlab.core.ports.session import AlertSink, BarFeed, BarFetcher, Broker, Clock, Journal, ReleaseSource
 from quantlab.core.ports.signals import FeatureReader, HasModels, Learner, SignalSource, SignalStream
 from quantlab.core.ports.trading import BacktestEngine, Policy, PositionSizer
 from quantlab.core.ports.tuning import ThresholdSearch
@@ -31,6 +31,7 @@ __all__ = [
     "AlertSink",
     "BacktestEngine",
     "BarFeed",
+    "BarFetcher",
     "Broker",
     "Clock",
     "CollectProgress",
@@ -55,6 +56,7 @@ __all__ = [
     "Policy",
     "PositionSizer",
     "Progress",
+    "ReleaseSource",
     "ReportedAccount",
     "ReportedVerdict",
     "SignalSource",

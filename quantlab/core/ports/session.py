@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from quantlab.core.events import AccountView, Alert, Decision, Event, RawBar
 from quantlab.core.market import Bars
@@ -36,6 +36,24 @@ class BarFeed(Protocol):
         None means that there is nothing new: the session uses it to look at its own health. A feed ends
         only when no more bars will ever come.
         """
+        ...
+
+
+class BarFetcher(Protocol):
+    """Closed bars of a venue on request; a polled feed asks for them."""
+
+    def fetch(self, start_ms: int, end_ms: int) -> list[RawBar]:
+        """Return the bars with ``start_ms <= open < end_ms`` that the venue has, in any order.
+
+        Raises
+        ------
+        DataError
+            If the answer cannot be had or understood; the feed asks again.
+        """
+        ...
+
+    def close(self) -> None:
+        """End whatever connection there is; a later request may open another one."""
         ...
 
 
@@ -72,10 +90,43 @@ class Journal(Protocol):
         """Every event with a number above `after`, oldest first, each one verified."""
         ...
 
+    def latest(self, kind: str) -> Event | None:
+        """Return the newest event of a kind, None if there is none; a session begins and recovers by it."""
+        ...
+
+    def newest(self, kind: str, count: int | None) -> list[Event]:
+        """Return the last `count` events of a kind, oldest first, all of them for None; a handover warms up on them.
+
+        Of the snapshots only the newest is sure to have its payload.
+        """
+        ...
+
 
 class AlertSink(Protocol):
-    """Where a person is told."""
+    """The place that alerts to a person are sent to."""
 
     def send(self, alert: Alert) -> None:
         """Must not raise and must not block for long: trading goes on."""
+        ...
+
+
+Release_co = TypeVar("Release_co", covariant=True)
+
+
+class ReleaseSource(Protocol[Release_co]):
+    """Promoted strategies that may take over in a running session, which asks for them between two bars."""
+
+    #: The release that the session is started with.
+    name: str
+
+    def newer(self) -> Release_co | None:
+        """Return the release that was made active since the last call; None if it is still the same.
+
+        What was refused once is not returned again until another one is made active.
+
+        Raises
+        ------
+        QuantlabError
+            If it cannot be trusted, or does not fit what the session trades.
+        """
         ...

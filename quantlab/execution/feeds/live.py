@@ -18,7 +18,7 @@ from quantlab.core.checks import check_whole
 from quantlab.core.errors import ConfigError, DataError
 from quantlab.core.events import RawBar
 from quantlab.core.market import Bars, Funding
-from quantlab.core.ports import Clock
+from quantlab.core.ports import BarFetcher, Clock
 from quantlab.data.exchange.client import ExchangeClient, connect
 from quantlab.data.exchange.quirks import perpetuals_of
 from quantlab.data.exchange.retry import Retry
@@ -26,9 +26,10 @@ from quantlab.data.series.alignment import Series, align_funding
 from quantlab.data.series.live_checks import check_live
 from quantlab.data.series.spans import Span
 from quantlab.data.series.timestamp_checks import drop_repeats, floor_to_hour
-from quantlab.execution.feeds.bar_feeds import BarSource, PolledFeed, Sleep, due_in
 from quantlab.execution.feeds.live_requests import Question, ask_all
 from quantlab.execution.feeds.live_universe import LiveUniverse
+from quantlab.execution.feeds.polled import PolledFeed
+from quantlab.execution.feeds.replay import Sleep
 
 _log = logging.getLogger(__name__)
 _MS_PER_MINUTE, _HOUR_MS = 60_000, 3_600_000
@@ -130,7 +131,7 @@ class CcxtBars:
         opens = sorted(rows)
         due = await self._due(client, [start_ms - self._interval, *opens]) if self._funding and opens else None
         return [
-            RawBar(after, rows[after], None if due is None else due_in(due, before, after))
+            RawBar(after, rows[after], None if due is None else due.between(before, after))
             for before, after in itertools.pairwise([start_ms - self._interval, *opens])
         ]
 
@@ -186,14 +187,14 @@ def _timeframe(interval_ms: int) -> str:
 
 
 class LiveFeed(PolledFeed):
-    """A :class:`~quantlab.execution.feeds.bar_feeds.PolledFeed` for the symbols and the interval of a history.
+    """A :class:`~quantlab.execution.feeds.polled.PolledFeed` for the symbols and the interval of a history.
 
     Parameters
     ----------
     history : Bars
         What a session warms up on; its symbols are as the exchange's dataset names them.
     source : callable
-        Takes symbols and interval; gives a :class:`~quantlab.execution.feeds.bar_feeds.BarSource`.
+        Takes symbols and interval; gives a :class:`~quantlab.core.ports.BarFetcher`.
     universe : str, Path or None
         Folder of dated snapshots (``job=universe``): who was no member at a bar's open is marked, by the last
         snapshot known then. None = everybody may be traded.
@@ -203,7 +204,7 @@ class LiveFeed(PolledFeed):
         self,
         history: Bars,
         *,
-        source: Callable[[tuple[str, ...], int], BarSource],
+        source: Callable[[tuple[str, ...], int], BarFetcher],
         universe: str | Path | None,
         delay_ms: int,
         retry_ms: int,

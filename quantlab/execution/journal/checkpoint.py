@@ -1,7 +1,7 @@
-"""Beside a journal: how far it reached, and the lock that only one session may hold.
+"""Files beside a journal: the checkpoint, how far it reached, and the lock that only one session may hold.
 
 SQLite ends its write-ahead log at the first frame whose checksum fails, and says nothing: a damaged
-frame silently takes every later commit with it. The head file is written after each commit and names
+frame silently takes every later commit with it. The checkpoint (`<journal>.head`) is written after each commit and names
 the last entry, so that a journal that lost its tail is noticed. It is not flushed to the disk: after a
 power cut it may lag behind the journal, which is harmless, and it can never be ahead of it.
 """
@@ -26,8 +26,13 @@ def _slot(seq: int, entry_hash: bytes) -> bytes:
     return (body + hashlib.sha256(body).digest())[:_SLOT_BYTES]
 
 
-class Head:
-    """The head file of one journal.
+def checkpoint_path(path: Path) -> Path:
+    """Return where the checkpoint of the journal in `path` lies."""
+    return path.with_name(path.name + ".head")
+
+
+class Checkpoint:
+    """The file that names the last committed entry of one journal.
 
     Parameters
     ----------
@@ -47,7 +52,7 @@ class Head:
         os.close(self._handle)
 
 
-def read_head(path: Path) -> tuple[int, bytes]:
+def read_checkpoint(path: Path) -> tuple[int, bytes]:
     """Number and hash of the last entry that was known to be committed.
 
     Raises
@@ -64,15 +69,15 @@ def read_head(path: Path) -> tuple[int, bytes]:
             found.append((seq, entry_hash))
     if not found:
         raise ArtifactError(
-            f"the journal's head in {path}",
+            f"the journal's checkpoint in {path}",
             found="no file" if not data else "a damaged one",
-            fix="go on from a backup, whose head lies beside it",
+            fix="go on from a backup, whose checkpoint lies beside it",
         )
     return max(found)
 
 
-def is_held(path: Path) -> bool:
-    """Whether a living process holds the lock file."""
+def is_locked(path: Path) -> bool:
+    """Tell whether a living process holds the lock file."""
     if not path.is_file():
         return False
     handle = os.open(path, os.O_RDWR | os.O_CLOEXEC)
@@ -85,7 +90,7 @@ def is_held(path: Path) -> bool:
     return False
 
 
-class SingleInstance:
+class JournalLock:
     """A lock that the operating system releases when its process ends, however it ends.
 
     Raises

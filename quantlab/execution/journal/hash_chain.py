@@ -33,10 +33,10 @@ def digest_of(payload: bytes) -> bytes:
     return hashlib.sha256(payload).digest()
 
 
-def chain(before: bytes, seq: int, kind: str, facts: str, digest: bytes) -> bytes:
+def chain_hash(before: bytes, seq: int, kind: str, facts: str, digest: bytes) -> bytes:
     """sha256 of an entry behind one whose hash is `before`."""
-    head = f"{seq}:{len(kind)}:{kind}:{len(facts)}:".encode()
-    return hashlib.sha256(before + head + facts.encode() + digest).digest()
+    prefix = f"{seq}:{len(kind)}:{kind}:{len(facts)}:".encode()
+    return hashlib.sha256(before + prefix + facts.encode() + digest).digest()
 
 
 @dataclass(frozen=True)
@@ -55,8 +55,8 @@ class Entry:
         return Event(self.kind, json.loads(self.facts), self.payload or b"", self.seq)
 
 
-def checked(entries: Iterable[Entry]) -> Iterator[Entry]:
-    """The same entries, from the first on, as long as each one continues the chain.
+def verify_chain(entries: Iterable[Entry]) -> Iterator[Entry]:
+    """Yield the same entries, from the first on, as long as each one continues the chain.
 
     Raises
     ------
@@ -68,7 +68,7 @@ def checked(entries: Iterable[Entry]) -> Iterator[Entry]:
         if entry.seq != expected:
             raise ArtifactError(f"journal entry {expected}", found=f"entry {entry.seq}", fix=_FIX)
         whole = entry.payload is None or digest_of(entry.payload) == entry.digest
-        if not whole or chain(before, entry.seq, entry.kind, entry.facts, entry.digest) != entry.hash:
+        if not whole or chain_hash(before, entry.seq, entry.kind, entry.facts, entry.digest) != entry.hash:
             raise ArtifactError(f"journal entry {expected} as it was written", found="other bytes", fix=_FIX)
         if entry.payload is None and entry.kind != "snapshot":
             raise ArtifactError(f"the payload of journal entry {expected}", found="none", fix=_FIX)

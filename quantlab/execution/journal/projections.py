@@ -1,6 +1,6 @@
-"""What a reader wants to see, kept in tables beside the events and rebuilt from them.
+"""Tables for readers, beside the events and rebuilt from them.
 
-A projection is a pure fold over events: :func:`apply` is the only function that writes to these tables,
+A projection is a pure fold over events: :func:`apply_event` is the only function that writes to these tables,
 in the same transaction as the event itself.
 """
 
@@ -35,7 +35,7 @@ _FILL = "INSERT INTO fills VALUES (:id, :open_ms, :symbol, :side, :units, :price
 _ORDER = "INSERT INTO orders VALUES (:order_id, :symbol, :side, :units, :reduce_only, :reason)"
 
 
-def apply(database: sqlite3.Connection, event: Event) -> None:
+def apply_event(database: sqlite3.Connection, event: Event) -> None:
     """Fold one event into the tables."""
     counts = {f"event.{event.kind}": 1}
     if event.kind == "bar":
@@ -69,6 +69,6 @@ def _faults(facts: dict[str, Any]) -> dict[str, int]:
     return {f"intake.{name}": count for name, count in facts["intake"].items()}
 
 
-def contents(database: sqlite3.Connection) -> dict[str, list[tuple[Any, ...]]]:
+def read_tables(database: sqlite3.Connection) -> dict[str, list[tuple[Any, ...]]]:
     """Every table's rows, in the order of their keys."""
     return {table: database.execute(f"SELECT * FROM {table} ORDER BY 1").fetchall() for table in TABLES}  # noqa: S608

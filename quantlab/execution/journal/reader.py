@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from quantlab.core.errors import ArtifactError, ConfigError
-from quantlab.execution.journal.checkpoint import is_held, read_head
+from quantlab.execution.journal.checkpoint import checkpoint_path, is_locked, read_checkpoint
+from quantlab.execution.journal.connection import connect
 from quantlab.execution.journal.hash_chain import Entry
-from quantlab.execution.journal.projections import contents
-from quantlab.execution.journal.sqlite import connect, head_path, verify
+from quantlab.execution.journal.projections import read_tables
+from quantlab.execution.journal.verification import verify
 
 
 @dataclass(frozen=True)
@@ -76,26 +77,26 @@ def read_session(path: Path, *, check: bool = False) -> SessionView:
         raise ConfigError(f"a session's journal, {path}", found="no file", fix="set job.folder to a session's folder")
     database = connect(path, read_only=True)
     try:
-        head = read_head(head_path(path))  # before the moment that is read: it can only be behind
+        checkpoint = read_checkpoint(checkpoint_path(path))  # before the moment that is read: it can only be behind
         database.execute("BEGIN")
         if check:
-            verify(database, head)
+            verify(database, checkpoint)
         kinds = ("began", "switched", "bar", "stopped", "drift")
-        began, switched, bar, stopped, look = (_latest(database, kind) for kind in kinds)
+        began, switched, bar, stopped, reading = (_latest(database, kind) for kind in kinds)
         (count,) = database.execute("SELECT coalesce(max(seq), 0) FROM events").fetchone()
         ended = stopped is not None and stopped.seq >= count - 1
         return SessionView(
-            running=is_held(path.with_name(path.name + ".lock")),
+            running=is_locked(path.with_name(path.name + ".lock")),
             entries=int(count),
             identity=None if began is None else json.loads((switched or began).facts)["identity"],
             release=None if began is None else json.loads((switched or began).facts).get("release"),
             last_bar=None if bar is None else json.loads(bar.facts)["bar"],
             observed=None if bar is None else json.loads(bar.facts)["observed"],
-            drift=json.loads(look.facts)
-            if look is not None and (switched is None or look.seq > switched.seq)
+            drift=json.loads(reading.facts)
+            if reading is not None and (switched is None or reading.seq > switched.seq)
             else None,
             ended=json.loads(stopped.facts)["reason"] if ended and stopped is not None else None,
-            tables=contents(database),
+            tables=read_tables(database),
         )
     except sqlite3.DatabaseError as error:
         raise ArtifactError(f"a readable journal in {path}", found=str(error), fix="go on from a backup") from error

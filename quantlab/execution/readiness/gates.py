@@ -176,18 +176,24 @@ def stop_hits(window: Window, limits: GateLimits) -> Finding:
 
 def feature_drift(window: Window, _limits: GateLimits) -> Finding:
     """No feature on alert in the newest look; the thresholds are the look's own."""
-    look = window.drift
-    if look is None:
+    reading = window.drift
+    if reading is None:
         if window.learned is False:
             return Finding(PASS, "nothing was learned from features: there is no training distribution to leave")
         return Finding(UNKNOWN, "no look at the features' drift is recorded")
-    if look["rows"] < look["min_rows"]:
-        evidence = f"{look['rows']:,} rows of {look['bars']:,} bars so far, {look['min_rows']:,} are needed to tell"
-        more = f": some {math.ceil(look['min_rows'] * look['bars'] / look['rows']):,} bars" if look["rows"] else ""
+    if reading["rows"] < reading["min_rows"]:
+        evidence = (
+            f"{reading['rows']:,} rows of {reading['bars']:,} bars so far, {reading['min_rows']:,} are needed to tell"
+        )
+        more = (
+            f": some {math.ceil(reading['min_rows'] * reading['bars'] / reading['rows']):,} bars"
+            if reading["rows"]
+            else ""
+        )
         return Finding(UNKNOWN, evidence + more)
-    names, count = look["alerts"], len(look["features"])
+    names, count = reading["alerts"], len(reading["features"])
     worst = f": {', '.join(names[:3])}{' ...' if len(names) > 3 else ''}" if names else ""
-    over = f"over {look['rows']:,} rows of {look['bars']:,} bars"
+    over = f"over {reading['rows']:,} rows of {reading['bars']:,} bars"
     evidence = f"{len(names)} of {count} features have left their training distribution {over}{worst}"
     return _judged(not names, evidence, float(len(names)))
 

@@ -13,8 +13,8 @@ import numpy as np
 
 from quantlab.core.arrays import Float64Array
 from quantlab.core.market import VOLUME, Bars, BarState, Instrument
+from quantlab.execution.journal.connection import connect
 from quantlab.execution.journal.reader import SessionView, read_session
-from quantlab.execution.journal.sqlite import connect
 from quantlab.execution.session.snapshot import unpack_raw
 
 #: Rules of trading play no part in what a journal's bars are asked for.

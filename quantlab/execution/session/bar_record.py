@@ -1,4 +1,4 @@
-"""What a session writes down about each bar: strict JSON, and a function of bar, signal and account alone."""
+"""Facts that a session journals about each bar: strict JSON, and a function of bar, signal and account alone."""
 
 from __future__ import annotations
 
@@ -79,17 +79,17 @@ class Day:
 
 
 def signal_facts(signal: Signal) -> dict[str, Any]:
-    """Predictions, decisions before and after the gates, consensus and confidence of one row.
+    """Count predictions, decisions before and after the thresholds, consensus and confidence of one row.
 
     ``decisions`` are BUY and SELL before any threshold; ``agreed`` those with a consensus of at least
     :data:`AGREED`; the sums are over decisions, so that means over any period can be made of them.
     """
     proba, side = signal.proba[0], signal.side[0]
-    spoken = np.isfinite(proba[:, 0])
+    known = np.isfinite(proba[:, 0])
     hold = proba[:, 1] >= np.maximum(proba[:, 0], proba[:, 2])
-    decided = spoken & ~hold & (proba[:, 0] != proba[:, 2])
+    decided = known & ~hold & (proba[:, 0] != proba[:, 2])
     return {
-        "predictions": int(spoken.sum()),
+        "predictions": int(known.sum()),
         "decisions": int(decided.sum()),
         "agreed": int((signal.consensus[0][decided] >= AGREED).sum()),
         "consensus_sum": float(signal.consensus[0][decided].sum()),
@@ -103,11 +103,11 @@ def signal_facts(signal: Signal) -> dict[str, Any]:
 def bar_facts(
     account: Stepper, bar: Bars, signal: Signal, decision: Decision, day: Day, cuts_before: Int64Array
 ) -> dict[str, Any]:
-    """Everything that happened in one bar and what was decided at its close."""
-    state, happened = account.state, account.happened()
-    spoken, symbols = signal_facts(signal), account.symbols
-    fills = [_fill(symbols, order, reason) for order, reason in zip(happened.orders, happened.reasons, strict=True)]
-    events = [_risk_event(event) for event in happened.events]
+    """Return everything that happened in one bar and what was decided at its close."""
+    state, records = account.state, account.happened()
+    known, symbols = signal_facts(signal), account.symbols
+    fills = [_fill(symbols, order, reason) for order, reason in zip(records.orders, records.reasons, strict=True)]
+    events = [_risk_event(event) for event in records.events]
     cuts = {rule: int(n) for rule, n in zip(CUT_RULES, state.cuts - cuts_before, strict=True) if n}
     held = np.flatnonzero(state.positions[UNITS])
     return {
@@ -115,7 +115,7 @@ def bar_facts(
         "account": {name: _number(state.account[slot]) for name, slot in _ACCOUNT.items()},
         "halts": sorted(name for name, slot in _HALTS.items() if state.account[slot] != 0.0),
         "day": {name: v if name == "utc" else _number(v) for name, v in dataclasses.asdict(day).items()},
-        "signal": spoken,
+        "signal": known,
         "tradable": int(bar.tradable.sum()),
         "atr": _numbers(signal.atr[0]),  # what blind entries are measured with
         "fills": fills,
@@ -124,7 +124,7 @@ def bar_facts(
             [symbols[s], *(float(state.positions[row, s]) for row in (UNITS, ENTRY, MARK))] for s in held
         ),
         "orders": [dataclasses.asdict(leg) for leg in decision.legs],
-        "counts": _counts(spoken, fills, events, cuts),
+        "counts": _counts(known, fills, events, cuts),
     }
 
 
@@ -135,9 +135,9 @@ def day_of(account: Stepper, before: Day | None, bar: Bars) -> Day:
 
 
 def _counts(
-    spoken: dict[str, Any], fills: list[dict[str, Any]], events: list[dict[str, Any]], cuts: dict[str, int]
+    known: dict[str, Any], fills: list[dict[str, Any]], events: list[dict[str, Any]], cuts: dict[str, int]
 ) -> dict[str, int]:
-    counts = {f"signal.{name}": spoken[name] for name in ("predictions", "decisions", "agreed", "buy", "sell")}
+    counts = {f"signal.{name}": known[name] for name in ("predictions", "decisions", "agreed", "buy", "sell")}
     for fill in fills:
         key = f"fill.{fill['reason']}"
         counts[key] = counts.get(key, 0) + 1

@@ -1,14 +1,14 @@
 """Drift beside a session: how far its features are from those of the training, in figures and alerts.
 
 Nothing here decides: a watch reads the rows that the signal has read anyway. Every bar's ready rows are
-counted into the bins of the training (bounded memory), and once in `every` bars one look at the newest
-blocks is journalled in that bar's own commit: the look itself, and an entry for every feature that has
-crossed into ``alert`` since the look before. A feature that stays there is not told again; one that came
-back and leaves once more is. A day is one regime, not a distribution: nothing is told before `told_after`
-bars were compared, though the figures are kept from the first look on.
+counted into the bins of the training (bounded memory), and once in `every` bars one reading of the
+newest blocks is journalled in that bar's own commit: the reading itself, and an entry for every feature that has
+crossed into ``alert`` since the reading before. A feature that stays there brings no second alert; one that came
+back and leaves once more does. A day is one regime, not a distribution: there is no alert before `alert_after`
+bars were compared, though the figures are kept from the first reading on.
 
 What a restart needs: the counts are part of the session's snapshot and the bars behind it are counted
-again; which features were told lies in the journal's newest look. Both are then what they were, bit for bit.
+again; which features are on alert lies in the journal's newest reading. Both are then what they were, bit for bit.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ from quantlab.core.ports import FeatureReader
 from quantlab.features.drift import Drift, DriftReport, FeatureDrift
 from quantlab.features.drift_reference import DriftReference
 
-#: Kinds of journal entries: one look, one feature's crossing, and counts that could not be continued.
-LOOK, CROSSING, ANEW = "drift", "drift_alert", "drift_anew"
+#: Kinds of journal entries: one reading, one feature's alert, and counts that could not be continued.
+READING, ALERT, RESTART = "drift", "drift_alert", "drift_anew"
 
 
 @dataclass(frozen=True)
-class Look:
+class DriftReading:
     """One comparison of the newest bars with the training.
 
     Parameters
@@ -38,23 +38,23 @@ class Look:
     bars : int
         Of the session, that were compared.
     report : DriftReport
-    told : frozenset of str
-        Features on ``alert`` that somebody was told of, now or at a look before.
-    crossed : tuple of FeatureDrift
-        Those told now, worst first.
+    active_alerts : frozenset of str
+        Features on ``alert`` for which an alert was sent, now or at a reading before.
+    new_alerts : tuple of FeatureDrift
+        Those for which it is sent now, worst first.
     """
 
     open_ms: int
     bars: int
     report: DriftReport
-    told: frozenset[str]
-    crossed: tuple[FeatureDrift, ...]
+    active_alerts: frozenset[str]
+    new_alerts: tuple[FeatureDrift, ...]
 
     @property
     def events(self) -> tuple[Event, ...]:
-        """What the journal keeps of it: strict JSON."""
-        told = [Event(CROSSING, {"open_ms": self.open_ms, **_figures(drift)}) for drift in self.crossed]
-        return (Event(LOOK, self.facts), *told)
+        """Journal entries of the reading: strict JSON."""
+        alerts = [Event(ALERT, {"open_ms": self.open_ms, **_figures(drift)}) for drift in self.new_alerts]
+        return (Event(READING, self.facts), *alerts)
 
     @property
     def facts(self) -> dict[str, Any]:
@@ -66,15 +66,15 @@ class Look:
             "reference_rows": self.report.reference_rows,
             "min_rows": self.report.min_rows,
             "alerts": [drift.name for drift in self.report.alerts],
-            "told": sorted(self.told),
+            "told": sorted(self.active_alerts),
             "features": [_figures(drift) for drift in self.report.features],
         }
 
     @property
     def message(self) -> str:
-        """What crossed, in a sentence."""
-        worst = ", ".join(f"{drift.name} (PSI {drift.psi:.2f}, KS {drift.ks:.2f})" for drift in self.crossed[:3])
-        more = f" and {len(self.crossed) - 3} more" if len(self.crossed) > 3 else ""
+        """The new alerts, in a sentence."""
+        worst = ", ".join(f"{drift.name} (PSI {drift.psi:.2f}, KS {drift.ks:.2f})" for drift in self.new_alerts[:3])
+        more = f" and {len(self.new_alerts) - 3} more" if len(self.new_alerts) > 3 else ""
         return f"{worst}{more} left the training distribution over {self.report.rows:,} rows of {self.bars:,} bars"
 
 
@@ -83,17 +83,17 @@ def _figures(drift: FeatureDrift) -> dict[str, Any]:
 
 
 @dataclass(frozen=True)
-class DriftWatching:
-    """How sessions watch drift; what Hydra instantiates.
+class DriftWatchRules:
+    """Rules by which sessions watch drift; what Hydra instantiates.
 
     Parameters
     ----------
     rules : Drift
         Window and thresholds.
     every : int
-        Bars between two looks, >= 1.
-    told_after : int
-        Bars that must be compared before a crossing is told; what the window never falls short of at most.
+        Bars between two readings, >= 1.
+    alert_after : int
+        Bars that must be compared before the first alert; what the window never falls short of at most.
 
     Raises
     ------
@@ -103,12 +103,12 @@ class DriftWatching:
 
     rules: Drift
     every: int
-    told_after: int
+    alert_after: int
 
     def __post_init__(self) -> None:
         check_whole("execution.drift.every", self.every, low=1)
         shortest = (self.rules.blocks - 1) * self.rules.block_bars + 1  # with the newest block just begun
-        check_range("execution.drift.told_after", self.told_after, low=1, high=shortest)
+        check_range("execution.drift.alert_after", self.alert_after, low=1, high=shortest)
 
     def watch(self, reference: DriftReference) -> DriftWatch:
         """A watch that has seen nothing; `reference` is what the models were fitted on."""
@@ -120,16 +120,16 @@ class DriftWatch:
 
     Parameters
     ----------
-    watching : DriftWatching
+    watch_rules : DriftWatchRules
     reference : DriftReference
     """
 
-    def __init__(self, watching: DriftWatching, reference: DriftReference) -> None:
-        self._every, self._told_after = watching.every, watching.told_after
-        self._monitor = watching.rules.monitor(reference)
-        self._told: frozenset[str] = frozenset()
+    def __init__(self, watch_rules: DriftWatchRules, reference: DriftReference) -> None:
+        self._every, self._alert_after = watch_rules.every, watch_rules.alert_after
+        self._monitor = watch_rules.rules.monitor(reference)
+        self._active_alerts: frozenset[str] = frozenset()
 
-    def take(self, signal: FeatureReader) -> None:
+    def update(self, signal: FeatureReader) -> None:
         """Count what the signal has read of the newest bar.
 
         Raises
@@ -140,19 +140,19 @@ class DriftWatch:
         if signal.newest_features is not None:
             self._monitor.update(signal.newest_features)
 
-    def look(self, open_ms: int) -> Look | None:
-        """A look, where one is due at the bar that was taken last."""
+    def reading(self, open_ms: int) -> DriftReading | None:
+        """Return a reading, where one is due at the bar that was counted last."""
         if self._monitor.bars == 0 or self._monitor.bars % self._every:
             return None
         report, bars = self._monitor.report(), self._monitor.window_bars
-        alerts = report.alerts if bars >= self._told_after else ()
-        crossed = tuple(drift for drift in alerts if drift.name not in self._told)
-        self._told = frozenset(drift.name for drift in alerts)
-        return Look(open_ms, bars, report, self._told, crossed)
+        alerts = report.alerts if bars >= self._alert_after else ()
+        new_alerts = tuple(drift for drift in alerts if drift.name not in self._active_alerts)
+        self._active_alerts = frozenset(drift.name for drift in alerts)
+        return DriftReading(open_ms, bars, report, self._active_alerts, new_alerts)
 
-    def remember(self, look: dict[str, Any] | None) -> None:
-        """Take over from the journal's newest look which features were told; None where there is none."""
-        self._told = frozenset(look["told"]) if look is not None else frozenset()
+    def restore_alerts(self, reading: dict[str, Any] | None) -> None:
+        """Take over the features on alert from the journal's newest reading; None where there is none."""
+        self._active_alerts = frozenset(reading["told"]) if reading is not None else frozenset()
 
     def state(self) -> bytes:
         """The counts."""

@@ -17,9 +17,9 @@ from quantlab.core.fingerprint import fingerprint
 from quantlab.core.market import Bars, Instrument
 from quantlab.core.ports import Broker, FeatureReader, SignalStream
 from quantlab.data.quality.gate import QualityGate
-from quantlab.execution.session.bar_gate import Intake
+from quantlab.execution.session.bar_gate import BarGate
 from quantlab.execution.session.bar_record import Day, bar_facts, day_of
-from quantlab.execution.session.drift_watch import DriftWatch, Look
+from quantlab.execution.session.drift_watch import DriftReading, DriftWatch
 from quantlab.execution.session.paper_broker import decision_of
 from quantlab.execution.session.snapshot import copy_account, restore_snapshot, take_snapshot
 from quantlab.trading.account.latches import reset_breaker
@@ -91,7 +91,7 @@ class Engine:
         )
         self.broker = make_broker(self.account)
         gate = QualityGate(market.symbols, market.instruments, market.interval_ms)
-        self.intake = Intake(gate, gate.begin())
+        self.gate = BarGate(gate, gate.begin())
         self._stream: SignalStream = strategy.signal.stream(market.symbols, market.interval_ms)
         check_has("the signal's stream", self._stream, "update", "state", "restore")
         if drift is not None:
@@ -102,7 +102,7 @@ class Engine:
     @property
     def last_ms(self) -> int | None:
         """Open of the last bar that the gate passed, warm-up included; None before any."""
-        return self.intake.state.open_time_ms
+        return self.gate.state.open_time_ms
 
     def identity(self) -> dict[str, Any]:
         """What must be the same when a session goes on; strict JSON."""
@@ -126,7 +126,7 @@ class Engine:
         first = 0 if needed is None else max(0, history.n_bars - needed)
         for t in range(first, history.n_bars):
             self._stream.update(history.rows(t, t + 1))
-        self.intake.warm(history)
+        self.gate.begin_after(history)
         return history.n_bars - first
 
     def work(self, raw: RawBar, *, stale: bool) -> tuple[dict[str, Any], Decision]:
@@ -149,10 +149,10 @@ class Engine:
         ContractError
             If features or a member break their promises; the state is then half mutated, discard it.
         """
-        bar = self.intake.take(raw)
+        bar = self.gate.update(raw)
         signal = self._stream.update(bar)
         if self.drift is not None:
-            self.drift.take(cast(FeatureReader, self._stream))
+            self.drift.update(cast(FeatureReader, self._stream))
         state = self.account.state
         cuts = state.cuts.copy()
         state.account[FEED_HALT] = float(stale)
@@ -193,25 +193,25 @@ class Engine:
                 fix="begin a session in a new folder for it",
             )
         limits_on, make_broker = self._limits_on, self._make_broker
-        heir = Engine(strategy, self.market, make_broker, self._cash, limits_on=limits_on, drift=drift)
+        successor = Engine(strategy, self.market, make_broker, self._cash, limits_on=limits_on, drift=drift)
         for bar in seen:
-            heir._stream.update(bar)
-        copy_account(self.account, heir.account)
-        heir.intake, heir._day = self.intake, self._day
-        return heir
+            successor._stream.update(bar)
+        copy_account(self.account, successor.account)
+        successor.gate, successor._day = self.gate, self._day
+        return successor
 
     def reset_breaker(self) -> None:
         """Release the circuit breaker."""
         reset_breaker(self.account.state)
 
-    def look(self) -> Look | None:
-        """How far the features have drifted, where the bar just worked is one to say so."""
-        return None if self.drift is None or self.last_ms is None else self.drift.look(self.last_ms)
+    def drift_reading(self) -> DriftReading | None:
+        """Return how far the features have drifted, where a reading is due at the bar just worked."""
+        return None if self.drift is None or self.last_ms is None else self.drift.reading(self.last_ms)
 
     def snapshot(self) -> bytes:
         """Everything that the next bar depends on, and what drift has counted."""
         counted = None if self.drift is None else self.drift.state()
-        return take_snapshot(self.intake.state, self._stream, self.account, self._day, counted)
+        return take_snapshot(self.gate.state, self._stream, self.account, self._day, counted)
 
     def restore(self, blob: bytes) -> bool:
         """Continue from what :meth:`snapshot` returned; whether drift could, too, if it is watched.
@@ -221,5 +221,5 @@ class Engine:
         ArtifactError, ContractError
             If it does not fit.
         """
-        self.intake.state, self._day, counted = restore_snapshot(blob, self._stream, self.account)
+        self.gate.state, self._day, counted = restore_snapshot(blob, self._stream, self.account)
         return self.drift is None or self.drift.restore(counted)

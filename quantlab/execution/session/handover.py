@@ -1,13 +1,13 @@
-"""Another release between two bars: what it is, and what it warms up on.
+"""Handover to another release between two bars: its strategy, and the bars that it warms up on.
 
-1. Between two bars the session asks its :class:`Releases` whether another one was made active.
+1. Between two bars the session asks its :class:`~quantlab.core.ports.ReleaseSource` whether another one was made active.
 2. That one is verified as a whole before the session sees it: a release is a strategy that may run.
 3. Its signal warms up on the bars that the session has seen, in a stream of its own: from the switch on it
-   hears what a session would hear that had begun with it.
+   reads what it would read in a session that had begun with it.
 4. The account goes on: positions, open orders, levels, the guard's latches, the day. See
    :meth:`quantlab.execution.session.engine.Engine.successor`.
-5. One commit holds the switch and a snapshot of the state behind it, so that a restart never repeats a switch:
-   it begins behind the last one, with the release that the journal names.
+5. One commit holds the switch and a snapshot of the state after it, so that a restart never repeats a switch:
+   it begins after the last one, with the release that the journal names.
 
 Up to that commit nothing has changed. Whatever is refused before it leaves the running release in its place.
 """
@@ -16,17 +16,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 from quantlab.core.errors import HistoryError
-from quantlab.core.events import Event
 from quantlab.core.market import Bars
+from quantlab.core.ports import Journal
 from quantlab.data.quality.gate import MAX_FILLED, QualityGate
-from quantlab.execution.journal.sqlite import SqliteJournal
-from quantlab.execution.session.bar_gate import Intake, gate_state_after
+from quantlab.execution.session.bar_gate import BarGate, gate_state_after
 from quantlab.execution.session.drift_watch import DriftWatch
 from quantlab.execution.session.snapshot import unpack_raw
-from quantlab.trading.strategy.strategy import Limits, Strategy
+from quantlab.trading.strategy.strategy import Strategy
 
 #: Bars beyond a signal's warm-up that tell the gate about holes which began before it.
 _MARGIN = MAX_FILLED + 2
@@ -58,47 +57,22 @@ class Release:
     drift: DriftWatch | None = None
 
 
-class Releases(Protocol):
-    """Where a running session learns that another release was made active."""
-
-    #: The release that the session is started with.
-    name: str
-
-    def newer(self) -> Release | None:
-        """The release that was made active since the last look; None if it is still the same.
-
-        What was refused once is not looked at again until another one is made active.
-
-        Raises
-        ------
-        QuantlabError
-            If it cannot be trusted, or does not fit what the session trades.
-        """
-        ...
-
-
-def release_of(journal: SqliteJournal) -> str | None:
+def release_of(journal: Journal) -> str | None:
     """Name of the release that a journal ends with; None if it names none."""
     event = journal.latest("switched") or journal.latest("began")
     return None if event is None else event.facts.get("release")
 
 
-def rollout_event(limits: Limits, before: float | None, venue: str, at_ms: int) -> Event:
-    """The share of every target that is asked for from now on, and where."""
-    facts = {"fraction": limits.rollout, "before": before, "venue": venue, "at_ms": at_ms}
-    return Event("rollout", facts)
-
-
-def seen_bars(journal: SqliteJournal, history: Bars | None, gate: QualityGate, strategy: Strategy) -> list[Bars]:
+def seen_bars(journal: Journal, history: Bars | None, quality_gate: QualityGate, strategy: Strategy) -> list[Bars]:
     """The newest bars that a session has seen, as many as a strategy's signal needs, oldest first.
 
     Parameters
     ----------
-    journal : SqliteJournal
+    journal : Journal
         Of the session.
     history : Bars or None
         Rows before the first journalled bar are taken from it where they lead up to that bar.
-    gate : QualityGate
+    quality_gate : QualityGate
         Of the session's market.
     strategy : Strategy
         Without a ``warmup`` of its signal all bars are taken.
@@ -117,11 +91,11 @@ def seen_bars(journal: SqliteJournal, history: Bars | None, gate: QualityGate, s
     raws = [unpack_raw(event.payload) for event in journal.newest("bar", most)]
     before = _leading_up_to(history, raws[0].open_time_ms if raws else None)
     if most is not None and before is not None:
-        kept = min(before.n_bars, most - len(raws))
-        before = before.rows(before.n_bars - kept, before.n_bars) if kept else None
-    state = gate.begin() if before is None else gate_state_after(before)
-    intake = Intake(gate, state)
-    bars = [*_rows(before), *map(intake.take, raws)]
+        count = min(before.n_bars, most - len(raws))
+        before = before.rows(before.n_bars - count, before.n_bars) if count else None
+    state = quality_gate.begin() if before is None else gate_state_after(before)
+    bar_gate = BarGate(quality_gate, state)
+    bars = [*_rows(before), *map(bar_gate.update, raws)]
     if needed is not None and len(bars) < needed:
         raise HistoryError(
             f"{needed} bars that the session has seen, as many as the release's signal warms up on",

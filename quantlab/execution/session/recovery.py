@@ -1,4 +1,4 @@
-"""Starting again: the last snapshot, and every bar behind it once more, to the same facts bit for bit."""
+"""Recovery: the last snapshot, and every bar after it once more, to the same facts bit for bit."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from typing import Any
 from quantlab.core.clock import iso_utc
 from quantlab.core.errors import ArtifactError, ConfigError
 from quantlab.core.events import Event
+from quantlab.core.ports import Journal
 from quantlab.execution.journal.hash_chain import facts_text
-from quantlab.execution.journal.sqlite import SqliteJournal
-from quantlab.execution.session.drift_watch import LOOK
+from quantlab.execution.session.drift_watch import READING
 from quantlab.execution.session.engine import Engine
 from quantlab.execution.session.snapshot import unpack_raw
 
 
-def recover(engine: Engine, journal: SqliteJournal) -> tuple[int, bool]:
+def recover(engine: Engine, journal: Journal) -> tuple[int, bool]:
     """Bring a new engine to where a journal ends, and send its last decision once more.
 
     The process may have died between a commit and the sending: an order that the venue knows is ignored.
@@ -23,7 +23,7 @@ def recover(engine: Engine, journal: SqliteJournal) -> tuple[int, bool]:
     ----------
     engine : Engine
         Of the strategy, market and account that the journal ends with; see :func:`require_identity`.
-    journal : SqliteJournal
+    journal : Journal
 
     Returns
     -------
@@ -48,14 +48,14 @@ def recover(engine: Engine, journal: SqliteJournal) -> tuple[int, bool]:
         elif event.kind == "reset_breaker":
             engine.reset_breaker()
     if engine.drift is not None:
-        engine.drift.remember(_told(journal))
+        engine.drift.restore_alerts(_last_reading(journal))
     due = engine.due()
     if due is not None:
         engine.broker.submit(due)
     return repeated, counted
 
 
-def require_identity(ours: dict[str, Any], journal: SqliteJournal, began: Event) -> None:
+def require_identity(ours: dict[str, Any], journal: Journal, began: Event) -> None:
     """Return if a strategy, market and account are the ones that a journal ends with.
 
     Raises
@@ -63,11 +63,11 @@ def require_identity(ours: dict[str, Any], journal: SqliteJournal, began: Event)
     ConfigError
         Naming the first difference.
     """
-    theirs = (journal.latest("switched") or began).facts["identity"]
+    journalled = (journal.latest("switched") or began).facts["identity"]
     for key, value in ours.items():
-        if theirs.get(key) != value:
+        if journalled.get(key) != value:
             raise ConfigError(
-                f"the session's {key} as it is journalled, {_short(theirs.get(key))}",
+                f"the session's {key} as it is journalled, {_short(journalled.get(key))}",
                 found=_short(value),
                 fix="go on with the same strategy and market, or begin a session in a new folder",
             )
@@ -75,21 +75,21 @@ def require_identity(ours: dict[str, Any], journal: SqliteJournal, began: Event)
 
 def _repeat(engine: Engine, event: Event) -> None:
     """Do a journalled bar again and hold the outcome against what was written."""
-    written = event.facts["bar"]
-    facts, _ = engine.work(unpack_raw(event.payload), stale="feed" in written["halts"])
-    if facts_text(facts) != facts_text(written):
-        wrong = next(key for key in written if facts_text({"": facts.get(key)}) != facts_text({"": written[key]}))
+    journalled = event.facts["bar"]
+    facts, _ = engine.work(unpack_raw(event.payload), stale="feed" in journalled["halts"])
+    if facts_text(facts) != facts_text(journalled):
+        wrong = next(key for key in journalled if facts_text({"": facts.get(key)}) != facts_text({"": journalled[key]}))
         raise ArtifactError(
-            f"the journalled {wrong} of {iso_utc(written['open_ms'])}",
+            f"the journalled {wrong} of {iso_utc(journalled['open_ms'])}",
             found="another one from the same bar",
             fix="go on with the version of the code and the models that wrote the journal",
         )
 
 
-def _told(journal: SqliteJournal) -> dict[str, Any] | None:
-    """The newest look at the drift of the members that run; None where there is none since they took over."""
-    look, switched = journal.latest(LOOK), journal.latest("switched")
-    return look.facts if look is not None and (switched is None or look.seq > switched.seq) else None
+def _last_reading(journal: Journal) -> dict[str, Any] | None:
+    """Return the newest drift reading of the members that run; None where there is none since they took over."""
+    reading, switched = journal.latest(READING), journal.latest("switched")
+    return reading.facts if reading is not None and (switched is None or reading.seq > switched.seq) else None
 
 
 def _short(value: Any) -> str:

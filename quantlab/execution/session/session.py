@@ -2,12 +2,12 @@
 
 For every closed bar that continues the grid:
 
-1. the quality gate makes it a :class:`~quantlab.core.types.Bars` of length 1;
+1. the quality gate makes it a :class:`~quantlab.core.market.Bars` of length 1;
 2. the signal stream (features, members, ensemble) says one row;
 3. the broker settles what happened until this close;
 4. the strategy decides: latches, policy, sizing, the guard's rules;
-5. the journal keeps the raw bar, what happened, what was decided and, when one is due, a look at the
-   features' drift, in one commit;
+5. the journal keeps the raw bar, what happened, what was decided and, when one is due, a reading of
+   the features' drift, in one commit;
 6. the broker is sent the decision.
 
 Starting is recovering. A new session warms up on a history and journals a snapshot; one that ended,
@@ -20,7 +20,6 @@ not, then the feed brings it again.
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import logging
 import threading
 from collections.abc import Callable
@@ -31,25 +30,24 @@ from quantlab.core.checks import check_whole
 from quantlab.core.errors import ContractError, QuantlabError
 from quantlab.core.events import Alert, Event, RawBar
 from quantlab.core.market import Bars
-from quantlab.core.ports import AlertSink, BarFeed, Broker
-from quantlab.execution.journal.sqlite import SqliteJournal
-from quantlab.execution.session.drift_watch import ANEW, CROSSING, DriftWatch
+from quantlab.core.ports import AlertSink, BarFeed, Broker, Journal, ReleaseSource
+from quantlab.execution.session.drift_watch import ALERT, RESTART, DriftWatch
 from quantlab.execution.session.engine import Engine, Market
-from quantlab.execution.session.handover import PAPER_VENUE, Release, Releases, rollout_event, seen_bars
+from quantlab.execution.session.events import bar_events, begin_events, handover_events, snapshot_event
+from quantlab.execution.session.handover import PAPER_VENUE, Release, seen_bars
 from quantlab.execution.session.recovery import recover, require_identity
-from quantlab.execution.session.snapshot import pack_raw
 from quantlab.trading.bar.stepper import Stepper
 from quantlab.trading.strategy.strategy import Strategy
 
 _log = logging.getLogger(__name__)
 
-#: Faults of the feed that a person is told of; a repeated bar is none.
-_TOLD = ("corrected", "out_of_order", "malformed", "early")
+#: Faults of the feed that send an alert; a repeated bar is none.
+_ALERTED_FAULTS = ("corrected", "out_of_order", "malformed", "early")
 
 
 @dataclass(frozen=True)
 class SessionRules:
-    """How a session looks after itself.
+    """Rules by which a session looks after itself.
 
     Parameters
     ----------
@@ -81,14 +79,14 @@ class Session:
     strategy, market, make_broker, initial_cash, limits_on
         See :class:`~quantlab.execution.session.engine.Engine`.
     feed : BarFeed
-    journal : SqliteJournal
+    journal : Journal
     alerts : AlertSink
     rules : SessionRules
     history : Bars, optional
         What a new session warms up on, and what another release sees of the time before the first bar.
     drift : DriftWatch, optional
-        Looks at the features beside the training's; None where nothing was learned.
-    releases : Releases, optional
+        Compares the features with the training's; None where nothing was learned.
+    releases : ReleaseSource, optional
         Asked between two bars for another strategy to go on with; None = the session keeps its own.
     venue : str
         Where orders go, for the journal: ``paper`` is the simulated one.
@@ -105,7 +103,7 @@ class Session:
         market: Market,
         *,
         feed: BarFeed,
-        journal: SqliteJournal,
+        journal: Journal,
         make_broker: Callable[[Stepper], Broker],
         alerts: AlertSink,
         rules: SessionRules,
@@ -113,7 +111,7 @@ class Session:
         history: Bars | None = None,
         limits_on: bool = True,
         drift: DriftWatch | None = None,
-        releases: Releases | None = None,
+        releases: ReleaseSource[Release] | None = None,
         venue: str = PAPER_VENUE,
     ) -> None:
         self._engine = Engine(strategy, market, make_broker, initial_cash, limits_on=limits_on, drift=drift)
@@ -162,20 +160,20 @@ class Session:
             If features or a member break their promises; it is journalled, and nothing is sent after that.
         """
         taken = 0
-        self._look_for_release()
+        self._check_release()
         for raw in self._feed.bars(self.last_ms):
             if raw is None:
-                self._watch_feed()
+                self._check_feed()
             else:
                 taken += self._receive(raw)
             if (stop is not None and stop.is_set()) or taken == most_bars:
                 break
-            self._look_for_release()
+            self._check_release()
         return taken
 
     def finish(self, reason: str) -> None:
         """Journal a last snapshot and why the session ended; it can go on from there."""
-        facts = {"reason": reason, "at_ms": self._now(), "intake": self._pending_faults()}
+        facts = {"reason": reason, "at_ms": self._now(), "intake": self._engine.gate.faults()}
         self._journal.append([Event("stopped", facts), self._snapshot()])
 
     def reset_breaker(self) -> None:
@@ -184,22 +182,13 @@ class Session:
         self._engine.reset_breaker()
 
     def note(self, kind: str, facts: dict[str, Any], message: str) -> None:
-        """Journal and tell something that is no bar, e.g. ``model_load_failure``."""
+        """Journal something that is no bar and send an alert, e.g. ``model_load_failure``."""
         self._journal.append([Event(kind, {**facts, "at_ms": self._now()})])
-        self._tell(kind, message, facts)
+        self._alert(kind, message, facts)
 
     def _begin(self) -> None:
         seen = 0 if self._history is None else self._engine.warm_up(self._history)
-        facts = {
-            "identity": self._engine.identity(),
-            "at_ms": self._now(),
-            "warmed_up_on": seen,
-            "release": self._release,
-        }
-        limits = self._engine.strategy.limits
-        self._journal.append(
-            [Event("began", facts), rollout_event(limits, None, self._venue, self._now()), self._snapshot()]
-        )
+        self._journal.append(begin_events(self._engine, self._release, seen, self._venue, self._now()))
 
     def _recover(self) -> int:
         repeated, counted = recover(self._engine, self._journal)
@@ -207,26 +196,26 @@ class Session:
         self._journal.append([Event("resumed", {"repeated": repeated, "at_ms": self._now()})])
         if not counted:
             self._journal.append([self._snapshot()])  # so that the next start does not begin anew once more
-            self.note(ANEW, {}, "drift is counted anew: another training or window than the journal's")
+            self.note(RESTART, {}, "drift is counted anew: another training or window than the journal's")
         return repeated
 
     def _receive(self, raw: RawBar) -> int:
         """Take what arrived; returns how many bars of the grid it brought."""
-        fault = self._engine.intake.judge(raw, self._now())
+        fault = self._engine.gate.find_fault(raw, self._now())
         if fault is not None:
-            self._engine.intake.counts[fault] += 1
-            if fault in _TOLD:
-                self._tell(
+            self._engine.gate.counts[fault] += 1
+            if fault in _ALERTED_FAULTS:
+                self._alert(
                     fault, f"the bar of {raw.open_time_ms} ms was dropped: {fault}", {"open_ms": raw.open_time_ms}
                 )
             return 0
-        steps = self._engine.intake.steps(raw)
-        for step in steps:
-            self._advance(step)
-        return len(steps)
+        bars = self._engine.gate.bars_of_grid(raw)
+        for bar in bars:
+            self._advance(bar)
+        return len(bars)
 
     def _advance(self, raw: RawBar) -> None:
-        """One bar of the grid: work, commit, send."""
+        """Work one bar of the grid, commit, send."""
         lag_ms = self._now() - raw.open_time_ms - self._engine.market.interval_ms
         stale = self.rules.stale_after_ms is not None and lag_ms > self.rules.stale_after_ms
         try:
@@ -234,65 +223,55 @@ class Session:
         except ContractError as error:
             self.note("feature_mismatch", {"open_ms": raw.open_time_ms, "error": str(error)}, str(error))
             raise
-        suspects = self._engine.intake.suspects
-        for suspect in suspects:
-            self._engine.intake.counts[f"suspect_{suspect.kind}"] += 1
-        observed = {"intake": self._pending_faults(), "lag_ms": lag_ms}
-        look = self._engine.look()
-        events = [Event("bar", {"bar": facts, "observed": observed}, pack_raw(raw)), *(look.events if look else ())]
+        self._engine.gate.count_suspects()
+        observed = {"intake": self._engine.gate.faults(), "lag_ms": lag_ms}
+        reading = self._engine.drift_reading()
+        events = bar_events(raw, facts, observed, reading)
         self._since_snapshot += 1
         if self._since_snapshot >= self.rules.snapshot_every:
             events.append(self._snapshot())
         self._journal.append(events)
         self._engine.broker.submit(decision)
-        self._engine.intake.counts = dict.fromkeys(self._engine.intake.counts, 0)
+        self._engine.gate.clear_counts()
         self._set_stale(stale, lag_ms)
-        for suspect in suspects:
-            self._tell("suspect_bar", f"{suspect.symbol}: {suspect.sentence()}", dataclasses.asdict(suspect))
+        for suspect in self._engine.gate.suspects:
+            self._alert("suspect_bar", f"{suspect.symbol}: {suspect.sentence()}", dataclasses.asdict(suspect))
         for event in facts["events"]:
-            self._tell(event["kind"], f"{event['kind']} at an equity of {event['equity']} USD", event)
-        if look is not None and look.crossed:
-            self._tell(CROSSING, look.message, {"open_ms": look.open_ms, "features": [f.name for f in look.crossed]})
+            self._alert(event["kind"], f"{event['kind']} at an equity of {event['equity']} USD", event)
+        if reading is not None and reading.new_alerts:
+            self._alert(
+                ALERT, reading.message, {"open_ms": reading.open_ms, "features": [f.name for f in reading.new_alerts]}
+            )
         _log.info("bar", extra={"facts": {"open_ms": facts["open_ms"], **facts["account"], "lag_ms": lag_ms}})
 
-    def _look_for_release(self) -> None:
-        """Between two bars: go on with another release, or keep this one and say why."""
+    def _check_release(self) -> None:
+        """Go on with another release, or keep this one and say why."""
         if self._releases is None:
             return
         try:
             release = self._releases.newer()
             if release is None or release.strategy.fingerprint == self._engine.strategy.fingerprint:
                 return
-            seen = seen_bars(self._journal, self._history, self._engine.intake.gate, release.strategy)
-            heir = self._engine.successor(release.strategy, seen, release.drift)
+            seen = seen_bars(self._journal, self._history, self._engine.gate.quality_gate, release.strategy)
+            successor = self._engine.successor(release.strategy, seen, release.drift)
         except QuantlabError as error:
             self.note("release_refused", {"running": self._release, "error": str(error)}, str(error))
             return
-        self._switch(release, heir, len(seen))
+        self._hand_over(release, successor, len(seen))
 
-    def _switch(self, release: Release, heir: Engine, warmed_up_on: int) -> None:
-        """One commit: what changed, and the state behind it, where a restart begins."""
-        before, at_ms = self._engine.strategy, self._now()
-        running = {"release": self._release, "strategy": before.fingerprint, "signal": before.signal.fingerprint}
-        facts = {
-            "release": release.name,
-            "identity": heir.identity(),
-            "before": running,
-            "reason": release.reason,
-            "after_ms": self.last_ms,
-            "warmed_up_on": warmed_up_on,
-            "at_ms": at_ms,
-        }
-        step = rollout_event(release.strategy.limits, before.limits.rollout, self._venue, at_ms)
-        steps = [step] if step.facts["fraction"] != step.facts["before"] else []
-        self._journal.append([Event("switched", facts), Event("terms", release.terms), *steps, snapshot_event(heir)])
-        self._engine, self._since_snapshot = heir, 0
+    def _hand_over(self, release: Release, successor: Engine, warmed_up_on: int) -> None:
+        """Commit what changed, then go on with the successor."""
+        events = handover_events(
+            self._engine, self._release, successor, release, warmed_up_on, self._venue, self._now()
+        )
+        self._journal.append(events)
+        self._engine, self._since_snapshot = successor, 0
         message = f"{self._release} handed over to {release.name}: {release.reason}"
         self._release = release.name
-        self._tell("switched", message, facts)
+        self._alert("switched", message, events[0].facts)
 
-    def _watch_feed(self) -> None:
-        """Nothing new came: is what there is too old to enter on?"""
+    def _check_feed(self) -> None:
+        """Look, where nothing new came, if what there is is too old to enter on."""
         limit, last = self.rules.stale_after_ms, self.last_ms
         if limit is not None and last is not None:
             lag_ms = self._now() - last - 2 * self._engine.market.interval_ms  # since the next bar should have closed
@@ -311,18 +290,8 @@ class Session:
         self._since_snapshot = 0
         return snapshot_event(self._engine)
 
-    def _pending_faults(self) -> dict[str, int]:
-        """What arrived wrong since the last commit."""
-        return {name: count for name, count in self._engine.intake.counts.items() if count}
-
-    def _tell(self, kind: str, message: str, facts: dict[str, Any]) -> None:
+    def _alert(self, kind: str, message: str, facts: dict[str, Any]) -> None:
         self._alerts.send(Alert(kind, message, self._now(), dict(facts)))
 
     def _now(self) -> int:
         return self._feed.clock.now_ms()
-
-
-def snapshot_event(engine: Engine) -> Event:
-    """Everything that the next bar depends on."""
-    blob = engine.snapshot()
-    return Event("snapshot", {"sha256": hashlib.sha256(blob).hexdigest(), "bytes": len(blob)}, blob)

@@ -20,15 +20,15 @@ from quantlab.trading.lowlevel.layout import State
 _MARK = b"quantlab session 1\n"
 _RAW_MARK = b"quantlab raw bar 1\n"
 
-#: The account's arrays; ``seen`` is a view of one of them.
-_OWNED = tuple(name for name in State._fields if name != "seen")
+#: The account's arrays; ``positions_view`` is a view of one of them.
+_STORED = tuple(name for name in State._fields if name != "positions_view")
 
 
 def take_snapshot(
     gate: GateState, stream: SignalStream, account: Stepper, day: Day | None, drift: bytes | None = None
 ) -> bytes:
     """Everything that the next bar depends on, and what is watched beside it."""
-    arrays: dict[str, Any] = {f"account.{name}": getattr(account.state, name) for name in _OWNED}
+    arrays: dict[str, Any] = {f"account.{name}": getattr(account.state, name) for name in _STORED}
     arrays |= {"gate.last_close": gate.last_close, "gate.missing": gate.missing}
     arrays["stream"] = np.frombuffer(stream.state(), dtype=np.uint8)
     if drift is not None:
@@ -52,7 +52,7 @@ def restore_snapshot(blob: bytes, stream: SignalStream, account: Stepper) -> tup
         If the stream refuses its part.
     """
     header, arrays = unpack_arrays(_MARK, blob, "session snapshot")
-    for name in _OWNED:
+    for name in _STORED:
         kept, ours = arrays.get(f"account.{name}"), getattr(account.state, name)
         if kept is None or kept.shape != ours.shape or kept.dtype != ours.dtype:
             raise ArtifactError(
@@ -76,7 +76,7 @@ def copy_account(source: Stepper, target: Stepper) -> None:
     ContractError
         If their layouts differ; `target` is then half copied, discard it.
     """
-    for name in _OWNED:
+    for name in _STORED:
         theirs, ours = getattr(source.state, name), getattr(target.state, name)
         if theirs.shape != ours.shape or theirs.dtype != ours.dtype:
             raise ContractError(

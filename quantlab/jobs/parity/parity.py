@@ -34,10 +34,10 @@ from quantlab.jobs.output.terminal import TerminalProgress
 from quantlab.jobs.parity.account_record import Books, books_of_backtest, compared, differing
 from quantlab.jobs.parity.cases import Case, as_promoted, configured_case, promoted_case
 from quantlab.jobs.parity.paper_session import Desk
+from quantlab.jobs.parity.recorded_signal import WatchedSignal, Witness
 from quantlab.jobs.parity.signals import differing_decisions, probabilities
 from quantlab.jobs.parity.ulp_check import self_test
 from quantlab.jobs.parity.validity import met, validity
-from quantlab.jobs.parity.watched_signal import WatchedSignal, Witness
 from quantlab.jobs.promotion.bundle import load_bundle
 
 DOCUMENT = "parity.json"

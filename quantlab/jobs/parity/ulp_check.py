@@ -24,7 +24,7 @@ from quantlab.core.types import Signal
 from quantlab.data.quality.gate import MAX_FILLED
 from quantlab.jobs.parity.account_record import Books, differing
 from quantlab.jobs.parity.paper_session import Desk
-from quantlab.jobs.parity.watched_signal import joined
+from quantlab.jobs.parity.recorded_signal import joined
 
 #: Rows before the comparison that tell the gate about holes, and bars behind the moved price.
 BEFORE, AFTER = MAX_FILLED + 2, 2

@@ -25,7 +25,7 @@ from quantlab.core.market import Bars
 from quantlab.execution.journal.reader import read_session
 from quantlab.execution.journal.sqlite import SqliteJournal
 from quantlab.execution.readiness.stages import Gates
-from quantlab.execution.session.drift_watch import DriftWatching
+from quantlab.execution.session.drift_watch import DriftWatchRules
 from quantlab.execution.session.engine import Market
 from quantlab.execution.session.handover import release_of
 from quantlab.execution.session.session import Session
@@ -98,7 +98,7 @@ def _strategy(cfg: DictConfig, folder: Path, journal: SqliteJournal) -> PaperStr
 
 
 def _session(cfg: DictConfig, chosen: PaperStrategy, history: Bars, journal: SqliteJournal, stop: Stop) -> Session:
-    feed, watching = build(cfg.execution.feed)(history, sleep=stop.wait), build(cfg.execution.drift)
+    feed, watch_rules = build(cfg.execution.feed)(history, sleep=stop.wait), build(cfg.execution.drift)
     begins = feed.begins_ms
     rows = history.n_bars if begins is None else int(history.open_time_ms.searchsorted(begins))
     return Session(
@@ -111,15 +111,15 @@ def _session(cfg: DictConfig, chosen: PaperStrategy, history: Bars, journal: Sql
         rules=build(cfg.execution.session),
         initial_cash=cfg.cash,
         history=history.rows(0, rows) if rows else None,
-        drift=None if chosen.drift is None else watching.watch(chosen.drift),
-        releases=_releases(chosen, history, watching),
+        drift=None if chosen.drift is None else watch_rules.watch(chosen.drift),
+        releases=_releases(chosen, history, watch_rules),
     )
 
 
-def _releases(chosen: PaperStrategy, history: Bars, watching: DriftWatching) -> PromotedBundles | None:
+def _releases(chosen: PaperStrategy, history: Bars, watch_rules: DriftWatchRules) -> PromotedBundles | None:
     if chosen.follows is None or chosen.bundle is None:
         return None
-    return PromotedBundles(chosen.follows, chosen.bundle, history, watching.watch)
+    return PromotedBundles(chosen.follows, chosen.bundle, history, watch_rules.watch)
 
 
 def _begin(cfg: DictConfig, console: Console, session: Session, journal: SqliteJournal, repeated: int) -> None:

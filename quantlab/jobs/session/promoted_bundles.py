@@ -16,7 +16,7 @@ from quantlab.jobs.session.session_strategy import PaperStrategy, strategy_of
 
 
 class PromotedBundles:
-    """What a session that follows a pointer asks; implements :class:`quantlab.execution.session.handover.Releases`.
+    """What a session that follows a pointer asks; implements :class:`quantlab.core.ports.ReleaseSource`.
 
     Parameters
     ----------

@@ -117,13 +117,13 @@ def _orders(view: SessionView) -> Table:
     return table
 
 
-def _drift(look: dict[str, Any]) -> Table:
+def _drift(reading: dict[str, Any]) -> Table:
     """What has moved furthest; the levels are the look's own."""
-    over = f"{look['rows']:,} rows of {look['bars']:,} bars until {iso_utc(look['open_ms'])}"
+    over = f"{reading['rows']:,} rows of {reading['bars']:,} bars until {iso_utc(reading['open_ms'])}"
     table = Table(f"drift over {over}", "PSI", "KS", "level", title_justify="left")
-    for drift in sorted(look["features"], key=lambda drift: -drift["psi"])[:_WORST]:
+    for drift in sorted(reading["features"], key=lambda drift: -drift["psi"])[:_WORST]:
         table.add_row(drift["feature"], f"{drift['psi']:.3f}", f"{drift['ks']:.3f}", drift["level"])
-    table.add_row(f"on alert: {len(look['alerts'])} of {len(look['features'])}", "", "", "")
+    table.add_row(f"on alert: {len(reading['alerts'])} of {len(reading['features'])}", "", "", "")
     return table
 
 

@@ -64,8 +64,8 @@ def begin_account(n_symbols: int, initial_cash: float, policy: Policy) -> State:
     for level in (STOP_LEVEL, TAKE_LEVEL, BREAK_EVEN_LEVEL):
         positions[level] = np.nan
     positions[TRAIL] = np.inf
-    seen = positions.view()
-    seen.flags.writeable = False
+    positions_view = positions.view()
+    positions_view.flags.writeable = False
     account = np.zeros(N_ACCOUNT_SLOTS)
     for slot in (CASH, EQUITY, DAY_START_EQUITY, HIGH_WATER_MARK):
         account[slot] = initial_cash
@@ -73,7 +73,7 @@ def begin_account(n_symbols: int, initial_cash: float, policy: Policy) -> State:
     counters[DAY] = NEVER
     return State(
         positions=positions,
-        seen=seen,
+        positions_view=positions_view,
         orders=np.zeros((N_ORDER_ROWS, n_symbols)),
         intents=np.zeros((N_INTENT_ROWS, n_symbols)),
         memory=np.array(memory, order="C"),

@@ -48,4 +48,4 @@ WHERE: Any = types.CPointer(DESK_TYPE)
 @compiled(**INLINED)
 def desk_of(state: State, rules: Rules, history: History) -> Desk:
     """What a policy works on, of one account and one history."""
-    return Desk(rules.policy, state.memory, state.seen, state.account, state.intents, history)
+    return Desk(rules.policy, state.memory, state.positions_view, state.account, state.intents, history)

@@ -100,7 +100,7 @@ class State(NamedTuple):
     """Everything that a simulated account remembers from one bar to the next."""
 
     positions: Any  #: float64 (N_POSITION_ROWS, S)
-    seen: Any  #: the same memory, read-only: what a policy is shown
+    positions_view: Any  #: the same memory, read-only: what a policy is shown
     orders: Any  #: float64 (N_ORDER_ROWS, S)
     intents: Any  #: float64 (N_INTENT_ROWS, S), scratch
     memory: Any  #: float64 (K, S), the policy's own

@@ -20,7 +20,7 @@ from quantlab.core.results import CUT_RULES, OrderReason, Simulation, Study
 from quantlab.core.types import NO_LABEL, Features, Signal
 from quantlab.data import MAX_FILLED, ParquetSource, QualityGate
 from quantlab.data.universe.membership import Membership
-from quantlab.execution.feeds.bar_feeds import ReplayFeed, raw_bar
+from quantlab.execution.feeds.replay import ReplayFeed, raw_bar
 from quantlab.execution.journal.projections import contents
 from quantlab.execution.journal.sqlite import SqliteJournal
 from quantlab.execution.session.engine import Market

@@ -20,10 +20,11 @@ from quantlab.core.market import BarState, Funding
 from quantlab.data.exchange.retry import Retry
 from quantlab.data.quality.gate import QualityGate
 from quantlab.data.universe.snapshot import Row, Snapshot
-from quantlab.execution.feeds.bar_feeds import PolledFeed, ReplayFeed, raw_bar
 from quantlab.execution.feeds.live import CcxtBars, LiveFeed
 from quantlab.execution.feeds.live_universe import LiveUniverse
-from quantlab.execution.session.bar_gate import FAULTS, Intake, gate_state_after
+from quantlab.execution.feeds.polled import PolledFeed
+from quantlab.execution.feeds.replay import ReplayFeed, raw_bar
+from quantlab.execution.session.bar_gate import FAULTS, BarGate, gate_state_after
 
 LATER = 10**15
 
@@ -34,33 +35,33 @@ def assert_same_bars(one, two):
     assert one.state.tobytes() == two.state.tobytes()
 
 
-def through(intake, raws, now_ms=LATER):
+def through(bar_gate, raws, now_ms=LATER):
     """The bars that pass."""
     passed = []
     for raw in raws:
-        fault = intake.judge(raw, now_ms)
+        fault = bar_gate.find_fault(raw, now_ms)
         if fault:
-            intake.counts[fault] += 1
+            bar_gate.counts[fault] += 1
         else:
-            passed += [intake.take(step) for step in intake.steps(raw)]
+            passed += [bar_gate.update(step) for step in bar_gate.bars_of_grid(raw)]
     return passed
 
 
-def intake_for(bars):
+def bar_gate_for(bars):
     gate = QualityGate(bars.symbols, bars.instruments, bars.interval_ms)
-    return Intake(gate, gate.begin())
+    return BarGate(gate, gate.begin())
 
 
 @pytest.mark.parametrize("start", [0, 1, 66, 67, 134, 136, 138, 139, 200, 205, 213, 221, 399])
 def test_a_replayed_history_passes_the_gate_unchanged_from_any_row(world, start):
     """Filled bars are taken out and filled again: the gate behind a part of a history is exactly where it was."""
     bars = world(0)
-    intake = intake_for(bars)
+    bar_gate = bar_gate_for(bars)
     if start:
-        intake.state = gate_state_after(bars.rows(0, start))
-    for t, bar in enumerate(through(intake, [raw_bar(bars, t) for t in range(start, bars.n_bars)])):
+        bar_gate.state = gate_state_after(bars.rows(0, start))
+    for t, bar in enumerate(through(bar_gate, [raw_bar(bars, t) for t in range(start, bars.n_bars)])):
         assert_same_bars(bar, bars.rows(start + t, start + t + 1))
-    assert not any(intake.counts.values())
+    assert not any(bar_gate.counts.values())
 
 
 def test_the_gate_behind_thirteen_bars_is_the_gate_behind_them_all(world):
@@ -97,10 +98,10 @@ def test_every_kind_of_arrival_is_counted_and_only_sound_ones_pass(world):
         RawBar(raws[26].open_time_ms + 20_000 * step, raws[26].ohlcv),  # in a month's time
         *raws[26:30],
     ]
-    intake = intake_for(bars)
-    passed = through(intake, arriving)
+    bar_gate = bar_gate_for(bars)
+    passed = through(bar_gate, arriving)
     assert [int(bar.open_time_ms[0]) for bar in passed] == bars.open_time_ms[:30].tolist()
-    assert intake.counts == {
+    assert bar_gate.counts == {
         **dict.fromkeys(FAULTS, 0),
         "duplicate": 2,
         "corrected": 1,
@@ -120,10 +121,10 @@ def test_every_kind_of_arrival_is_counted_and_only_sound_ones_pass(world):
 
 def test_a_bar_that_has_not_closed_yet_is_early(world):
     bars = world(1, n_bars=10)
-    intake, raw = intake_for(bars), raw_bar(bars, 0)
+    bar_gate, raw = bar_gate_for(bars), raw_bar(bars, 0)
     close = raw.open_time_ms + bars.interval_ms
-    assert intake.judge(raw, close - 1) == "early"
-    assert intake.judge(raw, close) is None
+    assert bar_gate.find_fault(raw, close - 1) == "early"
+    assert bar_gate.find_fault(raw, close) is None
 
 
 def test_what_arrived_wrong_is_counted_in_the_journal_and_changes_no_result(desk):
@@ -169,7 +170,7 @@ def test_an_impossible_replay_is_refused(world, given, name):
 
 
 class Venue:
-    """A :class:`BarSource` over a history, which answers late and fails at times."""
+    """A :class:`BarFetcher` over a history, which answers late and fails at times."""
 
     def __init__(self, bars, clock, *, delay_ms=0, broken=()):
         self.bars, self.clock, self.delay_ms, self.broken, self.asked = bars, clock, delay_ms, set(broken), 0
@@ -391,14 +392,14 @@ def test_a_rate_told_twice_is_one_and_one_told_differently_is_unknown(exchange, 
 def test_what_fell_due_while_no_bar_came_is_charged_in_its_place(world):
     """Twenty bars are missing; the session's gate gets every rate, once, on the bar that it falls due on."""
     bars = world(0, n_bars=60)
-    intake = intake_for(bars)
-    through(intake, [raw_bar(bars, t) for t in range(10)])
+    bar_gate = bar_gate_for(bars)
+    through(bar_gate, [raw_bar(bars, t) for t in range(10)])
     late = raw_bar(bars, 30)
     stamps = bars.funding.time_ms
     owed = (stamps > bars.open_time_ms[9]) & (stamps <= bars.open_time_ms[30])
     assert owed.sum() == 2
     late = dataclasses.replace(late, funding=Funding(stamps[owed].copy(), bars.funding.rate[owed].copy()))
-    steps = intake.steps(late)
+    steps = bar_gate.bars_of_grid(late)
     for step in steps:
         assert all(step.open_time_ms - bars.interval_ms < ms <= step.open_time_ms for ms in step.funding.time_ms)
     assert [int(ms) for step in steps for ms in step.funding.time_ms] == stamps[owed].tolist()
@@ -474,9 +475,9 @@ def test_numbers_that_are_partly_missing_are_left_to_the_gate_and_counted(exchan
         interval_ms=bars.interval_ms, funding=bars.funding,
     )  # fmt: skip
     [raw] = source.fetch(int(bars.open_time_ms[30]), int(bars.open_time_ms[31]))
-    intake = intake_for(bars)
-    intake.steps(raw)
-    assert intake.counts["malformed_cell"] == 1
+    bar_gate = bar_gate_for(bars)
+    bar_gate.bars_of_grid(raw)
+    assert bar_gate.counts["malformed_cell"] == 1
 
 
 def test_a_stamp_off_the_grid_does_not_move_what_is_asked_for_next(world):
@@ -592,7 +593,7 @@ def test_a_live_feed_hands_on_who_is_outside_and_the_gate_marks_it(world, tmp_pa
     )
     raw = next(feed.bars(int(bars.open_time_ms[9])))
     assert raw.outside.tolist() == [False, True, True, True]
-    [bar] = through(intake_for(bars), [raw])
+    [bar] = through(bar_gate_for(bars), [raw])
     assert (bar.state[0, 1:] != BarState.TRADED).all()
     assert venue.closed  # the iterator is gone
 

@@ -18,10 +18,11 @@ import pytest
 
 from quantlab.core.errors import ArtifactError, InstallationError, QuantlabError
 from quantlab.core.events import Event
-from quantlab.execution.journal.checkpoint import read_head
-from quantlab.execution.journal.hash_chain import chain, digest_of, facts_text
-from quantlab.execution.journal.projections import contents
-from quantlab.execution.journal.sqlite import SqliteJournal, connect, entries, head_path
+from quantlab.execution.journal.checkpoint import checkpoint_path, read_checkpoint
+from quantlab.execution.journal.connection import connect, read_entries
+from quantlab.execution.journal.hash_chain import chain_hash, digest_of, facts_text
+from quantlab.execution.journal.projections import read_tables
+from quantlab.execution.journal.sqlite import SqliteJournal
 
 
 def note(i: int, size: int = 40) -> Event:
@@ -37,7 +38,7 @@ def filled(path: Path, count: int = 30) -> None:
 def everything(path: Path):
     """All that a reader can see, verified."""
     with SqliteJournal(path) as journal:
-        return [(e.seq, e.kind, e.facts, e.payload, e.hash) for e in entries(journal._database)], contents(
+        return [(e.seq, e.kind, e.facts, e.payload, e.hash) for e in read_entries(journal._database)], read_tables(
             journal._database
         )
 
@@ -64,7 +65,7 @@ def test_the_chain_is_the_published_formula(tmp_path):
         payload = hashlib.sha256(bytes([i - 1]) * 40).digest()
         before = hashlib.sha256(before + f"{i}:4:note:{len(facts)}:{facts}".encode() + payload).digest()
         assert row[4] == before
-    assert read_head(head_path(path)) == (3, before)
+    assert read_checkpoint(checkpoint_path(path)) == (3, before)
 
 
 @pytest.mark.parametrize("read_only", [False, True])
@@ -137,14 +138,15 @@ def test_a_full_disk_stops_clearly_and_loses_nothing(tmp_path):
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, hard))  # writes beyond fail, as on a full disk
+    acknowledged = 5
     try:
         with pytest.raises(InstallationError, match="nothing was lost"):
             for i in range(100):
                 journal.append([note(5 + i, 20_000)])
+                acknowledged += 1
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
         signal.signal(signal.SIGXFSZ, handler)
-    acknowledged = journal.last_seq
     with pytest.raises(InstallationError, match="one that failed"):
         journal.append([note(0)])
     journal.close()
@@ -291,9 +293,9 @@ def test_a_commit_that_was_never_acknowledged_may_be_torn(tmp_path):
     path = tmp_path / "j.db"
     filled(path, 4)
     rows, _ = everything(path)
-    slots = bytearray(head_path(path).read_bytes())
+    slots = bytearray(checkpoint_path(path).read_bytes())
     slots[(4 % 2) * 64 : (4 % 2) * 64 + 64] = bytes(64)
-    head_path(path).write_bytes(bytes(slots))
+    checkpoint_path(path).write_bytes(bytes(slots))
     assert everything(path)[0] == rows
 
 
@@ -302,9 +304,9 @@ def test_a_journal_without_its_head_is_refused(tmp_path, damage):
     path = tmp_path / "j.db"
     filled(path, 4)
     if damage == "missing":
-        head_path(path).unlink()
+        checkpoint_path(path).unlink()
     else:
-        head_path(path).write_bytes(bytes(128))
+        checkpoint_path(path).write_bytes(bytes(128))
     with pytest.raises(ArtifactError, match="head"):
         SqliteJournal(path)
 
@@ -336,7 +338,7 @@ def test_a_rewritten_entry_is_noticed_even_with_its_own_hash(tmp_path):
     facts, digest = facts_text({"i": 99}), digest_of(bytes([1]) * 40)
     (before,) = database.execute("SELECT hash FROM events WHERE seq = 1").fetchone()
     database.execute(
-        "UPDATE events SET facts = ?, hash = ? WHERE seq = 2", (facts, chain(before, 2, "note", facts, digest))
+        "UPDATE events SET facts = ?, hash = ? WHERE seq = 2", (facts, chain_hash(before, 2, "note", facts, digest))
     )
     database.commit()
     database.close()

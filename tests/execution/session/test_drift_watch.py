@@ -13,12 +13,12 @@ from quantlab.backtest.scan import Scan
 from quantlab.core.errors import ConfigError, ContractError
 from quantlab.core.fakes import FixedSignal
 from quantlab.core.types import Features
-from quantlab.execution.feeds.bar_feeds import ReplayFeed
-from quantlab.execution.journal.projections import contents
+from quantlab.execution.feeds.replay import ReplayFeed
+from quantlab.execution.journal.projections import read_tables
 from quantlab.execution.journal.reader import read_session
 from quantlab.execution.readiness.gates import feature_drift
 from quantlab.execution.readiness.window import read_window
-from quantlab.execution.session.drift_watch import DriftWatching
+from quantlab.execution.session.drift_watch import DriftWatchRules
 from quantlab.features.drift import Drift
 from quantlab.jobs.config.composition import compose
 from quantlab.jobs.session.status import status_facts, status_tables
@@ -37,7 +37,7 @@ RULES = Drift(
     ks_warn=0.1,
     ks_alert=0.2,
 )
-WATCHING = DriftWatching(RULES, EVERY, 60)
+WATCH_RULES = DriftWatchRules(RULES, EVERY, 60)
 
 
 def make_features(seed: int, bars: int, shift: Any = 0.0) -> Features:
@@ -111,7 +111,7 @@ def lived(place, strategy, watch, pieces=(BARS,), finish=False):
                 session.finish("test")
     with place.journal() as journal:
         found = [(event.kind, event.facts) for event in journal.replay() if event.kind in ("drift", "drift_alert")]
-        return found, contents(journal._database)
+        return found, read_tables(journal._database)
 
 
 def expected_looks(reference, features):
@@ -127,7 +127,7 @@ def expected_looks(reference, features):
 def test_features_that_leave_are_told_once_a_crossing(reading, reference):
     features = make_features(2, BARS, AWAY)
     place, strategy = reading(features)
-    found, tables = lived(place, strategy, lambda: WATCHING.watch(reference))
+    found, tables = lived(place, strategy, lambda: WATCH_RULES.watch(reference))
     looks = [facts for kind, facts in found if kind == "drift"]
     reports = expected_looks(reference, features)
     assert len(looks) == len(reports) == BARS // EVERY
@@ -150,7 +150,7 @@ def test_features_that_leave_are_told_once_a_crossing(reading, reference):
 
 def test_the_training_distribution_raises_nothing(reading, reference):
     place, strategy = reading(make_features(3, BARS))
-    found, tables = lived(place, strategy, lambda: WATCHING.watch(reference))
+    found, tables = lived(place, strategy, lambda: WATCH_RULES.watch(reference))
     assert [kind for kind, _ in found] == ["drift"] * (BARS // EVERY)
     assert "event.drift_alert" not in dict(tables["counters"])
     levels = {f["level"] for _, look in found for f in look["features"]}
@@ -161,7 +161,7 @@ def test_the_training_distribution_raises_nothing(reading, reference):
 def test_a_short_window_shows_its_figures_and_tells_nobody(reading, reference):
     place, strategy = reading(make_features(5, BARS, np.full(BARS, 1.5)))
     found, _ = lived(
-        place, strategy, lambda: WATCHING.watch(reference), [60, BARS]
+        place, strategy, lambda: WATCH_RULES.watch(reference), [60, BARS]
     )  # a restart before the first telling
     looks = [facts for kind, facts in found if kind == "drift"]
     assert [look["alerts"] for look in looks[1:4]] == [["shifting"]] * 3  # 50, 75 and 80 bars
@@ -173,12 +173,12 @@ def test_a_short_window_shows_its_figures_and_tells_nobody(reading, reference):
 def test_a_session_in_pieces_gives_the_figures_of_one(reading, reference, tmp_path, snapshot_every, finish):
     features = make_features(2, BARS, AWAY)
     whole, strategy = reading(features)
-    wanted, wanted_tables = lived(whole, strategy, lambda: WATCHING.watch(reference))
+    wanted, wanted_tables = lived(whole, strategy, lambda: WATCH_RULES.watch(reference))
     place, strategy = reading(features, snapshot_every=snapshot_every)
     place.folder = tmp_path / "pieces"
     rng = np.random.default_rng(snapshot_every)
     pieces = [int(n) for n in rng.integers(1, 90, 5)]
-    found, tables = lived(place, strategy, lambda: WATCHING.watch(reference), [*pieces, BARS], finish=finish)
+    found, tables = lived(place, strategy, lambda: WATCH_RULES.watch(reference), [*pieces, BARS], finish=finish)
     assert found == wanted
     for name in ("event.bar", "event.drift", "event.drift_alert"):
         assert dict(tables["counters"])[name] == dict(wanted_tables["counters"])[name]
@@ -190,7 +190,7 @@ def test_nothing_that_a_session_does_depends_on_it(reading, reference, tmp_path)
     place, strategy = reading(features)
     bare, bare_strategy = reading(features)
     bare.folder = tmp_path / "bare"
-    _, watched = lived(place, strategy, lambda: WATCHING.watch(reference))
+    _, watched = lived(place, strategy, lambda: WATCH_RULES.watch(reference))
     _, unwatched = lived(bare, bare_strategy, lambda: None)
     for tables in (watched, unwatched):
         tables["counters"] = [row for row in tables["counters"] if not row[0].startswith("event.drift")]
@@ -203,10 +203,10 @@ def test_nothing_that_a_session_does_depends_on_it(reading, reference, tmp_path)
 def test_another_window_is_counted_anew_and_other_thresholds_go_on(reading, reference):
     features = make_features(2, BARS, AWAY)
     place, strategy = reading(features)
-    wider = DriftWatching(dataclasses.replace(RULES, blocks=6), EVERY, 60)
-    calmer = DriftWatching(dataclasses.replace(RULES, psi_alert=9.0, ks_alert=0.99, blocks=6), EVERY, 60)
+    wider = DriftWatchRules(dataclasses.replace(RULES, blocks=6), EVERY, 60)
+    calmer = DriftWatchRules(dataclasses.replace(RULES, psi_alert=9.0, ks_alert=0.99, blocks=6), EVERY, 60)
     lived(place, strategy, lambda: None, [30])
-    lived(place, strategy, lambda: WATCHING.watch(reference), [30])
+    lived(place, strategy, lambda: WATCH_RULES.watch(reference), [30])
     lived(place, strategy, lambda: wider.watch(reference), [30])
     found, tables = lived(place, strategy, lambda: calmer.watch(reference), [BARS])
     assert dict(tables["counters"])["event.drift_anew"] == 2  # not watched before; another window
@@ -227,10 +227,14 @@ def test_figures_of_a_running_ensemble_are_those_of_its_history(desk, world, sma
     place.bars, place.snapshot_every = bars, 40
     feed = ReplayFeed(bars, start=None, pace=None)
     feed._first = 1_700
-    watching = DriftWatching(rules, 50, 60)
+    watch_rules = DriftWatchRules(rules, 50, 60)
     for pieces in (130, 300):
         with place.journal() as journal:
-            given = {"strategy": strategy(source), "history": bars.rows(0, 1_700), "drift": watching.watch(reference)}
+            given = {
+                "strategy": strategy(source),
+                "history": bars.rows(0, 1_700),
+                "drift": watch_rules.watch(reference),
+            }
             session = place.session(journal, feed=feed, **given)
             session.start()
             session.run(most_bars=pieces)
@@ -245,10 +249,10 @@ def test_figures_of_a_running_ensemble_are_those_of_its_history(desk, world, sma
 
 def test_it_is_shown_beside_the_session_and_judged_by_its_gate(reading, reference):
     place, strategy = reading(make_features(2, BARS, AWAY))
-    lived(place, strategy, lambda: WATCHING.watch(reference), [24])
+    lived(place, strategy, lambda: WATCH_RULES.watch(reference), [24])
     path = place.folder / "journal.db"
     assert read_session(path).drift is None
-    lived(place, strategy, lambda: WATCHING.watch(reference), [BARS])
+    lived(place, strategy, lambda: WATCH_RULES.watch(reference), [BARS])
     view = read_session(path)
     assert status_facts(view, 0)["drift"] == view.drift
     titles = [str(table.columns[0].header) for table in status_tables(view, None)]
@@ -262,14 +266,14 @@ def test_it_is_shown_beside_the_session_and_judged_by_its_gate(reading, referenc
 def test_a_signal_that_reads_no_features_cannot_be_watched(desk, reference):
     place = desk(0)
     with place.journal() as journal, pytest.raises(ConfigError, match="newest_features"):
-        place.session(journal, drift=WATCHING.watch(reference))
+        place.session(journal, drift=WATCH_RULES.watch(reference))
 
 
 def test_other_features_than_the_trainings_stop_the_session(reading, reference):
     other = dataclasses.replace(make_features(4, BARS), names=("calm", "pattern", "shifting"))
     place, strategy = reading(other)
     with place.journal() as journal:
-        session = place.session(journal, strategy=strategy, drift=WATCHING.watch(reference))
+        session = place.session(journal, strategy=strategy, drift=WATCH_RULES.watch(reference))
         session.start()
         with pytest.raises(ContractError, match="shifting"):
             session.run()
@@ -279,10 +283,10 @@ def test_other_features_than_the_trainings_stop_the_session(reading, reference):
 
 def test_the_configuration(reference):
     cfg = compose("experiment=ensemble_v2", "drift.psi_alert=0.4", "execution.drift.every=12")
-    watching = instantiate(cfg.execution.drift)
-    assert (watching.rules.psi_alert, watching.every) == (0.4, 12)
-    assert isinstance(watching, DriftWatching)
+    watch_rules = instantiate(cfg.execution.drift)
+    assert (watch_rules.rules.psi_alert, watch_rules.every) == (0.4, 12)
+    assert isinstance(watch_rules, DriftWatchRules)
     with pytest.raises(ConfigError, match=r"execution\.drift\.every"):
-        DriftWatching(RULES, 0, 60)
-    with pytest.raises(ConfigError, match=r"execution\.drift\.told_after"):
-        DriftWatching(RULES, EVERY, 62)  # three whole blocks and the first bar of the fourth are 61
+        DriftWatchRules(RULES, 0, 60)
+    with pytest.raises(ConfigError, match=r"execution\.drift\.alert_after"):
+        DriftWatchRules(RULES, EVERY, 62)  # three whole blocks and the first bar of the fourth are 61

@@ -11,8 +11,8 @@ from quantlab.backtest.scan import Scan
 from quantlab.core.errors import ArtifactError, ConfigError, InstallationError
 from quantlab.core.fakes import FixedSignal
 from quantlab.core.types import Signal
-from quantlab.execution.feeds.bar_feeds import ReplayFeed
-from quantlab.execution.journal.projections import contents
+from quantlab.execution.feeds.replay import ReplayFeed
+from quantlab.execution.journal.projections import read_tables
 from quantlab.execution.journal.reader import read_session
 from quantlab.execution.session.handover import Release, release_of
 from quantlab.execution.session.paper_broker import PaperBroker
@@ -42,7 +42,7 @@ def open_of(bars, row: int) -> int:
 
 def ledger(journal) -> dict:
     """The tables that a switch or a restart must not change."""
-    found = contents(journal._database)
+    found = read_tables(journal._database)
     found["counters"] = [row for row in found["counters"] if not row[0].startswith("event.")]
     return found
 
@@ -202,7 +202,7 @@ def test_what_is_refused_leaves_the_old_release_and_is_told_once(place, other, s
         session.run()
         found = ledger(journal)
         refused = [event.facts for event in journal.replay() if event.kind == "release_refused"]
-        counters = dict(contents(journal._database)["counters"])
+        counters = dict(read_tables(journal._database)["counters"])
     assert [facts["running"] for facts in refused] == ["a"] * 3
     for facts, words in zip(refused, ("a damaged one", "10000 bars", "FromSignals"), strict=True):
         assert words in facts["error"]

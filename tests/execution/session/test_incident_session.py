@@ -24,8 +24,8 @@ from quantlab.core.fingerprint import fingerprint
 from quantlab.core.market import Bars, Instrument
 from quantlab.core.types import Features, Signal
 from quantlab.data.quality.gate import QualityGate
-from quantlab.execution.feeds.bar_feeds import ReplayFeed
-from quantlab.execution.journal.projections import contents
+from quantlab.execution.feeds.replay import ReplayFeed
+from quantlab.execution.journal.projections import read_tables
 from quantlab.execution.journal.sqlite import SqliteJournal
 from quantlab.execution.session.engine import Market
 from quantlab.execution.session.paper_broker import PaperBroker
@@ -187,7 +187,7 @@ class Place:
 
     def counters(self) -> dict[str, int]:
         with self.journal() as journal:
-            return dict(contents(journal._database)["counters"])
+            return dict(read_tables(journal._database)["counters"])
 
 
 @pytest.fixture
@@ -338,6 +338,6 @@ def test_with_the_contract_on_a_session_refuses_before_the_first_order(place):
     told = [alert.message for alert in where.alerts.sent if alert.kind == "feature_mismatch"]
     assert len(told) == 2
     with where.journal() as journal:
-        tables = contents(journal._database)
+        tables = read_tables(journal._database)
         assert journal.latest("feature_mismatch").facts["open_ms"] == START_MS
     assert tables["orders"] == tables["fills"] == tables["positions"] == tables["equity"] == []

@@ -15,8 +15,9 @@ from quantlab.core.fakes import FixedSignal, ListFeed
 from quantlab.core.market import BarState, Instrument
 from quantlab.core.results import CUT_RULES, OrderReason
 from quantlab.data import ParquetSource
-from quantlab.execution.feeds.bar_feeds import PolledFeed, ReplayFeed, raw_bar
-from quantlab.execution.journal.projections import contents
+from quantlab.execution.feeds.polled import PolledFeed
+from quantlab.execution.feeds.replay import ReplayFeed, raw_bar
+from quantlab.execution.journal.projections import read_tables
 from quantlab.execution.journal.sqlite import SqliteJournal
 from quantlab.execution.session.paper_broker import PaperBroker
 from quantlab.trading import replay
@@ -26,7 +27,7 @@ CASH = 10_000.0
 
 
 def tables(journal):
-    return contents(journal._database)
+    return read_tables(journal._database)
 
 
 def assert_ledger_is(journal, simulation):
@@ -300,7 +301,7 @@ def test_a_broken_promise_of_the_features_is_journalled_and_stops(desk):
         with pytest.raises(ContractError, match="48"):
             session.run()
         assert journal.latest("feature_mismatch").facts["error"].startswith("expected 49 features")
-        counters = dict(contents(journal._database)["counters"])
+        counters = dict(read_tables(journal._database)["counters"])
     assert counters["event.bar"] == 30
     assert counters["event.feature_mismatch"] == 1
 
@@ -312,7 +313,7 @@ def test_what_the_gate_report_needs_is_in_every_bar(desk):
         session.start()
         session.run()
         bars = [event.facts["bar"] for event in journal.replay() if event.kind == "bar"]
-        days = contents(journal._database)["days"]
+        days = read_tables(journal._database)["days"]
     side, proba, consensus = place.signal.side, place.signal.proba, place.signal.consensus
     sell, hold, buy = proba[..., 0], proba[..., 1], proba[..., 2]
     decided = (buy > np.maximum(hold, sell)) | (sell > np.maximum(hold, buy))
@@ -399,8 +400,8 @@ def test_a_polled_feed_gives_the_session_that_a_replay_gives(desk):
     with place.journal() as journal:
         session = place.session(journal, feed=feed)
         session.start()
-        session._engine.intake.state = dataclasses.replace(
-            session._engine.intake.state, open_time_ms=int(bars.open_time_ms[0]) - bars.interval_ms
+        session._engine.gate.state = dataclasses.replace(
+            session._engine.gate.state, open_time_ms=int(bars.open_time_ms[0]) - bars.interval_ms
         )
         session.run(most_bars=80)
         assert_ledger_is(journal, scanned)

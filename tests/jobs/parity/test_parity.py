@@ -19,8 +19,8 @@ from quantlab.jobs.parity import parity
 from quantlab.jobs.parity import ulp_check as parity_ulp
 from quantlab.jobs.parity.account_record import Books, compared, differing
 from quantlab.jobs.parity.cases import configured_case
+from quantlab.jobs.parity.recorded_signal import Witness
 from quantlab.jobs.parity.validity import holes, late_listings
-from quantlab.jobs.parity.watched_signal import Witness
 from quantlab.jobs.promotion import promote
 from quantlab.jobs.promotion.bundle import load_bundle
 from quantlab.jobs.research import backtest

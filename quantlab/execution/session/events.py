@@ -1,0 +1,86 @@
+"""Entries that a session writes to its journal; the keys of their facts are what readers and gates look for."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any
+
+from quantlab.core.events import Event, RawBar
+from quantlab.execution.session.drift_watch import DriftReading
+from quantlab.execution.session.engine import Engine
+from quantlab.execution.session.handover import Release
+from quantlab.execution.session.snapshot import pack_raw
+from quantlab.trading.strategy.strategy import Limits
+
+
+def begin_events(engine: Engine, release: str | None, warmed_up_on: int, venue: str, at_ms: int) -> list[Event]:
+    """Return the first entries: what runs, the share of targets that is asked for, and the state before any bar."""
+    facts = {"identity": engine.identity(), "at_ms": at_ms, "warmed_up_on": warmed_up_on, "release": release}
+    return [
+        Event("began", facts),
+        rollout_event(engine.strategy.limits, None, venue, at_ms),
+        snapshot_event(engine),
+    ]
+
+
+def bar_events(
+    raw: RawBar, facts: dict[str, Any], observed: dict[str, Any], reading: DriftReading | None
+) -> list[Event]:
+    """Return the entry of one bar, and those of the drift reading where one was due.
+
+    Parameters
+    ----------
+    raw : RawBar
+        As the gate passed it on.
+    facts : dict
+        See :func:`~quantlab.execution.session.bar_record.bar_facts`.
+    observed : dict
+        ``intake`` faults since the last bar and ``lag_ms``; a restart does not repeat them.
+    reading : DriftReading or None
+    """
+    drift = () if reading is None else reading.events
+    return [Event("bar", {"bar": facts, "observed": observed}, pack_raw(raw)), *drift]
+
+
+def handover_events(
+    running: Engine, name: str | None, successor: Engine, release: Release, warmed_up_on: int, venue: str, at_ms: int
+) -> list[Event]:
+    """Return one commit: what changed, and the state after it, where a restart begins.
+
+    Parameters
+    ----------
+    running, successor : Engine
+    name : str or None
+        Of the release that ran.
+    release : Release
+        That takes over.
+    warmed_up_on : int
+        Bars that its signal has seen.
+    venue : str
+    at_ms : int
+    """
+    before = running.strategy
+    facts = {
+        "release": release.name,
+        "identity": successor.identity(),
+        "before": {"release": name, "strategy": before.fingerprint, "signal": before.signal.fingerprint},
+        "reason": release.reason,
+        "after_ms": running.last_ms,
+        "warmed_up_on": warmed_up_on,
+        "at_ms": at_ms,
+    }
+    step = rollout_event(release.strategy.limits, before.limits.rollout, venue, at_ms)
+    steps = [step] if step.facts["fraction"] != step.facts["before"] else []
+    return [Event("switched", facts), Event("terms", release.terms), *steps, snapshot_event(successor)]
+
+
+def rollout_event(limits: Limits, before: float | None, venue: str, at_ms: int) -> Event:
+    """Return the share of every target that is asked for from now on, and where."""
+    facts = {"fraction": limits.rollout, "before": before, "venue": venue, "at_ms": at_ms}
+    return Event("rollout", facts)
+
+
+def snapshot_event(engine: Engine) -> Event:
+    """Return everything that the next bar depends on."""
+    blob = engine.snapshot()
+    return Event("snapshot", {"sha256": hashlib.sha256(blob).hexdigest(), "bytes": len(blob)}, blob)
