@@ -27,8 +27,8 @@ from quantlab.core.types import Signal
 from quantlab.trading.account.arrays import begin_account, record_buffers, simulation_of
 from quantlab.trading.account.record_log import RecordLog
 from quantlab.trading.bar.bar import advance_bar
-from quantlab.trading.bar.function_table import calls_of, read_calls
-from quantlab.trading.interface.policy_view import desk_of
+from quantlab.trading.bar.function_table import function_table, read_function_table
+from quantlab.trading.interface.policy_view import policy_view
 from quantlab.trading.interface.rows import HISTORY_TYPE, History, history_of, row_of
 from quantlab.trading.lowlevel.layout import (
     EQUITY,
@@ -47,8 +47,8 @@ from quantlab.trading.lowlevel.layout import (
     State,
     writable_array,
 )
-from quantlab.trading.lowlevel.pointers import ROOM, lay_out
-from quantlab.trading.lowlevel.prefetch import fetch_next
+from quantlab.trading.lowlevel.pointers import BUFFER, stack_pointer
+from quantlab.trading.lowlevel.prefetch import prefetch_bar
 from quantlab.trading.strategy.strategy import Strategy, rules_of
 
 #: The scan's signature: one for every policy and sizer, so that it is compiled once and cached.
@@ -59,7 +59,7 @@ SCAN = types.int64(
     HISTORY_TYPE,
     writable_array(types.float64, 2),
     types.int64,
-    ROOM,
+    BUFFER,
 )
 
 #: Records that the buffers hold beside one bar's: as many as stay in the processor's cache.
@@ -73,21 +73,21 @@ def _scan(
     history: History,
     curves: Float64Array,
     start: int,
-    room: Any,
+    buffer: Any,
 ) -> int:
     """Advance from bar `start`; return the first bar not done, for want of room in the buffers."""
     most_orders = ORDERS_PER_SYMBOL * history.ohlcv.shape[1]
     n_bars = history.ohlcv.shape[0]
-    calls = read_calls(room)
-    desk = lay_out(desk_of(state, rules, history))
+    functions = read_function_table(buffer)
+    view = stack_pointer(policy_view(state, rules, history))
     for t in range(start, n_bars):
         if state.counters[N_ORDERS] + most_orders > len(records.orders):
             return t
         if state.counters[N_EVENTS] + EVENTS_PER_BAR > len(records.events):
             return t
-        advance_bar(state, records, rules, row_of(history, t), desk, t, calls)
+        advance_bar(state, records, rules, row_of(history, t), view, t, functions)
         if t + 1 < n_bars:
-            fetch_next(state, history.ohlcv[t + 1])
+            prefetch_bar(state, history.ohlcv[t + 1])
         curves[0, t] = state.account[EQUITY]
         curves[1, t] = state.account[GROSS]
         curves[2, t] = state.account[FUNDING]
@@ -145,11 +145,11 @@ class Scan:
         rules = rules_of(strategy, bars.instruments, limits_on=limits_on)
         records = record_buffers(CAPACITY + ORDERS_PER_SYMBOL * bars.n_symbols, CAPACITY + EVENTS_PER_BAR)
         curves = np.zeros((4, bars.n_bars))
-        calls, loop = calls_of(strategy), scan_loop()
+        table, loop = function_table(strategy), scan_loop()
         done, log = 0, RecordLog(records)
         while done < bars.n_bars:
-            done = loop(state, records, rules, history, curves, done, calls)
-            log.keep(int(state.counters[N_ORDERS]), int(state.counters[N_EVENTS]))
+            done = loop(state, records, rules, history, curves, done, table)
+            log.append(int(state.counters[N_ORDERS]), int(state.counters[N_EVENTS]))
             state.counters[[N_ORDERS, N_EVENTS]] = 0
         return simulation_of(
             state,

@@ -29,7 +29,7 @@ from quantlab.core.results import RiskEvent
 from quantlab.core.types import Signal
 from quantlab.evaluation.statistics.metrics import day_ends, returns_between
 from quantlab.trading.account.arrays import begin_account, record_buffers
-from quantlab.trading.bar.function_table import calls_of
+from quantlab.trading.bar.function_table import function_table
 from quantlab.trading.interface.rows import History, market_of, with_signal
 from quantlab.trading.lowlevel.layout import EVENTS_PER_BAR, ORDERS_PER_SYMBOL, Rules
 from quantlab.trading.strategy.strategy import Strategy, rules_of_venue, with_strategy
@@ -140,24 +140,24 @@ def sweep(
         rules = with_strategy(venue, strategies[i], limits_on=limits_on)
         return _simulate(with_signal(market, signal), rules, strategies[i], initial_cash, ends)
 
-    return _result(_each(run, len(strategies), threads), initial_cash)
+    return _result(_run_all(run, len(strategies), threads), initial_cash)
 
 
 @dataclass(frozen=True)
 class _Account:
-    """What is left of one strategy: the sums of `sweep_loop`, and the equity at the end of every UTC day."""
+    """Result of one strategy: the sums of `sweep_loop`, and the equity at the end of every UTC day."""
 
     sums: Float64Array
     marks: Float64Array
 
 
-def _each(run: Callable[[int], _Account], count: int, threads: int) -> list[_Account]:
+def _run_all(run: Callable[[int], _Account], count: int, threads: int) -> list[_Account]:
     """``run(i)`` of every ``i``, from threads that take the next number until there is none."""
     done: dict[int, _Account] = {}
-    left = iter(range(count))
+    remaining = iter(range(count))
 
     def work() -> None:
-        for i in left:
+        for i in remaining:
             done[i] = run(i)
 
     # Tasks of a pool would cost more than what a short strategy spends in Python at all.
@@ -166,7 +166,7 @@ def _each(run: Callable[[int], _Account], count: int, threads: int) -> list[_Acc
         try:
             wait(workers, return_when=FIRST_EXCEPTION)
         finally:
-            deque(left, maxlen=0)  # after a failure or a Ctrl-C nobody takes another
+            deque(remaining, maxlen=0)  # after a failure or a Ctrl-C nobody takes another
     for worker in workers:
         worker.result()
     return [done[i] for i in range(count)]
@@ -185,7 +185,7 @@ def _simulate(history: History, rules: Rules, strategy: Strategy, initial_cash: 
         marks,
         sums,
         np.zeros((2, n_symbols)),
-        calls_of(strategy),
+        function_table(strategy),
     )
     return _Account(sums, marks)
 

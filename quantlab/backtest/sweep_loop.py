@@ -20,8 +20,8 @@ from quantlab.core.compiled import compiled
 from quantlab.core.market import OPEN
 from quantlab.core.results import OrderReason, RiskEvent
 from quantlab.trading.bar.bar import advance_bar
-from quantlab.trading.bar.function_table import read_calls
-from quantlab.trading.interface.policy_view import desk_of
+from quantlab.trading.bar.function_table import read_function_table
+from quantlab.trading.interface.policy_view import policy_view
 from quantlab.trading.interface.rows import HISTORY_TYPE, History, row_of
 from quantlab.trading.lowlevel.layout import (
     EQUITY,
@@ -40,8 +40,8 @@ from quantlab.trading.lowlevel.layout import (
     State,
     writable_array,
 )
-from quantlab.trading.lowlevel.pointers import ROOM, lay_out
-from quantlab.trading.lowlevel.prefetch import fetch_next
+from quantlab.trading.lowlevel.pointers import BUFFER, stack_pointer
+from quantlab.trading.lowlevel.prefetch import prefetch_bar
 
 #: Slots of the sums (N_SUMS,).
 FEES = 0
@@ -130,19 +130,19 @@ def _summarise(
     marks: Float64Array,
     sums: Float64Array,
     trades: Float64Array,
-    room: Any,
+    buffer: Any,
 ) -> None:
     day = 0
     n_bars = history.ohlcv.shape[0]
-    calls = read_calls(room)
-    desk = lay_out(desk_of(state, rules, history))
+    functions = read_function_table(buffer)
+    view = stack_pointer(policy_view(state, rules, history))
     for t in range(n_bars):
         row = row_of(history, t)
         state.counters[N_ORDERS] = 0
         state.counters[N_EVENTS] = 0
-        advance_bar(state, records, rules, row, desk, t, calls)
+        advance_bar(state, records, rules, row, view, t, functions)
         if t + 1 < n_bars:
-            fetch_next(state, history.ohlcv[t + 1])
+            prefetch_bar(state, history.ohlcv[t + 1])
         if state.counters[N_ORDERS] > 0:
             _note_orders(records, row, state.counters[N_ORDERS], sums, trades)
         for k in range(state.counters[N_EVENTS]):
@@ -164,7 +164,7 @@ SUMMARISE = types.void(
     writable_array(types.float64, 1),
     writable_array(types.float64, 1),
     writable_array(types.float64, 2),
-    ROOM,
+    BUFFER,
 )
 
 

@@ -1,4 +1,4 @@
-"""Which parameter sets a sweep tries: every combination of a grid, or a seeded draw from a space."""
+"""Parameter sets of a sweep: every combination of a grid, or a seeded draw from a space."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ class Axis:
                 fix="add n, list the values, or use sweep=random",
             )
         space = np.geomspace if self.log else np.linspace
-        return tuple(dict.fromkeys(self._as_asked(value) for value in space(self.low, self.high, self.n)))
+        return tuple(dict.fromkeys(self._clip(value) for value in space(self.low, self.high, self.n)))
 
     def draw(self, rng: np.random.Generator) -> Any:
         """One value, each choice (or each value of the range) as likely as the others."""
@@ -73,14 +73,14 @@ class Axis:
         half = 0.5 if self._whole else 0.0
         low, high = self.low - half, self.high + half
         if self.log:
-            return self._as_asked(math.exp(rng.uniform(math.log(low), math.log(high))))
-        return self._as_asked(rng.uniform(low, high))
+            return self._clip(math.exp(rng.uniform(math.log(low), math.log(high))))
+        return self._clip(rng.uniform(low, high))
 
     @property
     def _whole(self) -> bool:
         return isinstance(self.low, int) and isinstance(self.high, int)
 
-    def _as_asked(self, value: float) -> int | float:
+    def _clip(self, value: float) -> int | float:
         inside = min(max(float(value), self.low), self.high)
         return round(inside) if self._whole else float(inside)
 

@@ -1,6 +1,6 @@
-"""What vectorbt's simulator calls around a bar and around an order: the one bar step, on vectorbt's books.
+"""Callbacks of vectorbt's simulator around a bar and around an order: the one bar step, on vectorbt's account.
 
-What vectorbt is handed it compiles for, in every process: so all of an account is handed over as one block of
+What vectorbt is given it compiles for, in every process: so all of an account is passed as one block of
 memory (:mod:`quantlab.trading.lowlevel.pointers`), and the callbacks are thin; what they call is compiled once.
 """
 
@@ -21,8 +21,8 @@ from quantlab.core.arrays import Float64Array
 from quantlab.core.compiled import compiled
 from quantlab.core.results import EVENT_DTYPE, OrderReason, RiskEvent
 from quantlab.trading.bar.bar import advance_bar
-from quantlab.trading.bar.function_table import CALLS_TYPE, read_calls
-from quantlab.trading.interface.policy_view import desk_of
+from quantlab.trading.bar.function_table import FUNCTION_TABLE_TYPE, read_function_table
+from quantlab.trading.interface.policy_view import policy_view
 from quantlab.trading.interface.rows import HISTORY_TYPE, History, row_of
 from quantlab.trading.lowlevel.layout import (
     CASH,
@@ -40,9 +40,9 @@ from quantlab.trading.lowlevel.layout import (
     tuple_type,
     writable_array,
 )
-from quantlab.trading.lowlevel.pointers import ROOM, lay_into, lay_out, reader, room_for
+from quantlab.trading.lowlevel.pointers import BUFFER, buffer_for, stack_pointer, tuple_reader, write_tuple
 
-#: Slots of ``Kept.counts``.
+#: Slots of ``RunRecords.counts``.
 ORDERS, EVENTS, UNFILLED, LIQUIDATIONS = 0, 1, 2, 3
 
 _MAKER = int(OrderReason.TAKE_PROFIT)
@@ -51,8 +51,8 @@ _FILLED = int(OrderStatus.Filled)
 _BOTH = int(Direction.Both)
 
 
-class Kept(NamedTuple):
-    """What vectorbt does not record, for the whole run."""
+class RunRecords(NamedTuple):
+    """Records of the whole run that vectorbt does not keep."""
 
     reasons: Any  #: int8 (C,)
     over_participation: Any  #: bool (C,)
@@ -61,31 +61,33 @@ class Kept(NamedTuple):
     counts: Any  #: int64 (4,)
 
 
-class _Bound(NamedTuple):
+class _PointerTable(NamedTuple):
+    """Everything that one bar reads and writes."""
+
     state: Any
     records: Any
     rules: Any
     history: Any
-    kept: Any
-    calls: Any
+    run_records: Any
+    functions: Any
 
 
-_KEPT: Any = tuple_type(
-    Kept,
+_RUN_RECORDS_TYPE: Any = tuple_type(
+    RunRecords,
     writable_array(types.int8, 1),
     writable_array(types.boolean, 1),
     writable_array(numba.from_dtype(EVENT_DTYPE), 1),
     writable_array(types.float64, 2),
     writable_array(types.int64, 1),
 )
-_PARTS = (STATE_TYPE, RECORDS_TYPE, RULES_TYPE, HISTORY_TYPE, _KEPT)
-_BOUND: Any = tuple_type(_Bound, *_PARTS, CALLS_TYPE)
-_read_bound = reader(_BOUND)
+_PARTS = (STATE_TYPE, RECORDS_TYPE, RULES_TYPE, HISTORY_TYPE, _RUN_RECORDS_TYPE)
+_POINTER_TABLE_TYPE: Any = tuple_type(_PointerTable, *_PARTS, FUNCTION_TABLE_TYPE)
+_read_table = tuple_reader(_POINTER_TABLE_TYPE)
 _ARRAY = writable_array(types.float64, 1)
 
 
 class Callbacks(NamedTuple):
-    """For ``Portfolio.from_order_func(flexible=True)``; each is handed the room of an account first."""
+    """For ``Portfolio.from_order_func(flexible=True)``; each takes the buffer of an account first."""
 
     before_bar: Any
     next_order: Any
@@ -93,102 +95,106 @@ class Callbacks(NamedTuple):
     after_bar: Any
 
 
-def written_down(state: State, records: Records, rules: Rules, history: History, kept: Kept, calls: Any) -> Any:
-    """uint8 array in which an account is written down; its arrays must be kept alive while it is used."""
-    room = room_for(_BOUND)
-    _binder()(room, state, records, rules, history, kept, calls)
-    return room
+def account_buffer(
+    state: State, records: Records, rules: Rules, history: History, run_records: RunRecords, functions: Any
+) -> Any:
+    """Return a uint8 array of pointers to an account; its arrays must be kept alive while it is used."""
+    buffer = buffer_for(_POINTER_TABLE_TYPE)
+    _table_writer()(buffer, state, records, rules, history, run_records, functions)
+    return buffer
 
 
 @cache
-def _binder() -> Any:
-    return compiled(signature=types.void(ROOM, *_PARTS, ROOM), _nrt=False)(_bind)
+def _table_writer() -> Any:
+    return compiled(signature=types.void(BUFFER, *_PARTS, BUFFER), _nrt=False)(_write_table)
 
 
-def _bind(room: Any, state: State, records: Records, rules: Rules, history: History, kept: Kept, calls: Any) -> None:
-    lay_into(room, _Bound(state, records, rules, history, kept, read_calls(calls)))
+def _write_table(
+    buffer: Any, state: State, records: Records, rules: Rules, history: History, run_records: RunRecords, functions: Any
+) -> None:
+    write_tuple(buffer, _PointerTable(state, records, rules, history, run_records, read_function_table(functions)))
 
 
 @compiled(**INLINED)
-def _has_failed(kept: Kept) -> bool:
+def _has_failed(run_records: RunRecords) -> bool:
     """After a liquidation, or an order that vectorbt changed, the run is refused: stand still until its end."""
-    return kept.counts[UNFILLED] + kept.counts[LIQUIDATIONS] > 0
+    return run_records.counts[UNFILLED] + run_records.counts[LIQUIDATIONS] > 0
 
 
-def _advance(room: Any, t: int) -> None:
+def _advance(buffer: Any, t: int) -> None:
     """One bar of the account; its reasons and events are kept."""
-    b = _read_bound(room)
-    b.state.counters[N_ORDERS] = 0
-    b.state.counters[N_EVENTS] = 0
-    if _has_failed(b.kept):
+    table = _read_table(buffer)
+    table.state.counters[N_ORDERS] = 0
+    table.state.counters[N_EVENTS] = 0
+    if _has_failed(table.run_records):
         return
-    desk = lay_out(desk_of(b.state, b.rules, b.history))
-    advance_bar(b.state, b.records, b.rules, row_of(b.history, t), desk, t, b.calls)
-    counts = b.kept.counts
-    for k in range(b.state.counters[N_ORDERS]):
-        b.kept.reasons[counts[ORDERS]] = b.records.reasons[k]
-        b.kept.over_participation[counts[ORDERS]] = b.records.over_participation[k]
+    view = stack_pointer(policy_view(table.state, table.rules, table.history))
+    advance_bar(table.state, table.records, table.rules, row_of(table.history, t), view, t, table.functions)
+    counts = table.run_records.counts
+    for k in range(table.state.counters[N_ORDERS]):
+        table.run_records.reasons[counts[ORDERS]] = table.records.reasons[k]
+        table.run_records.over_participation[counts[ORDERS]] = table.records.over_participation[k]
         counts[ORDERS] += 1
-    for k in range(b.state.counters[N_EVENTS]):
-        b.kept.events[counts[EVENTS]] = b.records.events[k]
+    for k in range(table.state.counters[N_EVENTS]):
+        table.run_records.events[counts[EVENTS]] = table.records.events[k]
         counts[EVENTS] += 1
-        if b.records.events[k]["kind"] == _LIQUIDATION:
+        if table.records.events[k]["kind"] == _LIQUIDATION:
             counts[LIQUIDATIONS] += 1
 
 
-def _fill(room: Any, k: int) -> tuple[int, float, float, float]:
-    """Column, signed units, price and fee rate of the bar's fill number `k`; column -1 behind the last."""
-    b = _read_bound(room)
-    if k >= b.state.counters[N_ORDERS] or _has_failed(b.kept):
+def _fill(buffer: Any, k: int) -> tuple[int, float, float, float]:
+    """Column, signed units, price and fee rate of the bar's fill number `k`; column -1 after the last."""
+    table = _read_table(buffer)
+    if k >= table.state.counters[N_ORDERS] or _has_failed(table.run_records):
         return -1, 0.0, 0.0, 0.0
-    order = b.records.orders[k]
+    order = table.records.orders[k]
     s = order["col"]
     units = order["size"] if order["side"] == 0 else -order["size"]
-    fee = b.rules.maker_fee[s] if b.records.reasons[k] == _MAKER else b.rules.taker_fee[s]
+    fee = table.rules.maker_fee[s] if table.records.reasons[k] == _MAKER else table.rules.taker_fee[s]
     return s, units, order["price"], fee
 
 
-def _note_unfilled(room: Any) -> None:
-    _read_bound(room).kept.counts[UNFILLED] += 1
+def _note_unfilled(buffer: Any) -> None:
+    _read_table(buffer).run_records.counts[UNFILLED] += 1
 
 
-def _take_over(room: Any, t: int, position: Float64Array, price: Float64Array, cash: float, value: float) -> None:
-    """Make vectorbt's books at the end of a bar the account's."""
-    b = _read_bound(room)
+def _copy_account(buffer: Any, t: int, position: Float64Array, price: Float64Array, cash: float, value: float) -> None:
+    """Copy vectorbt's positions, cash and value at the end of a bar into the account."""
+    table = _read_table(buffer)
     gross = 0.0
     for s in range(len(position)):
-        b.state.positions[UNITS, s] = position[s]
+        table.state.positions[UNITS, s] = position[s]
         if position[s] != 0.0:
             gross += abs(position[s]) * price[s]
-    b.state.account[CASH] = cash
-    b.state.account[EQUITY] = value
-    b.kept.curves[0, t] = value
-    b.kept.curves[1, t] = gross
+    table.state.account[CASH] = cash
+    table.state.account[EQUITY] = value
+    table.run_records.curves[0, t] = value
+    table.run_records.curves[1, t] = gross
 
 
 @cache
 def callbacks() -> Callbacks:
     """Compile them. vectorbt takes functions as types of their own, so that nothing that calls them can be cached."""
     f8, i8 = types.float64, types.int64
-    advance = compiled(signature=types.void(ROOM, i8), _nrt=False)(_advance)
-    fill = compiled(signature=types.Tuple((i8, f8, f8, f8))(ROOM, i8), _nrt=False)(_fill)  # type: ignore[no-untyped-call]
-    note_unfilled = compiled(signature=types.void(ROOM), _nrt=False)(_note_unfilled)
-    take_over = compiled(signature=types.void(ROOM, i8, _ARRAY, _ARRAY, f8, f8), _nrt=False)(_take_over)
+    advance = compiled(signature=types.void(BUFFER, i8), _nrt=False)(_advance)
+    fill = compiled(signature=types.Tuple((i8, f8, f8, f8))(BUFFER, i8), _nrt=False)(_fill)  # type: ignore[no-untyped-call]
+    note_unfilled = compiled(signature=types.void(BUFFER), _nrt=False)(_note_unfilled)
+    copy_account = compiled(signature=types.void(BUFFER, i8, _ARRAY, _ARRAY, f8, f8), _nrt=False)(_copy_account)
 
-    def before_bar(c: Any, room: Any) -> Any:
-        advance(room, c.i)
-        return (room,)
+    def before_bar(c: Any, buffer: Any) -> Any:
+        advance(buffer, c.i)
+        return (buffer,)
 
-    def next_order(c: Any, room: Any) -> Any:
-        s, units, price, fee = fill(room, c.call_idx)
+    def next_order(c: Any, buffer: Any) -> Any:
+        s, units, price, fee = fill(buffer, c.call_idx)
         return s, nb.order_nb(size=units, price=price, fees=fee, direction=_BOTH, allow_partial=False)
 
-    def after_order(c: Any, room: Any) -> None:
+    def after_order(c: Any, buffer: Any) -> None:
         if c.order_result.status != _FILLED:
-            note_unfilled(room)
+            note_unfilled(buffer)
 
-    def after_bar(c: Any, room: Any, reserve: float) -> None:
+    def after_bar(c: Any, buffer: Any, reserve: float) -> None:
         cash, value = c.last_cash[c.group] - reserve, c.last_value[c.group] - reserve
-        take_over(room, c.i, c.last_position, c.last_val_price, cash, value)
+        copy_account(buffer, c.i, c.last_position, c.last_val_price, cash, value)
 
     return Callbacks(*(compiled(f, cache=False) for f in (before_bar, next_order, after_order, after_bar)))

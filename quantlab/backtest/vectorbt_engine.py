@@ -1,9 +1,9 @@
-"""The same strategy inside vectorbt's own simulator: a second set of books, kept while trading.
+"""The same strategy inside vectorbt's own simulator: a second account, kept while trading.
 
 1. At every bar vectorbt calls the one bar step (`quantlab.trading.bar.bar`), which says what fills.
 2. vectorbt executes these fills by its own rules, in its own cash and positions, and values them.
 3. Its cash, positions and value *become* the account before the next bar: the step decides on vectorbt's
-   books, never on its own. Two engines that agree to the last bar therefore agreed at every bar.
+   account, never on its own. Two engines that agree to the last bar therefore agreed at every bar.
 
 vectorbt knows no margin: it refuses what its cash cannot pay, where a perpetual's account would go on. So it is
 lent a reserve, which is taken off again wherever its cash is read. It also knows neither funding nor a fee apart
@@ -20,14 +20,22 @@ import numpy as np
 import pandas as pd
 import vectorbt as vbt
 
-from quantlab.backtest.vectorbt_callbacks import EVENTS, LIQUIDATIONS, ORDERS, UNFILLED, Kept, callbacks, written_down
+from quantlab.backtest.vectorbt_callbacks import (
+    EVENTS,
+    LIQUIDATIONS,
+    ORDERS,
+    UNFILLED,
+    RunRecords,
+    account_buffer,
+    callbacks,
+)
 from quantlab.core.checks import check_flag, check_range
 from quantlab.core.errors import ContractError
 from quantlab.core.market import Bars
 from quantlab.core.results import Simulation
 from quantlab.core.types import Signal
 from quantlab.trading.account.arrays import begin_account, record_buffers, simulation_of
-from quantlab.trading.bar.function_table import calls_of
+from quantlab.trading.bar.function_table import function_table
 from quantlab.trading.interface.rows import history_of
 from quantlab.trading.lowlevel.layout import EVENTS_PER_BAR, ORDERS_PER_SYMBOL, Records, State
 from quantlab.trading.strategy.strategy import Strategy, rules_of
@@ -78,18 +86,18 @@ class VectorbtEngine:
             )
         bars = dataclasses.replace(bars, funding=None)
         state = begin_account(bars.n_symbols, self.initial_cash, strategy.policy)
-        kept = _room(bars)
-        orders = self._simulate(bars, signal, strategy, state, kept, limits_on)
-        _check(kept)
+        run_records = _run_buffers(bars)
+        orders = self._simulate(bars, signal, strategy, state, run_records, limits_on)
+        _check(run_records)
         return simulation_of(
             state,
             Records(
                 orders,
-                kept.reasons[: len(orders)],
-                kept.over_participation[: len(orders)],
-                kept.events[: kept.counts[EVENTS]],
+                run_records.reasons[: len(orders)],
+                run_records.over_participation[: len(orders)],
+                run_records.events[: run_records.counts[EVENTS]],
             ),
-            kept.curves,
+            run_records.curves,
             open_time_ms=bars.open_time_ms,
             interval_ms=bars.interval_ms,
             symbols=bars.symbols,
@@ -98,36 +106,39 @@ class VectorbtEngine:
         )
 
     def _simulate(
-        self, bars: Bars, signal: Signal, strategy: Strategy, state: State, kept: Kept, limits_on: bool
+        self, bars: Bars, signal: Signal, strategy: Strategy, state: State, run_records: RunRecords, limits_on: bool
     ) -> Any:
-        """Order records of vectorbt's run; `state` and `kept` are written on the way."""
+        """Order records of vectorbt's run; `state` and `run_records` are written on the way."""
         records = record_buffers(ORDERS_PER_SYMBOL * bars.n_symbols, EVENTS_PER_BAR)
         rules, history = rules_of(strategy, bars.instruments, limits_on=limits_on), history_of(bars, signal)
-        room, call = written_down(state, records, rules, history, kept, calls_of(strategy)), callbacks()
-        lent = self.reserve * self.initial_cash
+        buffer, call = (
+            account_buffer(state, records, rules, history, run_records, function_table(strategy)),
+            callbacks(),
+        )
+        reserve = self.reserve * self.initial_cash
         portfolio = vbt.Portfolio.from_order_func(
             pd.DataFrame(bars.close, columns=list(bars.symbols)),
             call.next_order,
             flexible=True,
-            init_cash=self.initial_cash + lent,
+            init_cash=self.initial_cash + reserve,
             group_by=True,
             cash_sharing=True,
             pre_segment_func_nb=call.before_bar,
-            pre_segment_args=(room,),
+            pre_segment_args=(buffer,),
             post_order_func_nb=call.after_order,
             post_segment_func_nb=call.after_bar,
-            post_segment_args=(room, lent),
+            post_segment_args=(buffer, reserve),
             ffill_val_price=True,
             fill_pos_record=False,
-            max_orders=len(kept.reasons),
+            max_orders=len(run_records.reasons),
         )
         return portfolio.order_records
 
 
-def _room(bars: Bars) -> Kept:
+def _run_buffers(bars: Bars) -> RunRecords:
     """Buffers for the most that can happen; pages that nothing is written to cost no memory."""
     orders = ORDERS_PER_SYMBOL * bars.n_symbols * bars.n_bars
-    return Kept(
+    return RunRecords(
         reasons=np.empty(orders, np.int8),
         over_participation=np.empty(orders, np.bool_),
         events=record_buffers(0, EVENTS_PER_BAR * bars.n_bars).events,
@@ -136,16 +147,16 @@ def _room(bars: Bars) -> Kept:
     )
 
 
-def _check(kept: Kept) -> None:
-    if kept.counts[LIQUIDATIONS]:
+def _check(run_records: RunRecords) -> None:
+    if run_records.counts[LIQUIDATIONS]:
         raise ContractError(
             "an account that is never liquidated: vectorbt knows no fee apart from orders",
             found="a liquidation",
             fix="use backtest=scan, or less leverage",
         )
-    if kept.counts[UNFILLED]:
+    if run_records.counts[UNFILLED]:
         raise ContractError(
             "vectorbt to fill every order as asked",
-            found=f"order {int(kept.counts[ORDERS])} rejected or changed",
+            found=f"order {int(run_records.counts[ORDERS])} rejected or changed",
             fix="raise backtest.reserve, or use backtest=scan",
         )

@@ -39,7 +39,7 @@ from quantlab.execution.session.handover import Release, release_of
 from quantlab.execution.session.paper_broker import PaperBroker
 from quantlab.execution.session.session import Session, SessionRules
 from quantlab.features.drift import Drift
-from quantlab.jobs.parity.recorded_signal import joined
+from quantlab.jobs.parity.recorded_signal import concatenate_signals
 
 CASH = 10_000.0
 
@@ -119,7 +119,7 @@ def plain_world(seed: int, n_bars: int, switches: int) -> World:
     strategies = [kit.make_strategy(kit.FixedSignal(signal), breaker=None) for signal in played]
     rows = [n_bars * k // (switches + 1) for k in range(1, switches + 1)]
     parts = zip([0, *rows], [*rows, n_bars], strict=True)
-    heard = joined([played[k % 2].rows(first, last) for k, (first, last) in enumerate(parts)])
+    heard = concatenate_signals([played[k % 2].rows(first, last) for k, (first, last) in enumerate(parts)])
     moves = tuple((row, strategies[(k + 1) % 2]) for k, row in enumerate(rows))
     return World(bars, strategies[0], heard, 0, switches=moves, make_releases=kit.MovingReleases)
 

@@ -34,7 +34,7 @@ class SessionView:
     observed : dict or None
         ``lag_ms`` and ``intake`` faults of the newest bar.
     drift : dict or None
-        The newest look at the features' drift (see :mod:`quantlab.execution.session.drift_watch`); None before any.
+        The newest reading of the features' drift (see :mod:`quantlab.execution.session.drift_watch`); None before any.
     ended : str or None
         The reason of a clean stop that nothing followed.
     tables : dict of table name to rows

@@ -1,7 +1,7 @@
-"""The gates: each reads recorded facts and says PASS, FAIL or UNKNOWN, with its evidence in words.
+"""The gates: each reads recorded facts and finds PASS, FAIL or UNKNOWN, with its evidence in words.
 
-UNKNOWN is said where the facts are missing or too few to tell. No gate rescales a value to reach its limit: on
-honest data a mean confidence above 0.6 is not to be expected, and the gate then says FAIL.
+UNKNOWN is found where the facts are missing or too few to tell. No gate rescales a value to reach its limit: on
+honest data a mean confidence above 0.6 is not to be expected, and the gate then finds FAIL.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _FLAT = 1e-9
 
 @dataclass(frozen=True)
 class GateLimits:
-    """What the gates compare with.
+    """Limits that the gates compare with.
 
     Parameters
     ----------
@@ -77,7 +77,7 @@ class GateLimits:
 
 @dataclass(frozen=True)
 class Finding:
-    """What a gate says.
+    """The finding of a gate.
 
     Parameters
     ----------
@@ -96,91 +96,91 @@ class Finding:
 Gate = Callable[[Window, GateLimits], Finding]
 
 
-def _judged(passes: bool, evidence: str, value: float) -> Finding:
+def _finding(passes: bool, evidence: str, value: float) -> Finding:
     return Finding(PASS if passes else FAIL, evidence, value)
 
 
 def feature_mismatches(window: Window, _limits: GateLimits) -> Finding:
-    """0 in the whole session."""
-    return _none_of(window, "feature_mismatch", "feature mismatches")
+    """Require 0 in the whole session."""
+    return _require_none(window, "feature_mismatch", "feature mismatches")
 
 
 def model_load_failures(window: Window, _limits: GateLimits) -> Finding:
-    """0 in the whole session."""
-    return _none_of(window, "model_load_failure", "model load failures")
+    """Require 0 in the whole session."""
+    return _require_none(window, "model_load_failure", "model load failures")
 
 
-def _none_of(window: Window, kind: str, words: str) -> Finding:
+def _require_none(window: Window, kind: str, words: str) -> Finding:
     count = window.counters.get(f"event.{kind}", 0)
     if count == 0 and not window.facts:
         return Finding(UNKNOWN, "no bar is recorded")
     bars = window.counters.get("event.bar", 0)
-    return _judged(count == 0, f"{count:,} {words} in {bars:,} bars of the session", float(count))
+    return _finding(count == 0, f"{count:,} {words} in {bars:,} bars of the session", float(count))
 
 
 def predictions(window: Window, _limits: GateLimits) -> Finding:
-    """Some in every bar, in time to act on, and no bar missing."""
+    """Require some in every bar, in time to act on, and no bar missing."""
     total = _total(window, "predictions")
     if not total:
         return Finding(UNKNOWN, "no prediction is recorded")
-    silent = sum(bar["signal"]["predictions"] == 0 for bar in window.facts)
+    without = sum(bar["signal"]["predictions"] == 0 for bar in window.facts)
     late = sum("feed" in bar["halts"] for bar in window.facts)
-    missing = sum(seen["intake"].get("missing", 0) for seen in window.observed)
+    missing = sum(observed["intake"].get("missing", 0) for observed in window.observed)
     minutes = len(window.facts) * _interval_ms(window) / 60_000
-    gaps = f"bars without one: {silent}, too late to enter on: {late}, that did not arrive: {missing}"
+    gaps = f"bars without one: {without}, too late to enter on: {late}, that did not arrive: {missing}"
     evidence = f"{total / minutes:,.2f} a minute over {minutes:,.0f} minutes; {gaps}"
-    return _judged(silent + late + missing == 0, evidence, total / minutes)
+    return _finding(without + late + missing == 0, evidence, total / minutes)
 
 
 def consensus_rate(window: Window, limits: GateLimits) -> Finding:
-    """Share of decisions before the gates that most members agree on."""
-    return _over_decisions(window, "agreed", limits.consensus_rate, "share with a consensus of 0.7")
+    """Share of decisions, before any threshold, that most members agree on."""
+    return _mean_over_decisions(window, "agreed", limits.consensus_rate, "share with a consensus of 0.7")
 
 
 def mean_confidence(window: Window, limits: GateLimits) -> Finding:
     """Mean pooled probability of the decision."""
-    return _over_decisions(window, "confidence_sum", limits.mean_confidence, "mean confidence")
+    return _mean_over_decisions(window, "confidence_sum", limits.mean_confidence, "mean confidence")
 
 
-def _over_decisions(window: Window, what: str, limit: float, words: str) -> Finding:
+def _mean_over_decisions(window: Window, what: str, limit: float, words: str) -> Finding:
     decisions = _total(window, "decisions")
     if not decisions:
         return Finding(UNKNOWN, "no decision is recorded")
     value = math.fsum(bar["signal"][what] for bar in window.facts) / decisions
-    return _judged(value > limit, f"{words} {value:.3f} over {decisions:,} decisions, must exceed {limit:g}", value)
+    return _finding(value > limit, f"{words} {value:.3f} over {decisions:,} decisions, must exceed {limit:g}", value)
 
 
 def balance(window: Window, limits: GateLimits) -> Finding:
-    """BUYs against SELLs after the gates of the ensemble."""
+    """BUYs against SELLs after the thresholds of the ensemble."""
     buys, sells = _total(window, "buy"), _total(window, "sell")
     if buys + sells < limits.min_signals:
         return Finding(UNKNOWN, f"{buys} BUY and {sells} SELL; {limits.min_signals} signals are needed to tell")
     share, (low, high) = buys / (buys + sells), limits.buy_share
     evidence = f"{buys:,} BUY and {sells:,} SELL: {share:.1%} BUY, must lie in {low:.0%} .. {high:.0%}"
-    return _judged(low <= share <= high, evidence, share)
+    return _finding(low <= share <= high, evidence, share)
 
 
 def stop_hits(window: Window, limits: GateLimits) -> Finding:
     """Share of closed positions that were stopped, beside that of blind entries on the same bars."""
-    stopped, exits = _exits(window)
+    stopped, exits = _count_exits(window)
     if exits < limits.min_exits:
         return Finding(UNKNOWN, f"{stopped} of {exits} exits were stops; {limits.min_exits} exits are needed to tell")
-    blind = _blind(window)
+    blind = _blind_stop_share(window)
     if blind is None:
         return Finding(UNKNOWN, f"{stopped} of {exits} exits were stops; nothing recorded says how blind entries fared")
     share = stopped / exits
     most = blind + limits.stop_standard_errors * math.sqrt(blind * (1.0 - blind) / exits)
     evidence = f"{stopped} of {exits} exits were stops ({share:.1%}); of blind entries {blind:.1%}, at most {most:.1%}"
-    return _judged(share <= most, evidence, share)
+    return _finding(share <= most, evidence, share)
 
 
 def feature_drift(window: Window, _limits: GateLimits) -> Finding:
-    """No feature on alert in the newest look; the thresholds are the look's own."""
+    """Require no feature on alert in the newest reading; the thresholds are the reading's own."""
     reading = window.drift
     if reading is None:
         if window.learned is False:
             return Finding(PASS, "nothing was learned from features: there is no training distribution to leave")
-        return Finding(UNKNOWN, "no look at the features' drift is recorded")
+        return Finding(UNKNOWN, "no reading of the features' drift is recorded")
     if reading["rows"] < reading["min_rows"]:
         evidence = (
             f"{reading['rows']:,} rows of {reading['bars']:,} bars so far, {reading['min_rows']:,} are needed to tell"
@@ -195,7 +195,7 @@ def feature_drift(window: Window, _limits: GateLimits) -> Finding:
     worst = f": {', '.join(names[:3])}{' ...' if len(names) > 3 else ''}" if names else ""
     over = f"over {reading['rows']:,} rows of {reading['bars']:,} bars"
     evidence = f"{len(names)} of {count} features have left their training distribution {over}{worst}"
-    return _judged(not names, evidence, float(len(names)))
+    return _finding(not names, evidence, float(len(names)))
 
 
 def daily_drawdown(window: Window, limits: GateLimits) -> Finding:
@@ -205,7 +205,7 @@ def daily_drawdown(window: Window, limits: GateLimits) -> Finding:
         return Finding(UNKNOWN, "no day with a finite equity is recorded")
     day = max(days, key=days.__getitem__)
     evidence = f"largest fall {days[day]:.2%} on {day}, must stay below {limits.daily_drawdown:.2%}"
-    return _judged(days[day] < limits.daily_drawdown, evidence, days[day])
+    return _finding(days[day] < limits.daily_drawdown, evidence, days[day])
 
 
 def pnl(window: Window, limits: GateLimits) -> Finding:
@@ -215,19 +215,19 @@ def pnl(window: Window, limits: GateLimits) -> Finding:
         return Finding(UNKNOWN, "no finite equity is recorded")
     gain = marks[-1] / marks[0] - 1.0
     evidence = f"equity {marks[0]:,.2f} -> {marks[-1]:,.2f} USD, {gain:+.2%}, must reach {limits.pnl:+.2%}"
-    return _judged(gain >= limits.pnl, evidence, gain)
+    return _finding(gain >= limits.pnl, evidence, gain)
 
 
 def rollout(window: Window, _limits: GateLimits) -> Finding:
-    """Some share of every target was asked for, on a venue that is not simulated."""
+    """Require that some share of every target was asked for, on a venue that is not simulated."""
     if not window.rollouts:
         return Finding(UNKNOWN, "no step of the rollout is recorded")
     newest = window.rollouts[-1]
     steps = " -> ".join(f"{step['fraction']:.0%}" for step in window.rollouts)
     evidence = f"{steps} of every target, the last step on {iso_utc(newest['at_ms'])}, venue {newest['venue']}"
     simulated = newest["venue"] == PAPER_VENUE
-    said = f"{evidence}: fills were simulated, production needs a venue" if simulated else evidence
-    return _judged(not simulated and newest["fraction"] > 0.0, said, newest["fraction"])
+    full_evidence = f"{evidence}: fills were simulated, production needs a venue" if simulated else evidence
+    return _finding(not simulated and newest["fraction"] > 0.0, full_evidence, newest["fraction"])
 
 
 #: Every gate by its name, in the order of a report.
@@ -258,8 +258,8 @@ def _interval_ms(window: Window) -> int:
     return window.bars.interval_ms
 
 
-def _exits(window: Window) -> tuple[int, int]:
-    """Closed positions that were stopped, and all of them, behind the window's first bar."""
+def _count_exits(window: Window) -> tuple[int, int]:
+    """Count closed positions that were stopped, and all of them, after the window's first bar."""
     units: dict[str, float] = {row[0]: row[1] for row in window.facts[0]["positions"]} if window.facts else {}
     stopped = exits = 0
     for bar in window.facts[1:]:
@@ -274,7 +274,7 @@ def _exits(window: Window) -> tuple[int, int]:
     return stopped, exits
 
 
-def _blind(window: Window) -> float | None:
+def _blind_stop_share(window: Window) -> float | None:
     terms: dict[str, Any] | None = window.barriers
     if terms is None or window.bars is None:
         return None

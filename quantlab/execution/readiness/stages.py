@@ -1,7 +1,7 @@
-"""From a journal to stages: each stage's gates with their evidence, and whether it may be left behind.
+"""Stages of readiness: each stage's gates with their evidence from a journal, and the stages that were passed.
 
-A stage is passed when all of its time is recorded, no gate says UNKNOWN and none that blocks says FAIL. It counts
-as reached only behind stages that were passed.
+A stage is passed when all of its time is recorded, no gate finds UNKNOWN and none that blocks finds FAIL. It counts
+as reached only after stages that were passed.
 """
 
 from __future__ import annotations
@@ -50,9 +50,9 @@ class Stage:
             raise ConfigError(f"at least one gate for {self.title!r}", found="none", fix="name some")
 
 
-def _so_far(found: Finding, stage: Stage, minutes: float) -> Finding:
-    """What a gate says of less time than was asked for: a failure is one however little is recorded."""
-    behind = "" if stage.since is None else f" behind an entry {stage.since!r}"
+def _partial_finding(found: Finding, stage: Stage, minutes: float) -> Finding:
+    """Return a gate's finding on less time than was asked for: a failure is one however little is recorded."""
+    behind = "" if stage.since is None else f" after an entry {stage.since!r}"
     recorded = f"{minutes:,.0f} of {stage.minutes:,} minutes recorded{behind}"
     if found.status == FAIL:
         return Finding(FAIL, f"{found.evidence}; {recorded}", found.value)
@@ -109,7 +109,7 @@ class StageResult:
 
     @property
     def passed(self) -> bool:
-        """Whether it may be left behind."""
+        """True if every gate lets it pass, and every stage before it was passed."""
         return self.reached and not any(result.blocks for result in self.results)
 
     def document(self) -> dict[str, Any]:
@@ -118,14 +118,14 @@ class StageResult:
 
 
 @dataclass(frozen=True)
-class Gates:
+class Readiness:
     """Stages in their order, what they compare with, and which failures block.
 
     Parameters
     ----------
     limits : GateLimits
     blocking : tuple of str
-        Gates whose FAIL blocks; UNKNOWN of any gate does, and whatever it says of a stage not recorded in full.
+        Gates whose FAIL blocks; UNKNOWN of any gate does, and any finding on a stage not recorded in full.
     stages : dict of name to Stage
 
     Raises
@@ -144,8 +144,8 @@ class Gates:
         if not self.stages:
             raise ConfigError("execution.gates.stages with at least one stage", found="none", fix="name some")
 
-    def judge(self, journal: Path, names: Sequence[str] | None = None) -> tuple[StageResult, ...]:
-        """Every stage, or those named, as a journal shows it; a stage behind others is reached only if they passed.
+    def assess(self, journal: Path, names: Sequence[str] | None = None) -> tuple[StageResult, ...]:
+        """Every stage, or those named, as a journal shows it; a stage after others is reached only if they passed.
 
         Raises
         ------
@@ -183,6 +183,6 @@ class Gates:
     def _result(self, gate: str, stage: Stage, window: Window, minutes: float) -> GateResult:
         found = GATES[gate](window, self.limits)
         if not window.complete:
-            found = _so_far(found, stage, minutes)
+            found = _partial_finding(found, stage, minutes)
         blocks = not window.complete or found.status == UNKNOWN or (found.status == FAIL and gate in self.blocking)
         return GateResult(gate, found.status, found.evidence, found.value, blocks)

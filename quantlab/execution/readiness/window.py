@@ -1,4 +1,4 @@
-"""What a session's journal records about a stretch of market time: the only evidence that a gate may use."""
+"""Windows: a session's journal over a stretch of market time, the only evidence that a gate may use."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ class Window:
 
     Parameters
     ----------
-    wanted_bars : int
+    required_bars : int
         As many were asked for.
-    began : bool
+    has_begun : bool
         Whether the session ever began to trade.
     counters : dict of name to int
         Of the whole session: what went wrong in it does not expire.
@@ -48,11 +48,11 @@ class Window:
     learned : bool or None
         Whether the strategy's models were fitted on features, whose drift is then watched; None if not recorded.
     drift : dict or None
-        The newest look at it (see :mod:`quantlab.execution.session.drift_watch`); None before any.
+        The newest reading of it (see :mod:`quantlab.execution.session.drift_watch`); None before any.
     """
 
-    wanted_bars: int
-    began: bool
+    required_bars: int
+    has_begun: bool
     counters: dict[str, int]
     barriers: dict[str, Any] | None
     facts: tuple[dict[str, Any], ...]
@@ -66,7 +66,7 @@ class Window:
     @property
     def complete(self) -> bool:
         """Whether as many bars are recorded as were asked for."""
-        return len(self.facts) >= self.wanted_bars > 0
+        return len(self.facts) >= self.required_bars > 0
 
 
 def read_window(path: Path, minutes: int, since: str | None = None) -> Window:
@@ -106,15 +106,15 @@ def _window(database: sqlite3.Connection, view: SessionView, minutes: int, since
     wanted = 0 if identity is None else -(-minutes * 60_000 // int(identity["interval_ms"]))
     rows = _newest(database, wanted, _first(database, since))
     terms = _terms(database)
-    written = [json.loads(text) for text, _ in rows]
-    facts = tuple(entry["bar"] for entry in written)
+    entries = [json.loads(text) for text, _ in rows]
+    facts = tuple(entry["bar"] for entry in entries)
     return Window(
-        wanted_bars=wanted,
-        began=identity is not None,
+        required_bars=wanted,
+        has_begun=identity is not None,
         counters=view.counters,
         barriers=terms.get("barriers"),
         facts=facts,
-        observed=tuple(entry["observed"] for entry in written),
+        observed=tuple(entry["observed"] for entry in entries),
         bars=_bars(rows, identity),
         atr=np.array([bar["atr"] for bar in facts], dtype=np.float64),
         rollouts=_rollouts(database),

@@ -1,4 +1,4 @@
-"""What an account leaves behind, in one form whoever kept it: the journal of a session, or the backtest.
+"""Account records in one form, from the journal of a session or from the backtest.
 
 The backtest's side is the scan itself. Fills and events are its own records; orders and positions, which
 it does not record, are read from its state by stopping the same compiled loop after every bar.
@@ -21,7 +21,7 @@ from quantlab.core.market import Bars
 from quantlab.core.results import OrderReason, RiskEvent, Simulation
 from quantlab.core.types import Signal
 from quantlab.trading.account.arrays import begin_account, record_buffers
-from quantlab.trading.bar.function_table import calls_of
+from quantlab.trading.bar.function_table import function_table
 from quantlab.trading.interface.rows import history_of
 from quantlab.trading.lowlevel import layout
 from quantlab.trading.strategy.strategy import Strategy, rules_of
@@ -33,7 +33,7 @@ _SLOTS = [getattr(layout, name.upper()) for name in _ACCOUNT]
 
 
 @dataclass(frozen=True)
-class Books:
+class AccountRecord:
     """Everything that happened to one account; each line begins with the open of its bar, epoch ms.
 
     Parameters
@@ -54,18 +54,18 @@ class Books:
     risk_events: list[Line]
     equity_marks: list[Line]
 
-    def until(self, open_ms: int) -> Books:
-        """The lines of the bars that open at or before `open_ms`."""
-        return Books(*([line for line in getattr(self, f.name) if line[0] <= open_ms] for f in fields(self)))
+    def until(self, open_ms: int) -> AccountRecord:
+        """Return the lines of the bars that open at or before `open_ms`."""
+        return AccountRecord(*([line for line in getattr(self, f.name) if line[0] <= open_ms] for f in fields(self)))
 
 
-def compared(ours: Books, theirs: Books) -> dict[str, int]:
-    """Lines that were held against each other, by kind."""
+def count_compared(ours: AccountRecord, theirs: AccountRecord) -> dict[str, int]:
+    """Count the lines that are compared with each other, by kind."""
     return {f.name: max(len(getattr(ours, f.name)), len(getattr(theirs, f.name))) for f in fields(ours)}
 
 
-def differing(ours: Books, theirs: Books) -> dict[str, int]:
-    """Lines without an equal on the other side, by kind; numbers are equal if all their bits are."""
+def count_differing(ours: AccountRecord, theirs: AccountRecord) -> dict[str, int]:
+    """Count the lines without an equal on the other side, by kind; numbers are equal if all their bits are."""
     return {f.name: _unmatched(getattr(ours, f.name), getattr(theirs, f.name)) for f in fields(ours)}
 
 
@@ -75,30 +75,30 @@ def _unmatched(ours: list[Line], theirs: list[Line]) -> int:
     return max((here - there).total(), (there - here).total())
 
 
-def books_of_journal(events: Iterable[Event]) -> Books:
-    """What a session wrote down."""
-    books = Books([], [], [], [])
+def record_of_journal(events: Iterable[Event]) -> AccountRecord:
+    """Return what a session journalled."""
+    record = AccountRecord([], [], [], [])
     for event in events:
         if event.kind == "bar":
-            _add_bar(books, event.facts["bar"])
-    return books
+            _add_bar(record, event.facts["bar"])
+    return record
 
 
-def _add_bar(books: Books, bar: dict[str, Any]) -> None:
+def _add_bar(record: AccountRecord, bar: dict[str, Any]) -> None:
     at = bar["open_ms"]
     for leg in bar["orders"]:
         names = ("symbol", "side", "units", "reduce_only", "reason", "stop_distance", "take_distance")
-        books.orders.append((at, *(leg[name] for name in names)))
+        record.orders.append((at, *(leg[name] for name in names)))
     for fill in bar["fills"]:
         names = ("id", "symbol", "side", "units", "price", "fee", "reason")
-        books.fills.append((at, *(fill[name] for name in names)))
-    books.risk_events.extend((at, event["kind"], event["equity"], event["level"]) for event in bar["events"])
+        record.fills.append((at, *(fill[name] for name in names)))
+    record.risk_events.extend((at, event["kind"], event["equity"], event["level"]) for event in bar["events"])
     positions = tuple(tuple(position) for position in bar["positions"])
-    books.equity_marks.append((at, *(bar["account"][name] for name in _ACCOUNT), positions))
+    record.equity_marks.append((at, *(bar["account"][name] for name in _ACCOUNT), positions))
 
 
-def books_of_backtest(bars: Bars, signal: Signal, strategy: Strategy, simulation: Simulation) -> Books:
-    """What the backtest did.
+def record_of_backtest(bars: Bars, signal: Signal, strategy: Strategy, simulation: Simulation) -> AccountRecord:
+    """Return what the backtest did.
 
     Parameters
     ----------
@@ -111,20 +111,20 @@ def books_of_backtest(bars: Bars, signal: Signal, strategy: Strategy, simulation
     ContractError
         If the loop, stopped after every bar, does not give the simulation's equity.
     """
-    orders, marks, equity = _stopped_at_every_bar(bars, signal, strategy, simulation.initial_cash)
+    orders, marks, equity = _run_bar_by_bar(bars, signal, strategy, simulation.initial_cash)
     if not np.array_equal(equity, simulation.equity, equal_nan=True):
         raise ContractError(
             "the same equity from the backtest's loop in one go and stopped after every bar",
             found="another one",
             fix="use backtest=scan; if it is, report this as a bug with the run's configuration",
         )
-    return Books(orders, _fills(simulation), _risk_events(simulation), marks)
+    return AccountRecord(orders, _fills(simulation), _risk_events(simulation), marks)
 
 
-def _stopped_at_every_bar(
+def _run_bar_by_bar(
     bars: Bars, signal: Signal, strategy: Strategy, cash: float
 ) -> tuple[list[Line], list[Line], Float64Array]:
-    history, calls, loop = history_of(bars, signal), calls_of(strategy), scan_loop()
+    history, table, loop = history_of(bars, signal), function_table(strategy), scan_loop()
     state = begin_account(bars.n_symbols, cash, strategy.policy)
     rules = rules_of(strategy, bars.instruments, limits_on=True)
     records = record_buffers(layout.ORDERS_PER_SYMBOL * bars.n_symbols, layout.EVENTS_PER_BAR)
@@ -134,7 +134,7 @@ def _stopped_at_every_bar(
     for t in range(bars.n_bars):
         state.counters[layout.N_ORDERS] = state.counters[layout.N_EVENTS] = 0  # room for one bar is all there is
         until_here = history._replace(ohlcv=history.ohlcv[: t + 1])
-        loop(state, records, rules, until_here, curves, t, calls)
+        loop(state, records, rules, until_here, curves, t, table)
         at = int(bars.open_time_ms[t])
         orders.extend((at, *leg) for leg in _legs(state, bars.symbols))
         account = (_number(state.account[slot]) for slot in _SLOTS)

@@ -1,4 +1,4 @@
-"""What a comparison is about: a strategy, the bars that it is compared on, and what history says of them."""
+"""The case of a comparison: a strategy, the bars that it is compared on, and the signal of history."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from quantlab.learning.registry.bundle_members import StoredMember
 
 @dataclass(frozen=True)
 class Case:
-    """What is compared.
+    """A strategy and the bars that backtest and session are compared on.
 
     Parameters
     ----------
@@ -39,7 +39,7 @@ class Case:
     strategy : Strategy
         As it was backtested.
     history : Bars
-    warm : int
+    warmup_start : int
         First row that the session's signal sees.
     first, last : int
         Rows that are traded.
@@ -52,7 +52,7 @@ class Case:
     study: Study
     strategy: Any
     history: Bars
-    warm: int
+    warmup_start: int
     first: int
     last: int
     bundle: str | None = None
@@ -63,13 +63,13 @@ class Case:
         return self.history.rows(self.first, self.last)
 
     @property
-    def said(self) -> Signal:
-        """What the backtest traded on them."""
+    def signal(self) -> Signal:
+        """The signal that the backtest traded on them."""
         return self.study.signal.rows(self.first, self.last)
 
 
 def configured_case(cfg: DictConfig, progress: Progress) -> Case:
-    """What the configuration learns or names: the last test period of a learned signal, all rows of another.
+    """Return what the configuration learns or names: the last test period of a learned signal, all rows of another.
 
     Raises
     ------
@@ -83,8 +83,8 @@ def configured_case(cfg: DictConfig, progress: Progress) -> Case:
     return Case(parts.engine, parts.source.synthetic, study, strategy, history, *rows)
 
 
-def as_promoted(cfg: DictConfig, bundle: Bundle) -> DictConfig:
-    """The configuration with the cash and the features of a bundle in their place."""
+def with_promoted_settings(cfg: DictConfig, bundle: Bundle) -> DictConfig:
+    """Return the configuration with the cash and the features of a bundle in their place."""
     found, promoted = cfg.copy(), as_dict(bundle.config)
     with open_dict(found):
         for name in ("cash", "features"):
@@ -93,12 +93,12 @@ def as_promoted(cfg: DictConfig, bundle: Bundle) -> DictConfig:
 
 
 def promoted_case(cfg: DictConfig, bundle: Bundle, progress: Progress) -> Case:
-    """What a bundle holds, over the last test window of its members; all tested rows of one without members.
+    """Return what a bundle holds, over the last test window of its members; all tested rows of one without members.
 
     Parameters
     ----------
     cfg : DictConfig
-        See :func:`as_promoted`; it names data and engine.
+        See :func:`with_promoted_settings`; it names data and engine.
     bundle : Bundle
     progress : Progress
 
@@ -125,7 +125,7 @@ def promoted_case(cfg: DictConfig, bundle: Bundle, progress: Progress) -> Case:
 
 
 def _rows(study: Study, n_bars: int | None) -> tuple[int, int, int]:
-    """How far back the warm-up reaches, and the rows that are traded: all, or the first so many bars."""
+    """Return how far back the warm-up reaches, and the rows that are traded: all, or the first so many bars."""
     if n_bars is not None:
         check_whole("job.bars", n_bars, low=1)
     first = max(study.first_row, study.last_test)

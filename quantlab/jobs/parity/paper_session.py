@@ -13,7 +13,7 @@ from quantlab.core.ports import AlertSink, BarFeed, Broker, Stage
 from quantlab.execution.journal.sqlite import SqliteJournal
 from quantlab.execution.session.engine import Market
 from quantlab.execution.session.session import Session, SessionRules
-from quantlab.jobs.parity.account_record import Books, books_of_journal
+from quantlab.jobs.parity.account_record import AccountRecord, record_of_journal
 from quantlab.trading.bar.stepper import Stepper
 
 #: Bars between two looks at the progress.
@@ -21,8 +21,8 @@ STRIDE = 288
 
 
 @dataclass(frozen=True)
-class Desk:
-    """What every session of a comparison has in common.
+class PaperSession:
+    """The parts that all sessions of a comparison have in common.
 
     Parameters
     ----------
@@ -42,8 +42,8 @@ class Desk:
     rules: SessionRules
     initial_cash: float
 
-    def books(self, path: Path, strategy: Any, bars: Bars, first: int, stage: Stage) -> Books:
-        """What a session writes down that warms up on the rows before `first` and trades the others.
+    def run(self, path: Path, strategy: Any, bars: Bars, first: int, stage: Stage) -> AccountRecord:
+        """Run a session that warms up on the rows before `first` and trades the others; return its account's record.
 
         Parameters
         ----------
@@ -72,4 +72,4 @@ class Desk:
             while taken := session.run(most_bars=STRIDE):
                 stage.advance(taken)
             session.finish("the feed ended")
-            return books_of_journal(journal.replay())
+            return record_of_journal(journal.replay())

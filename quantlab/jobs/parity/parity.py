@@ -1,11 +1,11 @@
-"""``job=parity``: does a paper session do what the backtest said?
+"""``job=parity``: comparison of a paper session with the backtest.
 
-1. The backtest of the configuration: for a learned signal its last test period, otherwise everything behind
+1. The backtest of the configuration: for a learned signal its last test period, otherwise everything after
    the warm-up. With ``bundle=FOLDER`` it is the backtest of that bundle's own strategy, on the data that it was
    tested on: the very object that a session is started with.
 2. A paper session over the same bars, bar by bar: the real one, with its gate, signal stream, broker and journal.
-3. Given the signal that the session heard, the backtest's orders, fills, risk events and equity marks must be
-   those in the journal, bit for bit. What it heard is held against history: features bit for bit, decisions
+3. Given the signal that the session computed, the backtest's orders, fills, risk events and equity marks must be
+   those in the journal, bit for bit. That signal is compared with history's: features bit for bit, decisions
    one by one, probabilities within a tolerance.
 4. A comparison is valid only if it met enough fills and stops, a halt, a hole and a late listing, and if it
    notices one price that is moved by one ulp.
@@ -31,13 +31,12 @@ from quantlab.core.ports import FeatureSource, Progress
 from quantlab.core.types import Signal
 from quantlab.jobs.config.composition import build
 from quantlab.jobs.output.terminal import TerminalProgress
-from quantlab.jobs.parity.account_record import Books, books_of_backtest, compared, differing
-from quantlab.jobs.parity.cases import Case, as_promoted, configured_case, promoted_case
-from quantlab.jobs.parity.paper_session import Desk
-from quantlab.jobs.parity.recorded_signal import WatchedSignal, Witness
+from quantlab.jobs.parity.account_record import AccountRecord, count_compared, count_differing, record_of_backtest
+from quantlab.jobs.parity.cases import Case, configured_case, promoted_case, with_promoted_settings
+from quantlab.jobs.parity.paper_session import PaperSession
+from quantlab.jobs.parity.recorded_signal import RecordedSignal, StreamRecord
 from quantlab.jobs.parity.signals import differing_decisions, probabilities
-from quantlab.jobs.parity.ulp_check import self_test
-from quantlab.jobs.parity.validity import met, validity
+from quantlab.jobs.parity.validity import count_conditions, self_test, validity_report
 from quantlab.jobs.promotion.bundle import load_bundle
 
 DOCUMENT = "parity.json"
@@ -64,7 +63,7 @@ def run(cfg: DictConfig) -> float | None:
         case = configured_case(cfg, progress)
     else:
         bundle = load_bundle(Path(cfg.bundle).resolve())
-        cfg = as_promoted(cfg, bundle)
+        cfg = with_promoted_settings(cfg, bundle)
         case = promoted_case(cfg, bundle, progress)
     with tempfile.TemporaryDirectory(dir=folder, prefix=partial_prefix("parity")) as name:
         document = compare(cfg, case, Path(name), progress)
@@ -75,9 +74,9 @@ def run(cfg: DictConfig) -> float | None:
     return 0.0
 
 
-def desk_of(cfg: DictConfig) -> Desk:
-    """The parts of a paper session that the configuration names, on a replayed feed."""
-    return Desk(
+def paper_session(cfg: DictConfig) -> PaperSession:
+    """Build the parts of a paper session that the configuration names, on a replayed feed."""
+    return PaperSession(
         make_feed=build(cfg.job.feed),
         make_broker=build(cfg.execution.broker),
         alerts=build(cfg.execution.alerts),
@@ -87,7 +86,7 @@ def desk_of(cfg: DictConfig) -> Desk:
 
 
 def compare(cfg: DictConfig, case: Case, folder: Path, progress: Progress) -> dict[str, Any]:
-    """Run both and hold them against each other; the content of ``parity.json``.
+    """Run both and compare them; return the content of ``parity.json``.
 
     Parameters
     ----------
@@ -97,57 +96,59 @@ def compare(cfg: DictConfig, case: Case, folder: Path, progress: Progress) -> di
         For the sessions' journals.
     progress : Progress
     """
-    desk = desk_of(cfg)
+    paper = paper_session(cfg)
     features: FeatureSource = build(cfg.features)
     with progress.stage("features of history", 1) as stage:
-        witness = Witness(features.transform(case.history).rows(case.first, case.last), case.bars.open_time_ms)
+        stream_record = StreamRecord(
+            features.transform(case.history).rows(case.first, case.last), case.bars.open_time_ms
+        )
         stage.advance()
-    watched = dataclasses.replace(case.strategy, signal=WatchedSignal(case.study.source, features, witness))
-    rows = case.history.rows(case.warm, case.last)
+    recorded = dataclasses.replace(case.strategy, signal=RecordedSignal(case.study.source, features, stream_record))
+    rows = case.history.rows(case.warmup_start, case.last)
     with progress.stage("paper session", case.last - case.first) as stage:
-        session = desk.books(folder / "session.db", watched, rows, case.first - case.warm, stage)
-    heard = witness.signal()
-    with progress.stage("backtest on what the session heard", 1) as stage:
-        backtest = _backtest(case, heard)
+        session = paper.run(folder / "session.db", recorded, rows, case.first - case.warmup_start, stage)
+    session_signal = stream_record.signal()
+    with progress.stage("backtest on the session's signal", 1) as stage:
+        backtest = _backtest(case, session_signal)
         stage.advance()
     with progress.stage("one price moved by one ulp", 1) as stage:
-        test = self_test(desk, folder, case.strategy, case.history, case.first, heard, backtest, stage)
-    near = probabilities(heard, case.said, float(cfg.job.probability_tolerance))
+        test = self_test(paper, folder, case.strategy, case.history, case.first, session_signal, backtest, stage)
+    near = probabilities(session_signal, case.signal, float(cfg.job.probability_tolerance))
     lines = {
         "compared": {
-            **compared(session, backtest),
-            "decisions": int(heard.side.size),
-            "features": witness.compared,
+            **count_compared(session, backtest),
+            "decisions": int(session_signal.side.size),
+            "features": stream_record.compared,
         },
         "differing": {
-            **differing(session, backtest),
-            "decisions": differing_decisions(heard, case.said),
-            "features": witness.differing,
+            **count_differing(session, backtest),
+            "decisions": differing_decisions(session_signal, case.signal),
+            "features": stream_record.differing,
         },
     }
-    reached = validity(met(backtest, case.history, case.first, case.last), dict(cfg.job.needed))
+    reached = validity_report(count_conditions(backtest, case.history, case.first, case.last), dict(cfg.job.needed))
     return {
         **_verdict(lines["differing"], reached, test, near),
         **lines,
         "validity": reached,
         "self_test": test,
         "probabilities": near,
-        "with_the_signal_of_history": _as_backtested(case, session),
-        "what": _what(case),
+        "with_the_signal_of_history": _compare_on_signal_of_history(case, session),
+        "what": _description(case),
     }
 
 
-def _backtest(case: Case, signal: Signal) -> Books:
+def _backtest(case: Case, signal: Signal) -> AccountRecord:
     simulation = case.engine.run(case.bars, signal, case.strategy, limits_on=True)
-    return books_of_backtest(case.bars, signal, case.strategy, simulation)
+    return record_of_backtest(case.bars, signal, case.strategy, simulation)
 
 
-def _as_backtested(case: Case, session: Books) -> dict[str, Any]:
-    """The session beside the backtest of the signal that history computed: its sizes follow the last bit."""
-    books = _backtest(case, case.said)
-    pairs = zip(session.equity_marks, books.equity_marks, strict=True)
+def _compare_on_signal_of_history(case: Case, session: AccountRecord) -> dict[str, Any]:
+    """Compare the session with the backtest of the signal that history computed: its sizes follow the last bit."""
+    record = _backtest(case, case.signal)
+    pairs = zip(session.equity_marks, record.equity_marks, strict=True)
     furthest = max(abs(ours[1] / theirs[1] - 1.0) for ours, theirs in pairs if ours[1] and theirs[1])
-    return {"differing": differing(session, books), "largest_relative_difference_of_equity": furthest}
+    return {"differing": count_differing(session, record), "largest_relative_difference_of_equity": furthest}
 
 
 def _verdict(
@@ -158,14 +159,14 @@ def _verdict(
     return {"valid": valid, "equal": equal, "verdict": "FAIL" if not equal else "PASS" if valid else "UNKNOWN"}
 
 
-def _what(case: Case) -> dict[str, Any]:
+def _description(case: Case) -> dict[str, Any]:
     bars = case.bars
     members = getattr(case.study.source, "members", ())
     return {
         "synthetic": case.synthetic,
         "bundle": case.bundle,
         "bars": bars.n_bars,
-        "warmed_up_on": case.first - case.warm,
+        "warmed_up_on": case.first - case.warmup_start,
         "symbols": bars.n_symbols,
         "first": iso_utc(int(bars.open_time_ms[0])),
         "last": iso_utc(int(bars.open_time_ms[-1])),

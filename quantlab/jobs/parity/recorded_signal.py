@@ -1,4 +1,4 @@
-"""What a running signal said, bar by bar, and whether its features are those of history, bit for bit."""
+"""A signal source that records its streams: forecasts bar by bar, and their features compared with history's."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ class Windowed(Protocol):
 
 
 @dataclass
-class Witness:
-    """A record that grows with the session.
+class StreamRecord:
+    """The record of a stream; it grows with the session.
 
     Parameters
     ----------
@@ -39,8 +39,8 @@ class Witness:
     compared: int = 0
     differing: int = 0
 
-    def note(self, open_ms: int, signal: Signal, row: Features) -> None:
-        """One bar: what was said, and the features (1, S, F) that it was made of.
+    def add(self, open_ms: int, signal: Signal, row: Features) -> None:
+        """Add one bar: its row of the signal, and the features (1, S, F) that it was made of.
 
         Raises
         ------
@@ -60,31 +60,31 @@ class Witness:
         self.differing += int((~same_bits[both]).sum()) + int((ours ^ theirs).sum()) * same_bits.shape[1]
 
     def signal(self) -> Signal:
-        """Everything that was said, as one signal."""
-        return joined(self.rows)
+        """Return all rows as one signal."""
+        return concatenate_signals(self.rows)
 
 
-def joined(parts: list[Signal]) -> Signal:
-    """Signals one after another."""
+def concatenate_signals(parts: list[Signal]) -> Signal:
+    """Join signals one after another."""
     names = [name for name, value in vars(parts[0]).items() if value is not None]
     return Signal(**{name: np.concatenate([getattr(part, name) for part in parts]) for name in names})
 
 
 @dataclass(frozen=True, eq=False)
-class WatchedSignal:
-    """A signal source whose streams are heard by a :class:`Witness`, and otherwise unchanged.
+class RecordedSignal:
+    """A signal source whose streams are recorded in a :class:`StreamRecord`, and otherwise unchanged.
 
     Parameters
     ----------
     source : SignalSource
     features : FeatureSource
         What to compute features with where the stream does not show its own.
-    witness : Witness
+    stream_record : StreamRecord
     """
 
     source: SignalSource
     features: FeatureSource
-    witness: Witness
+    stream_record: StreamRecord
 
     @property
     def fingerprint(self) -> str:
@@ -95,27 +95,27 @@ class WatchedSignal:
         """The source's own."""
         return self.source.signal(bars)
 
-    def stream(self, symbols: tuple[str, ...], interval_ms: int) -> _WatchedStream:
-        """The source's own stream, with a witness beside it."""
+    def stream(self, symbols: tuple[str, ...], interval_ms: int) -> _RecordedStream:
+        """Return the source's own stream, with a record beside it."""
         inner = self.source.stream(symbols, interval_ms)
-        beside = None if isinstance(inner, Windowed) else self.features.stream(symbols, interval_ms)
-        return _WatchedStream(inner, beside, self.witness)
+        feature_stream = None if isinstance(inner, Windowed) else self.features.stream(symbols, interval_ms)
+        return _RecordedStream(inner, feature_stream, self.stream_record)
 
 
 @dataclass
-class _WatchedStream:
+class _RecordedStream:
     inner: SignalStream
-    beside: FeatureStream | None
-    witness: Witness
+    feature_stream: FeatureStream | None
+    stream_record: StreamRecord
 
     def update(self, bar: Bars) -> Signal:
         signal = self.inner.update(bar)
-        self.witness.note(int(bar.open_time_ms[0]), signal, self._features(bar))
+        self.stream_record.add(int(bar.open_time_ms[0]), signal, self._features(bar))
         return signal
 
     def _features(self, bar: Bars) -> Features:
-        if self.beside is not None:
-            return self.beside.update(bar)
+        if self.feature_stream is not None:
+            return self.feature_stream.update(bar)
         window: Any = self.inner.window  # type: ignore[attr-defined]
         row: Features = window.rows(len(window.ready) - 1, len(window.ready))
         return row

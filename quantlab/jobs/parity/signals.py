@@ -1,4 +1,4 @@
-"""Two signals over the same bars: equal decisions, and probabilities that are as close as promised."""
+"""Comparison of two signals over the same bars: equal decisions, and probabilities that are as close as promised."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from quantlab.core.types import Signal
 
 
 def differing_decisions(ours: Signal, theirs: Signal) -> int:
-    """Cells (bar, symbol) in which BUY, SELL or HOLD is another one."""
+    """Count cells (bar, symbol) in which BUY, SELL or HOLD is another one."""
     return int((ours.side != theirs.side).sum())
 
 
 def probabilities(ours: Signal, theirs: Signal, tolerance: float) -> dict[str, Any]:
-    """How far two signals are apart; strict JSON.
+    """Measure how far two signals are apart; strict JSON.
 
     Parameters
     ----------
@@ -24,18 +24,18 @@ def probabilities(ours: Signal, theirs: Signal, tolerance: float) -> dict[str, A
     tolerance : float
         Largest absolute difference of a probability.
     """
-    spoken = np.isfinite(ours.proba).all(axis=2)
-    other = np.isfinite(theirs.proba).all(axis=2)
+    known = np.isfinite(ours.proba).all(axis=2)
+    known_too = np.isfinite(theirs.proba).all(axis=2)
     furthest = _furthest(ours.proba, theirs.proba)
     return {
         "tolerance": tolerance,
-        "compared": int((spoken | other).sum()) * 3,
-        "spoken_by_one_side_only": int((spoken ^ other).sum()),
-        "not_bit_equal": int((_bits(ours.proba) != _bits(theirs.proba))[spoken & other].sum()),
+        "compared": int((known | known_too).sum()) * 3,
+        "spoken_by_one_side_only": int((known ^ known_too).sum()),
+        "not_bit_equal": int((_bits(ours.proba) != _bits(theirs.proba))[known & known_too].sum()),
         "largest_difference": furthest,
         "largest_difference_of_confidence": _furthest(ours.confidence, theirs.confidence),
         "atr_not_bit_equal": int((_bits(ours.atr) != _bits(theirs.atr))[np.isfinite(ours.atr)].sum()),
-        "within_tolerance": furthest <= tolerance and bool((spoken == other).all()),
+        "within_tolerance": furthest <= tolerance and bool((known == known_too).all()),
     }
 
 

@@ -24,7 +24,7 @@ from quantlab.core.logs import json_log
 from quantlab.core.market import Bars
 from quantlab.execution.journal.reader import read_session
 from quantlab.execution.journal.sqlite import SqliteJournal
-from quantlab.execution.readiness.stages import Gates
+from quantlab.execution.readiness.stages import Readiness
 from quantlab.execution.session.drift_watch import DriftWatchRules
 from quantlab.execution.session.engine import Market
 from quantlab.execution.session.handover import release_of
@@ -33,10 +33,10 @@ from quantlab.jobs.config.composition import build
 from quantlab.jobs.config.sections import history_cut
 from quantlab.jobs.output.terminal import TerminalProgress
 from quantlab.jobs.session.promoted_bundles import PromotedBundles
-from quantlab.jobs.session.readiness import gate_document, show
+from quantlab.jobs.session.readiness import gate_document, print_stages
 from quantlab.jobs.session.session_strategy import PaperStrategy, paper_strategy
 from quantlab.jobs.session.status import status_tables
-from quantlab.jobs.session.stop_request import Stop, stop_when_asked
+from quantlab.jobs.session.stop_request import StopRequest, stop_on_signals
 
 JOURNAL, LOG, GATES = "journal.db", "log.jsonl", "gates.json"
 
@@ -50,14 +50,14 @@ def run(cfg: DictConfig) -> float | None:
         If strategy, data, journal or configuration is refused.
     """
     console, progress = Console(), TerminalProgress()
-    gates: Gates = build(cfg.execution.gates)
+    gates: Readiness = build(cfg.execution.gates)
     if cfg.job.bars is not None:
         check_whole("job.bars", cfg.job.bars, low=1)
     if cfg.job.gates is not None:
         gates.require_stage(str(cfg.job.gates))
     folder = Path(cfg.job.folder).resolve()
     require_writable("job.folder", folder)
-    with json_log(folder / LOG), stop_when_asked() as stop:
+    with json_log(folder / LOG), stop_on_signals() as stop:
         with SqliteJournal(folder / JOURNAL) as journal:
             chosen = _strategy(cfg, folder, journal)
             with progress.stage("history", 1) as stage:
@@ -81,11 +81,11 @@ def run(cfg: DictConfig) -> float | None:
     return None if view.last_bar is None else view.last_bar["account"]["equity"]
 
 
-def _report(console: Console, gates: Gates, folder: Path, stage: str) -> None:
+def _report(console: Console, gates: Readiness, folder: Path, stage: str) -> None:
     """What the session has shown so far; every stage is in ``job=readiness``."""
-    stages = gates.judge(folder / JOURNAL, [stage])
+    stages = gates.assess(folder / JOURNAL, [stage])
     write_json(folder / GATES, gate_document(stages))
-    show(console, stages)
+    print_stages(console, stages)
 
 
 def _strategy(cfg: DictConfig, folder: Path, journal: SqliteJournal) -> PaperStrategy:
@@ -97,7 +97,9 @@ def _strategy(cfg: DictConfig, folder: Path, journal: SqliteJournal) -> PaperStr
         raise
 
 
-def _session(cfg: DictConfig, chosen: PaperStrategy, history: Bars, journal: SqliteJournal, stop: Stop) -> Session:
+def _session(
+    cfg: DictConfig, chosen: PaperStrategy, history: Bars, journal: SqliteJournal, stop: StopRequest
+) -> Session:
     feed, watch_rules = build(cfg.execution.feed)(history, sleep=stop.wait), build(cfg.execution.drift)
     begins = feed.begins_ms
     rows = history.n_bars if begins is None else int(history.open_time_ms.searchsorted(begins))
@@ -117,9 +119,9 @@ def _session(cfg: DictConfig, chosen: PaperStrategy, history: Bars, journal: Sql
 
 
 def _releases(chosen: PaperStrategy, history: Bars, watch_rules: DriftWatchRules) -> PromotedBundles | None:
-    if chosen.follows is None or chosen.bundle is None:
+    if chosen.bundles_folder is None or chosen.bundle is None:
         return None
-    return PromotedBundles(chosen.follows, chosen.bundle, history, watch_rules.watch)
+    return PromotedBundles(chosen.bundles_folder, chosen.bundle, history, watch_rules.watch)
 
 
 def _begin(cfg: DictConfig, console: Console, session: Session, journal: SqliteJournal, repeated: int) -> None:

@@ -1,4 +1,4 @@
-"""Promoted bundles as releases of a running session: is the pointer elsewhere, and may that bundle take over?"""
+"""Promoted bundles as releases of a running session, which follows the pointer to the active one."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from quantlab.jobs.session.session_strategy import PaperStrategy, strategy_of
 
 
 class PromotedBundles:
-    """What a session that follows a pointer asks; implements :class:`quantlab.core.ports.ReleaseSource`.
+    """Releases of a session that follows a pointer; implements :class:`quantlab.core.ports.ReleaseSource`.
 
     Parameters
     ----------
@@ -35,7 +35,7 @@ class PromotedBundles:
     ) -> None:
         self.name = running.folder.name
         self._root, self._running, self._history, self._watch = root, running, history, watch
-        self._looked_at: object = None
+        self._last_pointer: object = None
 
     def newer(self) -> Release | None:
         """The active bundle, verified as a whole, if the pointer was moved since the last look.
@@ -45,10 +45,10 @@ class PromotedBundles:
         QuantlabError
             If pointer or bundle cannot be trusted, or the bundle is for other features, symbols or bars.
         """
-        stamp = _stamp(self._root / POINTER)
-        if stamp == self._looked_at:
+        pointer = _file_identity(self._root / POINTER)
+        if pointer == self._last_pointer:
             return None
-        first, self._looked_at = self._looked_at is None, stamp
+        first, self._last_pointer = self._last_pointer is None, pointer
         move = active(self._root)
         if first and move.bundle == self.name:
             return None
@@ -71,8 +71,8 @@ class PromotedBundles:
             )
 
 
-def _stamp(path: Path) -> object:
-    """Another value whenever the file was replaced; its time alone may stand still."""
+def _file_identity(path: Path) -> object:
+    """Return another value whenever the file was replaced; its time alone may stand still."""
     try:
         found = path.stat()
     except OSError as error:

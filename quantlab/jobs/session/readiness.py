@@ -1,6 +1,6 @@
-"""``job=readiness``: how far a strategy has come, stage by stage, from what its session's journal records.
+"""``job=readiness``: the stages that a strategy has passed, from what its session's journal records.
 
-1-hour monitoring, 24-hour paper, gradual production: each gate says PASS, FAIL or UNKNOWN with its evidence.
+1-hour monitoring, 24-hour paper, gradual production: each gate finds PASS, FAIL or UNKNOWN with its evidence.
 Nothing is computed from anything but the journal, which is verified first. With ``job.stage`` the exit code is 0
 only if that stage, and every one before it, was passed.
 """
@@ -17,7 +17,7 @@ from rich.table import Table
 
 from quantlab.core.errors import ContractError
 from quantlab.core.files import write_json
-from quantlab.execution.readiness.stages import Gates, StageResult
+from quantlab.execution.readiness.stages import Readiness, StageResult
 from quantlab.jobs.config.composition import build
 
 JOURNAL, DOCUMENT = "journal.db", "readiness.json"
@@ -37,12 +37,12 @@ def run(cfg: DictConfig) -> float | None:
         If the stage that was asked for is not passed.
     """
     console, folder = Console(), Path(cfg.job.folder).resolve()
-    gates: Gates = build(cfg.execution.gates)
+    gates: Readiness = build(cfg.execution.gates)
     if cfg.job.stage is not None:
         gates.require_stage(str(cfg.job.stage))
-    stages = gates.judge(folder / JOURNAL)
+    stages = gates.assess(folder / JOURNAL)
     write_json(folder / DOCUMENT, gate_document(stages))
-    show(console, stages)
+    print_stages(console, stages)
     console.print(f"readiness: {folder / DOCUMENT}", highlight=False, soft_wrap=True)
     if cfg.job.stage is not None:
         _require(stages, str(cfg.job.stage))
@@ -50,17 +50,17 @@ def run(cfg: DictConfig) -> float | None:
 
 
 def gate_document(stages: Sequence[StageResult]) -> dict[str, Any]:
-    """Stages as strict JSON."""
+    """Return stages as strict JSON."""
     return {stage.name: stage.document() for stage in stages}
 
 
-def show(console: Console, stages: Sequence[StageResult]) -> None:
-    """A table and a sentence for every stage."""
+def print_stages(console: Console, stages: Sequence[StageResult]) -> None:
+    """Print a table and a sentence for every stage."""
     for stage in stages:
         console.print(_table(stage))
-        held = [result.gate for result in stage.results if result.blocks]
-        said = "passed" if stage.passed else "held up by " + ", ".join(held or ["an earlier stage"])
-        console.print(f"{stage.title}: {said}", highlight=False, soft_wrap=True)
+        blocking = [result.gate for result in stage.results if result.blocks]
+        outcome = "passed" if stage.passed else "held up by " + ", ".join(blocking or ["an earlier stage"])
+        console.print(f"{stage.title}: {outcome}", highlight=False, soft_wrap=True)
 
 
 def _table(stage: StageResult) -> Table:

@@ -1,4 +1,4 @@
-"""Which strategy a paper session runs, and what must be true before it may."""
+"""The strategy of a paper session, and what must be true before it may run."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class PaperStrategy:
         The features in training; None where nothing was learned.
     bundle : Bundle or None
         That it was promoted in; None where the configuration itself was asked for.
-    follows : Path or None
+    bundles_folder : Path or None
         Folder of bundles whose pointer the session follows; None = it keeps what it was started with.
     """
 
@@ -44,11 +44,11 @@ class PaperStrategy:
     barriers: dict[str, Any]
     drift: DriftReference | None = None
     bundle: Bundle | None = None
-    follows: Path | None = None
+    bundles_folder: Path | None = None
 
     @property
     def terms(self) -> dict[str, Any]:
-        """What the gates need to know of it: strict JSON for the journal."""
+        """Facts that the gates need: strict JSON for the journal."""
         return {"barriers": self.barriers, "learned": self.drift is not None}
 
     def require_market(self, history: Bars) -> None:
@@ -72,18 +72,18 @@ class PaperStrategy:
         for symbol, ours in costs(history).items():
             if tested[symbol] != ours:
                 raise ContractError(
-                    f"{symbol} at the costs that the strategy was tested with, {_shown(tested[symbol])}",
-                    found=_shown(ours),
+                    f"{symbol} at the costs that the strategy was tested with, {_cost_text(tested[symbol])}",
+                    found=_cost_text(ours),
                     fix="set trading.instrument as in the run, or run the research at these costs and promote that",
                 )
 
 
-def _shown(costs_of_one: Mapping[str, float]) -> str:
+def _cost_text(costs_of_one: Mapping[str, float]) -> str:
     return ", ".join(f"{name} {value:g}" for name, value in costs_of_one.items())
 
 
 def paper_strategy(cfg: DictConfig, folder: Path, running: str | None = None) -> PaperStrategy:
-    """From a bundle, a finished run or the configuration.
+    """Build the strategy from a bundle, a finished run or the configuration.
 
     Parameters
     ----------
@@ -107,7 +107,7 @@ def paper_strategy(cfg: DictConfig, folder: Path, running: str | None = None) ->
     if cfg.bundle is not None:
         root = Path(cfg.bundle).resolve()
         _require_bundles(root)
-        return _promoted(root, running) if is_pointed_at(root) else strategy_of(load_bundle(root))
+        return _active_strategy(root, running) if is_pointed_at(root) else strategy_of(load_bundle(root))
     if cfg.run is not None:
         return strategy_of(_bundle_of_run(cfg, folder / "bundle"))
     signal = build(cfg.signal)
@@ -121,7 +121,7 @@ def paper_strategy(cfg: DictConfig, folder: Path, running: str | None = None) ->
 
 
 def _require_bundles(root: Path) -> None:
-    """What is not there, or not pointed at yet, is another question than a bundle that cannot be trusted."""
+    """Refuse a folder without a bundle, or whose pointer is missing, by another error than a bundle that cannot be trusted."""
     if not root.is_dir():
         raise ConfigError(f"a bundle, or a folder of bundles, in {root}", found="no folder", fix="correct bundle=")
     if (root / "metrics.json").is_file():
@@ -141,18 +141,18 @@ def _bundle_of_run(cfg: DictConfig, folder: Path) -> Bundle:
     return write_bundle(read_run(Path(cfg.run).resolve(), "run"), folder, registry.clock, registry.load_timeout_s)
 
 
-def _promoted(root: Path, running: str | None) -> PaperStrategy:
-    """What a session went on with last, or what is active where none has begun."""
+def _active_strategy(root: Path, running: str | None) -> PaperStrategy:
+    """Return the bundle that the session ended with, or the active one where none has begun."""
     if running is None:
         move = active(root)
         found = bundle_folder(root, move.bundle)
         require_manifest(found, move)
     else:
         found = bundle_folder(root, running)
-    return replace(strategy_of(load_bundle(found)), follows=root)
+    return replace(strategy_of(load_bundle(found)), bundles_folder=root)
 
 
 def strategy_of(bundle: Bundle) -> PaperStrategy:
-    """A bundle's strategy."""
+    """Return a bundle's strategy."""
     barriers = build(bundle.config.barriers)
     return PaperStrategy(bundle.strategy, barriers, bundle.drift, bundle)

@@ -41,7 +41,7 @@ def run(cfg: DictConfig) -> float | None:
 
 
 def status_facts(view: SessionView, now_ms: int) -> dict[str, Any]:
-    """Everything as strict JSON."""
+    """Return everything as strict JSON."""
     bar = view.last_bar
     return {
         "running": view.running,
@@ -61,7 +61,7 @@ _DAY = ("utc", "start_equity", "low", "last", "drawdown")
 
 
 def status_tables(view: SessionView, now_ms: int | None) -> list[Table]:
-    """Tables for a person; `now_ms` None leaves out how old the newest bar is."""
+    """Return tables for a person; `now_ms` None leaves out how old the newest bar is."""
     if view.last_bar is None:
         table = Table("", "session", title_justify="left")
         table.add_row("bars", "none yet")
@@ -118,7 +118,7 @@ def _orders(view: SessionView) -> Table:
 
 
 def _drift(reading: dict[str, Any]) -> Table:
-    """What has moved furthest; the levels are the look's own."""
+    """Return the features that moved furthest; the levels are the reading's own."""
     over = f"{reading['rows']:,} rows of {reading['bars']:,} bars until {iso_utc(reading['open_ms'])}"
     table = Table(f"drift over {over}", "PSI", "KS", "level", title_justify="left")
     for drift in sorted(reading["features"], key=lambda drift: -drift["psi"])[:_WORST]:

@@ -1,4 +1,4 @@
-"""Ending a session when somebody asks: between two bars, and at once when asked again."""
+"""Stop requests by signal: a session ends between two bars, and at once when asked again."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from types import FrameType
 
 
 @dataclass
-class Stop:
-    """Whether somebody asked.
+class StopRequest:
+    """A request to stop, which a signal makes.
 
     Parameters
     ----------
@@ -26,11 +26,11 @@ class Stop:
     reason: str | None = None
 
     def wait(self, seconds: float) -> bool:
-        """Sleep that ends early when somebody asks."""
+        """Sleep that ends early when a stop is requested."""
         return self.event.wait(seconds)
 
-    def ask(self, number: int, _frame: FrameType | None) -> None:
-        """The signal handler.
+    def handle(self, number: int, _frame: FrameType | None) -> None:
+        """Handle a signal.
 
         Raises
         ------
@@ -44,13 +44,13 @@ class Stop:
 
 
 @contextmanager
-def stop_when_asked() -> Iterator[Stop]:
-    """Turn SIGINT and SIGTERM into a request; outside the main thread nobody can ask."""
-    stop = Stop()
+def stop_on_signals() -> Iterator[StopRequest]:
+    """Turn SIGINT and SIGTERM into a request; outside the main thread no signal comes."""
+    stop = StopRequest()
     if threading.current_thread() is not threading.main_thread():
         yield stop
         return
-    before = {number: signal.signal(number, stop.ask) for number in (signal.SIGINT, signal.SIGTERM)}
+    before = {number: signal.signal(number, stop.handle) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield stop
     finally:

@@ -96,7 +96,7 @@ def record_buffers(n_orders: int, n_events: int) -> Records:
     )
 
 
-def written(state: State, records: Records) -> Records:
+def filled_records(state: State, records: Records) -> Records:
     """The filled parts of the buffers, as views."""
     n = int(state.counters[N_ORDERS])
     return Records(

@@ -58,17 +58,17 @@ def begin_day(state: State, open_time_ms: int) -> None:
 
 
 @compiled(**INLINED)
-def watch(state: State, records: Records, rules: Rules, open_time_ms: int) -> None:
+def update_latches(state: State, records: Records, rules: Rules, open_time_ms: int) -> None:
     """Compare the account with every limit; each latches, with one event."""
-    _watch_equity(state, records, rules)
+    _latch_equity(state, records, rules)
     if rules.loss_streak < np.inf:
-        _watch_losses(state, records, rules)
+        _latch_losses(state, records, rules)
     if rules.max_stops < np.inf:
-        _watch_stops(state, records, rules, open_time_ms)
+        _latch_stops(state, records, rules, open_time_ms)
 
 
 @compiled(**INLINED)
-def _watch_equity(state: State, records: Records, rules: Rules) -> None:
+def _latch_equity(state: State, records: Records, rules: Rules) -> None:
     """The daily loss limit and the breaker; NaN = off."""
     account = state.account
     equity = account[EQUITY]
@@ -85,7 +85,7 @@ def _watch_equity(state: State, records: Records, rules: Rules) -> None:
 
 
 @compiled(**INLINED)
-def _watch_losses(state: State, records: Records, rules: Rules) -> None:
+def _latch_losses(state: State, records: Records, rules: Rules) -> None:
     """So many positions in a row closed at a loss, on one UTC day."""
     if state.account[LOSS_STREAK_HALT] == 0.0 and state.counters[LOSS_STREAK] >= rules.loss_streak:
         state.account[LOSS_STREAK_HALT] = 1.0
@@ -93,7 +93,7 @@ def _watch_losses(state: State, records: Records, rules: Rules) -> None:
 
 
 @compiled(**INLINED)
-def _watch_stops(state: State, records: Records, rules: Rules, open_time_ms: int) -> None:
+def _latch_stops(state: State, records: Records, rules: Rules, open_time_ms: int) -> None:
     """So many stops within the window; looked at in bars in which a stop filled."""
     n, most = state.counters[N_STOPS], int(rules.max_stops)
     if state.account[STOP_RATE_HALT] != 0.0 or n < most:

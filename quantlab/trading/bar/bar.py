@@ -24,13 +24,13 @@ import numpy as np
 from quantlab.core.compiled import compiled
 from quantlab.core.market import CLOSE
 from quantlab.core.results import OrderReason
-from quantlab.trading.account.latches import begin_day, watch
+from quantlab.trading.account.latches import begin_day, update_latches
 from quantlab.trading.account.ledger import charge_funding, mark_to_close
-from quantlab.trading.bar.function_table import Calls
-from quantlab.trading.bar.protection import protect
+from quantlab.trading.bar.function_table import FunctionTable
+from quantlab.trading.bar.protection import protect_positions
 from quantlab.trading.bar.settlement import clear_bar, fill_orders, liquidate
 from quantlab.trading.guard.guard import guard
-from quantlab.trading.interface.policy import Intents, blank, intents_of
+from quantlab.trading.interface.policy import Intents, clear_intents, intents_of
 from quantlab.trading.interface.sizer import Entry
 from quantlab.trading.lowlevel.compact import list_marked
 from quantlab.trading.lowlevel.layout import (
@@ -63,10 +63,12 @@ TIME_EXIT_REASON = int(OrderReason.TIME_EXIT)
 
 
 @compiled(**INLINED)
-def advance_bar(state: State, records: Records, rules: Rules, row: Row, desk: Any, t: int, calls: Calls) -> None:
+def advance_bar(
+    state: State, records: Records, rules: Rules, row: Row, view: Any, t: int, functions: FunctionTable
+) -> None:
     """Run bar `t`; `records` must have room for ``ORDERS_PER_SYMBOL`` and ``EVENTS_PER_BAR`` more."""
     settle_bar(state, records, rules, row)
-    decide_bar(state, records, rules, row, desk, t, calls)
+    decide_bar(state, records, rules, row, view, t, functions)
 
 
 @compiled(**INLINED)
@@ -76,26 +78,28 @@ def settle_bar(state: State, records: Records, rules: Rules, row: Row) -> None:
     clear_bar(state)
     charge_funding(state, row)
     fill_orders(state, records, rules, row)
-    protect(state, records, rules, row)
+    protect_positions(state, records, rules, row)
     worst, maintenance = mark_to_close(state, rules, row)
     liquidate(state, records, rules, row, worst, maintenance)
 
 
 @compiled(**INLINED)
-def decide_bar(state: State, records: Records, rules: Rules, row: Row, desk: Any, t: int, calls: Calls) -> None:
+def decide_bar(
+    state: State, records: Records, rules: Rules, row: Row, view: Any, t: int, functions: FunctionTable
+) -> None:
     """Steps 6 and 7, what the strategy does about it; the same on a simulated and on a real venue."""
-    watch(state, records, rules, row.open_time_ms)
-    decide(state, rules, row, desk, t, calls)
+    update_latches(state, records, rules, row.open_time_ms)
+    decide(state, rules, row, view, t, functions)
     state.counters[BAR] += 1
 
 
 @compiled(**INLINED)
-def decide(state: State, rules: Rules, row: Row, desk: Any, t: int, calls: Calls) -> None:
+def decide(state: State, rules: Rules, row: Row, view: Any, t: int, functions: FunctionTable) -> None:
     """Write the orders of the next bar into ``state.orders`` and ``state.active``."""
     intents = intents_of(state.intents)
-    blank(intents)
-    calls.step(desk, np.uint64(t))
-    _request(state, rules, row, intents, calls.size)
+    clear_intents(intents)
+    functions.step(view, np.uint64(t))
+    _request(state, rules, row, intents, functions.size)
     guard(state, rules, row)
 
 
@@ -103,11 +107,11 @@ def decide(state: State, rules: Rules, row: Row, desk: Any, t: int, calls: Calls
 def _request(state: State, rules: Rules, row: Row, intents: Intents, size: Any) -> None:
     """Turn weights into legs: units to take off, and units to add."""
     orders, n = state.orders, 0
-    for i in range(_list_asked(state, row, intents)):
+    for i in range(_list_requested(state, row, intents)):
         s = state.active[i]
         weight = intents.target[s]
         if np.isnan(weight) and not np.isnan(intents.strength[s]):
-            weight = _sized(state, rules, row, intents, s, size)
+            weight = _size_weight(state, rules, row, intents, s, size)
         if np.isnan(weight) and orders[CLOSING, s] == 0.0:
             continue
         held = state.positions[UNITS, s]
@@ -137,14 +141,14 @@ def _request(state: State, rules: Rules, row: Row, intents: Intents, size: Any) 
 
 
 @compiled(**INLINED)
-def _list_asked(state: State, row: Row, intents: Intents) -> int:
+def _list_requested(state: State, row: Row, intents: Intents) -> int:
     """Write the symbols of which anything may be wanted into ``state.active``, and return their number."""
-    asked = 0
+    requested = 0
     for s in range(state.orders.shape[1]):
-        silent = np.isnan(intents.target[s]) & np.isnan(intents.strength[s]) & (state.orders[CLOSING, s] == 0.0)
-        state.active[s] = 0 if silent else 1
-        asked += 0 if silent else 1
-    if asked == 0:
+        idle = np.isnan(intents.target[s]) & np.isnan(intents.strength[s]) & (state.orders[CLOSING, s] == 0.0)
+        state.active[s] = 0 if idle else 1
+        requested += 0 if idle else 1
+    if requested == 0:
         return 0
     n = list_marked(state.active)
     for i in range(n):
@@ -154,7 +158,7 @@ def _list_asked(state: State, row: Row, intents: Intents) -> int:
 
 
 @compiled(**INLINED)
-def _sized(state: State, rules: Rules, row: Row, intents: Intents, s: int, size: Any) -> float:
+def _size_weight(state: State, rules: Rules, row: Row, intents: Intents, s: int, size: Any) -> float:
     """The sizer's weight; what is not finite becomes infinite, which the guard refuses and counts."""
     strength = intents.strength[s]
     if strength == 0.0:

@@ -1,4 +1,4 @@
-"""What protects an open position inside one bar: stop, take-profit, trailing stop, break-even.
+"""Protection of an open position inside one bar: stop, take-profit, trailing stop, break-even.
 
 Levels are set by the fill that opens a position and cleared when it reaches zero. A stop may follow
 the price, but only ever towards it, and only from the next bar on.
@@ -74,7 +74,7 @@ def set_levels(state: State, rules: Rules, s: int, side: float, price: float) ->
 
 
 @compiled(**INLINED)
-def protect(state: State, records: Records, rules: Rules, row: Row) -> None:
+def protect_positions(state: State, records: Records, rules: Rules, row: Row) -> None:
     """Stops, then take-profits, symbol by symbol; when one bar reaches both levels, the stop.
 
     What is still open after its checks may have its stop moved, which binds from the next bar on.
@@ -93,11 +93,11 @@ def protect(state: State, records: Records, rules: Rules, row: Row) -> None:
         if take_passed(units, low, high, positions[TAKE_LEVEL, s]):
             _fill_take_profit(state, records, rules, row, s, units)
         if positions[UNITS, s] != 0.0:
-            _follow(state, rules, s, low, high)
+            _trail_stop(state, rules, s, low, high)
 
 
 @compiled(**INLINED)
-def _follow(state: State, rules: Rules, s: int, low: float, high: float) -> None:
+def _trail_stop(state: State, rules: Rules, s: int, low: float, high: float) -> None:
     """Move the stop after a bar's favourable extreme; it never loosens."""
     positions = state.positions
     side = positions[UNITS, s]

@@ -106,7 +106,7 @@ class Replay:
         stepper.advance(bar, signal)
         state = stepper.state
         self._accounts += state.account.data
-        self._log.keep(int(state.counters[N_ORDERS]), int(state.counters[N_EVENTS]))
+        self._log.append(int(state.counters[N_ORDERS]), int(state.counters[N_EVENTS]))
         self._times.append(stepper.last_ms)
         self._has_funding = self._has_funding and bar.funding is not None
 

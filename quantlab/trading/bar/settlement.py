@@ -1,4 +1,4 @@
-"""What the market does to the account inside one bar, but for stops and take-profits: orders, liquidation."""
+"""Settlement: what the market does to the account in one bar, but for stops and take-profits: orders, liquidation."""
 
 # mypy: disable-error-code="no-any-return"
 # Elements of arrays are Any to mypy; the compiler checks their types.

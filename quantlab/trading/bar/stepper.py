@@ -1,9 +1,9 @@
 """One account bound to the compiled bar step, to be driven from Python bar by bar.
 
 Handing a named tuple of arrays to compiled code costs a microsecond for every few arrays, on every
-call. So everything that a bar reads and writes is written down once (:mod:`quantlab.trading.lowlevel.pointers`), and a
-call is told where. What changes from bar to bar, the market and the signal, is copied into a *slot* of one row
-whose arrays never move.
+call. So pointers to everything that a bar reads and writes are written into one table
+(:mod:`quantlab.trading.lowlevel.pointers`), and a call takes that table. What changes from bar to bar, the market and
+the signal, is copied into a *row buffer* whose arrays never move.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from quantlab.core.compiled import compiled
 from quantlab.core.errors import ContractError
 from quantlab.core.market import Bars, Instrument
 from quantlab.core.types import Signal
-from quantlab.trading.account.arrays import begin_account, record_buffers, written
+from quantlab.trading.account.arrays import begin_account, filled_records, record_buffers
 from quantlab.trading.bar.bar import advance_bar, decide_bar, settle_bar
-from quantlab.trading.bar.function_table import CALLS_TYPE, calls_of, read_calls
-from quantlab.trading.bar.row_buffer import Due, Slot, brought_by
-from quantlab.trading.interface.policy_view import desk_of
+from quantlab.trading.bar.function_table import FUNCTION_TABLE_TYPE, function_table, read_function_table
+from quantlab.trading.bar.row_buffer import FundingSchedule, RowBuffer, optional_arrays
+from quantlab.trading.interface.policy_view import policy_view
 from quantlab.trading.interface.rows import HISTORY_TYPE, History, row_of
 from quantlab.trading.lowlevel.layout import (
     EVENTS_PER_BAR,
@@ -36,54 +36,56 @@ from quantlab.trading.lowlevel.layout import (
     State,
     tuple_type,
 )
-from quantlab.trading.lowlevel.pointers import ROOM, lay_into, lay_out, reader, room_for
+from quantlab.trading.lowlevel.pointers import BUFFER, buffer_for, stack_pointer, tuple_reader, write_tuple
 from quantlab.trading.strategy.strategy import Strategy, rules_of
 
 
-class _Bound(NamedTuple):
+class _PointerTable(NamedTuple):
+    """Everything that one bar reads and writes."""
+
     state: Any
     records: Any
     rules: Any
-    slot: Any
-    calls: Any
+    row: Any
+    functions: Any
 
 
 _PARTS = (STATE_TYPE, RECORDS_TYPE, RULES_TYPE, HISTORY_TYPE)
-_BOUND: Any = tuple_type(_Bound, *_PARTS, CALLS_TYPE)
-_read_bound = reader(_BOUND)
+_POINTER_TABLE_TYPE: Any = tuple_type(_PointerTable, *_PARTS, FUNCTION_TABLE_TYPE)
+_read_table = tuple_reader(_POINTER_TABLE_TYPE)
 
 
-def _bind(room: Any, state: State, records: Records, rules: Rules, slot: History, calls: Any) -> None:
-    lay_into(room, _Bound(state, records, rules, slot, read_calls(calls)))
+def _write_table(buffer: Any, state: State, records: Records, rules: Rules, row: History, functions: Any) -> None:
+    write_tuple(buffer, _PointerTable(state, records, rules, row, read_function_table(functions)))
 
 
-def _settle(room: Any) -> None:
-    bound = _read_bound(room)
-    bound.state.counters[N_ORDERS] = 0
-    bound.state.counters[N_EVENTS] = 0
-    settle_bar(bound.state, bound.records, bound.rules, row_of(bound.slot, 0))
+def _settle(buffer: Any) -> None:
+    table = _read_table(buffer)
+    table.state.counters[N_ORDERS] = 0
+    table.state.counters[N_EVENTS] = 0
+    settle_bar(table.state, table.records, table.rules, row_of(table.row, 0))
 
 
-def _decide(room: Any) -> None:
-    bound = _read_bound(room)
-    desk = lay_out(desk_of(bound.state, bound.rules, bound.slot))
-    decide_bar(bound.state, bound.records, bound.rules, row_of(bound.slot, 0), desk, 0, bound.calls)
+def _decide(buffer: Any) -> None:
+    table = _read_table(buffer)
+    view = stack_pointer(policy_view(table.state, table.rules, table.row))
+    decide_bar(table.state, table.records, table.rules, row_of(table.row, 0), view, 0, table.functions)
 
 
-def _advance(room: Any) -> None:
-    bound = _read_bound(room)
-    desk = lay_out(desk_of(bound.state, bound.rules, bound.slot))
-    bound.state.counters[N_ORDERS] = 0
-    bound.state.counters[N_EVENTS] = 0
-    advance_bar(bound.state, bound.records, bound.rules, row_of(bound.slot, 0), desk, 0, bound.calls)
+def _advance(buffer: Any) -> None:
+    table = _read_table(buffer)
+    view = stack_pointer(policy_view(table.state, table.rules, table.row))
+    table.state.counters[N_ORDERS] = 0
+    table.state.counters[N_EVENTS] = 0
+    advance_bar(table.state, table.records, table.rules, row_of(table.row, 0), view, 0, table.functions)
 
 
 @cache
 def _compiled() -> tuple[Any, Any, Any, Any]:
     """Compile, or read from the cache, at first use."""
-    drive = types.void(ROOM)
+    drive = types.void(BUFFER)
     return (
-        compiled(signature=types.void(ROOM, *_PARTS, ROOM), _nrt=False)(_bind),
+        compiled(signature=types.void(BUFFER, *_PARTS, BUFFER), _nrt=False)(_write_table),
         compiled(signature=drive, _nrt=False)(_advance),
         compiled(signature=drive, _nrt=False)(_settle),
         compiled(signature=drive, _nrt=False)(_decide),
@@ -122,15 +124,15 @@ class Stepper:
         self.symbols, self.interval_ms = symbols, interval_ms
         self.state: State = begin_account(len(symbols), initial_cash, strategy.policy)
         self._rules = rules_of(strategy, instruments, limits_on=limits_on)
-        self._calls = calls_of(strategy)
-        self._room = room_for(_BOUND)
+        self._functions = function_table(strategy)
+        self._buffer = buffer_for(_POINTER_TABLE_TYPE)
         #: Buffers that every bar writes from their beginning.
         self.records: Records = record_buffers(ORDERS_PER_SYMBOL * len(symbols), EVENTS_PER_BAR)
         self._settled_ms: int | None = None
         self._decided_ms: int | None = None
         _, self._advance, self._settle, self._decide = _compiled()
-        self._due = Due()
-        self._place(Slot(len(symbols)))
+        self._funding = FundingSchedule()
+        self._bind_row(RowBuffer(len(symbols)))
 
     @property
     def last_ms(self) -> int | None:
@@ -151,7 +153,7 @@ class Stepper:
             If the bar is not the next one of this market.
         """
         self._place_bar(bar)
-        self._settle(self._room)
+        self._settle(self._buffer)
 
     def decide(self, signal: Signal) -> None:
         """Let the strategy act on the settled bar: latches, policy, sizing, the guard's rules.
@@ -169,19 +171,19 @@ class Stepper:
         if self._settled_ms == self._decided_ms:
             raise ContractError("a settled bar", found="none since the last decision", fix="call settle() first")
         self._place_signal(signal)
-        self._decide(self._room)
+        self._decide(self._buffer)
         self._decided_ms = self._settled_ms
 
     def advance(self, bar: Bars, signal: Signal) -> None:
         """:meth:`settle` and :meth:`decide` in one call, where nothing has to happen between them."""
         self._place_bar(bar)
         self._place_signal(signal)
-        self._advance(self._room)
+        self._advance(self._buffer)
         self._decided_ms = self._settled_ms
 
     def happened(self) -> Records:
         """Fills and events of the last bar: views that the next bar overwrites."""
-        return written(self.state, self.records)
+        return filled_records(self.state, self.records)
 
     def begin_after(self, last_ms: int | None) -> None:
         """Say that the state was restored as it stood after the bar that opened at `last_ms`."""
@@ -189,23 +191,23 @@ class Stepper:
 
     def _place_bar(self, bar: Bars) -> None:
         open_ms = self._check_bar(bar)
-        first, last = self._due.on(bar, open_ms)
-        if last - first > self._slot.n_stamps:
-            self._place(Slot.like(self._slot, n_stamps=last - first))
-        self._slot.place_bar(bar, first, last)
+        first, last = self._funding.rows_due(bar, open_ms)
+        if last - first > self._row.n_stamps:
+            self._bind_row(RowBuffer.resized(self._row, n_stamps=last - first))
+        self._row.place_bar(bar, first, last)
         self._settled_ms = open_ms
 
     def _place_signal(self, signal: Signal) -> None:
-        brought = brought_by(signal)
-        if brought != self._slot.brought:
-            self._place(Slot.like(self._slot, brought=brought))
-        self._slot.place_signal(signal)
+        optional_names = optional_arrays(signal)
+        if optional_names != self._row.optional_names:
+            self._bind_row(RowBuffer.resized(self._row, optional_names=optional_names))
+        self._row.place_signal(signal)
 
-    def _place(self, slot: Slot) -> None:
+    def _bind_row(self, row: RowBuffer) -> None:
         """Read from another slot from now on."""
-        bind = _compiled()[0]
-        self._slot = slot
-        bind(self._room, self.state, self.records, self._rules, slot.history, self._calls)
+        write_table = _compiled()[0]
+        self._row = row
+        write_table(self._buffer, self.state, self.records, self._rules, row.history, self._functions)
 
     def _check_bar(self, bar: Bars) -> int:
         """The bar's open; ContractError unless it is the next one of this market."""

@@ -1,4 +1,4 @@
-"""The compiled signature of a decision: what a policy reads, and what it writes."""
+"""The compiled signature of a decision: market and account that a policy reads, intents that it writes."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from quantlab.core.arrays import Float64Array
 from quantlab.core.compiled import compiled
 from quantlab.core.market import CLOSE
 from quantlab.trading.account.latches import halted
-from quantlab.trading.interface.policy_view import WHERE
+from quantlab.trading.interface.policy_view import POLICY_VIEW_POINTER
 from quantlab.trading.lowlevel.compile_errors import compiled_around, inlined
 from quantlab.trading.lowlevel.layout import BARS_HELD, ENTRY, EQUITY, INLINED, STOPPED, UNITS
 
@@ -69,8 +69,8 @@ def intents_of(rows: Float64Array) -> Intents:
 
 
 @compiled(**INLINED)
-def blank(intents: Intents) -> None:
-    """Make them what a policy finds."""
+def clear_intents(intents: Intents) -> None:
+    """Reset them to what a policy finds."""
     for s in range(len(intents.target)):
         intents.target[s] = np.nan
         intents.strength[s] = np.nan
@@ -81,8 +81,8 @@ def blank(intents: Intents) -> None:
         intents.break_even_distance[s] = np.inf
 
 
-#: The signature of every policy's compiled step: where the desk is, and the row that it decides on.
-STEP = types.void(WHERE, types.uint64)
+#: The signature of every policy's compiled step: the address of its view, and the row that it decides on.
+STEP = types.void(POLICY_VIEW_POINTER, types.uint64)
 
 
 @cache
@@ -107,9 +107,9 @@ def compiled_step(function: Any) -> Any:
     # Reference counts are off in the step, which only borrows, and on in the policy, which may make arrays.
     decide = inlined(function, ("params", "memory", "market", "account", "intents"), _nrt=True)
 
-    def step(where: Any, t: int) -> None:
-        desk = where[0]
-        history, held = desk.history, desk.positions
+    def step(pointer: Any, t: int) -> None:
+        view = pointer[0]
+        history, held = view.history, view.positions
         market = Market(
             history.side[t],
             history.proba[t],
@@ -124,8 +124,8 @@ def compiled_step(function: Any) -> Any:
             history.ohlcv[t, :, CLOSE],
             history.state[t],
         )
-        halt = halted(desk.account)
-        account = Account(held[UNITS], held[ENTRY], held[BARS_HELD], held[STOPPED], desk.account[EQUITY], halt)
-        decide(desk.params, desk.memory, market, account, intents_of(desk.intents))
+        halt = halted(view.account)
+        account = Account(held[UNITS], held[ENTRY], held[BARS_HELD], held[STOPPED], view.account[EQUITY], halt)
+        decide(view.params, view.memory, market, account, intents_of(view.intents))
 
     return compiled_around(function, step, STEP, _nrt=False)

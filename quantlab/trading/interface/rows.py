@@ -17,7 +17,7 @@ from quantlab.trading.lowlevel.layout import INLINED, Row, read_only_array, tupl
 
 
 class History(NamedTuple):
-    """Bars and signal of T rows; read-only. What a signal does not bring has length 0 on axis 1."""
+    """Bars and signal of T rows; read-only. Arrays that a signal lacks have length 0 on axis 1."""
 
     open_time_ms: Any  #: int64 (T,)
     ohlcv: Any  #: float64 (T, S, 5)
@@ -84,7 +84,7 @@ def history_of(bars: Bars, signal: Signal) -> History:
 
 
 def market_of(bars: Bars) -> History:
-    """What many signals of the same bars share; the fields of the signal are None until :func:`with_signal` sets them."""
+    """Return what many signals of the same bars share; the fields of the signal are None until :func:`with_signal` sets them."""
     nothing: Any = dict.fromkeys(History._fields[History._fields.index("side") :])
     rate, first, last = _funding_windows(bars)
     return History(bars.open_time_ms, bars.ohlcv, bars.state, rate, first, last, **nothing)
@@ -101,12 +101,12 @@ def with_signal(market: History, signal: Signal) -> History:
     shape, given = market.state.shape, cast(object, signal)
     if not isinstance(given, Signal):
         fix = "make one with quantlab.trading.signal_of(target=...) or signal_of(side=...)"
-        raise ContractError("what is said about every bar as a Signal", found=type(given).__name__, fix=fix)
+        raise ContractError("a side or a target of every bar as a Signal", found=type(given).__name__, fix=fix)
     if signal.side.shape != shape:
         raise ContractError(
             f"a signal of shape {shape}, as the bars", found=str(signal.side.shape), fix="make it from these bars"
         )
-    nothing = _locked(np.empty((shape[0], 0)))
+    nothing = _frozen(np.empty((shape[0], 0)))
     return market._replace(
         side=signal.side,
         proba=signal.proba,
@@ -124,19 +124,19 @@ def with_signal(market: History, signal: Signal) -> History:
 def _funding_windows(bars: Bars) -> tuple[Float64Array, Int64Array, Int64Array]:
     """Rates, and for each bar the rows whose stamp lies in (previous open, open]."""
     if bars.funding is None:
-        none = _locked(np.zeros(bars.n_bars, np.int64))
-        return _locked(np.empty((0, bars.n_symbols))), none, none
+        none = _frozen(np.zeros(bars.n_bars, np.int64))
+        return _frozen(np.empty((0, bars.n_symbols))), none, none
     stamps, opens = bars.funding.time_ms, bars.open_time_ms
     first = np.searchsorted(stamps, opens - bars.interval_ms, side="right")
     last = np.searchsorted(stamps, opens, side="right")
-    return bars.funding.rate, _locked(first.astype(np.int64)), _locked(last.astype(np.int64))
+    return bars.funding.rate, _frozen(first.astype(np.int64)), _frozen(last.astype(np.int64))
 
 
 def _or(nothing: Float64Array, array: Float64Array | None) -> Float64Array:
     return nothing if array is None else array
 
 
-def _locked(array: NDArray[Any]) -> NDArray[Any]:
+def _frozen(array: NDArray[Any]) -> NDArray[Any]:
     """The same array, read-only, as the compiled types ask for."""
     array.flags.writeable = False
     return array

@@ -1,4 +1,4 @@
-"""The compiled signature of a sizer, and what the sizers share."""
+"""The compiled signature of a sizer, and the base of the sizers that ship."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from quantlab.trading.lowlevel.layout import read_only_array, tuple_type
 
 
 class Entry(NamedTuple):
-    """What is known of one position that a policy wants to open, flip or size again; scalars."""
+    """One position that a policy wants to open, flip or size again; scalars."""
 
     strength: float  #: signed as the position, never 0
     confidence: float  #: calibrated probability of the decision, NaN where the signal gives none

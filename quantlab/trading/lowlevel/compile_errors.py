@@ -1,4 +1,4 @@
-"""Compiling a user's function, or saying in one sentence why not: the reason, the file, the line."""
+"""Compilation of a user's function, and one sentence where it fails: the reason, the file, the line."""
 
 from __future__ import annotations
 
@@ -68,22 +68,22 @@ def compiled_around(function: Any, caller: Any, signature: Any, **options: Any) 
 
 
 def not_compilable(function: Any, error: Exception) -> ContractError:
-    """The refusal that is meant by `error`, which stands behind it in a traceback."""
-    said = str(error)
-    reason = next(filter(None, (re.search(pattern, said) for pattern in _REASONS)), None)
+    """Return the refusal that `error` means; it follows in a traceback."""
+    message = str(error)
+    reason = next(filter(None, (re.search(pattern, message) for pattern in _REASONS)), None)
     what = "what it does not know" if reason is None else reason.group()[:_LONGEST]
     return ContractError(
         f"a function {function.__name__} that numba can compile",
-        found=f"{what}{_place(function, said)}",
+        found=f"{what}{_place(function, message)}",
         fix="use numbers, loops, numpy and functions that numba compiled; write to memory and intents alone "
         "(docs/write-a-strategy.md; QUANTLAB_TRACEBACK=1 shows all that numba says)",
     )
 
 
-def _place(function: Any, said: str) -> str:
+def _place(function: Any, message: str) -> str:
     path = function.__code__.co_filename
     name = re.escape(path.replace("\\", "/").rsplit("/", 1)[-1])
-    line = re.search(rf"{name}\"?(?:, line | \()(\d+)", said)
+    line = re.search(rf"{name}\"?(?:, line | \()(\d+)", message)
     if line is None:
         return ""
     text = linecache.getline(path, int(line.group(1))).strip()

@@ -100,7 +100,7 @@ class State(NamedTuple):
     """Everything that a simulated account remembers from one bar to the next."""
 
     positions: Any  #: float64 (N_POSITION_ROWS, S)
-    positions_view: Any  #: the same memory, read-only: what a policy is shown
+    positions_view: Any  #: the same memory, read-only, for policies
     orders: Any  #: float64 (N_ORDER_ROWS, S)
     intents: Any  #: float64 (N_INTENT_ROWS, S), scratch
     memory: Any  #: float64 (K, S), the policy's own
@@ -139,7 +139,7 @@ class Rules(NamedTuple):
 
 
 class Row(NamedTuple):
-    """One bar of the market, and of the signal what a sizer is told; read-only."""
+    """One bar of the market, and of the signal what a sizer reads; read-only."""
 
     open_time_ms: int
     ohlcv: Any  #: float64 (S, 5)

@@ -1,4 +1,4 @@
-"""Asking the processor for memory before it is needed; it changes when a value arrives, never which.
+"""Prefetching: asking the processor for memory before it is needed; no value changes by it.
 
 A few cells of each bar are read, a row of all symbols apart from each other: no pattern that a processor
 foresees. Waiting for them one after the other was most of a backtest of many symbols.
@@ -42,15 +42,15 @@ def _prefetch(typingctx: Any, array: Any, cell: Any) -> Any:  # noqa: ARG001 - t
 
 
 #: Rows of fewer symbols lie so close together that the processor foresees them itself.
-FORESEEN = 8
+FEW_SYMBOLS = 8
 
 prefetch: Any = intrinsic(_prefetch)
 
 
 @compiled(**INLINED)
-def fetch_next(state: State, ohlcv: Any) -> None:
+def prefetch_bar(state: State, ohlcv: Any) -> None:
     """Begin to read what the next bar, ohlcv (S, 5), will ask for: cells of positions and of orders."""
-    if ohlcv.shape[0] < FORESEEN:
+    if ohlcv.shape[0] < FEW_SYMBOLS:
         return
     for i in range(state.counters[N_HELD]):
         prefetch(ohlcv, (state.held[i], OPEN))

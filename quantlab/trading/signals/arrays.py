@@ -10,7 +10,7 @@ from quantlab.core.arrays import Float64Array, read_only
 from quantlab.core.errors import ContractError
 from quantlab.core.types import Signal
 
-#: What a user may bring beside `side` and `target`; each float64 (T, S), NaN = not known.
+#: Arrays that a user may give beside `side` and `target`; each float64 (T, S), NaN = not known.
 DISTANCES = ("stop_distance", "take_distance", "trail_distance", "break_even_distance")
 
 
@@ -31,7 +31,7 @@ def signal_of(
     target : float64 (T, S), optional
         Signed weight of equity, 0 = close, NaN = keep.
     confidence : float64 (T, S), optional
-        Probability of the decision, 0 .. 1; 1 where something is said if it is left out.
+        Probability of the decision, 0 .. 1; 1 where something is decided if it is left out.
     atr : float64 (T, S), optional
         USD; unknown (NaN) if it is left out.
     stop_distance, take_distance, trail_distance, break_even_distance : float64 (T, S), optional
@@ -58,17 +58,17 @@ def signal_of(
     if side is None:
         side = np.sign(np.nan_to_num(np.asarray(target, dtype=np.float64), nan=0.0)).astype(np.int8)
     side = read_only(side, np.int8, (None, None), "signal.side")
-    said = side != 0 if target is None else (side != 0) | ~np.isnan(target)
-    confidence = np.where(said, 1.0, np.nan) if confidence is None else confidence
+    decided = side != 0 if target is None else (side != 0) | ~np.isnan(target)
+    confidence = np.where(decided, 1.0, np.nan) if confidence is None else confidence
     _check_within("side", side, -1, 1)
     _check_within("confidence", confidence, 0.0, 1.0)
-    unknown_atr = np.full(said.shape, np.nan)
+    unknown_atr = np.full(decided.shape, np.nan)
     return Signal(
         side=side,
-        proba=np.full((*said.shape, 3), np.nan),
+        proba=np.full((*decided.shape, 3), np.nan),
         confidence=confidence,
-        consensus=np.where(said, 1.0, np.nan),
-        live_members=said.astype(np.int8),
+        consensus=np.where(decided, 1.0, np.nan),
+        live_members=decided.astype(np.int8),
         atr=unknown_atr if atr is None else atr,
         target=target,
         **distances,

@@ -28,9 +28,9 @@ _MARK = b"quantlab file signal 1\n"
 
 @dataclass(frozen=True)
 class FileSignal:
-    """Says what a parquet file says, bar by bar; quantlab is then a backtester of your own signals.
+    """The signals of a parquet file, bar by bar; quantlab is then a backtester of your own signals.
 
-    One row of the file speaks about one bar of one symbol:
+    One row of the file is about one bar of one symbol:
 
     ======================  =======================================================================
     ``timestamp``           timestamp with a time zone: the bar's *open*. The row is taken as known at
@@ -45,8 +45,8 @@ class FileSignal:
     ``break_even_distance``
     ======================  =======================================================================
 
-    A bar without a row says HOLD and keeps. Rows outside the bars' range are passed over. Unlike the other
-    sources it also speaks in the features' warm-up: what you bring is yours to answer for.
+    A bar without a row is HOLD and keeps. Rows outside the bars' range are passed over. Unlike the other
+    sources it also decides in the features' warm-up: what you bring is yours to answer for.
 
     Parameters
     ----------
@@ -104,7 +104,7 @@ class FileSignal:
                 fix="take bars and signals of the same time",
             )
         features = None if self.features is None else self.features.transform(bars)
-        return _placed(self.rows, np.flatnonzero(inside), row, column, bars, features)
+        return _signal_of_rows(self.rows, np.flatnonzero(inside), row, column, bars, features)
 
     def stream(self, symbols: tuple[str, ...], interval_ms: int) -> _FileStream:
         """The same, one bar at a time."""
@@ -128,7 +128,7 @@ class _FileStream:
         first, last = np.searchsorted(self.sorted_ms, [now, now + 1])
         here = self.order[first:last]
         features = None if self.features is None else self.features.update(bar)
-        return _placed(self.rows, here, np.zeros(len(self.order), np.int64), self.column, bar, features)
+        return _signal_of_rows(self.rows, here, np.zeros(len(self.order), np.int64), self.column, bar, features)
 
     def state(self) -> bytes:
         """The features' own: a row of the file remembers nothing."""
@@ -164,7 +164,7 @@ def _cells(
     return row, np.array([place[symbol] for symbol in rows.symbol], dtype=np.int64)
 
 
-def _placed(
+def _signal_of_rows(
     rows: SignalRows, which: Int64Array, row: Int64Array, column: Int64Array, bars: Bars, features: Features | None
 ) -> Signal:
     """The rows `which` at their cells; every other cell says nothing."""

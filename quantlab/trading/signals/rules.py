@@ -1,7 +1,7 @@
 """Signal sources that need no learning: a moving-average crossing, and chance.
 
 Both compute a row from past bars alone, by the same code in a batch and in a stream, so that the
-two agree bit for bit. Neither speaks where the ATR is unknown: nothing trades in warm-up.
+two agree bit for bit. Neither has a side where the ATR is unknown: nothing trades in warm-up.
 """
 
 from __future__ import annotations
@@ -27,20 +27,20 @@ from quantlab.core.types import Features, Signal
 _MARK = b"quantlab moving average 1\n"
 
 
-def _speak(side: Int8Array, bars: Bars, features: Features) -> Signal:
-    """A signal that is sure of its side, and silent where the ATR is unknown."""
+def _certain_signal(side: Int8Array, bars: Bars, features: Features) -> Signal:
+    """Return a signal that is certain of its side, and has none where the ATR is unknown."""
     atr = average_true_range(bars, features)
-    speaks = np.isfinite(atr)
-    side = np.where(speaks, side, 0).astype(np.int8)
+    known = np.isfinite(atr)
+    side = np.where(known, side, 0).astype(np.int8)
     proba = np.full((*side.shape, 3), np.nan)
-    proba[speaks] = np.eye(3)[side[speaks] + 1]
-    sure = np.where(speaks, 1.0, np.nan)
+    proba[known] = np.eye(3)[side[known] + 1]
+    certain = np.where(known, 1.0, np.nan)
     return Signal(
         side=side,
         proba=proba,
-        confidence=sure,
-        consensus=sure.copy(),
-        live_members=speaks.astype(np.int8),
+        confidence=certain,
+        consensus=certain.copy(),
+        live_members=known.astype(np.int8),
         atr=atr,
     )
 
@@ -114,7 +114,7 @@ class MovingAverageSignal:
         side = np.zeros((bars.n_bars, bars.n_symbols), np.int8)
         if bars.n_bars >= self.slow:
             side[self.slow - 1 :] = _sides(bars.close, self.fast, self.slow)
-        return _speak(side, bars, self.features.transform(bars))
+        return _certain_signal(side, bars, self.features.transform(bars))
 
     def stream(self, symbols: tuple[str, ...], interval_ms: int) -> _MovingAverageStream:
         """The same, one bar at a time."""
@@ -135,7 +135,7 @@ class _MovingAverageStream:
         side = np.zeros((1, bar.n_symbols), np.int8)
         if len(self.closes) == self.slow:
             side = _sides(np.stack(self.closes), self.fast, self.slow)
-        return _speak(side, bar, self.features.update(bar))
+        return _certain_signal(side, bar, self.features.update(bar))
 
     def state(self) -> bytes:
         """The last closes and the features' own state."""
@@ -191,7 +191,7 @@ class RandomSignal:
 
     def signal(self, bars: Bars) -> Signal:
         """Signal of a whole history."""
-        return _speak(self._draw(bars), bars, self.features.transform(bars))
+        return _certain_signal(self._draw(bars), bars, self.features.transform(bars))
 
     def stream(self, symbols: tuple[str, ...], interval_ms: int) -> _RandomStream:
         """The same, one bar at a time."""
@@ -212,7 +212,7 @@ class _RandomStream:
     features: FeatureStream
 
     def update(self, bar: Bars) -> Signal:
-        return _speak(self.source._draw(bar), bar, self.features.update(bar))
+        return _certain_signal(self.source._draw(bar), bar, self.features.update(bar))
 
     def state(self) -> bytes:
         """The features' own: a draw remembers nothing."""

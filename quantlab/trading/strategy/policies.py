@@ -1,4 +1,4 @@
-"""What to hold: the policies that ship.
+"""The policies that ship: what to hold.
 
 A policy is a frozen dataclass whose ``step`` is a compiled function of the signature :data:`STEP`::
 
@@ -45,10 +45,10 @@ def _ensemble_threshold(
     stop_atr, take_profit_atr, horizon, rebalance = params[0], params[1], params[2], params[3] != 0.0
     trail_atr, break_even_atr = params[4], params[5]
     for s in range(len(market.side)):
-        said, held = market.side[s], account.units[s]
-        if said == 0 and held == 0.0:
+        signal_side, held = market.side[s], account.units[s]
+        if signal_side == 0 and held == 0.0:
             continue
-        side = float(said)
+        side = float(signal_side)
         if held == 0.0:
             enter = account.stopped[s] == 0.0
         else:
@@ -181,7 +181,7 @@ def _from_signals(
 
 @dataclass(frozen=True)
 class FromSignals:
-    """Do what the signal says, and nothing else.
+    """Follow the signal, and nothing else.
 
     Target weights are followed where the signal brings them; otherwise BUY and SELL open or flip
     and HOLD keeps. Stops, take-profits, trailing and break-even are those that the signal brings, or none.

@@ -1,4 +1,4 @@
-"""A strategy: what is said, what is done about it, how much, within which limits, at which costs."""
+"""A strategy: its signal, its policy, its sizer, its limits and its costs."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def _off_or_number(owner: Any, name: str) -> float | None:
 
 @dataclass(frozen=True)
 class Limits:
-    """What the risk guard enforces. None (``off`` in YAML) switches a limit off; 1.0 does not.
+    """Limits that the risk guard enforces. None (``off`` in YAML) switches a limit off; 1.0 does not.
 
     Four rules *halt*: daily limit, breaker, loss streak and stop rate. Each latches with one event.
 
@@ -104,7 +104,7 @@ class Limits:
 
 @dataclass(frozen=True)
 class Costs:
-    """What trading costs beyond the instruments' fees.
+    """Costs of trading beyond the instruments' fees.
 
     Parameters
     ----------
@@ -167,8 +167,8 @@ class Strategy:
     def fingerprint(self) -> str:
         """sha256 over everything that can change what it does, a user's own code with it."""
         policy, sizer = self.policy, self.sizer
-        made_of = (policy.step, type(policy).params, type(policy).begin, sizer.size, type(sizer).params)
-        code = [user_code_hash(part) for part in made_of]
+        functions = (policy.step, type(policy).params, type(policy).begin, sizer.size, type(sizer).params)
+        code = [user_code_hash(part) for part in functions]
         own = [code] if any(code) else []
         return fingerprint(self.signal.fingerprint, policy, sizer, self.limits, self.costs, *own)
 
@@ -179,7 +179,7 @@ def rules_of(strategy: Strategy, instruments: tuple[Instrument, ...], *, limits_
 
 
 def rules_of_venue(instruments: tuple[Instrument, ...]) -> Rules:
-    """What many strategies on the same instruments share; the rest is None until :func:`with_strategy` sets it."""
+    """Return what many strategies on the same instruments share; the rest is None until :func:`with_strategy` sets it."""
     nothing: Any = dict.fromkeys(Rules._fields[Rules._fields.index("slippage") :])
     return Rules(
         tick=_column(instruments, "tick"),

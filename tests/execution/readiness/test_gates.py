@@ -14,7 +14,7 @@ from quantlab.core.market import BarState
 from quantlab.core.results import OrderReason
 from quantlab.evaluation.statistics.baseline import blind_stop_share
 from quantlab.execution.readiness.gates import GATES, GateLimits
-from quantlab.execution.readiness.stages import Gates, Stage
+from quantlab.execution.readiness.stages import Readiness, Stage
 from quantlab.execution.readiness.window import Window, read_window
 from quantlab.jobs.config.composition import build, compose
 from quantlab.jobs.session import paper, readiness
@@ -64,8 +64,8 @@ def said(**changes):
 def window(*facts, random_bars, **changes):
     bars = random_bars(n_bars=max(1, len(facts)), n_symbols=4)
     parts = {
-        "wanted_bars": len(facts),
-        "began": True,
+        "required_bars": len(facts),
+        "has_begun": True,
         "counters": {"event.bar": len(facts)},
         "barriers": BARRIERS,
         "facts": facts,
@@ -80,7 +80,7 @@ def window(*facts, random_bars, **changes):
 def test_the_window_is_what_was_traded(recorded):
     found = read_window(journal_of(recorded), 60 * 24)
     assert found.complete
-    assert len(found.facts) == found.wanted_bars == 288
+    assert len(found.facts) == found.required_bars == 288
     bars = recorded.bars.rows(112, 400)
     assert np.array_equal(found.bars.open_time_ms, bars.open_time_ms)
     assert np.array_equal(found.bars.tradable, bars.tradable)
@@ -116,7 +116,7 @@ def test_drift_is_unknown_with_few_rows_and_no_question_where_nothing_was_learne
         ({"drift": look("rsi_14", rows=2_015)}, "UNKNOWN", "2,015 rows of 288 bars so far, 2,016 are needed"),
         ({"drift": look("rsi_14", rows=1_152)}, "UNKNOWN", "some 504 bars"),
         ({"drift": look("rsi_14", rows=0)}, "UNKNOWN", "0 rows of 288 bars so far"),
-        ({"learned": True}, "UNKNOWN", "no look"),
+        ({"learned": True}, "UNKNOWN", "no reading"),
         ({"learned": False}, "PASS", "nothing was learned"),
     ):
         found = GATES["feature_drift"](window(said(), random_bars=random_bars, **changes), LIMITS)
@@ -179,21 +179,23 @@ def test_stops_are_held_against_blind_entries(random_bars):
 
 
 def gates(**stages):
-    return Gates(LIMITS, ("feature_mismatches",), stages or {"one": Stage("one", 60, ("feature_mismatches", "pnl"))})
+    return Readiness(
+        LIMITS, ("feature_mismatches",), stages or {"one": Stage("one", 60, ("feature_mismatches", "pnl"))}
+    )
 
 
 def test_unknown_blocks_and_a_failure_only_where_it_is_named(recorded):
-    (stage,) = gates().judge(journal_of(recorded))
+    (stage,) = gates().assess(journal_of(recorded))
     status = {result.gate: (result.status, result.blocks) for result in stage.results}
     assert status["feature_mismatches"] == ("PASS", False)
     assert status["pnl"][1] is False
     assert stage.passed
-    (longer,) = gates(one=Stage("one", 60 * 48, ("feature_mismatches",))).judge(journal_of(recorded))
+    (longer,) = gates(one=Stage("one", 60 * 48, ("feature_mismatches",))).assess(journal_of(recorded))
     assert [(result.status, result.blocks) for result in longer.results] == [("UNKNOWN", True)]
     assert "2,000 of 2,880 minutes recorded" in longer.results[0].evidence
     with recorded.journal() as journal:
         journal.append([Event("feature_mismatch", {"error": "x", "at_ms": 0})])
-    (failed,) = gates().judge(journal_of(recorded))
+    (failed,) = gates().assess(journal_of(recorded))
     assert {r.gate: r.blocks for r in failed.results}["feature_mismatches"]
     assert not failed.passed
     json.dumps(failed.document(), allow_nan=False)
@@ -202,23 +204,23 @@ def test_unknown_blocks_and_a_failure_only_where_it_is_named(recorded):
 def test_a_stage_is_reached_only_behind_those_before_it(recorded):
     short = Stage("one", 60, ("feature_mismatches",))
     production = dataclasses.replace(short, since="on_a_venue")
-    first, second = gates(production=production, after=short).judge(journal_of(recorded))
+    first, second = gates(production=production, after=short).assess(journal_of(recorded))
     assert first.results[0].status == "UNKNOWN"
     assert not first.passed
     assert (second.reached, second.passed) == (False, False)
     with recorded.journal() as journal:
         journal.append([Event("on_a_venue", {})])
-    assert not gates(production=production).judge(journal_of(recorded))[0].passed  # no bar behind it yet
+    assert not gates(production=production).assess(journal_of(recorded))[0].passed  # no bar behind it yet
     asked = gates(production=production, after=short)
-    (alone,) = asked.judge(journal_of(recorded), ["after"])
+    (alone,) = asked.assess(journal_of(recorded), ["after"])
     assert (alone.name, alone.reached, alone.passed) == ("after", False, False)
-    assert alone == asked.judge(journal_of(recorded))[1]
+    assert alone == asked.assess(journal_of(recorded))[1]
 
 
 def test_too_little_time_is_never_enough_even_where_every_gate_fails_without_blocking(recorded):
     """A gate that says FAIL and does not block says nothing for the time that was not recorded."""
-    lost = Gates(dataclasses.replace(LIMITS, pnl=10.0), (), {"one": Stage("one", 60 * 48, ("pnl",))})
-    (stage,) = lost.judge(journal_of(recorded))
+    lost = Readiness(dataclasses.replace(LIMITS, pnl=10.0), (), {"one": Stage("one", 60 * 48, ("pnl",))})
+    (stage,) = lost.assess(journal_of(recorded))
     assert [(result.status, result.blocks) for result in stage.results] == [("FAIL", True)]
     assert "2,000 of 2,880 minutes recorded" in stage.results[0].evidence
     assert not stage.passed
@@ -226,19 +228,19 @@ def test_too_little_time_is_never_enough_even_where_every_gate_fails_without_blo
 
 def test_what_cannot_be_judged_is_refused(recorded, tmp_path):
     with pytest.raises(ConfigError, match="a session's journal"):
-        gates().judge(tmp_path / "nothing.db")
+        gates().assess(tmp_path / "nothing.db")
     with pytest.raises(ConfigError, match="a stage, one of one"):
-        gates().judge(journal_of(recorded), ["two"])
+        gates().assess(journal_of(recorded), ["two"])
     with pytest.raises(ConfigError, match="'bogus'"):
         Stage("one", 60, ("bogus",))
     with pytest.raises(ConfigError, match="blocking"):
-        Gates(LIMITS, ("bogus",), gates().stages)
+        Readiness(LIMITS, ("bogus",), gates().stages)
     data = bytearray(journal_of(recorded).read_bytes())
     at = data.find(b'"drawdown"', len(data) // 2)
     data[at + 3] ^= 1
     journal_of(recorded).write_bytes(bytes(data))
     with pytest.raises(ArtifactError):
-        gates().judge(journal_of(recorded))
+        gates().assess(journal_of(recorded))
 
 
 def test_a_paper_day_ends_in_its_report(tmp_path, capsys):

@@ -16,10 +16,10 @@ from quantlab.core.types import Features
 from quantlab.execution.session.paper_broker import PaperBroker
 from quantlab.jobs.config.composition import compose
 from quantlab.jobs.parity import parity
-from quantlab.jobs.parity import ulp_check as parity_ulp
-from quantlab.jobs.parity.account_record import Books, compared, differing
+from quantlab.jobs.parity import validity as parity_validity
+from quantlab.jobs.parity.account_record import AccountRecord, count_compared, count_differing
 from quantlab.jobs.parity.cases import configured_case
-from quantlab.jobs.parity.recorded_signal import Witness
+from quantlab.jobs.parity.recorded_signal import StreamRecord
 from quantlab.jobs.parity.validity import holes, late_listings
 from quantlab.jobs.promotion import promote
 from quantlab.jobs.promotion.bundle import load_bundle
@@ -100,7 +100,7 @@ def test_a_session_on_ragged_real_data_is_the_backtest(tmp_path, perps_5m):
 
 
 @pytest.mark.slow
-def test_a_session_with_models_in_the_loop_hears_what_history_said(tmp_path):
+def test_a_session_with_models_in_the_loop_computes_the_forecasts_of_history(tmp_path):
     given = ("experiment=ensemble_v2", "debug=tiny", "learning.tuning=null", "workers=1")
     with pytest.raises(ContractError, match="UNKNOWN: nothing differs"):
         parity.run(composed(tmp_path, *given))
@@ -136,7 +136,7 @@ def test_too_little_is_unknown_and_still_written(tmp_path):
         parity.run(composed(tmp_path, *SMALL, "job.bars=0"))
 
 
-def test_a_broker_that_keeps_other_books_is_noticed(case, tmp_path, monkeypatch):
+def test_a_broker_that_keeps_another_account_is_noticed(case, tmp_path, monkeypatch):
     """A billionth of a dollar, once."""
     cfg, whole = case
 
@@ -146,8 +146,8 @@ def test_a_broker_that_keeps_other_books_is_noticed(case, tmp_path, monkeypatch)
             if int(bar.open_time_ms[0]) == int(whole.bars.open_time_ms[-5]):
                 self._account.state.account[CASH] += 1e-9
 
-    honest = parity.desk_of(cfg)
-    monkeypatch.setattr(parity, "desk_of", lambda _: dataclasses.replace(honest, make_broker=Careless))
+    honest = parity.paper_session(cfg)
+    monkeypatch.setattr(parity, "paper_session", lambda _: dataclasses.replace(honest, make_broker=Careless))
     found = compare(cfg, whole, tmp_path)
     assert found["verdict"] == "FAIL"
     assert found["differing"]["equity_marks"] >= 5
@@ -169,35 +169,38 @@ def test_a_signal_that_history_did_not_give_is_noticed(case, tmp_path):
     assert math.isclose(found["probabilities"]["largest_difference"], 2e-6, rel_tol=1e-6)
     assert found["probabilities"]["within_tolerance"] is False
     assert found["verdict"] == "FAIL"
-    # Given the signal that the session heard, its books are still the backtest's.
+    # Given the session's own signal, its account is still the backtest's.
     assert {n for name, n in found["differing"].items() if name != "decisions"} == {0}
 
 
 def test_a_comparison_that_does_not_see_the_moved_price_is_not_valid(case, tmp_path, monkeypatch):
     cfg, whole = case
-    monkeypatch.setattr(parity_ulp, "with_one_ulp_less", lambda bars, row, symbol: bars)
+    monkeypatch.setattr(parity_validity, "with_one_ulp_less", lambda bars, row, symbol: bars)
     found = compare(cfg, whole, tmp_path)
     assert found["self_test"]["noticed"] is False
     assert found["valid"] is False
-    met = dataclasses.asdict(Books([], [], [], []))
+    met = dataclasses.asdict(AccountRecord([], [], [], []))
     assert set(met) == KINDS - {"decisions", "features"}
 
 
 def test_the_moved_price_is_the_next_double(case):
     _, whole = case
-    moved = parity_ulp.with_one_ulp_less(whole.bars, 7, 1)
+    moved = parity_validity.with_one_ulp_less(whole.bars, 7, 1)
     changed = np.argwhere(moved.ohlcv != whole.bars.ohlcv)
     assert changed.tolist() == [[7, 1, 3]]
     assert moved.ohlcv[7, 1, 3] == np.nextafter(whole.bars.ohlcv[7, 1, 3], 0.0)
 
 
 def test_lines_are_matched_whatever_their_place():
-    one = Books([(1, "A", 0.1), (2, "A", 0.2)], [], [(5, "breaker", 1.0, 2.0)], [(1, 0.0)])
-    two = Books([(2, "A", 0.2), (1, "A", 0.1)], [(3, "B")], [], [(1, -0.0)])
-    assert differing(one, one) == {"orders": 0, "fills": 0, "risk_events": 0, "equity_marks": 0}
-    assert differing(one, two) == {"orders": 0, "fills": 1, "risk_events": 1, "equity_marks": 1}
-    assert compared(one, two) == {"orders": 2, "fills": 1, "risk_events": 1, "equity_marks": 1}
-    assert differing(one, Books([(1, "A", math.nextafter(0.1, 1.0)), (2, "A", 0.2)], [], [], []))["orders"] == 1
+    one = AccountRecord([(1, "A", 0.1), (2, "A", 0.2)], [], [(5, "breaker", 1.0, 2.0)], [(1, 0.0)])
+    two = AccountRecord([(2, "A", 0.2), (1, "A", 0.1)], [(3, "B")], [], [(1, -0.0)])
+    assert count_differing(one, one) == {"orders": 0, "fills": 0, "risk_events": 0, "equity_marks": 0}
+    assert count_differing(one, two) == {"orders": 0, "fills": 1, "risk_events": 1, "equity_marks": 1}
+    assert count_compared(one, two) == {"orders": 2, "fills": 1, "risk_events": 1, "equity_marks": 1}
+    assert (
+        count_differing(one, AccountRecord([(1, "A", math.nextafter(0.1, 1.0)), (2, "A", 0.2)], [], [], []))["orders"]
+        == 1
+    )
     assert one.until(1).orders == [(1, "A", 0.1)]
 
 
@@ -206,18 +209,18 @@ def test_a_feature_that_is_off_by_one_bit_is_counted():
     values = np.ones((3, 2, 4), dtype=np.float32)
     ready = np.array([[True, True], [True, False], [True, True]])
     history = Features(values, ready, tuple("abcd"), "f")
-    heard = values.copy()
-    heard[2, 1, 3] = np.nextafter(np.float32(1.0), np.float32(2.0))
-    witness = Witness(history, times)
+    session_values = values.copy()
+    session_values[2, 1, 3] = np.nextafter(np.float32(1.0), np.float32(2.0))
+    stream_record = StreamRecord(history, times)
     for t in range(3):
-        row = Features(heard[t : t + 1], ready[t : t + 1], history.names, "f")
-        witness.note(int(times[t]), None, row)  # type: ignore[arg-type]
-    assert (witness.compared, witness.differing) == (20, 1)
-    late = Witness(history, times)
-    late.note(0, None, Features(values[:1], ready[1:2], history.names, "f"))  # type: ignore[arg-type]
+        row = Features(session_values[t : t + 1], ready[t : t + 1], history.names, "f")
+        stream_record.add(int(times[t]), None, row)  # type: ignore[arg-type]
+    assert (stream_record.compared, stream_record.differing) == (20, 1)
+    late = StreamRecord(history, times)
+    late.add(0, None, Features(values[:1], ready[1:2], history.names, "f"))  # type: ignore[arg-type]
     assert late.differing == 4  # a symbol that is ready on one side only
     with pytest.raises(ContractError):
-        late.note(900_000, None, Features(values[:1], ready[1:2], history.names, "f"))  # type: ignore[arg-type]
+        late.add(900_000, None, Features(values[:1], ready[1:2], history.names, "f"))  # type: ignore[arg-type]
 
 
 def test_holes_and_listings_are_counted_where_they_are(random_bars):

@@ -30,7 +30,7 @@ def test_records_come_back_in_order_bar_after_bar():
     for _ in range(40):
         filled(rng, buffers)
         n_orders, n_events = (int(n) for n in rng.integers(0, (7, 5)))
-        log.keep(n_orders, n_events)
+        log.append(n_orders, n_events)
         for bars, part, n in zip(expected, buffers, (n_orders, n_orders, n_orders, n_events), strict=True):
             bars.append(part[:n].copy())
     for found, bars, part in zip(log.records(), expected, buffers, strict=True):
@@ -43,11 +43,11 @@ def test_records_come_back_in_order_bar_after_bar():
 def test_what_was_given_back_stays():
     buffers = filled(np.random.default_rng(1), record_buffers(3, 2))
     log = RecordLog(buffers)
-    log.keep(2, 1)
+    log.append(2, 1)
     before = log.records()
     copies = [part.copy() for part in before]
     filled(np.random.default_rng(2), buffers)
-    log.keep(3, 2)
+    log.append(3, 2)
     for part, copy in zip(before, copies, strict=True):
         assert part.tobytes() == copy.tobytes()
         with pytest.raises(ValueError, match="read-only"):

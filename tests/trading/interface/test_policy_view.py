@@ -1,4 +1,4 @@
-"""A policy is told where the desk is and which row: it sees that row and its account, and nothing of it goes stale."""
+"""A policy takes the address of its view and a row: it sees that row and its account, and nothing of it goes stale."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ from numba.np import arrayobj
 from quantlab.backtest import scan
 from quantlab.core.compiled import compiled
 from quantlab.trading import FixedFraction, FromSignals, RiskPerTrade, compiled_step
-from quantlab.trading.bar.function_table import calls_of
+from quantlab.trading.bar.function_table import function_table
 from quantlab.trading.bar.stepper import Stepper
-from quantlab.trading.interface.policy_view import DESK_TYPE
+from quantlab.trading.interface.policy_view import POLICY_VIEW_TYPE
 from quantlab.trading.lowlevel.layout import ENTRY, EQUITY, UNITS
-from quantlab.trading.lowlevel.pointers import ROOM, reader
+from quantlab.trading.lowlevel.pointers import BUFFER, tuple_reader
 
 CASH = 1e4
 
@@ -75,7 +75,7 @@ class Spy:
         return np.zeros((1 + len(SEEN) * self.n_bars, n_symbols))
 
 
-def brought(rng, bars, signal):
+def full_signal(rng, bars, signal):
     shape = (bars.n_bars, bars.n_symbols)
     distances = ("stop_distance", "take_distance", "trail_distance", "break_even_distance")
     return signal(
@@ -126,7 +126,7 @@ def by_stepper(bars, said, chosen):
 def test_every_row_and_the_account_beside_it_are_seen(random_bars, signal, strategy, monkeypatch):
     """Against the arrays that were handed in, and against the account after each bar."""
     bars = random_bars(n_bars=80, n_symbols=5)
-    said = brought(np.random.default_rng(1), bars, signal)
+    said = full_signal(np.random.default_rng(1), bars, signal)
     chosen = strategy(policy=Spy(bars.n_bars))
     whole, result = by_scan(bars, said, chosen, monkeypatch)
     stepped, after = by_stepper(bars, said, chosen)
@@ -254,24 +254,24 @@ def test_a_step_is_compiled_once_and_never_stale(tmp_path):
     assert play() == (75.0, 0, 1)
 
 
-def test_a_laid_out_tuple_is_not_read_where_references_are_counted():
+def test_a_tuple_in_memory_is_not_read_where_references_are_counted():
     """It would be freed under the feet of its owner, which shows as a crash or not at all."""
-    read = reader(DESK_TYPE)
+    read = tuple_reader(POLICY_VIEW_TYPE)
 
-    def look(room):
-        return read(room).account[EQUITY]
+    def look(buffer):
+        return read(buffer).account[EQUITY]
 
-    compiled(signature=types.float64(ROOM), cache=False, _nrt=False)(look)
-    with pytest.raises(NumbaError, match="Desk is read in code compiled with _nrt=False only"):
-        compiled(signature=types.float64(ROOM), cache=False)(look)
+    compiled(signature=types.float64(BUFFER), cache=False, _nrt=False)(look)
+    with pytest.raises(NumbaError, match="PolicyView is read in code compiled with _nrt=False only"):
+        compiled(signature=types.float64(BUFFER), cache=False)(look)
 
 
 def test_functions_are_looked_up_once_for_each_pair(strategy):
     one = strategy(policy=FromSignals(False), sizer=FixedFraction(0.1))
     same = strategy(policy=FromSignals(True), sizer=FixedFraction(0.3))
     other = strategy(policy=FromSignals(False), sizer=RiskPerTrade(0.01, 0.3))
-    assert calls_of(one) is calls_of(same)
-    assert calls_of(one) is not calls_of(other)
+    assert function_table(one) is function_table(same)
+    assert function_table(one) is not function_table(other)
 
 
 @pytest.mark.parametrize(
@@ -280,6 +280,6 @@ def test_functions_are_looked_up_once_for_each_pair(strategy):
      (BaseContext, "pack_value"), (BaseContext, "unpack_value"), (BaseContext, "get_data_type"),
      (BaseContext, "get_abi_sizeof"), (BaseContext, "get_dummy_value"), (arrayobj, "make_array")],
 )  # fmt: skip
-def test_numba_still_has_what_desk_and_prefetch_lean_on(owner, name):
+def test_numba_still_has_what_pointers_and_prefetch_lean_on(owner, name):
     """Fails by name where another numba has it no more: see docs/performance.md."""
     assert callable(getattr(owner, name, None)), f"numba {numba.__version__} has no {name}"
