@@ -60,28 +60,28 @@ class BarsSource:
 class FixedSignal:
     """A :class:`~quantlab.core.ports.SignalSource` that plays back what it was given, row by row."""
 
-    played: Signal
+    recording: Signal
 
     @property
     def fingerprint(self) -> str:
-        return fingerprint("FixedSignal", self.played)
+        return fingerprint("FixedSignal", self.recording)
 
     def signal(self, bars: Bars) -> Signal:
         """The first ``bars.n_bars`` rows."""
-        return self.played.rows(0, bars.n_bars)
+        return self.recording.rows(0, bars.n_bars)
 
     def stream(self, symbols: tuple[str, ...], interval_ms: int) -> _FixedStream:
-        return _FixedStream(self.played)
+        return _FixedStream(self.recording)
 
 
 @dataclass
 class _FixedStream:
-    played: Signal
+    recording: Signal
     row: int = 0
 
     def update(self, bar: Bars) -> Signal:
         self.row += 1
-        return self.played.rows(self.row - 1, self.row)
+        return self.recording.rows(self.row - 1, self.row)
 
     def state(self) -> bytes:
         return str(self.row).encode()

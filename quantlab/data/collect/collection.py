@@ -139,19 +139,19 @@ class Collection:
         self.progress.plan(steps)
         for kind, windows_of_kind in plans.items():
             for window in sorted(windows_of_kind):
-                await self._window(kind, windows_of_kind[window])
+                await self._collect_window(kind, windows_of_kind[window])
 
-    async def _window(self, kind: str, wanted: Mapping[str, list[Span]]) -> None:
+    async def _collect_window(self, kind: str, wanted: Mapping[str, list[Span]]) -> None:
         """Fetch one window of all symbols and commit it, also what was had before the line was lost."""
-        turns = asyncio.Semaphore(self.paging.concurrency)
+        semaphore = asyncio.Semaphore(self.paging.concurrency)
         lost: list[ExchangeLost] = []
 
         async def fetch(symbol: str, spans: list[Span]) -> tuple[str, Series, list[Span]] | None:
-            async with turns:
+            async with semaphore:
                 if lost:
                     return None
                 try:
-                    series = await self._series(kind, symbol, spans)
+                    series = await self._fetch_series(kind, symbol, spans)
                 except ExchangeLost as error:
                     lost.append(error)
                     return None
@@ -177,7 +177,7 @@ class Collection:
         self.repeated += self.store.add(Batch(kind, series, covered, facts))
         self.rows += sum(len(time_ms) for time_ms, _ in series.values())
 
-    async def _series(self, kind: str, symbol: str, spans: list[Span]) -> Series:
+    async def _fetch_series(self, kind: str, symbol: str, spans: list[Span]) -> Series:
         step, most = self.paging.page(kind)
         paging = (step, most, step if kind == BARS else _USUAL_FUNDING_MS)
 

@@ -118,8 +118,8 @@ class ExchangeSource:
             listed, gone = split_listed(store.manifest.symbols, markets)
             names = dict(sorted({**listed, **self.choice.choose(markets, volumes)}.items()))
             plans = plan_windows(tuple(names), store, period, self._paging)
-            lacking = {symbol for one in plans.values() for spans in one.values() for symbol in spans}
-            margins = await self._margins(client, markets, [name for s, name in names.items() if s in lacking])
+            incomplete = {symbol for one in plans.values() for spans in one.values() for symbol in spans}
+            margins = await self._margins(client, markets, [name for s, name in names.items() if s in incomplete])
             facts = {
                 symbol: SymbolFacts(name, rules_of(markets[name]) | margins.get(name, {}))
                 for symbol, name in names.items()
@@ -179,19 +179,19 @@ class ExchangeSource:
         return start, end
 
 
-def _unreachable(unlisted_members: tuple[str, ...], kept: tuple[str, ...]) -> tuple[str, ...]:
+def _unreachable(unlisted_members: tuple[str, ...], stored: tuple[str, ...]) -> tuple[str, ...]:
     """Former members that neither the exchange has nor the dataset."""
-    lost = [symbol for symbol in unlisted_members if symbol not in kept]
-    shown = ", ".join(lost[:5]) + (f" and {len(lost) - 5} more" if len(lost) > 5 else "")
+    unreachable = [symbol for symbol in unlisted_members if symbol not in stored]
+    shown = ", ".join(unreachable[:5]) + (f" and {len(unreachable) - 5} more" if len(unreachable) > 5 else "")
     fix = "their bars can only come from files (job/source=archives)"
-    return (f"{len(lost)} members of the universe are no longer listed: {shown}; {fix}",) if lost else ()
+    return (f"{len(unreachable)} members of the universe are no longer listed: {shown}; {fix}",) if unreachable else ()
 
 
 def _notes(store: Store, gone: tuple[str, ...]) -> tuple[str, ...]:
     notes = [f"{symbol} is no longer listed: its history is kept as it is" for symbol in gone]
-    silent = [symbol for symbol, facts in store.manifest.symbols.items() if MARGIN not in facts.rules]
-    if silent:
-        notes.append(margin_note(silent, len(store.manifest.symbols)))
+    unstated = [symbol for symbol, facts in store.manifest.symbols.items() if MARGIN not in facts.rules]
+    if unstated:
+        notes.append(margin_note(unstated, len(store.manifest.symbols)))
     return tuple(notes)
 
 

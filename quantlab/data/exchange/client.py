@@ -118,8 +118,8 @@ class ExchangeClient:
             found = [await self._fetch_public(f"tiers of {name}", self._tiers_of(name), list) for name in names]
             return {name: tiers for name, tiers in zip(names, found, strict=True) if tiers}
         if has.get("fetchLeverageTiers") is True:
-            every = await self._fetch_public("its tiers", lambda: self.api.fetch_leverage_tiers(list(names)), dict)
-            return dict(every or {})
+            tiers = await self._fetch_public("its tiers", lambda: self.api.fetch_leverage_tiers(list(names)), dict)
+            return dict(tiers or {})
         return {}
 
     def _tiers_of(self, name: str) -> Callable[[], Awaitable[list[dict[str, Any]]]]:

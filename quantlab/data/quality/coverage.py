@@ -113,8 +113,8 @@ def _sentences(quality: SymbolQuality, report: QualityReport) -> Iterator[str]:
     if quality.listed_ms > report.first_ms:
         yield f"listed late, at {iso_utc(quality.listed_ms)}"
     if quality.outside:
-        there = quality.traded + quality.zero_volume + quality.outside
-        yield f"outside the universe in {quality.outside / there:.2%} of its bars"
+        present = quality.traded + quality.zero_volume + quality.outside
+        yield f"outside the universe in {quality.outside / present:.2%} of its bars"
     if quality.funding_stamps == 0:
         yield "has no funding rates"
     for gap in quality.gaps:
@@ -130,14 +130,14 @@ def coverage(bars: Bars) -> QualityReport:
     """Count and locate everything that the gate marked in `bars`, and what looks wrong besides."""
     printed = bars.printed
     moved = bars.tradable | (bars.state == BarState.OUTSIDE)
-    silent = printed.any(axis=1) & ~moved.any(axis=1) & (printed.sum(axis=1) > 1)
+    stopped = printed.any(axis=1) & ~moved.any(axis=1) & (printed.sum(axis=1) > 1)
     return QualityReport(
         first_ms=int(bars.open_time_ms[0]),
         last_ms=int(bars.open_time_ms[-1]),
         n_bars=bars.n_bars,
         interval_ms=bars.interval_ms,
         symbols={symbol: _symbol(bars, s) for s, symbol in enumerate(bars.symbols)},
-        venue_stops=tuple(Streak(int(bars.open_time_ms[a]), b - a) for a, b in _streaks(silent)),
+        venue_stops=tuple(Streak(int(bars.open_time_ms[a]), b - a) for a, b in _streaks(stopped)),
         has_funding=bars.funding is not None,
         suspects=find_suspects(bars),
     )

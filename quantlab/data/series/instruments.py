@@ -79,10 +79,10 @@ def _is_usable(value: float) -> bool:
     return math.isfinite(value) and value >= 0.0
 
 
-def margin_note(silent: Sequence[str], of: int) -> str:
-    """Sentence that the exchange does not state the maintenance margins of `silent`, of so many symbols."""
-    shown = "" if len(silent) == of else f" ({', '.join(silent[:5])}{', ...' if len(silent) > 5 else ''})"
+def margin_note(unstated: Sequence[str], of: int) -> str:
+    """Sentence that the exchange does not state the maintenance margins of `unstated`, of so many symbols."""
+    shown = "" if len(unstated) == of else f" ({', '.join(unstated[:5])}{', ...' if len(unstated) > 5 else ''})"
     return (
-        f"the exchange tells no maintenance margin of {len(silent)} of {of} symbols{shown}: "
+        f"the exchange tells no maintenance margin of {len(unstated)} of {of} symbols{shown}: "
         "liquidations use trading.instrument.maintenance_margin_rate there"
     )

@@ -44,14 +44,14 @@ def _gaps(time_ms: Int64Array, covered: Spans, interval_ms: int) -> dict[str, An
     edges = np.flatnonzero(np.diff(time_ms) != interval_ms)
     starts = [int(time_ms[0]), *(int(t) for t in time_ms[edges + 1])]
     ends = [*(int(t) + interval_ms for t in time_ms[edges]), int(time_ms[-1]) + interval_ms]
-    there = list(zip(starts, ends, strict=True))
-    lacking = [span for span in difference(covered, there) if span[0] >= starts[0]]
-    longest = sorted(lacking, key=lambda span: (span[0] - span[1], span[0]))[:_LISTED]
+    present = list(zip(starts, ends, strict=True))
+    missing = [span for span in difference(covered, present) if span[0] >= starts[0]]
+    longest = sorted(missing, key=lambda span: (span[0] - span[1], span[0]))[:_LISTED]
     return {
         "bars": len(time_ms),
         "first": iso_utc(starts[0]),
         "last": iso_utc(ends[-1] - interval_ms),
-        "missing": sum(b - a for a, b in lacking) // interval_ms,
-        "count": len(lacking),
+        "missing": sum(b - a for a, b in missing) // interval_ms,
+        "count": len(missing),
         "longest": [[iso_utc(a), (b - a) // interval_ms] for a, b in longest],
     }

@@ -70,8 +70,8 @@ class CollectedSource(StoredSource):
         """Sentences that a reader of results must know of the data besides their bars."""
         manifest = read_manifest(Path(self.root))
         symbols = self._chosen(manifest)
-        silent = [symbol for symbol in symbols if MARGIN not in manifest.symbols[symbol].rules]
-        return (margin_note(silent, len(symbols)),) if silent else ()
+        unstated = [symbol for symbol in symbols if MARGIN not in manifest.symbols[symbol].rules]
+        return (margin_note(unstated, len(symbols)),) if unstated else ()
 
     def _load(self, start_ms: int | None, end_ms: int | None) -> tuple[Float64Array, RawGrid]:
         """The bars in an array that may be written to, and the same bars as a grid."""

@@ -158,11 +158,11 @@ class CoinGecko:
     async def _pages(self, query: Mapping[str, str], most: int) -> dict[str, Coin]:
         """By id; a coin that moved down while the pages were read comes twice and counts once."""
         coins: dict[str, Coin] = {}
-        every = {"vs_currency": "usd", "order": "market_cap_desc", "per_page": str(self.page), "sparkline": "false"}
+        common = {"vs_currency": "usd", "order": "market_cap_desc", "per_page": str(self.page), "sparkline": "false"}
         async with self._session() as session:
             for number in range(1, most + 1):
-                asked = {**every, **query, "page": str(number)}
-                rows = await self._fetch(session, "/coins/markets", asked, {"id", "symbol"})
+                params = {**common, **query, "page": str(number)}
+                rows = await self._fetch(session, "/coins/markets", params, {"id", "symbol"})
                 for row in rows:
                     coins.setdefault(str(row["id"]), _coin(row))
                 await asyncio.sleep(self.seconds_between)
@@ -176,7 +176,7 @@ class CoinGecko:
         """Rows that have `keys`, asked for until they come whole."""
         chance, failure = random.Random(), ""  # noqa: S311 - jitter, no secret
         for failures in range(1, self.retry.attempts + 1):
-            asked = 0.0
+            wait_seconds = 0.0
             try:
                 async with session.get(f"{self.url}{path}", params=dict(query)) as answer:
                     text = await answer.text()
@@ -187,13 +187,13 @@ class CoinGecko:
                         raise DataError(
                             f"coins from {self.url}", found=failure, fix="correct the address, the key or the category"
                         )
-                    asked = retry_after(dict(answer.headers), time.time())
+                    wait_seconds = retry_after(dict(answer.headers), time.time())
             except (aiohttp.ClientError, TimeoutError, _IncompleteAnswer) as error:
                 failure = f"{type(error).__name__}: {error}"
-            if asked > self.retry.longest_ban_seconds:
+            if wait_seconds > self.retry.longest_ban_seconds:
                 break
             if failures < self.retry.attempts:
-                seconds = max(asked, self.retry.backoff(failures, chance))
+                seconds = max(wait_seconds, self.retry.backoff(failures, chance))
                 _log.info("%s, page %s: %s; again in %.1f s", path, query.get("page", "1"), failure, seconds)
                 await asyncio.sleep(seconds)
         raise DataError(

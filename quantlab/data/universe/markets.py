@@ -21,7 +21,7 @@ class Contract:
         ccxt's unified name.
     base, quote : str
         E.g. ``1000SHIB`` and ``USDT``.
-    unfit : str
+    unfit_reason : str
         Why it is no active linear perpetual in a wanted currency; empty if it is one.
     created_ms : int or None
         When it was listed; None = the exchange does not say.
@@ -37,7 +37,7 @@ class Contract:
     market: str
     base: str
     quote: str
-    unfit: str
+    unfit_reason: str
     created_ms: int | None
     volume_usd: float | None
     spread_bps: float | None
@@ -68,7 +68,7 @@ def contracts_of(
             market=name,
             base=str(market.get("baseName") or market["base"]),
             quote=str(market["quote"]),
-            unfit=_unfit(market, quotes),
+            unfit_reason=_unfit_reason(market, quotes),
             created_ms=None if market.get("created") is None else int(market["created"]),
             volume_usd=turnover_usd(tickers.get(name, {}), market, quirks),
             spread_bps=_spread_bps(books.get(name) or tickers.get(name) or {}),
@@ -80,7 +80,7 @@ def contracts_of(
     return tuple(sorted(found, key=lambda contract: (contract.symbol, contract.market)))
 
 
-def _unfit(market: Mapping[str, Any], quotes: Sequence[str]) -> str:
+def _unfit_reason(market: Mapping[str, Any], quotes: Sequence[str]) -> str:
     if not market.get("swap"):
         return "not a perpetual"
     if not market.get("linear"):

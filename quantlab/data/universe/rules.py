@@ -135,7 +135,7 @@ class UniverseRules:
             volume_usd=contract.volume_usd,
             spread_bps=contract.spread_bps,
             age_days=None if contract.created_ms is None else round((now_ms - contract.created_ms) / _DAY_MS, 3),
-            reason=contract.unfit,
+            reason=contract.unfit_reason,
         )
         # Where no coin is known, whatever the name may stand for is held against the lists.
         tickers = (ticker,) if coin is not None else tuple(reading.coin for reading in readings(contract.base))

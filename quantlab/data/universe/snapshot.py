@@ -158,18 +158,18 @@ def snapshots_before(root: Path, name: str | None) -> tuple[Snapshot, ...]:
 
 @dataclass(frozen=True)
 class Changes:
-    """Members that came and left between two snapshots; ``left`` gives the reason, if the later one knows it."""
+    """Members that came and left between two snapshots; ``removed`` gives the reason, if the later one knows it."""
 
     added: tuple[str, ...]
-    left: dict[str, str]
+    removed: dict[str, str]
 
 
 def compare_snapshots(before: Snapshot, after: Snapshot) -> Changes:
     """Compare a snapshot with a later one."""
     reasons = {row.symbol: row.reason for row in after.rows if row.symbol}
     added = tuple(symbol for symbol in after.members if symbol not in before.members)
-    left = [symbol for symbol in before.members if symbol not in after.members]
-    return Changes(added, {symbol: reasons.get(symbol, "no longer listed") for symbol in left})
+    removed = [symbol for symbol in before.members if symbol not in after.members]
+    return Changes(added, {symbol: reasons.get(symbol, "no longer listed") for symbol in removed})
 
 
 def ever_members(snapshots: Iterable[Snapshot]) -> tuple[str, ...]:

@@ -83,8 +83,8 @@ def _reasons(snapshot: Snapshot) -> list[str]:
 
 def _changed(found: Changes, before: Snapshot) -> list[str]:
     since = iso_utc(before.taken_ms)[:10]
-    left = [f"{symbol} ({reason})" for symbol, reason in found.left.items()]
-    return [f"added since {since}: {_listed(list(found.added))}", f"removed since {since}: {_listed(left)}"]
+    removed = [f"{symbol} ({reason})" for symbol, reason in found.removed.items()]
+    return [f"added since {since}: {_listed(list(found.added))}", f"removed since {since}: {_listed(removed)}"]
 
 
 def _listed(names: list[str]) -> str:

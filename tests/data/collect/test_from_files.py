@@ -43,7 +43,7 @@ MARCH_MS = EPOCH_MS + 31 * DAY_MS
 Read = Callable[..., CollectedSource]
 
 
-def bring(root: Path, source: Importer[Store]) -> CollectOutcome:
+def run_import(root: Path, source: Importer[Store]) -> CollectOutcome:
     with open_store(root, source.exchange, source.interval_ms) as store:
         outcome = source.fill(store, CountingProgress())
         store.finish()
@@ -79,7 +79,7 @@ def test_archives_with_and_without_headings_in_both_units(
     repository: Path, collected_source: Read, tmp_path: Path, head: bool, micro: bool
 ) -> None:
     archive(tmp_path / "in" / "monthly", "BTCUSDT-5m-2025-05", slice(None), head=head, micro=micro, checksum=True)
-    outcome = bring(tmp_path / "out", source_of(repository, "archives", tmp_path / "in"))
+    outcome = run_import(tmp_path / "out", source_of(repository, "archives", tmp_path / "in"))
     assert (outcome.rows, outcome.repeated, outcome.refused) == (len(BARS), 0, {})
     bars = collected_source(tmp_path / "out").history()
     np.testing.assert_array_equal(bars.open_time_ms, TIMES)
@@ -100,7 +100,7 @@ def test_months_days_repeats_and_funding_come_together(
     with zipfile.ZipFile(folder / "BTCUSDT-fundingRate-2025-05.zip", "w") as file:
         file.writestr("BTCUSDT-fundingRate-2025-05.csv", text)
     source = source_of(repository, "archives", folder)
-    outcome = bring(tmp_path / "out", source)
+    outcome = run_import(tmp_path / "out", source)
     assert outcome.notes == ("1 files of another kind or interval were left alone",)
     manifest = read_manifest(tmp_path / "out")
     assert manifest.symbols["BTCUSDT"].covered["bars"] == (
@@ -108,7 +108,7 @@ def test_months_days_repeats_and_funding_come_together(
         (EPOCH_MS + 3 * DAY_MS, EPOCH_MS + 4 * DAY_MS),
     )
     assert (manifest.gaps or {})["BTCUSDT"]["missing"] == 0  # the third day was never asked for
-    again = bring(tmp_path / "out", source)
+    again = run_import(tmp_path / "out", source)
     assert (again.rows, again.repeated) == (0, 3 * 288 + 93)
     assert read_manifest(tmp_path / "out") == manifest
     bars = collected_source(tmp_path / "out").history()
@@ -134,9 +134,9 @@ def test_damaged_and_misnamed_archives_are_refused_and_others_go_on(
     source = source_of(repository, "archives", tmp_path / "in")
     if "2025-13" in str(list((tmp_path / "in").iterdir())):
         with pytest.raises(DataError, match=says):
-            bring(tmp_path / "out", source)
+            run_import(tmp_path / "out", source)
         return
-    outcome = bring(tmp_path / "out", source)
+    outcome = run_import(tmp_path / "out", source)
     assert len(outcome.refused) == 1
     assert says in str(next(iter(outcome.refused.values())))
     assert list(read_manifest(tmp_path / "out").symbols) == ["ETHUSDT"]
@@ -148,7 +148,7 @@ def test_hourly_bars_in_an_archive_named_5m_are_refused(repository: Path, tmp_pa
     (tmp_path / "in").mkdir()
     with zipfile.ZipFile(tmp_path / "in" / "BTCUSDT-5m-2025-05.zip", "w") as file:
         file.writestr("x.csv", ",".join(map(str, row)))
-    outcome = bring(tmp_path / "out", source_of(repository, "archives", tmp_path / "in"))
+    outcome = run_import(tmp_path / "out", source_of(repository, "archives", tmp_path / "in"))
     assert "bars that close 3600 s after" in str(next(iter(outcome.refused.values())))
 
 
@@ -178,7 +178,7 @@ def test_csv_files_in_every_unit_and_zone(
     write_csv(tmp_path / "in" / "AAA.csv", [stamps(t) for t in TIMES[:600]], slice(0, 600), close="Last")
     columns = {"close": "Last"}
     source = source_of(repository, "csv", tmp_path / "in", unit=unit, columns=columns, **settings)
-    assert bring(tmp_path / "out", source).refused == {}
+    assert run_import(tmp_path / "out", source).refused == {}
     bars = collected_source(tmp_path / "out").history()
     np.testing.assert_array_equal(bars.open_time_ms, TIMES[:600])
     np.testing.assert_array_equal(bars.ohlcv[:, 0], BARS[:600])
@@ -202,7 +202,7 @@ def test_real_defects_of_csv_files_are_refused(
     folder = tmp_path / "in"
     folder.mkdir()
     (folder / f"{name}.csv").write_bytes((market_data / "dirty" / f"{name}.csv").read_bytes())
-    outcome = bring(tmp_path / "out", source_of(repository, "csv", folder, **settings))
+    outcome = run_import(tmp_path / "out", source_of(repository, "csv", folder, **settings))
     error = str(next(iter(outcome.refused.values())))
     assert np.all([word in error for word in says.split(".*")]), error
 
@@ -212,7 +212,7 @@ def test_impossible_csv_settings_are_refused(repository: Path, tmp_path: Path) -
         with pytest.raises(ConfigError):
             source_of(repository, "csv", tmp_path, **settings)
     with pytest.raises(DataError, match=r"files named <SYMBOL>\.csv"):
-        bring(tmp_path / "out", source_of(repository, "csv", tmp_path))
+        run_import(tmp_path / "out", source_of(repository, "csv", tmp_path))
     assert isinstance(source_of(repository, "csv", tmp_path), CsvImport)
 
 
@@ -228,7 +228,7 @@ def test_freqtrade_files_with_funding(repository: Path, collected_source: Read, 
     rates = pa.table({"date": paid, "open": np.full(6, 1e-4), "high": np.zeros(6)})
     pyarrow.feather.write_feather(rates, folder / "1000PEPE_USDT_USDT-8h-funding_rate.feather")
     (folder / "BTC_USDT_USDT-5m-futures.feather").write_bytes(b"")
-    outcome = bring(tmp_path / "out", source_of(repository, "freqtrade", tmp_path / "in"))
+    outcome = run_import(tmp_path / "out", source_of(repository, "freqtrade", tmp_path / "in"))
     assert list(outcome.refused) == ["BTCUSDT (BTC_USDT_USDT-5m-futures.feather)"]
     assert "found an empty file" in str(next(iter(outcome.refused.values())))
     bars = collected_source(tmp_path / "out").history()
@@ -245,13 +245,13 @@ def test_an_import_is_completed_by_the_exchange_and_a_contradiction_is_refused(
     server._paths["BTCUSDT"] = BARS[: server.bars].copy()
     archive(tmp_path / "in", "BTCUSDT-5m-2025-05-02", slice(288, 576))
     both, alone = tmp_path / "both", tmp_path / "alone"
-    bring(both, source_of(repository, "archives", tmp_path / "in"))
+    run_import(both, source_of(repository, "archives", tmp_path / "in"))
     before = len(server.requests)
-    bring(both, exchange_source(server))
+    run_import(both, exchange_source(server))
     asked = [q for path, q in server.requests[before:] if path.endswith("klines") and q["symbol"] == "BTCUSDT"]
     second = EPOCH_MS + DAY_MS
     assert not any(second <= int(query["startTime"]) < second + DAY_MS for query in asked)
-    bring(alone, exchange_source(server))
+    run_import(alone, exchange_source(server))
     names = {path.relative_to(alone) for path in alone.rglob("*.parquet")}
     assert {path.relative_to(both) for path in both.rglob("*.parquet")} == names
 
@@ -259,7 +259,7 @@ def test_an_import_is_completed_by_the_exchange_and_a_contradiction_is_refused(
     with zipfile.ZipFile(changed, "w") as file:
         file.writestr("x.csv", ",".join(map(str, kline(second, BARS[5], closed=True))))
     archive(tmp_path / "other", "ETHUSDT-5m-2025-05-31", slice(30 * 288, 31 * 288))
-    outcome = bring(both, source_of(repository, "archives", tmp_path / "other"))
+    outcome = run_import(both, source_of(repository, "archives", tmp_path / "other"))
     says = "new rows of BTCUSDT on 2025-05-02 that agree with the stored ones; found 0 exact repeats and 1 with other"
     assert list(outcome.refused) == ["BTCUSDT"]
     assert says in str(outcome.refused["BTCUSDT"])
@@ -278,7 +278,7 @@ def test_two_files_that_contradict_each_other_keep_no_third_out(
     with zipfile.ZipFile(changed, "w") as file:
         file.writestr("x.csv", ",".join(map(str, kline(EPOCH_MS, BARS[5], closed=True))))
     archive(tmp_path / "in", "ETHUSDT-5m-2025-05", slice(0, 600))
-    outcome = bring(tmp_path / "out", source_of(repository, "archives", tmp_path / "in"))
+    outcome = run_import(tmp_path / "out", source_of(repository, "archives", tmp_path / "in"))
     assert "1 with other values" in str(outcome.refused["BTCUSDT"])
     assert (list(outcome.refused), outcome.rows) == (["BTCUSDT"], 600)
     assert collected_source(tmp_path / "out").history().symbols == ("ETHUSDT",)
@@ -294,5 +294,5 @@ def test_a_flipped_byte_in_a_packed_archive_is_one_sentence(repository: Path, tm
     data = bytearray(path.read_bytes())
     data[place : place + 2] = bytes(byte ^ 0xFF for byte in data[place : place + 2])
     path.write_bytes(data)
-    outcome = bring(tmp_path / "out", source_of(repository, "archives", tmp_path / "in"))
+    outcome = run_import(tmp_path / "out", source_of(repository, "archives", tmp_path / "in"))
     assert "a whole zip file BTCUSDT-5m-2025-05.zip" in str(next(iter(outcome.refused.values())))

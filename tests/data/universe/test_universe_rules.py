@@ -24,7 +24,7 @@ def contract(base: str, price: float | None = 10.0, **facts: Any) -> Contract:
         "symbol": f"{base}USDT",
         "market": f"{base}/USDT:USDT",
         "quote": "USDT",
-        "unfit": "",
+        "unfit_reason": "",
         "created_ms": 0,
         "volume_usd": 1e6,
         "spread_bps": 1.0,
@@ -122,7 +122,7 @@ def test_every_exclusion_says_why() -> None:
         contract("BTC3L"),
         contract("ETHDOWN"),
         contract("JUP"),  # ends like one, and is none
-        contract("OLD", unfit="not active"),
+        contract("OLD", unfit_reason="not active"),
         contract("THIN", volume_usd=99_999.0),
         contract("MUTE", volume_usd=None),
         contract("WIDE", spread_bps=10.01),
@@ -201,7 +201,7 @@ def test_markets_become_contracts() -> None:
         one.symbol: one
         for one in contracts_of(markets, tickers, {"euro": {"bid": 3.0, "ask": 1.0}}, ["USDT"], Quirks())
     }
-    assert {name: one.unfit for name, one in found.items()} == {
+    assert {name: one.unfit_reason for name, one in found.items()} == {
         "fine": "",
         "future": "not a perpetual",
         "inverse": "not linear",
@@ -275,7 +275,7 @@ def test_a_contract_is_named_and_measured_as_its_exchange_means_it() -> None:
     place = {**every, "id": "5", "base": "KPEPE", "baseName": "kPEPE", "quote": "USDC", "settle": "USDC"}
     swap = {**every, "id": "BTC-USDT-SWAP", "base": "BTC", "quote": "USDT", "settle": "USDT", "contractSize": 0.01}
     [one] = contracts_of({"K": place}, {"K": {"quoteVolume": 7e6, "last": 0.01}}, {}, ["USDC"], Quirks())
-    assert (one.symbol, one.base, one.volume_usd, one.unfit) == ("kPEPE", "kPEPE", 7e6, "")
+    assert (one.symbol, one.base, one.volume_usd, one.unfit_reason) == ("kPEPE", "kPEPE", 7e6, "")
     [two] = contracts_of({"B": swap}, {"B": {"baseVolume": 3e4, "last": 1e5}}, {}, ["USDT"], quirks_of("okx"))
     assert (two.symbol, two.volume_usd) == ("BTC-USDT-SWAP", 3e7)
     [three] = contracts_of({"B": swap}, {"B": {"baseVolume": 3e4, "last": 1e5}}, {}, ["USDT"], Quirks())
