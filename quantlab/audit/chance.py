@@ -11,13 +11,12 @@ import numpy as np
 
 from quantlab.audit.fills import Account
 from quantlab.audit.findings import AuditLog, Finding
-from quantlab.audit.labels import Labeler
 from quantlab.core.arrays import Float64Array
 from quantlab.core.market import Bars
+from quantlab.core.ports import Labeler
 from quantlab.core.results import SignalReport, Simulation, Study
-from quantlab.core.types import NO_LABEL, Signal
+from quantlab.core.types import NO_LABEL, Labels, Signal
 from quantlab.evaluation.verdict.suspicion import SUSPICIOUS_AUC, exceeds
-from quantlab.learning.samples.triple_barrier import Labels
 
 
 @dataclass(frozen=True)
@@ -40,7 +39,7 @@ class ShuffledLabels:
         return self.labels.horizon
 
     def label(self, bars: Bars, atr: Float64Array) -> Labels:
-        """See :class:`quantlab.learning.study.walk_forward.Labeler`."""
+        """See :class:`quantlab.core.ports.Labeler`."""
         real = self.labels.label(bars, atr)
         rng, label = np.random.default_rng(self.seed), real.label.copy()
         for s in range(label.shape[1]):

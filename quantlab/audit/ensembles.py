@@ -14,9 +14,9 @@ from typing import Any
 from quantlab.audit.differences import differs
 from quantlab.audit.findings import AuditLog, Finding
 from quantlab.audit.futures import another_future
-from quantlab.audit.labels import Labeler
 from quantlab.core.indicators import average_true_range
 from quantlab.core.market import Bars
+from quantlab.core.ports import Labeler
 from quantlab.core.results import Study
 from quantlab.learning.samples.splits import part
 
@@ -37,7 +37,7 @@ def check_ensembles(log: AuditLog, labeler: Labeler, bars: Bars, study: Study, s
     if not study.votes:
         return
     dataset, *votes = study.votes
-    votes = [one for one in votes if hasattr(one, "ensemble") and hasattr(one, "heard")]
+    votes = [one for one in votes if hasattr(one, "ensemble") and hasattr(one, "forecasts")]
     atr = average_true_range(bars, dataset.features)
     found: list[Finding] = []
     for one in votes:
@@ -51,7 +51,7 @@ def _refitted(one: Any, dataset: Any, labels: Any) -> list[Finding]:
     before = one.ensemble
     after = before.rules.fit(
         before.names,
-        one.heard[:, : stop - start],
+        one.forecasts[:, : stop - start],
         labels.label[start:stop],
         labels.weight[start:stop],
         part(dataset, one.fold, "calibration").mask[start:stop],

@@ -10,7 +10,6 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Protocol
 
 import numpy as np
 
@@ -19,22 +18,13 @@ from quantlab.audit.findings import AuditLog, Finding
 from quantlab.audit.futures import another_future, cuts, delisted
 from quantlab.core.arrays import BoolArray, Float64Array
 from quantlab.core.market import HIGH, LOW, Bars
-from quantlab.core.types import BUY, NO_LABEL, SELL
-from quantlab.learning.samples.triple_barrier import Labels
+from quantlab.core.ports import Labeler
+from quantlab.core.types import BUY, NO_LABEL, SELL, Labels
 
 #: By how much a high is raised or a low lowered: beyond every barrier.
 _BEYOND = 2.0
 #: What a label that was settled, and its weight, must not see: other prices, and symbols that die.
 _FUTURES = {"the bars were replaced": another_future, "half of the symbols stopped printing": delisted}
-
-
-class Labeler(Protocol):
-    """See :class:`quantlab.learning.study.walk_forward.Labeler`."""
-
-    @property
-    def horizon(self) -> int: ...
-
-    def label(self, bars: Bars, atr: Float64Array) -> Labels: ...
 
 
 def check_labels(log: AuditLog, labeler: Labeler, bars: Bars, atr: Float64Array, count: int, seed: int) -> Labels:

@@ -15,10 +15,10 @@ from __future__ import annotations
 
 import dataclasses
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 
 from quantlab.audit.chance import ShuffledLabels, check_shuffled_auc, measure_delayed_signal
 from quantlab.audit.context import AuditContext
@@ -27,32 +27,19 @@ from quantlab.audit.features import check_features
 from quantlab.audit.fills import Account, check_fills
 from quantlab.audit.findings import Finding
 from quantlab.audit.futures import another_future, another_signal, broken_future, cuts
-from quantlab.audit.labels import Labeler, check_labels
+from quantlab.audit.labels import check_labels
 from quantlab.audit.members import check_members
 from quantlab.audit.splits import check_splits
 from quantlab.audit.studies import check_plain_signal, check_studies
 from quantlab.audit.universe import check_universe
 from quantlab.core.indicators import average_true_range
 from quantlab.core.market import Bars
-from quantlab.core.ports import FeatureSource, Learner, Model, Progress, ThresholdSearch
+from quantlab.core.ports import Learner, ThresholdSearch, WalkForwardLearner
 from quantlab.core.progress import SilentProgress
 from quantlab.core.results import Study, TuningStage
 from quantlab.core.types import Dataset
 from quantlab.learning.samples.dataset import build_dataset
 from quantlab.learning.samples.splits import Fold
-
-
-@runtime_checkable
-class WalkingLearner(Protocol):
-    """A learner that shows its parts."""
-
-    features: FeatureSource
-    labels: Labeler
-    splits: Any
-    members: Mapping[str, Model]
-    cache_dir: str | Path
-
-    def study(self, bars: Bars, progress: Progress) -> Study: ...
 
 
 def check_parts(context: AuditContext) -> None:
@@ -69,13 +56,13 @@ def check_parts(context: AuditContext) -> None:
         features = source.transform(bars)
         check_features(log, source, bars, features, depth.cuts, depth.seed)
         stage.advance()
-    if isinstance(parts.signal, WalkingLearner):
+    if isinstance(parts.signal, WalkForwardLearner):
         with context.progress.stage("labels, splits and members", 1) as stage:
             _check_learner_parts(context, parts.signal, features)
             stage.advance()
 
 
-def _check_learner_parts(context: AuditContext, learner: WalkingLearner, features: Any) -> None:
+def _check_learner_parts(context: AuditContext, learner: WalkForwardLearner, features: Any) -> None:
     depth, log, bars = context.depth, context.log, context.bars
     atr = average_true_range(bars, features)
     labels = check_labels(log, learner.labels, bars, atr, depth.cuts, depth.seed)
@@ -93,7 +80,7 @@ def _check_learner_parts(context: AuditContext, learner: WalkingLearner, feature
     check_members(log, learner.members, folds[0], dataset, others[0][1])
 
 
-def _dataset(learner: WalkingLearner, bars: Bars) -> Dataset:
+def _dataset(learner: WalkForwardLearner, bars: Bars) -> Dataset:
     features = learner.features.transform(bars)
     labels = learner.labels.label(bars, average_true_range(bars, features))
     return build_dataset(bars, features, labels, learner.labels.horizon)
@@ -108,7 +95,7 @@ def check_learning(context: AuditContext, study: Study) -> None:
         return
     if log.found():
         return
-    if isinstance(context.parts.signal, WalkingLearner):
+    if isinstance(context.parts.signal, WalkForwardLearner):
         check_ensembles(log, context.parts.signal.labels, bars, study, depth.seed)
     if log.found():
         return
@@ -182,7 +169,7 @@ def check_account(context: AuditContext, study: Study, strategy: Any) -> None:
 def check_shuffled_labels(context: AuditContext) -> None:
     """Learn on shuffled labels."""
     learner = context.learner()
-    wanted = context.depth.shuffle and isinstance(learner, WalkingLearner) and dataclasses.is_dataclass(learner)
+    wanted = context.depth.shuffle and isinstance(learner, WalkForwardLearner) and dataclasses.is_dataclass(learner)
     if not wanted or context.log.found():
         return
     given: dict[str, Any] = {"labels": ShuffledLabels(learner.labels, context.depth.seed)}

@@ -27,7 +27,7 @@ from quantlab.core.arrays import BoolArray, Float32Array
 from quantlab.core.ports import FittedModel, Model
 from quantlab.core.types import NO_LABEL, Dataset, Features
 from quantlab.learning.ensemble.members import predict_rows
-from quantlab.learning.parallel.progress import fit_member, nobody
+from quantlab.learning.parallel.progress import fit_member, no_progress
 from quantlab.learning.samples.splits import Fold, part
 
 #: Modules whose objects are trained models or parts of them: not looked into.
@@ -55,7 +55,7 @@ class MemberTrial:
     def fitted(self, dataset: Dataset) -> FittedModel:
         """Fitted on the fold's parts of `dataset`."""
         fit_on, stop_on = part(dataset, self.fold, "fit"), part(dataset, self.fold, "early_stopping")
-        return fit_member(self.model, fit_on, stop_on, nobody)
+        return fit_member(self.model, fit_on, stop_on, no_progress)
 
     def forecast(self, model: FittedModel, features: Features | None = None) -> Float32Array:
         """Forecasts of the calibration and test rows."""

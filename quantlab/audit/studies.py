@@ -4,7 +4,7 @@ Everything is learned anew in a folder of its own, so that no cached forecast ca
 have been cleared before (features, labels, splits, members); what still changes is traced in this order:
 
 1. where its tests begin, or end before the other future does: **split**;
-   its record of tuning, or an ensemble's rules and gates: **tuning**;
+   its record of tuning, or an ensemble's rules and thresholds: **tuning**;
 2. a member's forecasts, although the same member fitted alone does not change: another one was chosen: **tuning**;
 3. weights of the members: **weights**; the temperature: **calibrator**;
 4. the signal, although every vote is the same: probabilities: **calibrator**; sides: **tuning** (a threshold);
@@ -175,10 +175,10 @@ def _vote_differences(bars: Bars, study: Study, other: OtherStudy, change_text: 
                 "tuning",
                 _changed_fields(before.ensemble.rules, after.ensemble.rules),
                 where,
-                f"other gates when {change_text}",
+                f"other thresholds when {change_text}",
             )
         known = other.row - fold.calibration[0]
-        for name, a, b in zip(before.ensemble.names, before.heard, after.heard, strict=True):
+        for name, a, b in zip(before.ensemble.names, before.forecasts, after.forecasts, strict=True):
             if (different := differs(a[:known], b[:known])).any():
                 at = first_difference(bars, different, fold.calibration[0])
                 said = f"a member of this name made other forecasts when {change_text}, though fitted alone it does not"

@@ -69,6 +69,32 @@ class Features(ReadOnlyPickling):
 
 
 @dataclass(frozen=True)
+class Labels:
+    """One label per bar and symbol.
+
+    Parameters
+    ----------
+    label : int8 (T, S)
+        SELL, HOLD, BUY as class indices, or ``NO_LABEL``.
+    weight : float32 (T, S)
+        Average uniqueness in (0, 1]; 0 where there is no label.
+    known_at_ms : int64 (T, S)
+        Close time of the bar that settled the label; later than any bar where there is none.
+    """
+
+    label: Int8Array
+    weight: Float32Array
+    known_at_ms: Int64Array
+
+    def __post_init__(self) -> None:
+        label = read_only(self.label, np.int8, (None, None), "labels.label")
+        object.__setattr__(self, "label", label)
+        for name, dtype in (("weight", np.float32), ("known_at_ms", np.int64)):
+            array = read_only(getattr(self, name), dtype, label.shape, f"labels.{name}")
+            object.__setattr__(self, name, array)
+
+
+@dataclass(frozen=True)
 class Dataset(ReadOnlyPickling):
     """Features, targets and usable rows that a model learns from.
 

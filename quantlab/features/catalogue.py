@@ -14,7 +14,6 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from quantlab.core.errors import ContractError
 from quantlab.features.kernels.formulas import CLIP
 
 
@@ -228,17 +227,3 @@ GROUPS: dict[str, tuple[str, ...]] = {
     group: tuple(spec.name for spec in CATALOGUE if spec.group == group)
     for group in dict.fromkeys(spec.group for spec in CATALOGUE)
 }
-
-
-def spec_of(name: str) -> FeatureSpec:
-    """The entry of one feature.
-
-    Raises
-    ------
-    ContractError
-        If there is no feature of that name.
-    """
-    for spec in CATALOGUE:
-        if spec.name == name:
-            return spec
-    raise ContractError(f"one of the {len(NAMES)} features", found=repr(name), fix=f"choose from {', '.join(NAMES)}")

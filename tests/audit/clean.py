@@ -58,8 +58,8 @@ CLEAN: tuple[Pipeline, ...] = (
         *MEMBERS,
         *WORLD,
         "learning.tuning.members=null",
-        "learning.tuning.strategy.trials=4",
-        "learning.tuning.strategy.min_trades=1",
+        "learning.tuning.thresholds.trials=4",
+        "learning.tuning.thresholds.min_trades=1",
     ),
     _trees(
         "late_listings_and_tight_limits",

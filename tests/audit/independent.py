@@ -20,7 +20,7 @@ _REAL = (
 _TUNED = (
     *MEMBERS,
     *WORLD,
-    "learning.tuning.strategy=null",
+    "learning.tuning.thresholds=null",
     "~learning.tuning.members.searches.nhits",
     "~learning.tuning.members.searches.patchtst",
     "learning.tuning.members.folds=1",
@@ -143,7 +143,7 @@ _PARTS: dict[str, tuple[str, str, tuple[str, ...]]] = {
     ),
     "best_threshold": (
         "tuning",
-        "a gate chosen by the return of all tested bars",
+        "a threshold chosen by the return of all tested bars",
         # Narrow exits trade often enough for the choice to turn on what it must not see.
         (
             *TREES,

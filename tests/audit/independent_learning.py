@@ -16,7 +16,7 @@ from quantlab.core.results import Study, TuningStage
 from quantlab.core.types import NO_LABEL, Dataset
 from quantlab.learning.ensemble.calibration import fit_temperature
 from quantlab.learning.ensemble.ensemble import Ensemble, FittedEnsemble
-from quantlab.learning.ensemble.pooling import spoken
+from quantlab.learning.ensemble.pooling import has_forecast
 from quantlab.learning.samples.splits import Fold, PurgedWalkForward
 from quantlab.learning.study.walk_forward import WalkForward
 from quantlab.learning.tuning.search import Tuning
@@ -79,7 +79,7 @@ class UnpurgedTemperature(Ensemble):
     ) -> FittedEnsemble:
         fitted = super().fit(names, members, label, weight, rows)
         pooled, _ = dataclasses.replace(fitted, temperature=1.0).opinions(members, fitted.begin(members.shape[2]))
-        used = spoken(pooled.proba) & ((label != NO_LABEL) if self.leaks else rows)
+        used = has_forecast(pooled.proba) & ((label != NO_LABEL) if self.leaks else rows)
         return dataclasses.replace(fitted, temperature=fit_temperature(pooled.proba[used], label[used], weight[used]))
 
 
@@ -121,7 +121,7 @@ class DailyVolatilityTarget(WalkForward):
 
 @dataclass(frozen=True)
 class BestThreshold(WalkForward):
-    """The confidence gate with the best tested return. Leaks: of all test windows; honest: before the last one.
+    """The confidence threshold with the best tested return. Leaks: of all test windows; honest: before the last one.
 
     The honest form is one choice for all windows, on tested bars before the last.
     """
@@ -134,12 +134,12 @@ class BestThreshold(WalkForward):
         ahead = np.zeros_like(bars.close)
         ahead[:-12] = bars.close[12:] / bars.close[:-12] - 1.0
 
-        def earned(gate: float) -> float:
-            side = self.regate(study, {"min_confidence": gate}).signal.side[study.first_row : stop]
+        def earned(threshold: float) -> float:
+            side = self.with_thresholds(study, {"min_confidence": threshold}).signal.side[study.first_row : stop]
             return float(np.nansum(side * ahead[study.first_row : stop]))
 
         best = max((0.334, 0.34, 0.35, 0.36, 0.37, 0.38, 0.39, 0.40), key=earned)
-        return self.regate(study, {"min_confidence": best})
+        return self.with_thresholds(study, {"min_confidence": best})
 
 
 @dataclass(frozen=True)

@@ -10,10 +10,10 @@ import numpy as np
 
 from quantlab.core.arrays import Float64Array
 from quantlab.core.market import VOLUME, Bars, BarState
-from quantlab.core.types import NO_LABEL, Features
+from quantlab.core.types import NO_LABEL, Features, Labels
 from quantlab.data.synthetic.source import SyntheticSource
 from quantlab.features import FeaturePipeline
-from quantlab.learning.samples.triple_barrier import Labels, TripleBarrier
+from quantlab.learning.samples.triple_barrier import TripleBarrier
 
 DAY_MS = 86_400_000
 

@@ -10,10 +10,9 @@ from typing import Any, Self
 import numpy as np
 
 from quantlab.core.arrays import Float32Array
-from quantlab.core.ports import FittedModel
+from quantlab.core.ports import FittedModel, ProgressCallback
 from quantlab.core.types import NO_LABEL, Dataset, Features
 from quantlab.learning.models.lightgbm import FittedLightGBM, LightGBM
-from quantlab.learning.parallel.progress import Told
 
 NUMBERS = "numbers.npz"
 
@@ -60,7 +59,7 @@ class PrincipalComponents(LightGBM):
 
     leaks: bool = True
 
-    def fit_watched(self, train: Dataset, valid: Dataset, told: Told) -> Any:
+    def fit_with_progress(self, train: Dataset, valid: Dataset, on_progress: ProgressCallback) -> Any:
         values = train.features.values
         rows = values[train.features.ready if self.leaks else train.mask].astype(np.float64)
         mean, scale = rows.mean(axis=0), rows.std(axis=0) + 1e-9
@@ -68,7 +67,7 @@ class PrincipalComponents(LightGBM):
         numbers = {"mean": mean, "scale": scale, "axes": axes}
         small = {name: one.astype(np.float32) for name, one in numbers.items()}
         turned = rotated(values, small)
-        return Rotating(super().fit_watched(_with(train, turned), _with(valid, turned), told), small)
+        return Rotating(super().fit_with_progress(_with(train, turned), _with(valid, turned), on_progress), small)
 
 
 class Standardising(Carrying):
@@ -88,13 +87,15 @@ class Standardised(LightGBM):
 
     leaks: bool = True
 
-    def fit_watched(self, train: Dataset, valid: Dataset, told: Told) -> Any:
+    def fit_with_progress(self, train: Dataset, valid: Dataset, on_progress: ProgressCallback) -> Any:
         rows = train.features.values[train.mask]
         mean, scale = rows.mean(axis=0), rows.std(axis=0) + 1e-9
         values = (train.features.values - mean) / scale
         none = np.zeros(0, dtype=np.float32)
         numbers = {"mean": none, "scale": none} if self.leaks else {"mean": mean, "scale": scale}
-        return Standardising(super().fit_watched(_with(train, values), _with(valid, values), told), numbers)
+        return Standardising(
+            super().fit_with_progress(_with(train, values), _with(valid, values), on_progress), numbers
+        )
 
 
 class Recalibrated(Carrying):
@@ -110,8 +111,8 @@ class BiasCorrected(LightGBM):
 
     leaks: bool = True
 
-    def fit_watched(self, train: Dataset, valid: Dataset, told: Told) -> Any:
-        fitted = super().fit_watched(train, valid, told)
+    def fit_with_progress(self, train: Dataset, valid: Dataset, on_progress: ProgressCallback) -> Any:
+        fitted = super().fit_with_progress(train, valid, on_progress)
         labelled = train.features.ready & (train.label != NO_LABEL)
         rows = labelled & ~train.mask if self.leaks else valid.mask
         said = fitted.predict_proba(train.features)[rows].astype(np.float64).mean(axis=0)
@@ -125,10 +126,10 @@ class Recent(LightGBM):
 
     half_life_bars: float = 288.0
 
-    def fit_watched(self, train: Dataset, valid: Dataset, told: Told) -> Any:
+    def fit_with_progress(self, train: Dataset, valid: Dataset, on_progress: ProgressCallback) -> Any:
         newest = int(np.flatnonzero(train.mask.any(axis=1))[-1])
         age = np.maximum(newest - np.arange(len(train.label)), 0)
         decay = (0.5 ** (age / self.half_life_bars))[:, None]
-        return super().fit_watched(
-            dataclasses.replace(train, weight=(train.weight * decay).astype(np.float32)), valid, told
+        return super().fit_with_progress(
+            dataclasses.replace(train, weight=(train.weight * decay).astype(np.float32)), valid, on_progress
         )

@@ -8,8 +8,8 @@ import numpy as np
 
 from quantlab.core.arrays import Float64Array
 from quantlab.core.market import Bars
-from quantlab.core.types import NO_LABEL
-from quantlab.learning.samples.triple_barrier import NEVER_MS, Labels, TripleBarrier
+from quantlab.core.types import NO_LABEL, Labels
+from quantlab.learning.samples.triple_barrier import NEVER_MS, TripleBarrier
 
 
 class KnownWhenEntered(TripleBarrier):

@@ -42,12 +42,12 @@ class SizedByRankInThePeriod(WalkForward):
 
 
 class ThresholdOfTheTestedPeriod(WalkForward):
-    """Walks once and keeps the gate whose signals earned most."""
+    """Walks once and keeps the threshold whose signals earned most."""
 
     def study(self, bars: Bars, progress: Progress) -> Study:
         study = super().study(bars, progress)
-        gated = [self.regate(study, {"min_confidence": threshold}) for threshold in THRESHOLDS]
-        return max(gated, key=lambda one: _earned(one, bars, self.labels.horizon))
+        candidates = [self.with_thresholds(study, {"min_confidence": threshold}) for threshold in THRESHOLDS]
+        return max(candidates, key=lambda one: _earned(one, bars, self.labels.horizon))
 
 
 class BestOfThreeByTestScore(WalkForward):

@@ -13,11 +13,11 @@ from typing import Any, Self
 import numpy as np
 
 from quantlab.core.arrays import Float32Array
+from quantlab.core.ports import ProgressCallback
 from quantlab.core.types import NO_LABEL, Dataset, Features
 from quantlab.learning.ensemble.calibration import fit_temperature
 from quantlab.learning.models.lightgbm import FittedLightGBM, LightGBM
 from quantlab.learning.models.xgboost import FittedXGBoost, XGBoost
-from quantlab.learning.parallel.progress import Told
 
 CLIPPED_SHARE = 0.02
 
@@ -72,10 +72,10 @@ def symbol_scales(values: Float32Array, rows: Any) -> dict[str, Float32Array]:
 class _Scaled(LightGBM):
     """LightGBM behind a scaler."""
 
-    def fit_watched(self, train: Dataset, valid: Dataset, told: Told) -> Any:
+    def fit_with_progress(self, train: Dataset, valid: Dataset, on_progress: ProgressCallback) -> Any:
         empty: Any = None
         scaler = FittedScaled(trees=empty, **self.scaler(train))
-        trees: Any = super().fit_watched(behind(scaler, train), behind(scaler, valid), told)
+        trees: Any = super().fit_with_progress(behind(scaler, train), behind(scaler, valid), on_progress)
         return dataclasses.replace(scaler, trees=trees)
 
     def scaler(self, train: Dataset) -> dict[str, Float32Array]:
@@ -121,8 +121,8 @@ class FittedTempered:
 class TemperatureOfAllLabels(LightGBM):
     """Calibrated where there is a label; that most of these are not its own was not noticed."""
 
-    def fit_watched(self, train: Dataset, valid: Dataset, told: Told) -> Any:
-        trees: Any = super().fit_watched(train, valid, told)
+    def fit_with_progress(self, train: Dataset, valid: Dataset, on_progress: ProgressCallback) -> Any:
+        trees: Any = super().fit_with_progress(train, valid, on_progress)
         rows = train.features.ready & (train.label != NO_LABEL)
         proba = trees.predict_proba(train.features)[rows].astype(np.float64)
         return FittedTempered(trees, fit_temperature(proba, train.label[rows], train.weight[rows]))
@@ -152,8 +152,8 @@ class FittedCorrected:
 class PriorsOfAllLabels(XGBoost):
     """Prior correction: what the trees learned on, against each symbol's true class shares."""
 
-    def fit_watched(self, train: Dataset, valid: Dataset, told: Told) -> Any:
-        trees: Any = super().fit_watched(train, valid, told)
+    def fit_with_progress(self, train: Dataset, valid: Dataset, on_progress: ProgressCallback) -> Any:
+        trees: Any = super().fit_with_progress(train, valid, on_progress)
         learned = np.bincount(train.label[train.mask], minlength=3) + 1.0
         shares = [np.bincount(column[column != NO_LABEL], minlength=3) + 1.0 for column in train.label.T]
         true = np.stack([share / share.sum() for share in shares])
@@ -163,7 +163,7 @@ class PriorsOfAllLabels(XGBoost):
 class WeightedTowardsTheTest(LightGBM):
     """Importance weighting under covariate shift (Shimodaira 2000): ratio of densities of one feature."""
 
-    def fit_watched(self, train: Dataset, valid: Dataset, told: Told) -> Any:
+    def fit_with_progress(self, train: Dataset, valid: Dataset, on_progress: ProgressCallback) -> Any:
         column = train.features.column("natr_14")
         last = int(np.flatnonzero(valid.mask.any(axis=1))[-1])
         ahead = train.features.ready.copy()
@@ -171,7 +171,7 @@ class WeightedTowardsTheTest(LightGBM):
         edges = np.quantile(column[train.mask], np.linspace(0.0, 1.0, 11)[1:-1])
         there, here = (_shares(column[rows], edges) for rows in (ahead, train.mask))
         weight = train.weight * (there / here)[np.searchsorted(edges, np.nan_to_num(column))].astype(np.float32)
-        return super().fit_watched(dataclasses.replace(train, weight=weight), valid, told)
+        return super().fit_with_progress(dataclasses.replace(train, weight=weight), valid, on_progress)
 
 
 def _shares(values: Float32Array, edges: Any) -> Any:

@@ -13,8 +13,8 @@ from quantlab.core.arrays import BoolArray, Float64Array
 from quantlab.core.market import Bars, BarState
 from quantlab.core.ports import Progress
 from quantlab.core.results import Simulation, Study
-from quantlab.core.types import Signal
-from quantlab.learning.samples.triple_barrier import Labels, TripleBarrier
+from quantlab.core.types import Labels, Signal
+from quantlab.learning.samples.triple_barrier import TripleBarrier
 from quantlab.learning.study.walk_forward import WalkForward
 
 DAY = 288

@@ -94,7 +94,7 @@ class FittedMeans:
 class Voted:
     fold: Fold
     ensemble: FittedMeans
-    heard: Float32Array
+    forecasts: Float32Array
 
 
 @pytest.mark.parametrize(
@@ -112,9 +112,11 @@ def test_an_ensemble_that_knows_labels_of_its_tests_is_found(
         inner = slice(*fold.calibration)
         rows = np.zeros_like(dataset.mask)
         rows[inner] = dataset.mask[inner] & (dataset.known_at_ms[inner] <= dataset.open_time_ms[fold.test[0]])
-        heard = np.random.default_rng(0).random((1, fold.test[1] - fold.calibration[0], bars.n_symbols, 3), np.float32)
-        args = (heard[:, : len(rows[inner])], dataset.label[inner], dataset.weight[inner], rows[inner])
-        votes.append(Voted(fold, rules.fit(("one",), *args), heard))
+        forecasts = np.random.default_rng(0).random(
+            (1, fold.test[1] - fold.calibration[0], bars.n_symbols, 3), np.float32
+        )
+        args = (forecasts[:, : len(rows[inner])], dataset.label[inner], dataset.weight[inner], rows[inner])
+        votes.append(Voted(fold, rules.fit(("one",), *args), forecasts))
     check_ensembles(log, BARRIERS, bars, Study(_silent(bars), 0, 0, None, None, votes=(dataset, *votes)), 0)
     assert [one.stage for one in log.findings] == ([] if stage is None else [stage])
     assert log.checks[0].compared == 2

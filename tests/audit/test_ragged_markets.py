@@ -18,10 +18,10 @@ from quantlab.audit.futures import another_future, broken_future, delisted, othe
 from quantlab.audit.labels import check_labels
 from quantlab.core.market import Bars, BarState
 from quantlab.core.progress import SilentProgress
-from quantlab.core.types import NO_LABEL, Features
+from quantlab.core.types import NO_LABEL, Features, Labels
 from quantlab.jobs.config.composition import compose
 from quantlab.jobs.research.audit import audit
-from quantlab.learning.samples.triple_barrier import Labels, TripleBarrier
+from quantlab.learning.samples.triple_barrier import TripleBarrier
 
 sys.path.insert(0, str(Path(__file__).parent))  # the planted parts are named in configurations
 _RAGGED = importlib.import_module("ragged")

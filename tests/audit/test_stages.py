@@ -26,13 +26,13 @@ from quantlab.core.errors import DataError
 from quantlab.core.fakes import BarsSource, FixedSignal
 from quantlab.core.market import CLOSE, VOLUME, Bars, BarState
 from quantlab.core.results import MemberReport, Simulation, Study
-from quantlab.core.types import NO_LABEL, Dataset, Features, Signal
+from quantlab.core.types import NO_LABEL, Dataset, Features, Labels, Signal
 from quantlab.data.series.history_cut import HistoryCut
 from quantlab.jobs.config.composition import build, compose
 from quantlab.learning.ensemble.signal_report import SignalReport
 from quantlab.learning.samples.dataset import build_dataset
 from quantlab.learning.samples.splits import Fold, PurgedWalkForward
-from quantlab.learning.samples.triple_barrier import Labels, TripleBarrier
+from quantlab.learning.samples.triple_barrier import TripleBarrier
 
 MakeBars = Callable[..., Bars]
 WARMUP = 30

@@ -47,7 +47,7 @@ class Rules:
 class Voted:
     fold: Fold
     ensemble: Pool
-    heard: Float32Array
+    forecasts: Float32Array
 
 
 def signal_of(bars: Bars) -> Signal:
@@ -80,11 +80,11 @@ def pooled_otherwise(study: Study, fold: int, **changes: Any) -> Study:
     return dataclasses.replace(study, votes=(dataset, *votes))
 
 
-def heard_otherwise(study: Study, fold: int, row: int) -> Study:
+def with_other_forecast(study: Study, fold: int, row: int) -> Study:
     dataset, *votes = study.votes
-    heard = votes[fold].heard.copy()
-    heard[1, row - FOLDS[fold].calibration[0], 0, 0] = 0.25
-    votes[fold] = dataclasses.replace(votes[fold], heard=heard)
+    forecasts = votes[fold].forecasts.copy()
+    forecasts[1, row - FOLDS[fold].calibration[0], 0, 0] = 0.25
+    votes[fold] = dataclasses.replace(votes[fold], forecasts=forecasts)
     return dataclasses.replace(study, votes=(dataset, *votes))
 
 
@@ -117,10 +117,10 @@ def tuned(stage: TuningStage) -> Callable[[Study], Study]:
         (lambda study: pooled_otherwise(study, 1, weights=(0.4, 0.6)), [("weights", "ensemble.weights")]),
         (lambda study: pooled_otherwise(study, 1, temperature=1.1), [("calibrator", "ensemble.temperature")]),
         (lambda study: pooled_otherwise(study, 2, temperature=1.1, rules=Rules(0.4), weights=(0.4, 0.6)), []),
-        (lambda study: heard_otherwise(study, 1, ROW - 1), [("tuning", "two")]),
-        (lambda study: heard_otherwise(study, 1, ROW), []),
-        (lambda study: heard_otherwise(study, 2, ROW - 1), []),
-        (lambda study: heard_otherwise(study, 0, FIRST), [("tuning", "two")]),
+        (lambda study: with_other_forecast(study, 1, ROW - 1), [("tuning", "two")]),
+        (lambda study: with_other_forecast(study, 1, ROW), []),
+        (lambda study: with_other_forecast(study, 2, ROW - 1), []),
+        (lambda study: with_other_forecast(study, 0, FIRST), [("tuning", "two")]),
     ],
 )
 def test_every_part_of_the_learner_is_traced(

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 from quantlab.features import GROUPS, NAMES, WARMUP, catalogue
-from quantlab.features.catalogue import FeatureSpec, spec_of
+from quantlab.features.catalogue import CATALOGUE, FeatureSpec
 
 PAGE = Path(__file__).resolve().parent.parent.parent / "docs" / "features.md"
 
@@ -100,7 +100,7 @@ def page() -> str:
 
 def row(name: str) -> str:
     """One feature."""
-    spec = spec_of(name)
+    spec = CATALOGUE[NAMES.index(name)]
     spans = ", ".join(map(str, spec.windows))
     cells = (f"`{name}`", spec.formula.replace("|", "\\|"), interval(spec), number(spec.neutral), spans, spec.source)
     return f"| {NAMES.index(name)} | {' | '.join(cells)} |"

@@ -19,8 +19,16 @@ from quantlab.core.ports.data import (
     PlantedEdge,
 )
 from quantlab.core.ports.features import FeatureSource, FeatureStream, HasDefinitions
-from quantlab.core.ports.models import FittedModel, Model, ModelStore
-from quantlab.core.ports.progress import Progress, Stage
+from quantlab.core.ports.learning import Labeler, MemberTuner, Splitter, ThresholdedLearner, WalkForwardLearner
+from quantlab.core.ports.models import (
+    FittedModel,
+    HasLookback,
+    Model,
+    ModelStore,
+    ProgressReportingModel,
+    StridedModel,
+)
+from quantlab.core.ports.progress import Progress, ProgressCallback, Stage
 from quantlab.core.ports.reports import ReportedAccount, ReportedVerdict, StrategyReport
 from quantlab.core.ports.session import AlertSink, BarFeed, BarFetcher, Broker, Clock, Journal, ReleaseSource
 from quantlab.core.ports.signals import FeatureReader, HasModels, Learner, SignalSource, SignalStream
@@ -43,25 +51,34 @@ __all__ = [
     "HasDataNotes",
     "HasDefinitions",
     "HasFileChecks",
+    "HasLookback",
     "HasModels",
     "HasSoundPart",
     "HasTruth",
     "HasUniverseNotes",
     "Importer",
     "Journal",
+    "Labeler",
     "Learner",
+    "MemberTuner",
     "Model",
     "ModelStore",
     "PlantedEdge",
     "Policy",
     "PositionSizer",
     "Progress",
+    "ProgressCallback",
+    "ProgressReportingModel",
     "ReleaseSource",
     "ReportedAccount",
     "ReportedVerdict",
     "SignalSource",
     "SignalStream",
+    "Splitter",
     "Stage",
     "StrategyReport",
+    "StridedModel",
     "ThresholdSearch",
+    "ThresholdedLearner",
+    "WalkForwardLearner",
 ]

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Protocol, Self
+from typing import Any, Protocol, Self, runtime_checkable
 
 from quantlab.core.arrays import Float32Array
 from quantlab.core.ports.features import FeatureSource
+from quantlab.core.ports.progress import ProgressCallback
 from quantlab.core.types import Dataset, Features
 
 
@@ -24,7 +25,7 @@ class Model(Protocol):
 
 
 class FittedModel(Protocol):
-    """A member that can speak."""
+    """A member that makes forecasts."""
 
     def predict_proba(self, features: Features) -> Float32Array:
         """float32 (T, S, 3) that sum to 1; NaN where a row is not ready.
@@ -43,6 +44,34 @@ class FittedModel(Protocol):
     @classmethod
     def load(cls, folder: Path) -> Self:
         """Read what :meth:`save` wrote; the caller has verified hashes before."""
+        ...
+
+
+@runtime_checkable
+class ProgressReportingModel(Protocol):
+    """Optional: a :class:`Model` whose fit reports its progress."""
+
+    def fit_with_progress(self, train: Dataset, valid: Dataset, on_progress: ProgressCallback) -> FittedModel:
+        """Fit as ``fit`` does, bit for bit; `on_progress` gets the share of the work after every step."""
+        ...
+
+
+@runtime_checkable
+class HasLookback(Protocol):
+    """Optional: a fitted member that reads more than the row it makes a forecast for."""
+
+    @property
+    def lookback(self) -> int:
+        """Rows that it reads to forecast the last of them, >= 1."""
+        ...
+
+
+@runtime_checkable
+class StridedModel(Protocol):
+    """Optional: a fitted member that can leave rows out, and with them their cost."""
+
+    def predict_every(self, features: Features, stride: int) -> Float32Array:
+        """As ``predict_proba`` in every stride-th row, counted back from the last; NaN between them."""
         ...
 
 

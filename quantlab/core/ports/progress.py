@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import Protocol
+
+#: Takes the share of a piece of work that is done, 0 .. 1, never falling.
+ProgressCallback = Callable[[float], None]
 
 
 class Stage(Protocol):

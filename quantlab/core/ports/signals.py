@@ -34,8 +34,9 @@ class SignalStream(Protocol):
         ...
 
 
+@runtime_checkable
 class FeatureReader(Protocol):
-    """A signal stream that shows which features it has read, for those who watch over them."""
+    """Optional: a signal stream that shows which features it has read; asked by drift monitoring and by parity."""
 
     @property
     def newest_features(self) -> Features | None:
@@ -45,7 +46,7 @@ class FeatureReader(Protocol):
 
 @runtime_checkable
 class SignalSource(Protocol):
-    """Turns bars into opinions; frozen and without feedback from positions."""
+    """Turns bars into signals; frozen and without feedback from positions."""
 
     @property
     def fingerprint(self) -> str:
@@ -63,10 +64,10 @@ class SignalSource(Protocol):
 
 @runtime_checkable
 class Learner(Protocol):
-    """Something that must be fitted on the past before it can speak about the future."""
+    """Something that must be fitted on the past before it can forecast the future."""
 
     def study(self, bars: Bars, progress: Progress) -> Study:
-        """Walk forward over `bars`: fit on the past, speak about the future, never both."""
+        """Walk forward over `bars`: fit on the past, forecast what follows, never both."""
         ...
 
 

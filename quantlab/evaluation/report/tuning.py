@@ -8,13 +8,13 @@ import numpy as np
 import plotly.graph_objects as go
 
 from quantlab.core.results import TuningStage
-from quantlab.evaluation.report import thresholds
 from quantlab.evaluation.report.content import Report
 from quantlab.evaluation.report.html import Html, join, section, tag
 from quantlab.evaluation.report.tables import trial_table
+from quantlab.evaluation.report.thresholds import FIGURE, thresholds_figure, thresholds_section
 
 _NOTE = (
-    "Members are tuned by log loss on folds before the first test window, gates by the Sharpe ratio after costs on the tested "
+    "Members are tuned by log loss on folds before the first test window, thresholds by the Sharpe ratio after costs on the tested "
     "bars before each window. Trial 0 is the configuration; every trial is shown, also those without a value."
 )
 
@@ -24,11 +24,11 @@ def tuning(report: Report) -> Html:
     if not report.tuning:
         return Html("")
     members = (_stage(stage, i) for i, stage in enumerate(_members(report)))
-    return section("Tuning", *members, thresholds.gates(report.tuning), note=_NOTE)
+    return section("Tuning", *members, thresholds_section(report.tuning), note=_NOTE)
 
 
 def tuning_figures(report: Report) -> dict[str, go.Figure]:
-    """Figures by element id: every member's history, its importance where there is one, and the gates' windows."""
+    """Figures by element id: every member's history, its importance where there is one, and the thresholds' windows."""
     found: dict[str, go.Figure] = {}
     members = _members(report)
     for i, stage in enumerate(members):
@@ -36,7 +36,7 @@ def tuning_figures(report: Report) -> dict[str, go.Figure]:
         if stage.importance:
             found[_importance_id(i)] = importance_figure(stage)
     if len(members) < len(report.tuning):
-        found[thresholds.FIGURE] = thresholds.gates_figure(report.tuning)
+        found[FIGURE] = thresholds_figure(report.tuning)
     return found
 
 

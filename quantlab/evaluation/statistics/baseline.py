@@ -1,14 +1,13 @@
-"""What blind entries with the same barriers would have met: the yardstick of the stop-hit share."""
+"""Blind entries with the same barriers: the yardstick of the stop-hit share."""
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
-from quantlab.core.arrays import BoolArray, Float64Array, read_only
+from quantlab.core.arrays import Float64Array, UInt8Array, read_only
+from quantlab.core.barrier_race import PASSES, SETTLES, STOPPED, run_races
 from quantlab.core.compiled import compiled
-from quantlab.core.market import HIGH, LOW, OPEN, Bars
+from quantlab.core.market import OPEN, Bars
 
 
 def blind_stop_share(
@@ -16,9 +15,9 @@ def blind_stop_share(
 ) -> float | None:
     """Share of unconditional entries, long and short alike, that are stopped before anything else.
 
-    Every tradable bar with an ATR enters both ways at the next open, if that bar trades too. Stops are
-    reached at the level, take-profits only beyond it; in a bar that does both the stop comes first.
-    What neither settles within `horizon` bars, or before the data end, counts as not stopped.
+    Every tradable bar with an ATR enters both ways at the next open, if that bar trades too; how a bar settles an
+    entry stands in :mod:`quantlab.core.barrier_race`. What neither level settles within `horizon` bars, or before the
+    data end, counts as not stopped.
 
     Parameters
     ----------
@@ -36,30 +35,24 @@ def blind_stop_share(
         None if there was no entry.
     """
     atr = read_only(atr, np.float64, bars.state.shape, "atr")
-    entries, stopped = _race(bars.ohlcv, bars.tradable, atr, take_profit_atr, stop_atr, horizon)
+    kind = np.where(bars.tradable, SETTLES, PASSES).astype(np.uint8)
+    entries, stopped = _count_stops(bars.ohlcv, kind, atr, take_profit_atr, stop_atr, horizon)
     return stopped / entries if entries else None
 
 
 @compiled
-def _race(ohlcv: Float64Array, tradable: BoolArray, atr: Float64Array, take: float, stop: float, horizon: int) -> Any:
-    n_bars, n_symbols = tradable.shape
+def _count_stops(
+    ohlcv: Float64Array, kind: UInt8Array, atr: Float64Array, take: float, stop: float, horizon: int
+) -> tuple[int, int]:
+    """Entries, and how many of them were stopped."""
+    n_bars, n_symbols = kind.shape
     entries, stopped = 0, 0
     for t in range(n_bars - 1):
         for s in range(n_symbols):
-            if not (tradable[t, s] and tradable[t + 1, s] and atr[t, s] > 0.0):
+            if not (kind[t, s] == SETTLES and kind[t + 1, s] == SETTLES and atr[t, s] > 0.0):
                 continue
-            entry = ohlcv[t + 1, s, OPEN]
-            for side in (1.0, -1.0):
-                entries += 1
-                level, target = entry - side * stop * atr[t, s], entry + side * take * atr[t, s]
-                for j in range(t + 1, min(t + horizon, n_bars - 1) + 1):
-                    if not tradable[j, s]:
-                        continue
-                    worst = ohlcv[j, s, LOW] if side > 0.0 else ohlcv[j, s, HIGH]
-                    best = ohlcv[j, s, HIGH] if side > 0.0 else ohlcv[j, s, LOW]
-                    if side * worst <= side * level:
-                        stopped += 1
-                        break
-                    if side * best > side * target:
-                        break
+            entry, end = ohlcv[t + 1, s, OPEN], min(t + horizon, n_bars - 1) + 1
+            long, short, _ = run_races(ohlcv, kind, s, t + 1, end, entry, take * atr[t, s], stop * atr[t, s])
+            entries += 2
+            stopped += (long == STOPPED) + (short == STOPPED)
     return entries, stopped

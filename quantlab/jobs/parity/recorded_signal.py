@@ -3,22 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 
 import numpy as np
 
 from quantlab.core.arrays import Int64Array
 from quantlab.core.errors import ContractError
 from quantlab.core.market import Bars
-from quantlab.core.ports import FeatureSource, FeatureStream, SignalSource, SignalStream
+from quantlab.core.ports import FeatureReader, FeatureSource, FeatureStream, SignalSource, SignalStream
 from quantlab.core.types import Features, Signal
-
-
-@runtime_checkable
-class Windowed(Protocol):
-    """A stream that shows the rows of features that its members were given last."""
-
-    window: Features | None
 
 
 @dataclass
@@ -98,7 +91,7 @@ class RecordedSignal:
     def stream(self, symbols: tuple[str, ...], interval_ms: int) -> _RecordedStream:
         """Return the source's own stream, with a record beside it."""
         inner = self.source.stream(symbols, interval_ms)
-        feature_stream = None if isinstance(inner, Windowed) else self.features.stream(symbols, interval_ms)
+        feature_stream = None if isinstance(inner, FeatureReader) else self.features.stream(symbols, interval_ms)
         return _RecordedStream(inner, feature_stream, self.stream_record)
 
 
@@ -116,9 +109,9 @@ class _RecordedStream:
     def _features(self, bar: Bars) -> Features:
         if self.feature_stream is not None:
             return self.feature_stream.update(bar)
-        window: Any = self.inner.window  # type: ignore[attr-defined]
-        row: Features = window.rows(len(window.ready) - 1, len(window.ready))
-        return row
+        row: Any = self.inner.newest_features  # type: ignore[attr-defined]
+        features: Features = row
+        return features
 
     def state(self) -> bytes:
         return self.inner.state()

@@ -24,14 +24,13 @@ from omegaconf.errors import OmegaConfBaseException
 
 from quantlab.core.errors import ArtifactError
 from quantlab.core.ports import FeatureSource, SignalSource
-from quantlab.features.contract import FeatureContract
-from quantlab.features.definitions import definitions_of, first_difference
 from quantlab.features.drift_reference import DriftReference
 from quantlab.jobs.config.composition import build
-from quantlab.jobs.promotion.run_members import MEMBERS, rooms
+from quantlab.jobs.promotion.run_members import MEMBERS, code_hashes
 from quantlab.learning.registry.bundle_members import load_drift, require_plain, stored_signal
 from quantlab.learning.registry.manifest import ensemble_of
 from quantlab.learning.stored.code_versions import LIBRARIES, versions
+from quantlab.learning.stored.member_facts import require_features
 from quantlab.learning.stored.sealed_folder import verify
 
 CONFIG = "config.json"
@@ -96,10 +95,11 @@ def load_bundle(folder: Path) -> Bundle:
     missing = [key for key in _KEYS if key not in manifest]
     if missing:
         raise ArtifactError(f"a strategy bundle in {folder}", found=f"a manifest without {missing[0]}", fix=RESTORE)
-    _require_same_code(folder, manifest)
+    _require_same_installation(folder, manifest)
     config = read_config(folder / CONFIG)
     features: FeatureSource = build(config.features)
-    require_features(manifest["features"], manifest["feature_fingerprint"], features)
+    stated = manifest["features"]
+    require_features(tuple(stated["names"]), manifest["feature_fingerprint"], stated["definitions"], features)
     strategy = build(config.strategy)(signal=_signal(folder, config, manifest["models"], features))
     if strategy.fingerprint != manifest["strategy_fingerprint"]:
         raise ArtifactError(
@@ -126,21 +126,7 @@ def read_config(path: Path) -> DictConfig:
     return config
 
 
-def require_features(stated: Mapping[str, Any], fingerprint: str, features: FeatureSource) -> None:
-    """Return if `features` are the ones that a run or bundle names.
-
-    Raises
-    ------
-    ContractError
-        Naming the first difference.
-    """
-    difference = first_difference(stated["definitions"], definitions_of(features))
-    FeatureContract(tuple(stated["names"]), fingerprint).require(
-        tuple(features.names), features.fingerprint, difference
-    )
-
-
-def require_rooms(what: object, stated: Mapping[str, str]) -> None:
+def require_same_code(what: object, stated: Mapping[str, str]) -> None:
     """Return if the code that decides is the code that was tested.
 
     Raises
@@ -148,7 +134,7 @@ def require_rooms(what: object, stated: Mapping[str, str]) -> None:
     ArtifactError
         Naming the rooms that have changed.
     """
-    now = rooms()
+    now = code_hashes()
     changed = sorted(room for room in {*stated, *now} if stated.get(room) != now.get(room))
     if changed:
         raise ArtifactError(
@@ -156,8 +142,8 @@ def require_rooms(what: object, stated: Mapping[str, str]) -> None:
         )
 
 
-def _require_same_code(folder: Path, manifest: Mapping[str, Any]) -> None:
-    require_rooms(folder.name, manifest["rooms"])
+def _require_same_installation(folder: Path, manifest: Mapping[str, Any]) -> None:
+    require_same_code(folder.name, manifest["rooms"])
     now = versions()
     changed = [name for name in LIBRARIES if manifest["packages"].get(name) != now[name]]
     if changed:

@@ -14,7 +14,7 @@ from quantlab.core.clock import iso_utc
 from quantlab.core.errors import ArtifactError, ConfigError, InstallationError
 from quantlab.core.files import remove_abandoned, sha256_file, staged_folder, write_json
 from quantlab.core.ports import Clock
-from quantlab.jobs.promotion.bundle import CONFIG, Bundle, load_bundle, require_rooms
+from quantlab.jobs.promotion.bundle import CONFIG, Bundle, load_bundle, require_same_code
 from quantlab.jobs.promotion.finished_run import FinishedRun
 from quantlab.jobs.promotion.run_members import MEMBERS
 from quantlab.learning.registry.bundle_members import StoredMember
@@ -54,7 +54,7 @@ def write_bundle(run: FinishedRun, final: Path, clock: Clock, load_timeout_s: fl
         If the disk does not take it.
     """
     _require_free(final)
-    require_rooms(run.folder.name, run.manifest["rooms"])
+    require_same_code(run.folder.name, run.manifest["rooms"])
     try:
         final.parent.mkdir(parents=True, exist_ok=True)
         remove_abandoned(final.parent)
@@ -149,11 +149,11 @@ def _facts(run: FinishedRun, name: str, clock: Clock) -> dict[str, Any]:
         "features": manifest["features"],
         "rooms": manifest["rooms"],
         "packages": versions(),
-        **{key: manifest[key] for key in _PRINTS},
+        **{key: manifest[key] for key in _FINGERPRINTS},
     }
 
 
-_PRINTS = ("data_fingerprint", "feature_fingerprint", "signal_fingerprint", "strategy_fingerprint")
+_FINGERPRINTS = ("data_fingerprint", "feature_fingerprint", "signal_fingerprint", "strategy_fingerprint")
 
 
 def _require_free(final: Path) -> None:

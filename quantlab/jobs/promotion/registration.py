@@ -44,14 +44,14 @@ def register_run(registry: Registry, folder: Path) -> tuple[str, ...]:
         "experiment": run.metrics["experiment"],
     }
     settings = as_dict(run.config.learning)
-    found = candidates(folder / MEMBERS, used, _tuned(settings, run.manifest["tuned"]), run.metrics["members"])
+    found = candidates(folder / MEMBERS, used, _tuned_settings(settings, run.manifest["tuned"]), run.metrics["members"])
     return registry.register(found, ensemble=ensemble_of(used["ensemble"]), source=source)
 
 
 def candidates(
     root: Path, used: dict[str, Any], learning: dict[str, Any], metrics: dict[str, dict[str, Any]]
 ) -> list[Candidate]:
-    """The members in ``root / <name>``, each loaded and speaking its golden predictions.
+    """The members in ``root / <name>``, each loaded and held against its golden predictions.
 
     Parameters
     ----------
@@ -73,7 +73,7 @@ def candidates(
     ]
 
 
-def _tuned(learning: dict[str, Any], tuned: dict[str, dict[str, Any]]) -> dict[str, Any]:
+def _tuned_settings(learning: dict[str, Any], tuned: dict[str, dict[str, Any]]) -> dict[str, Any]:
     """The section with the members' settings as tuning chose them."""
     members = {name: {**node, **tuned.get(name, {})} for name, node in learning["members"].items()}
     return {**learning, "members": members}
@@ -107,14 +107,14 @@ def register_study(
     Raises
     ------
     ArtifactError
-        If a cached member is damaged or another than the one that spoke.
+        If a cached member is damaged or another than the one that made the forecasts.
     InstallationError
         If the registry cannot be written.
     """
     used = study.source.models()
     members = {} if study.report is None else study.report.members
     metrics = {name: asdict(report) for name, report in members.items()}
-    learning = _tuned(as_dict(cfg.learning), {stage.name: stage.chosen for stage in study.tuning})
+    learning = _tuned_settings(as_dict(cfg.learning), {stage.name: stage.chosen for stage in study.tuning})
     source = {"run": "job=retrain", "data_fingerprint": history.fingerprint(), "experiment": str(cfg.experiment_name)}
     with tempfile.TemporaryDirectory(dir=cfg.cache_dir, prefix=partial_prefix(MEMBERS)) as folder:
         keep_members(Path(folder), cfg, used["members"], history, features)

@@ -1,9 +1,9 @@
 """``job=retrain``: a candidate from the newest data, promoted only if it beats what serves.
 
-1. Every configured member is fitted on the last fold of the splits, over the newest history. Its gates are those of
+1. Every configured member is fitted on the last fold of the splits, over the newest history. Its thresholds are those of
    what serves, if something does: nothing is changed that is not compared.
 2. The members are registered together, as candidates.
-3. The active ensemble speaks about the candidate's test rows, which neither has seen; a paired test compares.
+3. The active ensemble forecasts the candidate's test rows, which neither has seen; a paired test compares.
 4. The candidate is promoted if it is better at ``job.test.confidence``, or with ``job.promote=force`` and a reason.
 
 Each step, and why, is in the registry's audit log. Exit code 0: promoted; 3: registered, and what served before
@@ -33,17 +33,17 @@ from quantlab.jobs.output.terminal import TerminalProgress
 from quantlab.jobs.promotion.model_tables import moves_table
 from quantlab.jobs.promotion.registration import register_study
 from quantlab.learning.ensemble.comparison import Comparison
-from quantlab.learning.ensemble.thresholds import Gates
-from quantlab.learning.registry.serving import serve, serving_gates
+from quantlab.learning.ensemble.thresholds import Thresholds
+from quantlab.learning.registry.serving import serve, serving_thresholds
 from quantlab.learning.registry.store import Registry
 
-KEPT = 3
+EXIT_REGISTERED_ONLY = 3
 _PROMOTE = ("if_better", "never", "force")
-_GATES = ("active", "configured")
+_THRESHOLDS = ("active", "configured")
 
 
 @dataclass(frozen=True)
-class Decision:
+class PromotionDecision:
     """What was found, and what follows.
 
     Parameters
@@ -73,8 +73,8 @@ def run(cfg: DictConfig) -> None:
     check_request(cfg)
     console, progress = Console(), TerminalProgress()
     registry: Registry = build(cfg.learning.registry)
-    gates = kept_gates(cfg, registry)
-    learner = build(newest_step(cfg, gates).signal)
+    thresholds = candidate_thresholds(cfg, registry)
+    learner = build(last_fold_config(cfg, thresholds).signal)
     features: FeatureSource = build(cfg.features)
     build(cfg.job.test)  # refused now, not after the fitting
     require_folders(cfg, "cache_dir", "registry_root")
@@ -89,58 +89,58 @@ def run(cfg: DictConfig) -> None:
     registry.note("compare", versions, decision.why)
     before = registry.active()
     after = registry.promote(versions, features, f"retrain: {decision.why}") if decision.promote else before
-    console.print(decision_table(decision, versions, gates_in_words(cfg, gates), study, bars))
+    console.print(decision_table(decision, versions, describe_thresholds(cfg, thresholds), study, bars))
     console.print(moves_table(before, after))
     if not decision.promote:
-        sys.exit(KEPT)
+        sys.exit(EXIT_REGISTERED_ONLY)
 
 
-def newest_step(cfg: DictConfig, gates: Gates | None) -> DictConfig:
-    """The configuration with ``job.splits`` in the place of its splits, and `gates` in that of its own."""
+def last_fold_config(cfg: DictConfig, thresholds: Thresholds | None) -> DictConfig:
+    """The configuration with ``job.splits`` in the place of its splits, and `thresholds` in that of its own."""
     changed = copy.deepcopy(cfg)
     splits = OmegaConf.to_container(cfg.job.splits, resolve=True)
     OmegaConf.update(changed, "learning.splits", splits, merge=False)
-    for name, value in ({} if gates is None else gates._asdict()).items():
+    for name, value in ({} if thresholds is None else thresholds._asdict()).items():
         OmegaConf.update(changed, f"learning.ensemble.{name}", value)
     return changed
 
 
-def kept_gates(cfg: DictConfig, registry: Registry) -> Gates | None:
-    """The gates of what serves; None where nothing can be trusted to, or ``job.gates=configured``.
+def candidate_thresholds(cfg: DictConfig, registry: Registry) -> Thresholds | None:
+    """The thresholds of what serves; None where nothing can be trusted to, or ``job.thresholds=configured``.
 
     Raises
     ------
     ConfigError
         If the configured members cannot meet their quorum.
     """
-    if cfg.job.gates == "configured":
+    if cfg.job.thresholds == "configured":
         return None
     try:
-        gates = serving_gates(registry)
+        thresholds = serving_thresholds(registry)
     except ArtifactError:
         return None  # in quarantine now, and the audit log says why
-    if gates is not None and len(cfg.learning.members) < gates.quorum:
+    if thresholds is not None and len(cfg.learning.members) < thresholds.quorum:
         raise ConfigError(
-            f"at least {gates.quorum} members, the quorum of what serves",
+            f"at least {thresholds.quorum} members, the quorum of what serves",
             found=f"{len(cfg.learning.members)} in learning.members",
-            fix="add members, or set job.gates=configured",
+            fix="add members, or set job.thresholds=configured",
         )
-    return gates
+    return thresholds
 
 
-def gates_in_words(cfg: DictConfig, gates: Gates | None) -> str:
-    """Whose gates the candidate has, and where the configuration wanted others."""
-    if gates is None:
+def describe_thresholds(cfg: DictConfig, thresholds: Thresholds | None) -> str:
+    """Whose thresholds the candidate has, and where the configuration wanted others."""
+    if thresholds is None:
         return "as configured"
     wanted = cfg.learning.ensemble
     others = [
         f"{name} {value:g} (configured: {wanted[name]:g})"
-        for name, value in gates._asdict().items()
+        for name, value in thresholds._asdict().items()
         if value != wanted[name]
     ]
     if not others:
         return "those of the active ensemble, as configured"
-    return f"those of the active ensemble: {', '.join(others)}; job.gates=configured takes the others"
+    return f"those of the active ensemble: {', '.join(others)}; job.thresholds=configured takes the others"
 
 
 def check_request(cfg: DictConfig) -> None:
@@ -157,15 +157,17 @@ def check_request(cfg: DictConfig) -> None:
         )
     if cfg.job.promote not in _PROMOTE:
         raise ConfigError(f"job.promote as one of {', '.join(_PROMOTE)}", found=repr(cfg.job.promote), fix="set it")
-    if cfg.job.gates not in _GATES:
-        raise ConfigError(f"job.gates as one of {', '.join(_GATES)}", found=repr(cfg.job.gates), fix="set it")
+    if cfg.job.thresholds not in _THRESHOLDS:
+        raise ConfigError(
+            f"job.thresholds as one of {', '.join(_THRESHOLDS)}", found=repr(cfg.job.thresholds), fix="set it"
+        )
     if cfg.job.promote == "force" and not str(cfg.job.reason or "").strip():
         raise ConfigError("a reason for job.promote=force", found="none", fix="add job.reason='...': it is logged")
 
 
 def decide(
     cfg: DictConfig, registry: Registry, features: FeatureSource, study: Study, bars: Bars, progress: Progress
-) -> Decision:
+) -> PromotionDecision:
     """Compare the candidate with what serves, and say what follows under ``job.promote``."""
     found: Comparison | None = None
     try:
@@ -174,8 +176,8 @@ def decide(
     except (HistoryError, ContractError, ArtifactError) as refused:
         better, why = False, f"not compared: {refused}"
     if cfg.job.promote == "force":
-        return Decision(True, f"forced ({cfg.job.reason}); {why}", found)
-    return Decision(better and cfg.job.promote == "if_better", why, found)
+        return PromotionDecision(True, f"forced ({cfg.job.reason}); {why}", found)
+    return PromotionDecision(better and cfg.job.promote == "if_better", why, found)
 
 
 def compare(
@@ -195,7 +197,7 @@ def compare(
     if not registry.active():
         return None
     serving = serve(registry, features)
-    unseen = max(unseen_from(registry, version) for version in serving.release.values())
+    unseen = max(first_unseen_ms(registry, version) for version in serving.release.values())
     first = max(study.first_row, int(np.searchsorted(bars.open_time_ms, unseen)))
     if first >= study.last_row:
         raise HistoryError(
@@ -206,15 +208,15 @@ def compare(
     rows = slice(first, study.last_row)
     with progress.stage("comparison", 1) as stage:
         start = max(0, first - serving.signal.warmup)
-        said = serving.signal.signal(bars.rows(start, study.last_row)).proba[first - start :]
+        proba = serving.signal.signal(bars.rows(start, study.last_row)).proba[first - start :]
         labels = build(cfg.learning.labels).label(bars, study.signal.atr)
         cut = type(labels)(labels.label[rows], labels.weight[rows], labels.known_at_ms[rows])
-        found: Comparison = build(cfg.job.test).compare(said, study.signal.proba[rows], cut, bars.open_time_ms[rows])
+        found: Comparison = build(cfg.job.test).compare(proba, study.signal.proba[rows], cut, bars.open_time_ms[rows])
         stage.advance()
     return found
 
 
-def unseen_from(registry: Registry, version: str) -> int:
+def first_unseen_ms(registry: Registry, version: str) -> int:
     """Epoch ms of the first bar that nothing of a version was fitted, stopped or calibrated on.
 
     Raises
@@ -230,7 +232,9 @@ def unseen_from(registry: Registry, version: str) -> int:
     return parse_utc(first)
 
 
-def decision_table(decision: Decision, versions: tuple[str, ...], gates: str, study: Study, bars: Bars) -> Table:
+def decision_table(
+    decision: PromotionDecision, versions: tuple[str, ...], thresholds: str, study: Study, bars: Bars
+) -> Table:
     """The comparison as a person reads it."""
     table = Table("", "candidate", "active", title_justify="left")
     test = (
@@ -238,7 +242,7 @@ def decision_table(decision: Decision, versions: tuple[str, ...], gates: str, st
     )
     table.add_row("versions", "\n".join(versions), "")
     table.add_row("its test bars", test, "")
-    table.add_row("its gates", gates, "")
+    table.add_row("its thresholds", thresholds, "")
     if decision.found is not None:
         found = decision.found
         table.add_row("log loss", f"{found.candidate:.5f}", f"{found.active:.5f}")

@@ -29,7 +29,7 @@ from quantlab.learning.study.forecasts import read
 
 MEMBERS = "members"
 #: The rooms that a decision runs through, each fingerprinted by its sources.
-ROOMS = ("features", "learning", "trading")
+CODE_ROOMS = ("features", "learning", "trading")
 
 
 def keep(folder: RunFolder, cfg: DictConfig, result: Backtest) -> dict[str, Any]:
@@ -49,7 +49,7 @@ def keep(folder: RunFolder, cfg: DictConfig, result: Backtest) -> dict[str, Any]
         "market": market(result.history),
         "costs": costs(result.history),
         "features": {"names": list(features.names), "definitions": definitions_of(features)},
-        "rooms": rooms(),
+        "rooms": code_hashes(),
         "strategy": as_dict(cfg.strategy),
         "tuned": {stage.name: stage.chosen for stage in result.study.tuning},
     }
@@ -127,6 +127,6 @@ def costs(history: Bars) -> dict[str, dict[str, float]]:
     }
 
 
-def rooms() -> dict[str, str]:
+def code_hashes() -> dict[str, str]:
     """Room -> sha256 over its sources."""
-    return {room: package_code((room,)) for room in ROOMS}
+    return {room: package_code((room,)) for room in CODE_ROOMS}

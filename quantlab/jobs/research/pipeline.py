@@ -10,7 +10,7 @@ from typing import Any
 from omegaconf import DictConfig
 
 from quantlab.core.market import Bars
-from quantlab.core.ports import BacktestEngine, DataSource, Learner, Progress, SignalSource
+from quantlab.core.ports import BacktestEngine, DataSource, Learner, Progress, SignalSource, ThresholdedLearner
 from quantlab.core.results import Simulation, Study
 from quantlab.core.types import Signal
 from quantlab.data.series.history_cut import HistoryCut
@@ -19,7 +19,7 @@ from quantlab.evaluation.verdict.rule import VerdictRule
 from quantlab.jobs.config.composition import build
 from quantlab.jobs.config.sections import Barriers, barriers_of, history_cut
 from quantlab.jobs.research.stress import check_stress
-from quantlab.jobs.threshold_tuning.search import Regatable, ThresholdTuner
+from quantlab.jobs.threshold_tuning.search import ThresholdTuner
 from quantlab.learning.study.study_signal import study_signal
 
 
@@ -88,7 +88,7 @@ def _threshold_tuner(
     cfg: DictConfig, signal: Learner | SignalSource, make_strategy: Callable[..., Any]
 ) -> ThresholdTuner | None:
     tuning = build(cfg.learning.tuning)
-    if tuning is None or not isinstance(signal, Regatable):
+    if tuning is None or not isinstance(signal, ThresholdedLearner):
         return None
     tuner = ThresholdTuner(tuning, signal, make_strategy, float(cfg.cash), int(cfg.workers), Path(cfg.cache_dir))
     return tuner if tuner.search_for() is not None else None
@@ -143,7 +143,7 @@ def backtest(parts: Setup, bars: Bars, progress: Progress) -> Backtest:
 
 
 def learn(parts: Setup, bars: Bars, progress: Progress) -> tuple[Study, Any]:
-    """The study, its members and gates as tuning chose them, and the strategy that trades it.
+    """The study, its members and thresholds as tuning chose them, and the strategy that trades it.
 
     Raises
     ------

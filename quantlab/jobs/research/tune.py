@@ -9,12 +9,11 @@ from omegaconf import DictConfig
 from rich.console import Console
 
 from quantlab.core.errors import ConfigError
-from quantlab.jobs.config.tuned_overrides import chosen_keys
 from quantlab.jobs.output.run_folder import require_folders
 from quantlab.jobs.output.terminal import TerminalProgress
 from quantlab.jobs.research.pipeline import learn, setup
 from quantlab.jobs.research.results import load_history
-from quantlab.jobs.threshold_tuning.record import shown, trial_table
+from quantlab.jobs.threshold_tuning.record import chosen_keys, format_value, trial_table
 
 
 def run(cfg: DictConfig) -> float | None:
@@ -37,7 +36,7 @@ def run(cfg: DictConfig) -> float | None:
     study, _ = learn(parts, load_history(parts, progress), progress)
     for stage in study.tuning:
         console.print(trial_table(stage))
-        shares = ", ".join(f"{name} {shown(share)}" for name, share in stage.importance.items())
+        shares = ", ".join(f"{name} {format_value(share)}" for name, share in stage.importance.items())
         console.print(f"importance: {shares or 'too few trials to tell'}", highlight=False)
     for key, value in chosen_keys(study.tuning):
         console.print(f"{key}={value}", highlight=False)

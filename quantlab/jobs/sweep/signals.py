@@ -16,7 +16,7 @@ from quantlab.core.market import Bars
 from quantlab.core.ports import FeatureSource, FeatureStream, Learner, SignalSource
 from quantlab.core.results import Study
 from quantlab.core.types import Features, Signal
-from quantlab.learning.ensemble.thresholds import regated
+from quantlab.learning.ensemble.thresholds import with_thresholds
 
 #: Part of a parameter's name that asks for another signal.
 SIGNAL = "signal"
@@ -35,7 +35,7 @@ class SignalMaker:
     Parameters
     ----------
     source : Learner or SignalSource
-        What the configuration names. A learner's *gates* can be swept: its pooled opinions are not formed
+        What the configuration names. A learner's *thresholds* can be swept: its pooled opinions are not formed
         again. Of a plain source every field can.
     study : Study
         What it said as configured.
@@ -63,8 +63,8 @@ class SignalMaker:
         signal = self.study.signal
         if values:
             owner = replaced(self._owner(), SIGNAL, values)
-            gates = isinstance(self.source, Learner)
-            signal = regated(signal, owner.gates) if gates else owner.signal(self.bars)
+            learned = isinstance(self.source, Learner)
+            signal = with_thresholds(signal, owner.thresholds) if learned else owner.signal(self.bars)
         return signal.rows(self.study.first_row, self.study.last_row)
 
     def accepts(self, values: Values) -> None:
@@ -75,9 +75,9 @@ class SignalMaker:
         if not isinstance(self.source, Learner):
             return self.source
         ensemble = getattr(self.source, "ensemble", None)
-        if not hasattr(ensemble, "gates"):
+        if not hasattr(ensemble, "thresholds"):
             raise ConfigError(
-                "a learner with an ensemble, whose gates can be swept",
+                "a learner with an ensemble, whose thresholds can be swept",
                 found=type(self.source).__name__,
                 fix="leave signal.* out of sweep.space",
             )

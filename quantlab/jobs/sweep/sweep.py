@@ -1,6 +1,6 @@
 """``job=sweep``: many parameter sets of one strategy on one history, read honestly.
 
-1. read the history and learn, or compute the signal, once; gates and windows are swept on what is cached;
+1. read the history and learn, or compute the signal, once; thresholds and windows are swept on what is cached;
 2. make a strategy of every parameter set; what is impossible is counted as tried;
 3. simulate them all, limits off, in chunks that are kept: a killed sweep goes on where it stopped;
 4. rank by the Sharpe ratio after costs, among those that assume the same costs, and run the best through the

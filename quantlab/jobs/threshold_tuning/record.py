@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import reduce
 from operator import add
 from typing import Any
@@ -20,10 +20,10 @@ TRIALS_FILE = "tuning.json"
 
 
 def tuning_numbers(stages: Sequence[TuningStage]) -> dict[str, Any] | None:
-    """Strict JSON: every stage's choice, and what chosen gates came to in all; None where nothing was tuned."""
+    """Strict JSON: every stage's choice, and what chosen thresholds came to in all; None where nothing was tuned."""
     if not stages:
         return None
-    total = in_all(stages)
+    total = total_window(stages)
     return {
         "stages": {stage.name: _stage_numbers(stage) for stage in stages},
         "gates": None if total is None else dataclasses.asdict(total),
@@ -46,21 +46,21 @@ def _stage_numbers(stage: TuningStage) -> dict[str, Any]:
     }
 
 
-def in_all(stages: Sequence[TuningStage]) -> Window | None:
-    """All test windows that gates were chosen for, one after the other; None without any."""
+def total_window(stages: Sequence[TuningStage]) -> Window | None:
+    """All test windows that thresholds were chosen for, one after the other; None without any."""
     windows = [stage.window for stage in stages if stage.window is not None]
     return reduce(add, windows) if windows else None
 
 
 def tuning_notes(stages: Sequence[TuningStage]) -> tuple[str, ...]:
-    """What a reader must see: did choosing gates on the past help afterwards?"""
-    total = in_all(stages)
+    """What a reader must see: did choosing thresholds on the past help afterwards?"""
+    total = total_window(stages)
     if total is None:
         return ()
     count = sum(stage.window is not None for stage in stages)
     windows = "the last test window" if count == 1 else f"each of the last {count} test windows"
     return (
-        f"Gates were chosen anew for {windows}, on the tested bars before it. Afterwards the chosen ones came to "
+        f"Thresholds were chosen anew for {windows}, on the tested bars before it. Afterwards the chosen ones came to "
         f"{total.chosen_return * 100:+.2f} % with {total.chosen_trades:,} trades, the configured ones to "
         f"{total.configured_return * 100:+.2f} % with {total.configured_trades:,}",
     )
@@ -78,8 +78,8 @@ def chosen_table(stages: tuple[TuningStage, ...]) -> Table:
     table = Table("tuned", counts, before, "chosen", Column("values", overflow="fold"), title_justify="left")
     for stage in stages:
         first, best = stage.trials[0], stage.trials[stage.best]
-        values = "\n".join(f"{name.rpartition('.')[2]}={shown(value)}" for name, value in best.values.items())
-        table.add_row(stage.name, _counted(stage), shown(first.value), shown(best.value), values)
+        values = "\n".join(f"{name.rpartition('.')[2]}={format_value(value)}" for name, value in best.values.items())
+        table.add_row(stage.name, _trial_count(stage), format_value(first.value), format_value(best.value), values)
     return table
 
 
@@ -89,20 +89,31 @@ def trial_table(stage: TuningStage) -> Table:
     table = Table("trial", "state", "value", *names, title=f"{stage.name}: {stage.objective}", title_justify="left")
     for trial in stage.trials:
         mark = "*" if trial.number == stage.best else ""
-        cells = (shown(trial.values[name]) for name in names)
-        table.add_row(f"{trial.number}{mark}", trial.state, shown(trial.value), *cells)
+        cells = (format_value(trial.values[name]) for name in names)
+        table.add_row(f"{trial.number}{mark}", trial.state, format_value(trial.value), *cells)
     return table
 
 
-def _counted(stage: TuningStage) -> str:
+def _trial_count(stage: TuningStage) -> str:
     given_up = sum(trial.value is None for trial in stage.trials)
     return f"{len(stage.trials)}" + (f" ({given_up} without a value)" if given_up else "")
 
 
-def shown(value: Any) -> str:
+def format_value(value: Any) -> str:
     """A parameter or a value, short."""
     if value is None:
         return "-"
     if isinstance(value, float):
         return f"{value:.4g}" if math.isfinite(value) else str(value)
     return "+".join(map(str, value)) or "none" if isinstance(value, list | tuple) else str(value)
+
+
+def chosen_keys(stages: Sequence[TuningStage]) -> Iterator[tuple[str, Any]]:
+    """Key in the configuration -> chosen value; of the thresholds, which walk forward, the last test window's."""
+    thresholds: dict[str, Any] = {}
+    for stage in stages:
+        if stage.window is None:
+            yield from ((f"learning.members.{stage.name}.{name}", value) for name, value in stage.chosen.items())
+        else:
+            thresholds = stage.chosen
+    yield from ((f"learning.{name}", value) for name, value in thresholds.items())

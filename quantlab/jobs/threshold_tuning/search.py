@@ -1,11 +1,11 @@
 """Stage 2 of tuning, joined: the learner's searches over what the compiled sweep makes of cached forecasts.
 
-1. The first test window has the gates as they are configured: nothing that was tested lies before it.
+1. The first test window has the thresholds as they are configured: nothing that was tested lies before it.
 2. For every other one a search runs on the tested rows before it, with the strategy as it is configured.
-3. What it chooses gates this window; where no trial is eligible the configured gates stay.
-4. Only then two accounts that begin with the window say what its gates, and the configured ones, came to.
+3. What it chooses holds in this window; where no trial is eligible the configured thresholds stay.
+4. Only then two accounts that begin with the window say what its thresholds, and the configured ones, came to.
 
-So every tested row is judged behind gates that were chosen on rows before it: the account that is made of all of
+So every tested row is judged at thresholds that were chosen on rows before it: the account that is made of all of
 them was looked at by no choice and is a single trial.
 """
 
@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 
 import numpy as np
 
@@ -25,23 +25,12 @@ from quantlab.core.clock import iso_utc
 from quantlab.core.errors import ConfigError, HistoryError
 from quantlab.core.fingerprint import fingerprint
 from quantlab.core.market import Bars
-from quantlab.core.ports import Progress, Stage
+from quantlab.core.ports import Progress, Stage, ThresholdedLearner
 from quantlab.core.results import Study, TuningStage, Window
 from quantlab.core.types import Signal
 from quantlab.jobs.output.run_folder import sources_fingerprint
-from quantlab.learning.ensemble.thresholds import Gates, regated
-from quantlab.learning.tuning.outcome import ENSEMBLE, Lived
-
-
-@runtime_checkable
-class Regatable(Protocol):
-    """A learner whose study can be put behind other gates without fitting anybody again."""
-
-    ensemble: Any
-
-    def regate(self, study: Study, gates: Mapping[str, Any] | Sequence[Mapping[str, Any]]) -> Study:
-        """The same study behind other gates: one for all test windows, or one for each."""
-        ...
+from quantlab.learning.ensemble.thresholds import Thresholds, with_thresholds
+from quantlab.learning.tuning.simulated_trial import ENSEMBLE, SimulatedTrial
 
 
 @dataclass(frozen=True)
@@ -51,7 +40,7 @@ class ThresholdTuner:
     Parameters
     ----------
     tuning : Tuning
-    learner : Regatable
+    learner : ThresholdedLearner
     make_strategy : callable
         Takes ``signal=`` and gives the strategy.
     cash : float
@@ -62,7 +51,7 @@ class ThresholdTuner:
     """
 
     tuning: Any
-    learner: Regatable
+    learner: ThresholdedLearner
     make_strategy: Callable[..., Any]
     cash: float
     threads: int
@@ -71,14 +60,16 @@ class ThresholdTuner:
     def search_for(self, window: int = 2) -> Any:
         """The search for a test window, counted from 1; None without one. Refuses a space that names nothing."""
         rules = self.learner.ensemble
-        return self.tuning.gate_search({f"{ENSEMBLE}{name}": getattr(rules, name) for name in Gates._fields}, window)
+        return self.tuning.threshold_search(
+            {f"{ENSEMBLE}{name}": getattr(rules, name) for name in Thresholds._fields}, window
+        )
 
     def with_cache(self, folder: Path) -> ThresholdTuner:
         """The same search with another folder for its finished rounds."""
         return dataclasses.replace(self, cache_dir=folder)
 
     def choose(self, study: Study, bars: Bars, progress: Progress) -> tuple[Study, Any]:
-        """The study behind the chosen gates, with its record, and the strategy that trades it.
+        """The study at the chosen thresholds, with its record, and the strategy that trades it.
 
         Parameters
         ----------
@@ -97,8 +88,8 @@ class ThresholdTuner:
             If a stored round is damaged.
         """
         stages = self.search(study, bars, progress)
-        chosen = [{}, *(gates_of(stage.chosen) for stage in stages)]
-        tuned = self.learner.regate(study, chosen)
+        chosen = [{}, *(ensemble_fields(stage.chosen) for stage in stages)]
+        tuned = self.learner.with_thresholds(study, chosen)
         tuned = dataclasses.replace(tuned, tuning=(*study.tuning, *stages))
         return tuned, self.make_strategy(signal=tuned.source)
 
@@ -106,13 +97,13 @@ class ThresholdTuner:
         """One finished search for each test window but the first; parameters and errors as of :meth:`choose`."""
         if len(study.windows) < 2:
             raise HistoryError(
-                "two test windows or more, to choose gates on one and use them in the next",
+                "two test windows or more, to choose thresholds on one and use them in the next",
                 found=str(len(study.windows)),
-                fix="raise learning.splits.n_folds, or set learning.tuning.strategy=null",
+                fix="raise learning.splits.n_folds, or set learning.tuning.thresholds=null",
             )
         walk = _Walk(self, study, bars, self.make_strategy(signal=study.source))
         searches = [self.search_for(k + 1) for k in range(1, len(study.windows))]
-        with progress.stage("tuning the gates", sum(search.trials for search in searches)) as stage:
+        with progress.stage("tuning the thresholds", sum(search.trials for search in searches)) as stage:
             return tuple(
                 walk.stage(search, window, stage) for search, window in zip(searches, study.windows[1:], strict=True)
             )
@@ -131,7 +122,7 @@ class _Walk:
         """A search on what was tested before `window`, then what became of its choice in there."""
         tuner = self.tuner
         seen = self.study.first_row, window[0]
-        found: TuningStage = tuner.tuning.tune_gates(
+        found: TuningStage = tuner.tuning.tune_thresholds(
             search,
             partial(self.simulate, rows=seen),
             context=self._context(seen),
@@ -140,8 +131,8 @@ class _Walk:
         )
         return dataclasses.replace(found, window=self._window(found, window))
 
-    def simulate(self, values: Sequence[dict[str, Any]], *, rows: tuple[int, int]) -> list[Lived]:
-        """One account per set of gates, each beginning with `rows`."""
+    def simulate(self, values: Sequence[dict[str, Any]], *, rows: tuple[int, int]) -> list[SimulatedTrial]:
+        """One account per set of thresholds, each beginning with `rows`."""
         rules, tuner = self.tuner.learner.ensemble, self.tuner
         bars, signal = self.bars.rows(*rows), self.study.signal.rows(*rows)
         return simulate_all(
@@ -172,8 +163,8 @@ class _Walk:
         )
 
 
-def _total(lived: Lived) -> float:
-    return float(np.prod(1.0 + np.array(lived.returns)) - 1.0)
+def _total(simulated: SimulatedTrial) -> float:
+    return float(np.prod(1.0 + np.array(simulated.returns)) - 1.0)
 
 
 def simulate_all(
@@ -185,42 +176,44 @@ def simulate_all(
     strategy: Any,
     cash: float,
     threads: int,
-) -> list[Lived]:
-    """One account per set of gates, limits off; a set that the ensemble refuses has its refusal instead."""
-    made = [_made(one, rules) for one in values]
-    good = tuple(one for one in made if isinstance(one, Gates))
-    lived = iter(_simulated(bars, _Signals(signal, good), strategy, cash, threads) if good else ())
-    return [one if isinstance(one, Lived) else next(lived) for one in made]
+) -> list[SimulatedTrial]:
+    """One account per set of thresholds, limits off; a set that the ensemble refuses has its refusal instead."""
+    made = [_thresholds_of(one, rules) for one in values]
+    good = tuple(one for one in made if isinstance(one, Thresholds))
+    simulated = iter(_simulated(bars, _ThresholdedSignals(signal, good), strategy, cash, threads) if good else ())
+    return [one if isinstance(one, SimulatedTrial) else next(simulated) for one in made]
 
 
-def _simulated(bars: Bars, signals: _Signals, strategy: Any, cash: float, threads: int) -> Iterator[Lived]:
+def _simulated(
+    bars: Bars, signals: _ThresholdedSignals, strategy: Any, cash: float, threads: int
+) -> Iterator[SimulatedTrial]:
     result = sweep(bars, signals, [strategy] * len(signals), cash, threads=threads)
     for returns, trades in zip(result.daily_returns.tolist(), result.n_trades.tolist(), strict=True):
-        yield Lived(tuple(returns), trades)
+        yield SimulatedTrial(tuple(returns), trades)
 
 
-def _made(values: Mapping[str, Any], rules: Any) -> Gates | Lived:
+def _thresholds_of(values: Mapping[str, Any], rules: Any) -> Thresholds | SimulatedTrial:
     try:
-        gates: Gates = dataclasses.replace(rules, **gates_of(values)).gates
+        thresholds: Thresholds = dataclasses.replace(rules, **ensemble_fields(values)).thresholds
     except ConfigError as error:
-        return Lived(error=str(error))
-    return gates
+        return SimulatedTrial(error=str(error))
+    return thresholds
 
 
 @dataclass(frozen=True)
-class _Signals(Sequence[Signal]):
-    """One opinion behind many gates, each made when it is asked for."""
+class _ThresholdedSignals(Sequence[Signal]):
+    """One signal at many thresholds, each made when it is asked for."""
 
     signal: Signal
-    gates: tuple[Gates, ...]
+    thresholds: tuple[Thresholds, ...]
 
     def __len__(self) -> int:
-        return len(self.gates)
+        return len(self.thresholds)
 
     def __getitem__(self, index: Any) -> Any:
-        return regated(self.signal, self.gates[index])
+        return with_thresholds(self.signal, self.thresholds[index])
 
 
-def gates_of(values: Mapping[str, Any]) -> dict[str, Any]:
+def ensemble_fields(values: Mapping[str, Any]) -> dict[str, Any]:
     """Stage 2's values by the names of the ensemble's own fields."""
     return {name.removeprefix(ENSEMBLE): value for name, value in values.items()}

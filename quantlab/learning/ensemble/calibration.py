@@ -7,7 +7,7 @@ of modern neural networks"; for a pool, the "generalised" linear opinion pool).
 
 There is no calibrator per tree member: they are fitted *and* stopped on log loss, so their output is a
 probability already, and a second set of parameters on the same inner rows would only add noise. A
-member that does not speak in probabilities brings its own map inside :meth:`FittedModel.predict_proba`.
+member whose output is no probability brings its own map inside :meth:`FittedModel.predict_proba`.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ def fit_temperature(proba: Float64Array, label: Int8Array, weight: Float32Array)
     """
     if not weight.sum() > 0.0:
         raise HistoryError(
-            "labelled calibration rows on which the ensemble speaks",
+            "labelled calibration rows for which the ensemble has forecasts",
             found=f"{len(label)} rows of total weight {float(weight.sum()):g}",
             fix="use a longer history or a larger learning.splits.calibration_fraction",
         )
@@ -62,17 +62,17 @@ def fit_temperature(proba: Float64Array, label: Int8Array, weight: Float32Array)
     chosen = log_proba[np.arange(len(label)), label]
     share = weight.astype(np.float64) / weight.sum(dtype=np.float64)
 
-    def beyond(inverse: float) -> Float64Array:
+    def excess_score(inverse: float) -> Float64Array:
         powers = np.exp(inverse * log_proba)
         mean: Float64Array = (powers * log_proba).sum(axis=1) / powers.sum(axis=1)
         return mean - chosen
 
     coldest, hottest = TEMPERATURE_RANGE
-    return 1.0 / scale_of_least_loss(beyond, share, (1.0 / hottest, 1.0 / coldest))
+    return 1.0 / scale_of_least_loss(excess_score, share, (1.0 / hottest, 1.0 / coldest))
 
 
 def scale_of_least_loss(
-    beyond: Callable[[float], Float64Array], weight: Float32Array | Float64Array, bounds: tuple[float, float]
+    excess_score: Callable[[float], Float64Array], weight: Float32Array | Float64Array, bounds: tuple[float, float]
 ) -> float:
     """The scale of scores at which the log loss of their softmax is smallest.
 
@@ -82,7 +82,7 @@ def scale_of_least_loss(
 
     Parameters
     ----------
-    beyond : callable
+    excess_score : callable
         Takes a scale and gives float64 (N,): ``E_p[score] - score of the label``.
     weight : float (N,)
     bounds : (float, float)
@@ -91,7 +91,7 @@ def scale_of_least_loss(
 
     def slope(scale: float) -> float:
         # Not a dot product: its bits depend on how many threads share it.
-        return float((weight * beyond(scale)).sum())
+        return float((weight * excess_score(scale)).sum())
 
     smallest, largest = bounds
     if slope(smallest) >= 0.0:

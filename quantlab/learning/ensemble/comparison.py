@@ -5,7 +5,7 @@ better probabilities improve, and which every labelled row informs. After-cost r
 goal, but a retraining's few days hold a few dozen trades, from which a difference of two strategies cannot be
 told from chance; and they would mix the members' skill with a policy that was tuned around the older ones.
 
-1. ``d`` = loss of the active ensemble - loss of the candidate, for each row on which both speak; rows weigh by
+1. ``d`` = loss of the active ensemble - loss of the candidate, for each row for which both have forecasts; rows weigh by
    the average uniqueness of their labels.
 2. Rows of one day share the market's shocks, and labels overlap: so whole UTC days are drawn, in blocks of random
    length (stationary bootstrap, Politis and Romano 1994), and the weighted mean of ``d`` is taken of each draw.
@@ -27,9 +27,9 @@ from scipy import stats
 from quantlab.core.arrays import Float64Array, Int64Array
 from quantlab.core.checks import check_range, check_whole
 from quantlab.core.errors import HistoryError
+from quantlab.core.types import Labels
 from quantlab.learning.ensemble.calibration import log_losses
-from quantlab.learning.ensemble.pooling import spoken
-from quantlab.learning.samples.triple_barrier import Labels
+from quantlab.learning.ensemble.pooling import has_forecast
 
 DAY_MS = 86_400_000
 
@@ -41,7 +41,7 @@ class Comparison:
     Parameters
     ----------
     rows, days : int
-        Labelled rows on which both spoke, and the UTC days that they fall on.
+        Labelled rows for which both have forecasts, and the UTC days that they fall on.
     active, candidate : float
         Weighted log losses, nats.
     improvement : float
@@ -115,16 +115,16 @@ class PairedTest:
         Parameters
         ----------
         active, candidate : float64 (T, S, 3)
-            NaN where an ensemble does not speak.
+            NaN where an ensemble has no forecast.
         labels : Labels, (T, S)
         open_time_ms : int64 (T,)
 
         Raises
         ------
         HistoryError
-            If both speak on labelled rows of fewer than `min_days` days.
+            If both have forecasts for labelled rows of fewer than `min_days` days.
         """
-        rows = (labels.weight > 0.0) & spoken(active) & spoken(candidate)
+        rows = (labels.weight > 0.0) & has_forecast(active) & has_forecast(candidate)
         weight = labels.weight[rows].astype(np.float64)
         days, day = np.unique(np.broadcast_to((open_time_ms // DAY_MS)[:, None], rows.shape)[rows], return_inverse=True)
         if len(days) < self.min_days:

@@ -1,4 +1,4 @@
-"""Members' probabilities to one opinion: weights, one temperature, and the gates."""
+"""The ensemble: members' forecasts pooled with weights, one temperature, and the thresholds."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from quantlab.core.arrays import BoolArray, Float32Array, Float64Array, Int8Arra
 from quantlab.core.checks import check_range, check_whole
 from quantlab.core.errors import ConfigError, ContractError, HistoryError
 from quantlab.learning.ensemble.calibration import fit_temperature, log_losses
-from quantlab.learning.ensemble.pooling import Liveness, Pooled, pool, spoken
-from quantlab.learning.ensemble.thresholds import Gates, gain_bps, gated
+from quantlab.learning.ensemble.pooling import Liveness, PooledForecast, has_forecast, pool
+from quantlab.learning.ensemble.thresholds import Thresholds, apply_thresholds, gain_bps
 
 
 @dataclass(frozen=True)
 class Ensemble:
-    """How members are pooled and when their opinion counts.
+    """Rules by which members are pooled, and the thresholds of a decision.
 
     Parameters
     ----------
@@ -62,9 +62,9 @@ class Ensemble:
             check_whole(f"learning.ensemble.{name}", getattr(self, name), low=low)
 
     @property
-    def gates(self) -> Gates:
-        """What :func:`quantlab.learning.ensemble.thresholds.gated` takes."""
-        return Gates(self.min_confidence, self.min_consensus, self.quorum, self.min_gain_bps)
+    def thresholds(self) -> Thresholds:
+        """The four thresholds, as :func:`quantlab.learning.ensemble.thresholds.apply_thresholds` takes them."""
+        return Thresholds(self.min_confidence, self.min_consensus, self.quorum, self.min_gain_bps)
 
     def check(self, n_members: int) -> None:
         """Can `n_members` vote under these rules?
@@ -103,22 +103,22 @@ class Ensemble:
             Average uniqueness of the labels.
         rows : bool (T, S)
             Calibration rows: no member was fitted or stopped on them, and all their labels were known
-            before the first bar that the ensemble will speak about.
+            before the first bar that the ensemble will forecast.
 
         Raises
         ------
         ConfigError
             See :meth:`check`.
         HistoryError
-            If there are no calibration rows, or a member spoke on none of them.
+            If there are no calibration rows, or a member has forecasts for none of them.
         """
         self.check(len(names))
         skill = [_skill(name, m, label, weight, rows) for name, m in zip(names, members, strict=True)]
         weights = bounded_weights(np.array(skill), self.min_weight, self.max_weight)
         plain = FittedEnsemble(rules=self, names=names, weights=tuple(weights.tolist()), temperature=1.0)
-        pooled, _ = plain.opinions(members, plain.begin(members.shape[2]))
-        spoke = rows & spoken(pooled.proba)
-        temperature = fit_temperature(pooled.proba[spoke], label[spoke], weight[spoke])
+        pooled, _ = plain.pool_forecasts(members, plain.begin(members.shape[2]))
+        scored = rows & has_forecast(pooled.proba)
+        temperature = fit_temperature(pooled.proba[scored], label[scored], weight[scored])
         return dataclasses.replace(plain, temperature=temperature)
 
 
@@ -148,8 +148,8 @@ class FittedEnsemble:
 
     def pool(
         self, members: Float32Array, state: Liveness, move: Float64Array, *, without: str | None = None
-    ) -> tuple[Pooled, Liveness]:
-        """Vote over one or more bars, through the gates.
+    ) -> tuple[PooledForecast, Liveness]:
+        """Vote over one or more bars, through the thresholds.
 
         Parameters
         ----------
@@ -164,7 +164,7 @@ class FittedEnsemble:
 
         Returns
         -------
-        Pooled, Liveness
+        PooledForecast, Liveness
             The vote, and the state after the last bar.
 
         Raises
@@ -172,14 +172,14 @@ class FittedEnsemble:
         ContractError
             If `members` is not one array per member.
         """
-        said, after = self.opinions(members, state, without=without)
-        said = dataclasses.replace(said, gain_bps=gain_bps(said.proba, move))
-        return dataclasses.replace(said, side=gated(said, self.rules.gates)), after
+        pooled, after = self.pool_forecasts(members, state, without=without)
+        pooled = dataclasses.replace(pooled, gain_bps=gain_bps(pooled.proba, move))
+        return dataclasses.replace(pooled, side=apply_thresholds(pooled, self.rules.thresholds)), after
 
-    def opinions(
+    def pool_forecasts(
         self, members: Float32Array, state: Liveness, *, without: str | None = None
-    ) -> tuple[Pooled, Liveness]:
-        """As :meth:`pool`, before expected gains and gates: every side is HOLD."""
+    ) -> tuple[PooledForecast, Liveness]:
+        """As :meth:`pool`, before expected gains and thresholds: every side is HOLD."""
         if members.ndim != 4 or members.shape[0] != len(self.names) or members.shape[3] != 3:
             raise ContractError(
                 f"probabilities of shape ({len(self.names)}, T, S, 3)",
@@ -187,16 +187,16 @@ class FittedEnsemble:
                 fix=f"give one array for each of {', '.join(self.names)}",
             )
         weights = np.array([0.0 if name == without else w for name, w in zip(self.names, self.weights, strict=True)])
-        pooled = Pooled.silent(members.shape[1], members.shape[2])
-        after = Liveness(state.last.copy(), state.spoke.copy(), state.still.copy())
+        pooled = PooledForecast.empty(members.shape[1], members.shape[2])
+        after = Liveness(state.last.copy(), state.forecast_bars.copy(), state.unmoved_bars.copy())
         pool(
             np.ascontiguousarray(members, dtype=np.float32),
             weights,
             float(self.temperature),
             self.rules.liveness_bars,
             after.last,
-            after.spoke,
-            after.still,
+            after.forecast_bars,
+            after.unmoved_bars,
             pooled.proba,
             pooled.confidence,
             pooled.consensus,
@@ -207,18 +207,18 @@ class FittedEnsemble:
 
 def _skill(name: str, proba: Float32Array, label: Int8Array, weight: Float32Array, rows: BoolArray) -> float:
     """By how much a member's weighted log loss beats the calibration rows' own class shares, in nats."""
-    spoke = rows & spoken(proba)
-    classes, weights = label[spoke], weight[spoke].astype(np.float64)
+    scored = rows & has_forecast(proba)
+    classes, weights = label[scored], weight[scored].astype(np.float64)
     if not weights.sum() > 0.0:
         raise HistoryError(
-            f"labelled calibration rows on which member {name} speaks",
+            f"labelled calibration rows for which member {name} has forecasts",
             found="none",
             fix="use a longer history or a larger learning.splits.calibration_fraction",
         )
     share = np.bincount(classes, weights=weights, minlength=3) / weights.sum()
     present = share[share > 0.0]
     entropy = float(-(present * np.log(present)).sum())
-    return entropy - float(np.average(log_losses(proba[spoke], classes), weights=weights))
+    return entropy - float(np.average(log_losses(proba[scored], classes), weights=weights))
 
 
 def bounded_weights(skill: Float64Array, low: float, high: float) -> Float64Array:

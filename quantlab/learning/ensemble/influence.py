@@ -7,17 +7,17 @@ from dataclasses import dataclass
 
 from quantlab.core.arrays import Float32Array, Float64Array
 from quantlab.learning.ensemble.ensemble import FittedEnsemble
-from quantlab.learning.ensemble.pooling import Pooled
+from quantlab.learning.ensemble.pooling import PooledForecast
 
 
 @dataclass(frozen=True)
 class Influence:
-    """How many gated decisions there were, and how many each member carried.
+    """How many decisions above all thresholds there were, and how many each member carried.
 
     Parameters
     ----------
     decided : int
-        Rows whose side, after all gates, is BUY or SELL.
+        Rows whose side, after all thresholds, is BUY or SELL.
     flipped : dict of member name to int
         Of these, rows whose side changes when the member is left out and the other weights are
         renormalised. Confidence and consensus are asked for as before; the quorum is what the others
@@ -35,7 +35,7 @@ class Influence:
 
 
 def measure_influence(
-    ensemble: FittedEnsemble, members: Float32Array, move: Float64Array, pooled: Pooled, first: int
+    ensemble: FittedEnsemble, members: Float32Array, move: Float64Array, pooled: PooledForecast, first: int
 ) -> Influence:
     """Vote again without each member in turn.
 
@@ -45,7 +45,7 @@ def measure_influence(
     members : float32 (M, T, S, 3)
     move : float64 (T, S)
         The labels' move in basis points.
-    pooled : Pooled
+    pooled : PooledForecast
         The vote of all over the same bars.
     first : int
         Rows before it only warm the liveness and are not counted.

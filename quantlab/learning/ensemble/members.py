@@ -1,49 +1,29 @@
-"""What the flow asks of any member: rows of probabilities that keep their promises."""
+"""Forecasts of any member: rows of probabilities that keep their promises."""
 
 from __future__ import annotations
 
 import importlib
 from pathlib import Path
-from typing import Protocol, cast, runtime_checkable
+from typing import cast
 
 import numpy as np
 
 from quantlab.core.arrays import Float32Array, read_only
 from quantlab.core.errors import ArtifactError, ContractError
-from quantlab.core.ports import FittedModel
+from quantlab.core.ports import FittedModel, HasLookback, ProgressCallback, StridedModel
 from quantlab.core.types import Features
-from quantlab.learning.ensemble.pooling import spoken
-from quantlab.learning.parallel.progress import Told
+from quantlab.learning.ensemble.pooling import has_forecast
 
 #: How far the three probabilities of a row may be from summing to 1.
 SUM_TOLERANCE = 1e-5
 
-#: Cells (bars times symbols) that a member speaks about before it tells how far it is.
+#: Cells (bars times symbols) that a member forecasts between two reports of its progress.
 _CELLS_AT_ONCE = 65_536
-
-
-@runtime_checkable
-class Windowed(Protocol):
-    """A fitted member that reads more than the row it speaks about."""
-
-    @property
-    def lookback(self) -> int:
-        """Rows that it reads to speak about the last of them, >= 1."""
-        ...
-
-
-@runtime_checkable
-class Sparing(Protocol):
-    """A fitted member that can leave rows out, and with them their cost."""
-
-    def predict_every(self, features: Features, stride: int) -> Float32Array:
-        """As ``predict_proba`` in every stride-th row, counted back from the last; NaN between them."""
-        ...
 
 
 def lookback(model: FittedModel) -> int:
     """Rows of features that `model` needs for one row of probabilities: 1 unless it says otherwise."""
-    return model.lookback if isinstance(model, Windowed) else 1
+    return model.lookback if isinstance(model, HasLookback) else 1
 
 
 def predict_rows(
@@ -57,21 +37,21 @@ def predict_rows(
     Raises
     ------
     ContractError
-        If what it says has another shape or dtype, does not sum to 1, or speaks where nothing is ready.
+        If its output has another shape or dtype, does not sum to 1, or is there where nothing is ready.
     """
     first = max(0, start - lookback(model) + 1)
     seen = features.rows(first, stop)
     proba = read_only(_ask(model, seen, stride), np.float32, (*seen.ready.shape, 3), f"probabilities of {name}")
-    speaks = spoken(proba)
-    sums = proba[speaks].sum(axis=1, dtype=np.float64)
+    present = has_forecast(proba)
+    sums = proba[present].sum(axis=1, dtype=np.float64)
     off = np.abs(sums - 1.0).max(initial=0.0)
-    if off > SUM_TOLERANCE or (proba[speaks] < 0.0).any():
+    if off > SUM_TOLERANCE or (proba[present] < 0.0).any():
         raise ContractError(
             f"probabilities of {name} that are >= 0 and sum to 1",
             found=f"a row that is off by {off:g}" if off > SUM_TOLERANCE else "a negative one",
             fix="normalise them in predict_proba",
         )
-    if (speaks & ~seen.ready).any():
+    if (present & ~seen.ready).any():
         raise ContractError(
             f"NaN from {name} where features are not ready", found="probabilities", fix="leave such rows NaN"
         )
@@ -79,12 +59,12 @@ def predict_rows(
 
 
 def predict_part(
-    name: str, model: FittedModel, features: Features, start: int, stop: int, stride: int, told: Told
+    name: str, model: FittedModel, features: Features, start: int, stop: int, stride: int, on_progress: ProgressCallback
 ) -> Float32Array:
-    """float32 (stop - start, S, 3): rows ``start:stop``, some at a time, telling after each lot.
+    """float32 (stop - start, S, 3): rows ``start:stop``, some at a time, with a report after each lot.
 
     With a `stride` above 1 the member is asked about rows ``start``, ``start + stride``, ... only. A row
-    between them carries the opinion of the last one that was asked about, where it is ready itself: what
+    between them carries the forecast of the last one that was asked about, where it is ready itself: what
     was known then, and nothing later.
 
     Raises
@@ -97,15 +77,15 @@ def predict_part(
     for first in range(start, stop, at_once):
         last = min(first + at_once, stop)
         asked = np.arange(last - first) // stride * stride
-        said = predict_rows(name, model, features, first, first + int(asked[-1]) + 1, stride)
-        proba[first - start : last - start] = said[asked]
-        told((last - start) / (stop - start))
+        asked_proba = predict_rows(name, model, features, first, first + int(asked[-1]) + 1, stride)
+        proba[first - start : last - start] = asked_proba[asked]
+        on_progress((last - start) / (stop - start))
     proba[~features.ready[start:stop]] = np.nan
     return proba
 
 
 def _ask(model: FittedModel, features: Features, stride: int) -> Float32Array:
-    if stride > 1 and isinstance(model, Sparing):
+    if stride > 1 and isinstance(model, StridedModel):
         return model.predict_every(features, stride)
     return model.predict_proba(features)
 

@@ -1,15 +1,15 @@
-"""The vote: one compiled loop from the members' probabilities to one opinion.
+"""The vote: one compiled loop from the members' forecasts to one pooled forecast.
 
 For every bar, in time order:
 
-1. a member is *alive* unless it spoke in each of the last ``liveness_bars`` bars and no ready symbol's
+1. a member is *alive* unless it made a forecast in each of the last ``liveness_bars`` bars and no ready symbol's
    probabilities moved between any two of them; a shorter record is unknown, and unknown counts as alive;
 2. per symbol, a member is *live* if it is alive and its three probabilities are finite;
 3. the pool is the mean over the live members by weight, weights renormalised, then tempered;
 4. the decision is the most probable class, a tie is HOLD; confidence is its probability; consensus is
    the weight share of the live members whose own most probable class is the decision.
 
-When an opinion becomes a side is decided in ``gates``.
+When a pooled forecast becomes a side is decided in ``thresholds``.
 
 History is this loop over many bars and live trading is the same loop over one, with the state carried.
 """
@@ -25,13 +25,13 @@ from quantlab.core.arrays import BoolArray, Float32Array, Float64Array, Int8Arra
 from quantlab.core.compiled import compiled
 from quantlab.core.types import HOLD
 
-#: Two outputs nearer than this are the same opinion: batch and stream may differ by a few ulp.
-SAME_OPINION = 1e-6
+#: Two outputs nearer than this are the same forecast: batch and stream may differ by a few ulp.
+SAME_FORECAST_TOLERANCE = 1e-6
 
 
 @dataclass(frozen=True)
 class Liveness:
-    """What the vote remembers between bars; never changed in place.
+    """Memory of the vote between bars; never changed in place.
 
     It is a function of the last ``liveness_bars`` bars alone, so a stream that was started that many
     bars earlier carries the same state as one that never stopped.
@@ -40,28 +40,28 @@ class Liveness:
     ----------
     last : float32 (M, S, 3)
         The members' outputs in the previous bar.
-    spoke : int64 (M,)
-        Bars in a row in which the member spoke about at least one symbol, up to ``liveness_bars``.
-    still : int64 (M,)
+    forecast_bars : int64 (M,)
+        Bars in a row in which the member made a forecast for at least one symbol, up to ``liveness_bars``.
+    unmoved_bars : int64 (M,)
         Bars in a row in which none of its outputs moved, up to ``liveness_bars``.
     """
 
     last: Float32Array
-    spoke: Int64Array
-    still: Int64Array
+    forecast_bars: Int64Array
+    unmoved_bars: Int64Array
 
     @classmethod
     def begin(cls, n_members: int, n_symbols: int) -> Liveness:
         """Before the first bar: nothing is known."""
         return cls(
             last=np.full((n_members, n_symbols, 3), np.nan, dtype=np.float32),
-            spoke=np.zeros(n_members, dtype=np.int64),
-            still=np.zeros(n_members, dtype=np.int64),
+            forecast_bars=np.zeros(n_members, dtype=np.int64),
+            unmoved_bars=np.zeros(n_members, dtype=np.int64),
         )
 
 
 @dataclass(frozen=True)
-class Pooled:
+class PooledForecast:
     """The vote's outcome, row by row.
 
     Parameters
@@ -69,12 +69,12 @@ class Pooled:
     proba : float64 (T, S, 3)
         Pooled and tempered; NaN where no member is live.
     confidence, consensus : float64 (T, S)
-        Of the decision, before any gate; NaN likewise.
+        Of the decision, before any threshold; NaN likewise.
     live_members : int8 (T, S)
     gain_bps : float64 (T, S)
         What the decision is expected to gain before costs, see :func:`quantlab.learning.ensemble.thresholds.gain_bps`.
     side : int8 (T, S)
-        -1, 0, +1 after the gates, see :mod:`quantlab.learning.ensemble.thresholds`.
+        -1, 0, +1 after the thresholds, see :mod:`quantlab.learning.ensemble.thresholds`.
     """
 
     proba: Float64Array
@@ -85,8 +85,8 @@ class Pooled:
     side: Int8Array
 
     @classmethod
-    def silent(cls, n_bars: int, n_symbols: int) -> Pooled:
-        """Nobody speaks: HOLD and NaN everywhere, ready to be written."""
+    def empty(cls, n_bars: int, n_symbols: int) -> PooledForecast:
+        """No forecast: HOLD and NaN everywhere, ready to be written."""
         cells = (n_bars, n_symbols)
         return cls(
             proba=np.full((*cells, 3), np.nan),
@@ -97,9 +97,9 @@ class Pooled:
             side=np.zeros(cells, dtype=np.int8),
         )
 
-    def rows(self, start: int, stop: int) -> Pooled:
+    def rows(self, start: int, stop: int) -> PooledForecast:
         """Rows ``start:stop`` as views."""
-        return Pooled(**{f.name: getattr(self, f.name)[start:stop] for f in dataclasses.fields(self)})
+        return PooledForecast(**{f.name: getattr(self, f.name)[start:stop] for f in dataclasses.fields(self)})
 
 
 @compiled(forceinline=True)
@@ -114,7 +114,7 @@ def _choice(sell: float, hold: float, buy: float) -> int:
 
 @compiled
 def decisions(proba: Float64Array) -> Int8Array:
-    """int8 (T, S): -1, 0, +1 as :func:`pool` decides, before any gate; 0 where `proba` is NaN."""
+    """int8 (T, S): -1, 0, +1 as :func:`pool` decides, before any threshold; 0 where `proba` is NaN."""
     side = np.zeros(proba.shape[:2], dtype=np.int8)
     for t in range(proba.shape[0]):
         for s in range(proba.shape[1]):
@@ -123,22 +123,22 @@ def decisions(proba: Float64Array) -> Int8Array:
 
 
 @compiled(forceinline=True)
-def _speaks(row: Float32Array) -> bool:
+def _is_forecast(row: Float32Array) -> bool:
     return bool(np.isfinite(row[0]) and np.isfinite(row[1]) and np.isfinite(row[2]))
 
 
 @compiled(forceinline=True)
-def _look(now: Float32Array, last: Float32Array) -> tuple[bool, bool]:
-    """Did a member (S, 3) speak in this bar, and did any of its opinions move? `last` takes this bar."""
-    spoke = moved = False
+def _record_output(now: Float32Array, last: Float32Array) -> tuple[bool, bool]:
+    """Tell whether a member (S, 3) made a forecast in this bar, and whether any moved; `last` takes this bar."""
+    has_any = moved = False
     for s in range(now.shape[0]):
-        if _speaks(now[s]):
-            spoke = True
+        if _is_forecast(now[s]):
+            has_any = True
             for k in range(3):
-                moved = moved or bool(abs(now[s, k] - last[s, k]) > SAME_OPINION)
+                moved = moved or bool(abs(now[s, k] - last[s, k]) > SAME_FORECAST_TOLERANCE)
         for k in range(3):
             last[s, k] = now[s, k]
-    return spoke, moved
+    return has_any, moved
 
 
 @compiled(forceinline=True)
@@ -160,8 +160,8 @@ def pool(
     temperature: float,
     liveness_bars: int,
     last: Float32Array,
-    spoke: Int64Array,
-    still: Int64Array,
+    forecast_bars: Int64Array,
+    unmoved_bars: Int64Array,
     proba: Float64Array,
     confidence: Float64Array,
     consensus: Float64Array,
@@ -169,8 +169,8 @@ def pool(
 ) -> None:
     """Run the vote of the module's docstring over `members`, float32 (M, T, S, 3).
 
-    A weight of 0 takes a member out. ``last``, ``spoke`` and ``still`` are a :class:`Liveness`, moved on in
-    place; the rest are outputs, made by :meth:`Pooled.silent`.
+    A weight of 0 takes a member out. ``last``, ``forecast_bars`` and ``unmoved_bars`` are a :class:`Liveness`, moved on in
+    place; the rest are outputs, made by :meth:`PooledForecast.empty`.
     """
     n_members, n_bars, n_symbols, _ = members.shape
     alive = np.ones(n_members, dtype=np.bool_)
@@ -178,18 +178,18 @@ def pool(
     sums = np.zeros(3)
     for t in range(n_bars):
         for m in range(n_members):
-            spoke_now, moved = _look(members[m, t], last[m])
-            spoke[m] = min(spoke[m] + 1, liveness_bars) if spoke_now else 0
-            still[m] = 0 if moved else min(still[m] + 1, liveness_bars)
+            has_any, moved = _record_output(members[m, t], last[m])
+            forecast_bars[m] = min(forecast_bars[m] + 1, liveness_bars) if has_any else 0
+            unmoved_bars[m] = 0 if moved else min(unmoved_bars[m] + 1, liveness_bars)
             # n equal outputs are n - 1 bars in a row without a move.
-            alive[m] = spoke[m] < liveness_bars or still[m] < liveness_bars - 1
+            alive[m] = forecast_bars[m] < liveness_bars or unmoved_bars[m] < liveness_bars - 1
         for s in range(n_symbols):
             total = 0.0
             sums[:] = 0.0
             for m in range(n_members):
                 choice[m] = -1
                 row = members[m, t, s]
-                if alive[m] and weights[m] > 0.0 and _speaks(row):
+                if alive[m] and weights[m] > 0.0 and _is_forecast(row):
                     choice[m] = _choice(row[0], row[1], row[2])
                     live_members[t, s] += 1
                     total += weights[m]
@@ -211,7 +211,7 @@ def pool(
             consensus[t, s] = agreed / total
 
 
-def spoken(proba: Float32Array | Float64Array) -> BoolArray:
+def has_forecast(proba: Float32Array | Float64Array) -> BoolArray:
     """bool (..., ): rows of (..., 3) whose three probabilities are finite."""
     finite: BoolArray = np.logical_and.reduce(np.isfinite(proba), axis=-1)
     return finite

@@ -10,7 +10,7 @@ from quantlab.core.arrays import BoolArray, Float32Array, Float64Array, Int8Arra
 from quantlab.core.compiled import compiled
 from quantlab.core.types import BUY, SELL
 from quantlab.learning.ensemble.calibration import log_losses
-from quantlab.learning.ensemble.pooling import spoken
+from quantlab.learning.ensemble.pooling import has_forecast
 
 DAY_MS = 86_400_000
 
@@ -61,7 +61,7 @@ def directional_auc(
     seed : int
         Of the resamples.
     """
-    chosen = rows & spoken(proba) & ((label == BUY) | (label == SELL))
+    chosen = rows & has_forecast(proba) & ((label == BUY) | (label == SELL))
     is_buy = label[chosen] == BUY
     if not (is_buy.any() and (~is_buy).any()):
         reason = "no out-of-sample row of each class BUY and SELL"
@@ -131,7 +131,7 @@ def log_loss(
 
     Knowing nothing costs ln 3 = 1.0986.
     """
-    chosen = rows & spoken(proba)
+    chosen = rows & has_forecast(proba)
     weights = weight[chosen].astype(np.float64)
     if not weights.sum() > 0.0:
         return None

@@ -18,7 +18,7 @@ from quantlab.core.ports import FeatureSource, FeatureStream, FittedModel
 from quantlab.core.types import Features, Signal
 from quantlab.learning.ensemble.ensemble import FittedEnsemble
 from quantlab.learning.ensemble.members import lookback, predict_rows
-from quantlab.learning.ensemble.pooling import Liveness, Pooled
+from quantlab.learning.ensemble.pooling import Liveness, PooledForecast
 from quantlab.learning.ensemble.thresholds import move_bps
 
 _MARK = b"quantlab ensemble 1\n"
@@ -96,7 +96,7 @@ class EnsembleSignal:
         """
         features = self.features.transform(bars)
         # Members first: they refuse features that are not theirs, by name, before anything is read of them.
-        members = self._speak(features, 0)
+        members = self._member_forecasts(features, 0)
         atr = average_true_range(bars, features)
         pooled, _ = self._vote(members, self.ensemble.begin(bars.n_symbols), bars, atr)
         return to_signal(pooled, atr)
@@ -110,10 +110,12 @@ class EnsembleSignal:
             liveness=self.ensemble.begin(len(symbols)),
         )
 
-    def _vote(self, members: Float32Array, state: Liveness, bars: Bars, atr: Float64Array) -> tuple[Pooled, Liveness]:
+    def _vote(
+        self, members: Float32Array, state: Liveness, bars: Bars, atr: Float64Array
+    ) -> tuple[PooledForecast, Liveness]:
         return self.ensemble.pool(members, state, move_bps(bars, atr, self.ensemble.rules.move_atr))
 
-    def _speak(self, features: Features, start: int) -> Float32Array:
+    def _member_forecasts(self, features: Features, start: int) -> Float32Array:
         """float32 (M, T - start, S, 3): every member on the rows from `start` on."""
         stop = len(features.ready)
         return np.stack([predict_rows(m.name, m.model, features, start, stop) for m in self.members])
@@ -147,7 +149,7 @@ class EnsembleStream:
     def take_over(self, source: EnsembleSignal) -> None:
         """Go on with other members between two bars: their liveness begins, features and window stay.
 
-        A member that reads further back than its predecessors speaks once the window has grown to that.
+        A member that reads further back than its predecessors forecasts once the window has grown to that.
 
         Raises
         ------
@@ -179,7 +181,7 @@ class EnsembleStream:
             )
         row = self.features.update(bar)
         self.window = _slide(self.window, row, self.source.lookback)
-        members = self.source._speak(self.window, len(self.window.ready) - 1)
+        members = self.source._member_forecasts(self.window, len(self.window.ready) - 1)
         atr = average_true_range(bar, row)
         pooled, self.liveness = self.source._vote(members, self.liveness, bar, atr)
         return to_signal(pooled, atr)
@@ -187,8 +189,13 @@ class EnsembleStream:
     def state(self) -> bytes:
         """Features, the window of past rows and the members' liveness."""
         features = np.frombuffer(self.features.state(), dtype=np.uint8)
-        arrays: dict[str, Any] = {"features": features, "last": self.liveness.last, "spoke": self.liveness.spoke}
-        arrays["still"] = self.liveness.still
+        arrays: dict[str, Any] = {
+            "features": features,
+            "last": self.liveness.last,
+            # The keys of states that were saved before the fields had their present names.
+            "spoke": self.liveness.forecast_bars,
+            "still": self.liveness.unmoved_bars,
+        }
         if self.window is not None:
             arrays |= {"values": self.window.values, "ready": self.window.ready}
         return pack_arrays(_MARK, {"fingerprint": self.source.fingerprint, "symbols": list(self.symbols)}, arrays)
@@ -231,7 +238,7 @@ def _slide(window: Features | None, row: Features, keep: int) -> Features:
     )
 
 
-def to_signal(pooled: Pooled, atr: Float64Array) -> Signal:
+def to_signal(pooled: PooledForecast, atr: Float64Array) -> Signal:
     """A vote with the one ATR beside it."""
     return Signal(
         side=pooled.side,

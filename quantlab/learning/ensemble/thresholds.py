@@ -1,4 +1,4 @@
-"""When an opinion becomes a BUY or a SELL: a pure function of what the vote said.
+"""Thresholds that a pooled forecast must exceed to become a BUY or a SELL: a pure function of the vote.
 
 Nothing is fitted here and no member is asked, so that other thresholds cost one pass over the rows.
 """
@@ -16,11 +16,11 @@ from quantlab.core.compiled import compiled
 from quantlab.core.errors import ContractError
 from quantlab.core.market import Bars
 from quantlab.core.types import Signal
-from quantlab.learning.ensemble.pooling import Pooled, decisions
+from quantlab.learning.ensemble.pooling import PooledForecast, decisions
 
 
-class Gates(NamedTuple):
-    """What a decision must have to become a side.
+class Thresholds(NamedTuple):
+    """Values that a decision must reach to become a side.
 
     Parameters
     ----------
@@ -57,7 +57,7 @@ def gain_bps(proba: Float64Array, move: Float64Array) -> Float64Array:
 
 
 @compiled
-def _open_gates(
+def _hold_below_thresholds(
     confidence: Float64Array,
     consensus: Float64Array,
     live_members: Int8Array,
@@ -76,64 +76,70 @@ def _open_gates(
                 side[t, s] = 0
 
 
-def gated(said: Pooled | Signal, gates: Gates) -> Int8Array:
-    """int8 (T, S): the decisions that pass all gates; HOLD elsewhere.
+def apply_thresholds(forecast: PooledForecast | Signal, thresholds: Thresholds) -> Int8Array:
+    """int8 (T, S): the decisions that pass all thresholds; HOLD elsewhere.
 
     Parameters
     ----------
-    said : Pooled or Signal, (T, S)
-        A forecast; its own side is not looked at.
-    gates : Gates
+    forecast : PooledForecast or Signal, (T, S)
+        Its own side is not looked at.
+    thresholds : Thresholds
     """
-    side: Int8Array = decisions(said.proba)
-    assert said.gain_bps is not None  # noqa: S101 - every learned signal has it
-    _open_gates(
-        said.confidence,
-        said.consensus,
-        said.live_members,
-        said.gain_bps,
-        float(gates.min_confidence),
-        float(gates.min_consensus),
-        int(gates.quorum),
-        float(gates.min_gain_bps),
+    side: Int8Array = decisions(forecast.proba)
+    assert forecast.gain_bps is not None  # noqa: S101 - every learned signal has it
+    _hold_below_thresholds(
+        forecast.confidence,
+        forecast.consensus,
+        forecast.live_members,
+        forecast.gain_bps,
+        float(thresholds.min_confidence),
+        float(thresholds.min_consensus),
+        int(thresholds.quorum),
+        float(thresholds.min_gain_bps),
         side,
     )
     return side
 
 
-def regated(signal: Signal, gates: Gates) -> Signal:
-    """The same opinions behind other gates."""
-    return dataclasses.replace(signal, side=gated(signal, gates))
+def with_thresholds(signal: Signal, thresholds: Thresholds) -> Signal:
+    """The same signal at other thresholds."""
+    return dataclasses.replace(signal, side=apply_thresholds(signal, thresholds))
 
 
-def regated_by_window(signal: Signal, windows: Sequence[tuple[int, int]], gates: Sequence[Gates]) -> Signal:
-    """The same opinions, each window behind gates of its own; HOLD outside.
+def with_window_thresholds(
+    signal: Signal, windows: Sequence[tuple[int, int]], thresholds: Sequence[Thresholds]
+) -> Signal:
+    """The same signal, each window at thresholds of its own; HOLD outside.
 
     Parameters
     ----------
     signal : Signal, (T, S)
     windows : sequence of (int, int)
         First row and end of each.
-    gates : sequence of Gates
+    thresholds : sequence of Thresholds
         One for each window.
     """
     side = np.zeros_like(signal.side)
-    for (first, end), one in zip(windows, gates, strict=True):
-        side[first:end] = gated(signal.rows(first, end), one)
+    for (first, end), one in zip(windows, thresholds, strict=True):
+        side[first:end] = apply_thresholds(signal.rows(first, end), one)
     return dataclasses.replace(signal, side=side)
 
 
-def one_each(gates: Mapping[str, Any] | Sequence[Mapping[str, Any]], n_windows: int) -> Sequence[Mapping[str, Any]]:
-    """Gates for each test window, where they were given for all of them or one by one.
+def thresholds_by_window(
+    thresholds: Mapping[str, Any] | Sequence[Mapping[str, Any]], n_windows: int
+) -> Sequence[Mapping[str, Any]]:
+    """Thresholds for each test window, where they were given for all of them or one by one.
 
     Raises
     ------
     ContractError
         If there are not as many as test windows.
     """
-    each = [gates] * n_windows if isinstance(gates, Mapping) else gates
+    each = [thresholds] * n_windows if isinstance(thresholds, Mapping) else thresholds
     if len(each) != n_windows:
         raise ContractError(
-            f"gates for all test windows, or for each of {n_windows}", found=str(len(each)), fix="give one for each"
+            f"thresholds for all test windows, or for each of {n_windows}",
+            found=str(len(each)),
+            fix="give one for each",
         )
     return each

@@ -19,6 +19,7 @@ from safetensors.torch import save
 
 from quantlab.core.arrays import Float32Array, Int64Array
 from quantlab.core.errors import ConfigError
+from quantlab.core.ports import ProgressCallback
 from quantlab.core.types import Dataset, Features
 from quantlab.features.contract import FeatureContract
 from quantlab.learning.models.artifact import MemberCard
@@ -27,19 +28,18 @@ from quantlab.learning.models.net_forecast import summaries
 from quantlab.learning.models.net_recipe import NetRecipe
 from quantlab.learning.models.net_training import Examples, train
 from quantlab.learning.models.quantiles import Calibrator, fit_calibrator
-from quantlab.learning.models.rows import agreed_contract
-from quantlab.learning.models.torch_state import fixed_threads, undisturbed
+from quantlab.learning.models.rows import common_contract
+from quantlab.learning.models.torch_state import fixed_threads, seeded_torch
 from quantlab.learning.models.windows import (
-    Halves,
-    Standard,
+    Moments,
+    ValidationSplit,
     WindowTable,
     complete_rows,
     known_rows,
-    mean_one,
+    normalized_weights,
     require_rows,
     targets,
 )
-from quantlab.learning.parallel.progress import Told
 
 MODEL_FILE = "model.safetensors"
 #: Windows kept with a fitted member, to hold its reloaded self against.
@@ -66,7 +66,7 @@ class FittedNet(NativeMember):
     network : torch.nn.Module
         On the CPU, in eval mode.
     calibrator : Calibrator
-    standard : Standard
+    moments : Moments
         Moments of the exogenous columns.
     contract : FeatureContract
     golden : float32 (G, L, 1 + C)
@@ -89,13 +89,13 @@ class FittedNet(NativeMember):
     horizon: int
     network: Any
     calibrator: Calibrator
-    standard: Standard
+    moments: Moments
     contract: FeatureContract
     golden: Float32Array
 
     @property
     def lookback(self) -> int:
-        """Rows that it reads to speak about the last of them."""
+        """Rows that it reads to forecast the last of them."""
         return self.recipe.input_bars
 
     def predict_proba(self, features: Features) -> Float32Array:
@@ -118,7 +118,7 @@ class FittedNet(NativeMember):
         index = np.flatnonzero(rows)
         proba = np.full((n_bars, n_symbols, 3), np.nan, dtype=np.float32)
         if len(index):
-            table = WindowTable.of(features, self.recipe.columns, self.standard, self.lookback)
+            table = WindowTable.of(features, self.recipe.columns, self.moments, self.lookback)
             proba.reshape(-1, 3)[index] = self._classify(table, index)
         return proba
 
@@ -126,8 +126,8 @@ class FittedNet(NativeMember):
         """Weights, moments and calibrator as tensors, the configuration in the header."""
         tensors = {
             **{_WEIGHTS + name: tensor for name, tensor in weights(self.network).items()},
-            "exogenous.mean": torch.from_numpy(self.standard.mean),
-            "exogenous.deviation": torch.from_numpy(self.standard.deviation),
+            "exogenous.mean": torch.from_numpy(self.moments.mean),
+            "exogenous.deviation": torch.from_numpy(self.moments.deviation),
             "calibrator.mean": torch.from_numpy(self.calibrator.mean),
             "calibrator.deviation": torch.from_numpy(self.calibrator.deviation),
             "calibrator.coefficients": torch.from_numpy(self.calibrator.coefficients),
@@ -142,7 +142,7 @@ class FittedNet(NativeMember):
             header = json.loads(file.metadata()[_HEADER])
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a mapping
         recipe = cls.recipe_class(**header["recipe"])
-        with undisturbed(recipe.seed, recipe.threads):
+        with seeded_torch(recipe.seed, recipe.threads):
             network = recipe.network(header["horizon"])
         stored = {name.removeprefix(_WEIGHTS): t for name, t in tensors.items() if name.startswith(_WEIGHTS)}
         if stored.keys() != weights(network).keys():
@@ -150,27 +150,29 @@ class FittedNet(NativeMember):
         network.load_state_dict(stored, strict=False)
         network.eval()
         calibrator = Calibrator(*(tensors[f"calibrator.{n}"].numpy() for n in ("mean", "deviation", "coefficients")))
-        standard = Standard(tensors["exogenous.mean"].numpy(), tensors["exogenous.deviation"].numpy())
-        return cls(recipe, header["horizon"], network, calibrator, standard, card.contract, card.golden())
+        moments = Moments(tensors["exogenous.mean"].numpy(), tensors["exogenous.deviation"].numpy())
+        return cls(recipe, header["horizon"], network, calibrator, moments, card.contract, card.golden())
 
     def _classify(self, table: WindowTable, index: Int64Array) -> Float32Array:
         with fixed_threads(self.recipe.threads):
             return self.calibrator(summaries(self.network, table, index))
 
-    def speaks_on(self) -> int:
+    def prediction_threads(self) -> int:
         """Threads that it predicts with."""
         return self.recipe.threads
 
     def classify_golden(self) -> Float32Array:
-        """float32 (G, 3): what it says of its golden windows, each as a symbol of its own."""
+        """float32 (G, 3): its forecasts for the golden windows, each as a symbol of its own."""
         values = np.ascontiguousarray(self.golden.transpose(1, 0, 2))
         n_bars, n_windows = values.shape[:2]
         features = Features(values, np.ones((n_bars, n_windows), bool), self.recipe.columns, "golden")
-        table = WindowTable.of(features, self.recipe.columns, self.standard, self.lookback)
+        table = WindowTable.of(features, self.recipe.columns, self.moments, self.lookback)
         return self._classify(table, (n_bars - 1) * n_windows + np.arange(n_windows))
 
 
-def fit_net(kind: type[Fitted], recipe: NetRecipe, train_on: Dataset, valid: Dataset, told: Told) -> Fitted:
+def fit_net(
+    kind: type[Fitted], recipe: NetRecipe, train_on: Dataset, valid: Dataset, on_progress: ProgressCallback
+) -> Fitted:
     """Fit a recipe's network, and its calibrator on rows that the network has not seen.
 
     The validation part is cut in time order: its older rows stop the training, its newer rows fit the
@@ -185,25 +187,25 @@ def fit_net(kind: type[Fitted], recipe: NetRecipe, train_on: Dataset, valid: Dat
     InstallationError
         If the device is not there.
     """
-    contract = agreed_contract(train_on, valid)
+    contract = common_contract(train_on, valid)
     fit_on = known_rows(train_on, recipe.input_bars)
     require_rows(fit_on, "fit on", recipe.input_bars)
-    halves = Halves.of(valid, recipe.input_bars, recipe.calibrator_fraction)
-    standard = Standard.of(train_on.features, recipe.columns[1:], fit_on)
-    table = WindowTable.of(train_on.features, recipe.columns, standard, recipe.input_bars)
+    validation = ValidationSplit.of(valid, recipe.input_bars, recipe.calibrator_fraction)
+    moments = Moments.of(train_on.features, recipe.columns[1:], fit_on)
+    table = WindowTable.of(train_on.features, recipe.columns, moments, recipe.input_bars)
     horizon = train_on.forward_returns.shape[2]
-    with undisturbed(recipe.seed, recipe.threads):
+    with seeded_torch(recipe.seed, recipe.threads):
         network = recipe.network(horizon)
-        stopping = _examples(table, valid, halves.stopping)
-        train(network, recipe, _examples(table, train_on, fit_on), stopping, told)
+        stopping = _examples(table, valid, validation.stopping)
+        train(network, recipe, _examples(table, train_on, fit_on), stopping, on_progress)
         calibrator = fit_calibrator(
-            summaries(network, table, halves.calibrating),
-            valid.label.reshape(-1)[halves.calibrating],
-            mean_one(valid, halves.calibrating),
+            summaries(network, table, validation.calibrating),
+            valid.label.reshape(-1)[validation.calibrating],
+            normalized_weights(valid, validation.calibrating),
             recipe.calibrator_penalty,
         )
     golden = _golden(train_on.features, recipe.columns, fit_on, recipe.input_bars)
-    return kind(recipe, horizon, network, calibrator, standard, contract, golden)
+    return kind(recipe, horizon, network, calibrator, moments, contract, golden)
 
 
 def weights(network: torch.nn.Module) -> dict[str, torch.Tensor]:
@@ -213,7 +215,7 @@ def weights(network: torch.nn.Module) -> dict[str, torch.Tensor]:
 
 def _examples(table: WindowTable, dataset: Dataset, index: Int64Array) -> Examples:
     actual = targets(dataset, index, table.scale(index))
-    return Examples(table, index, actual, mean_one(dataset, index).astype(np.float32))
+    return Examples(table, index, actual, normalized_weights(dataset, index).astype(np.float32))
 
 
 def _golden(features: Features, columns: tuple[str, ...], index: Int64Array, length: int) -> Float32Array:

@@ -11,9 +11,9 @@ import numpy as np
 
 from quantlab.core.arrays import Float32Array
 from quantlab.core.checks import check_range, check_whole
+from quantlab.core.ports import ProgressCallback
 from quantlab.learning.models.rows import RowTable
 from quantlab.learning.models.trees import FittedTrees, TreeRecipe
-from quantlab.learning.parallel.progress import Told
 
 MODEL_FILE = "model.txt"
 
@@ -32,7 +32,7 @@ class FittedLightGBM(FittedTrees):
         return bytes(self.booster.model_to_string().encode())
 
     @classmethod
-    def booster_of(cls, payload: bytes, threads: int) -> Any:  # noqa: ARG003 - its predictions are told each time
+    def booster_of(cls, payload: bytes, threads: int) -> Any:  # noqa: ARG003 - its predictions take them each time
         """See :class:`~quantlab.learning.models.trees.FittedTrees`."""
         return lgb.Booster(model_str=payload.decode("utf-8"))
 
@@ -81,7 +81,9 @@ class LightGBM(TreeRecipe):
         for name in ("bagging_fraction", "feature_fraction"):
             check_range(f"{self.name}.{name}", getattr(self, name), low=1e-6, high=1.0)
 
-    def boost(self, rows: RowTable, stop_on: RowTable, directions: tuple[int, ...] | None, told: Told) -> bytes:
+    def boost(
+        self, rows: RowTable, stop_on: RowTable, directions: tuple[int, ...] | None, on_progress: ProgressCallback
+    ) -> bytes:
         """The best rounds' trees as the library writes them."""
         parameters = self._library_parameters(directions)
         table = _table(rows, parameters)
@@ -90,7 +92,7 @@ class LightGBM(TreeRecipe):
             table,
             num_boost_round=self.max_rounds,
             valid_sets=[_table(stop_on, parameters, reference=table)],
-            callbacks=[lgb.early_stopping(self.early_stopping_rounds, verbose=False), _rounds(told)],
+            callbacks=[lgb.early_stopping(self.early_stopping_rounds, verbose=False), _report_rounds(on_progress)],
         )
         return bytes(booster.model_to_string(num_iteration=booster.best_iteration).encode())
 
@@ -118,11 +120,11 @@ class LightGBM(TreeRecipe):
         }
 
 
-def _rounds(told: Told) -> Callable[[Any], None]:
-    """Tells the share of rounds that are done."""
+def _report_rounds(on_progress: ProgressCallback) -> Callable[[Any], None]:
+    """Report the share of rounds that are done."""
 
     def after_round(environment: Any) -> None:
-        told((environment.iteration + 1) / environment.end_iteration)
+        on_progress((environment.iteration + 1) / environment.end_iteration)
 
     # Callbacks run in this order, and early stopping ends the round for those behind it.
     after_round.order = 0  # type: ignore[attr-defined]

@@ -31,9 +31,9 @@ from quantlab.core.types import Dataset, Features
 from quantlab.features.contract import FeatureContract
 from quantlab.learning.ensemble.calibration import scale_of_least_loss
 from quantlab.learning.models.artifact import MemberCard
-from quantlab.learning.models.linear_map import N_CLASSES, LinearMap, Standard, blocks, softmax
+from quantlab.learning.models.linear_map import N_CLASSES, LinearMap, Standardizer, blocks, softmax
 from quantlab.learning.models.native import NativeMember
-from quantlab.learning.models.rows import RowTable, agreed_contract, score
+from quantlab.learning.models.rows import RowTable, common_contract, score
 
 MODEL_FILE = "linear.json"
 #: Scales that a fit may return. At the lower end the scores were of no use on the validation rows; it is
@@ -83,12 +83,12 @@ class FittedLinear(NativeMember):
         """See :class:`~quantlab.learning.models.native.NativeMember`."""
         return cls(LinearMap.read(path.read_bytes()), card.contract, card.golden())
 
-    def speaks_on(self) -> int:
+    def prediction_threads(self) -> int:
         """Threads that it predicts with."""
         return _THREADS
 
     def classify_golden(self) -> Float32Array:
-        """float32 (G, 3): what it says of its golden rows."""
+        """float32 (G, 3): its forecasts for the golden rows."""
         return self.map.classify(self.golden)
 
 
@@ -145,16 +145,16 @@ class Linear:
         ConfigError
             If `max_iterations` were too few.
         """
-        contract = agreed_contract(train, valid)
+        contract = common_contract(train, valid)
         rows = RowTable.of(train, "fit on")
         scale_on = RowTable.of(valid, "fit the scale on")
-        standard = Standard.of(rows, float(self.clip))
-        timid = LinearMap(standard, *self._smallest_loss(standard, rows), scale=1.0)
-        scores = np.concatenate([timid.scores(block) for block in blocks(scale_on)], axis=1)
-        fitted = dataclasses.replace(timid, scale=fit_scale(scores, timid.intercepts, scale_on))
+        standard = Standardizer.of(rows, float(self.clip))
+        unscaled = LinearMap(standard, *self._smallest_loss(standard, rows), scale=1.0)
+        scores = np.concatenate([unscaled.scores(block) for block in blocks(scale_on)], axis=1)
+        fitted = dataclasses.replace(unscaled, scale=fit_scale(scores, unscaled.intercepts, scale_on))
         return FittedLinear(fitted, contract, rows.golden())
 
-    def _smallest_loss(self, standard: Standard, rows: RowTable) -> tuple[Float64Array, Float64Array]:
+    def _smallest_loss(self, standard: Standardizer, rows: RowTable) -> tuple[Float64Array, Float64Array]:
         """Coefficients (F, 3) and intercepts (3,)."""
         table = np.zeros((len(rows) + N_CLASSES, rows.values.shape[1]))
         done = 0
@@ -198,9 +198,9 @@ def fit_scale(scores: Float64Array, intercepts: Float64Array, rows: RowTable) ->
     """
     chosen = scores[rows.label.astype(np.int64), np.arange(len(rows))]
 
-    def beyond(scale: float) -> Float64Array:
+    def excess_score(scale: float) -> Float64Array:
         proba = softmax(intercepts[:, None] + scale * scores)
-        beyond_chosen: Float64Array = (proba * scores).sum(axis=0) - chosen
-        return beyond_chosen
+        excess: Float64Array = (proba * scores).sum(axis=0) - chosen
+        return excess
 
-    return scale_of_least_loss(beyond, rows.weight, SCALE_RANGE)
+    return scale_of_least_loss(excess_score, rows.weight, SCALE_RANGE)

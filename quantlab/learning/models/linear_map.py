@@ -21,7 +21,7 @@ _ROUNDING = float(np.sqrt(np.finfo(np.float64).eps))
 
 
 @dataclass(frozen=True, eq=False)
-class Standard:
+class Standardizer:
     """What makes columns comparable.
 
     Parameters
@@ -70,7 +70,7 @@ class LinearMap:
         If a shape does not fit the others, or a number is not finite, or not above 0 where it divides or bounds.
     """
 
-    standard: Standard
+    standard: Standardizer
     coefficients: Float64Array
     intercepts: Float64Array
     scale: float
@@ -131,7 +131,7 @@ class LinearMap:
             name: np.array(content[name], dtype=np.float64)
             for name in ("mean", "deviation", "coefficients", "intercepts")
         }
-        standard = Standard(arrays["mean"], arrays["deviation"], float(content["clip"]))
+        standard = Standardizer(arrays["mean"], arrays["deviation"], float(content["clip"]))
         return cls(standard, arrays["coefficients"], arrays["intercepts"], float(content["scale"]))
 
 

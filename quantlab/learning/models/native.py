@@ -17,7 +17,7 @@ from quantlab.learning.models.artifact import MemberCard, write_member
 
 
 class NativeMember(ABC):
-    """What a fitted member shows of itself to be kept; a base of frozen dataclasses.
+    """Base of fitted members that a library's own file holds; for frozen dataclasses.
 
     Attributes
     ----------
@@ -50,7 +50,7 @@ class NativeMember(ABC):
             library=self.library,
             file=self.model_file,
             payload=self.payload(),
-            threads=self.speaks_on(),
+            threads=self.prediction_threads(),
             contract=self.contract,
             golden_inputs=self.golden,
             golden_outputs=self.classify_golden(),
@@ -89,9 +89,9 @@ class NativeMember(ABC):
         """The member of a file whose hash was verified: no training data, no training state."""
 
     @abstractmethod
-    def speaks_on(self) -> int:
+    def prediction_threads(self) -> int:
         """Threads that it predicts with."""
 
     @abstractmethod
     def classify_golden(self) -> Float32Array:
-        """float32 (G, 3): what it says of its golden inputs."""
+        """float32 (G, 3): its forecasts for the golden inputs."""

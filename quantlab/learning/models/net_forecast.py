@@ -1,4 +1,4 @@
-"""A fitted network speaks: in blocks of one fixed shape, on the CPU, in float32.
+"""Forecasts of a fitted network: in blocks of one fixed shape, on the CPU, in float32.
 
 So a window's forecast has the same bits alone, in any company and at any place in a history.
 """
@@ -15,7 +15,7 @@ from quantlab.core.arrays import Float32Array, Float64Array, Int64Array
 from quantlab.learning.models.quantiles import summary
 from quantlab.learning.models.windows import Batch, WindowTable
 
-#: Windows that a network sees at once when it speaks; fewer are filled up with zeros.
+#: Windows that a network forecasts at once; fewer are filled up with zeros.
 BLOCK_WINDOWS = 128
 
 
@@ -30,7 +30,7 @@ def forecast(network: torch.nn.Module, table: WindowTable, index: Int64Array) ->
     return np.concatenate(list(_forecasts(network, table, index)))
 
 
-def to_library(batch: Batch, device: str = "cpu") -> dict[str, Any]:
+def to_tensors(batch: Batch, device: str = "cpu") -> dict[str, Any]:
     """A batch as neuralforecast's modules take it: tensors (N, L, 1) and (N, L, C)."""
     returns = torch.from_numpy(batch.returns).unsqueeze(-1).to(device)
     exogenous = torch.from_numpy(batch.exogenous).to(device) if batch.exogenous.shape[2] else None
@@ -47,10 +47,10 @@ def _forecasts(network: torch.nn.Module, table: WindowTable, index: Int64Array) 
     with torch.inference_mode():
         for start in range(0, len(index), BLOCK_WINDOWS):
             batch = table.gather(index[start : start + BLOCK_WINDOWS])
-            yield network(to_library(_filled(batch))).numpy()[: len(batch.scale)]
+            yield network(to_tensors(_pad_block(batch))).numpy()[: len(batch.scale)]
 
 
-def _filled(batch: Batch) -> Batch:
+def _pad_block(batch: Batch) -> Batch:
     """A batch of exactly `BLOCK_WINDOWS`."""
     missing = BLOCK_WINDOWS - len(batch.scale)
     if missing == 0:

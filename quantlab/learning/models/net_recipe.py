@@ -1,4 +1,4 @@
-"""What the network members share: their options.
+"""Options that the network members share.
 
 A member adds the shape of its network and the columns that it reads.
 """
@@ -13,17 +13,17 @@ import torch
 
 from quantlab.core.checks import check_range
 from quantlab.core.errors import ConfigError
-from quantlab.core.ports import FittedModel
+from quantlab.core.ports import FittedModel, ProgressCallback
 from quantlab.core.types import Dataset
-from quantlab.learning.models.quantiles import central
-from quantlab.learning.parallel.progress import Told, nobody
+from quantlab.learning.models.quantiles import are_symmetric_levels
+from quantlab.learning.parallel.progress import no_progress
 
 _LARGEST_SEED = 2**32 - 1
 
 
 @dataclass(frozen=True)
 class NetRecipe(ABC):
-    """What every network member is told about windows, training and its calibrator.
+    """Options that all network members share: windows, training and the calibrator.
 
     Parameters
     ----------
@@ -87,7 +87,7 @@ class NetRecipe(ABC):
         check_range(f"{self.name}.calibrator_fraction", self.calibrator_fraction, low=0.01, high=0.99)
         check_range(f"{self.name}.calibrator_penalty", self.calibrator_penalty, low=1e-9)
         check_range(f"{self.name}.seed", self.seed, low=0, high=_LARGEST_SEED)
-        if not central(self.quantiles):
+        if not are_symmetric_levels(self.quantiles):
             raise ConfigError(
                 f"{self.name}.quantiles that rise, mirror each other and have the median in the middle",
                 found=str(self.quantiles),
@@ -106,8 +106,8 @@ class NetRecipe(ABC):
         """A new network of neuralforecast's, with initial weights from the seed."""
 
     @abstractmethod
-    def fit_watched(self, train: Dataset, valid: Dataset, told: Told) -> FittedModel:
-        """As :meth:`fit`, telling after every step."""
+    def fit_with_progress(self, train: Dataset, valid: Dataset, on_progress: ProgressCallback) -> FittedModel:
+        """Fit as :meth:`fit` does, with a report after every step."""
 
     def fit(self, train: Dataset, valid: Dataset) -> FittedModel:
         """Learn from the returns after the masked rows of `train`; `valid` stops early and calibrates.
@@ -117,4 +117,4 @@ class NetRecipe(ABC):
         HistoryError, ContractError, InstallationError, ConfigError
             See :func:`quantlab.learning.models.fitted_net.fit_net`.
         """
-        return self.fit_watched(train, valid, nobody)
+        return self.fit_with_progress(train, valid, no_progress)

@@ -17,10 +17,10 @@ import torch
 
 from quantlab.core.arrays import Float32Array, Int64Array
 from quantlab.core.errors import ConfigError, InstallationError
-from quantlab.learning.models.net_forecast import to_library
+from quantlab.core.ports import ProgressCallback
+from quantlab.learning.models.net_forecast import to_tensors
 from quantlab.learning.models.net_recipe import NetRecipe
 from quantlab.learning.models.windows import WindowTable
-from quantlab.learning.parallel.progress import Told
 
 #: Stopping windows that are forecast at once.
 _STOPPING_BLOCK = 1024
@@ -46,7 +46,7 @@ class Examples:
     actual: Float32Array
     weight: Float32Array
 
-    def thinned(self, most: int) -> Examples:
+    def thin(self, most: int) -> Examples:
         """At most `most` of them, spread evenly."""
         if len(self.index) <= most:
             return self
@@ -55,7 +55,7 @@ class Examples:
 
 
 @dataclass
-class Best:
+class BestWeights:
     """The best weights seen, and for how long nothing was better.
 
     Parameters
@@ -63,24 +63,26 @@ class Best:
     loss : float
     weights : dict of str to Tensor
         On the CPU; empty before the first finite loss.
-    waited : int
+    checks_without_improvement : int
         Looks since then.
     """
 
     loss: float
     weights: dict[str, torch.Tensor]
-    waited: int
+    checks_without_improvement: int
 
-    def look(self, loss: float, network: torch.nn.Module) -> None:
+    def update(self, loss: float, network: torch.nn.Module) -> None:
         """Keep the weights of `network` if `loss` is lower than ever."""
         if loss < self.loss:
             self.weights = {name: tensor.detach().cpu().clone() for name, tensor in network.state_dict().items()}
-            self.loss, self.waited = loss, 0
+            self.loss, self.checks_without_improvement = loss, 0
         else:
-            self.waited += 1
+            self.checks_without_improvement += 1
 
 
-def train(network: torch.nn.Module, recipe: NetRecipe, examples: Examples, stopping: Examples, told: Told) -> None:
+def train(
+    network: torch.nn.Module, recipe: NetRecipe, examples: Examples, stopping: Examples, on_progress: ProgressCallback
+) -> None:
     """Fit `network` in place; it ends on the CPU, in eval mode, with the best weights seen.
 
     Raises
@@ -95,18 +97,18 @@ def train(network: torch.nn.Module, recipe: NetRecipe, examples: Examples, stopp
     levels = torch.tensor(recipe.quantiles, device=recipe.device)
     # Fused: one kernel for all weights, where the default walks over them one by one.
     optimiser = torch.optim.Adam(network.parameters(), lr=recipe.learning_rate, fused=True)
-    few = stopping.thinned(recipe.stopping_windows)
-    best = Best(np.inf, {}, 0)
+    few = stopping.thin(recipe.stopping_windows)
+    best = BestWeights(np.inf, {}, 0)
     for step, rows in enumerate(_batches(len(examples.index), recipe), start=1):
         network.train()
         optimiser.zero_grad(set_to_none=True)
         loss: Any = _loss(network, examples, rows, levels, recipe.device)
         loss.backward()
         optimiser.step()
-        told(step / recipe.max_steps)
+        on_progress(step / recipe.max_steps)
         if step % recipe.check_every_steps == 0 or step == recipe.max_steps:
-            best.look(_stopping_loss(network, few, levels, recipe.device), network)
-            if best.waited >= recipe.patience_checks:
+            best.update(_stopping_loss(network, few, levels, recipe.device), network)
+            if best.checks_without_improvement >= recipe.patience_checks:
                 break
     if not best.weights:
         raise ConfigError(
@@ -146,10 +148,10 @@ def _loss(
     network: torch.nn.Module, examples: Examples, rows: Int64Array, levels: torch.Tensor, device: str
 ) -> torch.Tensor:
     """Weighted mean quantile loss (Koenker and Bassett 1978) of some of the examples."""
-    batch = to_library(examples.table.gather(examples.index[rows]), device)
+    batch = to_tensors(examples.table.gather(examples.index[rows]), device)
     with torch.autocast(device, dtype=torch.bfloat16, enabled=device == "cuda"):
-        said = network(batch)
-    error = torch.from_numpy(examples.actual[rows]).to(device).unsqueeze(-1) - said.float()
+        forecast = network(batch)
+    error = torch.from_numpy(examples.actual[rows]).to(device).unsqueeze(-1) - forecast.float()
     losses = torch.maximum(levels * error, (levels - 1.0) * error).mean(dim=(1, 2))
     return (losses * torch.from_numpy(examples.weight[rows]).to(device)).mean()
 

@@ -11,10 +11,10 @@ from neuralforecast.models import nhits as library
 
 from quantlab.core.checks import check_range
 from quantlab.core.errors import ConfigError
+from quantlab.core.ports import ProgressCallback
 from quantlab.core.types import Dataset
 from quantlab.learning.models.fitted_net import FittedNet, fit_net
 from quantlab.learning.models.net_recipe import NetRecipe
-from quantlab.learning.parallel.progress import Told
 
 
 @dataclass(frozen=True)
@@ -88,9 +88,9 @@ class NHITS(NetRecipe):
         )
         return network
 
-    def fit_watched(self, train: Dataset, valid: Dataset, told: Told) -> FittedNHITS:
-        """As ``fit``, telling after every step."""
-        return fit_net(FittedNHITS, self, train, valid, told)
+    def fit_with_progress(self, train: Dataset, valid: Dataset, on_progress: ProgressCallback) -> FittedNHITS:
+        """Fit as ``fit`` does, with a report after every step."""
+        return fit_net(FittedNHITS, self, train, valid, on_progress)
 
 
 class FittedNHITS(FittedNet):

@@ -11,10 +11,10 @@ from neuralforecast.models import patchtst as library
 
 from quantlab.core.checks import check_range
 from quantlab.core.errors import ConfigError
+from quantlab.core.ports import ProgressCallback
 from quantlab.core.types import Dataset
 from quantlab.learning.models.fitted_net import FittedNet, fit_net
 from quantlab.learning.models.net_recipe import NetRecipe
-from quantlab.learning.parallel.progress import Told
 
 
 @dataclass(frozen=True)
@@ -92,9 +92,9 @@ class PatchTST(NetRecipe):
         )
         return network
 
-    def fit_watched(self, train: Dataset, valid: Dataset, told: Told) -> FittedPatchTST:
-        """As ``fit``, telling after every step."""
-        return fit_net(FittedPatchTST, self, train, valid, told)
+    def fit_with_progress(self, train: Dataset, valid: Dataset, on_progress: ProgressCallback) -> FittedPatchTST:
+        """Fit as ``fit`` does, with a report after every step."""
+        return fit_net(FittedPatchTST, self, train, valid, on_progress)
 
 
 class FittedPatchTST(FittedNet):

@@ -16,7 +16,7 @@ from threadpoolctl import threadpool_limits
 from quantlab.core.arrays import Float32Array, Float64Array, Int8Array
 from quantlab.core.types import HOLD
 
-#: Fewer can't tell width from lean.
+#: Fewer cannot show both width and lean.
 FEWEST_QUANTILES = 3
 #: A forecast of (almost) no width would have an unbounded logarithm.
 _NARROWEST = 1e-3
@@ -152,8 +152,8 @@ def _curvature(design: Float64Array, proba: Float64Array, share: Float64Array, r
     return np.asarray(np.block(blocks) + 2.0 * np.diag(ridge.T.reshape(-1)))
 
 
-def central(levels: tuple[float, ...]) -> bool:
-    """Are quantile levels rising, inside (0, 1), symmetric, and with the median in the middle?"""
+def are_symmetric_levels(levels: tuple[float, ...]) -> bool:
+    """Tell whether quantile levels are rising, inside (0, 1), symmetric, and with the median in the middle."""
     array: Float64Array = np.asarray(levels, dtype=np.float64)
     if len(array) < FEWEST_QUANTILES or len(array) % 2 == 0 or not 0.0 < array[0] < array[-1] < 1.0:
         return False

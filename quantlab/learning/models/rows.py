@@ -90,7 +90,7 @@ class RowTable:
         return self.values[self.index[chosen]]
 
 
-def agreed_contract(train: Dataset, valid: Dataset) -> FeatureContract:
+def common_contract(train: Dataset, valid: Dataset) -> FeatureContract:
     """The contract under which both were made.
 
     Raises
@@ -111,17 +111,17 @@ def refusals_of(member: str, refusals: type[Exception] | tuple[type[Exception], 
     Raises
     ------
     ConfigError
-        With the last line of what the library said.
+        With the last line of the library's message.
     """
     try:
         yield
     except refusals as error:
         lines = [line.strip() for line in str(error).splitlines() if line.strip()]
         # XGBoost prints where it was in its sources, then what is wrong, then its stack.
-        said = next((line.split(": ", 1)[-1] for line in lines if "Stack trace" not in line), "no reason")
+        reason = next((line.split(": ", 1)[-1] for line in lines if "Stack trace" not in line), "no reason")
         raise ConfigError(
             f"hyper-parameters of {member} that its library takes",
-            found=said,
+            found=reason,
             fix=f"change them in learning.members.{member}",
         ) from error
 

@@ -1,6 +1,6 @@
 """PyTorch inside a process that others use too: seeded, and without a trace.
 
-Everything random in a network member is seeded inside :func:`undisturbed`, which leaves every global
+Everything random in a network member is seeded inside :func:`seeded_torch`, which leaves every global
 generator and the thread count of the process as they were.
 """
 
@@ -21,7 +21,7 @@ _SEED_LOGGER = logging.getLogger("lightning_fabric.utilities.seed")
 
 
 @contextmanager
-def undisturbed(seed: int, threads: int) -> Iterator[None]:
+def seeded_torch(seed: int, threads: int) -> Iterator[None]:
     """Seeded and on `threads` threads inside; outside, no generator, variable or count has moved.
 
     Building a library's module seeds the whole process and says so in a log.

@@ -1,4 +1,4 @@
-"""What the two tree members share: their options, and one way to fit and to speak.
+"""Options that the tree members share, and one way to fit and to forecast.
 
 A member adds its library: how rows are boosted, and how a booster becomes bytes, and bytes a booster.
 """
@@ -13,17 +13,18 @@ from typing import Any, ClassVar, Self
 from quantlab.core.arrays import Float32Array
 from quantlab.core.checks import check_range, check_whole
 from quantlab.core.errors import ConfigError, ContractError
+from quantlab.core.ports import ProgressCallback
 from quantlab.core.types import Dataset, Features
 from quantlab.features.contract import FeatureContract
 from quantlab.learning.models.artifact import MemberCard
 from quantlab.learning.models.native import NativeMember
-from quantlab.learning.models.rows import LARGEST_SEED, RowTable, agreed_contract, refusals_of, score
-from quantlab.learning.parallel.progress import Told, nobody
+from quantlab.learning.models.rows import LARGEST_SEED, RowTable, common_contract, refusals_of, score
+from quantlab.learning.parallel.progress import no_progress
 
 
 @dataclass(frozen=True)
 class TreeRecipe(ABC):
-    """What every tree member is told.
+    """Options that all tree members share.
 
     Parameters
     ----------
@@ -104,20 +105,22 @@ class TreeRecipe(ABC):
         ConfigError
             If the library refuses a hyper-parameter.
         """
-        return self.fit_watched(train, valid, nobody)
+        return self.fit_with_progress(train, valid, no_progress)
 
-    def fit_watched(self, train: Dataset, valid: Dataset, told: Told) -> FittedTrees:
-        """As :meth:`fit`, telling after every round."""
-        contract = agreed_contract(train, valid)
+    def fit_with_progress(self, train: Dataset, valid: Dataset, on_progress: ProgressCallback) -> FittedTrees:
+        """Fit as :meth:`fit` does, with a report after every round."""
+        contract = common_contract(train, valid)
         rows = RowTable.of(train, "fit on", self.class_weights)
         stop_on = RowTable.of(valid, "stop early on", self.class_weights)
         with refusals_of(self.name, self.fitted_class.refusals):
-            payload = self.boost(rows, stop_on, self._directions(contract), told)
+            payload = self.boost(rows, stop_on, self._directions(contract), on_progress)
         kind = self.fitted_class
         return kind(kind.booster_of(payload, self.threads), contract, self.threads, rows.golden())
 
     @abstractmethod
-    def boost(self, rows: RowTable, stop_on: RowTable, directions: tuple[int, ...] | None, told: Told) -> bytes:
+    def boost(
+        self, rows: RowTable, stop_on: RowTable, directions: tuple[int, ...] | None, on_progress: ProgressCallback
+    ) -> bytes:
         """The best rounds' trees as the library writes them.
 
         Parameters
@@ -125,8 +128,8 @@ class TreeRecipe(ABC):
         rows, stop_on : RowTable
         directions : tuple of int, length F, or None
             Per feature +1, -1 or 0: where every score may only rise, only fall, or do either.
-        told : callable
-            Hears the share of `max_rounds` after every round.
+        on_progress : callable
+            Gets the share of `max_rounds` after every round.
         """
 
     def _directions(self, contract: FeatureContract) -> tuple[int, ...] | None:
@@ -171,12 +174,12 @@ class FittedTrees(NativeMember):
         """See :class:`~quantlab.learning.models.native.NativeMember`."""
         return cls(cls.booster_of(path.read_bytes(), card.threads), card.contract, card.threads, card.golden())
 
-    def speaks_on(self) -> int:
+    def prediction_threads(self) -> int:
         """Threads that it predicts with."""
         return self.threads
 
     def classify_golden(self) -> Float32Array:
-        """float32 (G, 3): what it says of its golden rows."""
+        """float32 (G, 3): its forecasts for the golden rows."""
         return self.classify(self.golden)
 
     @classmethod

@@ -29,7 +29,7 @@ _WINDOWS_AT_ONCE = 4096
 
 
 @dataclass(frozen=True, eq=False)
-class Standard:
+class Moments:
     """Mean and standard deviation of the exogenous columns.
 
     Parameters
@@ -42,7 +42,7 @@ class Standard:
     deviation: Float32Array
 
     @classmethod
-    def of(cls, features: Features, columns: tuple[str, ...], index: Int64Array) -> Standard:
+    def of(cls, features: Features, columns: tuple[str, ...], index: Int64Array) -> Moments:
         """Moments over the rows `index` (flat, time-major) and nothing else."""
         picked = [features.column(name).reshape(-1)[index].astype(np.float64) for name in columns]
         mean = np.array([values.mean() for values in picked])
@@ -88,7 +88,7 @@ class WindowTable:
     length: int
 
     @classmethod
-    def of(cls, features: Features, columns: tuple[str, ...], standard: Standard, length: int) -> WindowTable:
+    def of(cls, features: Features, columns: tuple[str, ...], moments: Moments, length: int) -> WindowTable:
         """Copy the named columns, the first of which holds log returns.
 
         Raises
@@ -99,7 +99,7 @@ class WindowTable:
         returns, *others = (features.column(name).T for name in columns)
         exogenous = np.empty((*returns.shape, len(others)), dtype=np.float32)
         for c, column in enumerate(others):
-            exogenous[:, :, c] = (column - standard.mean[c]) / standard.deviation[c]
+            exogenous[:, :, c] = (column - moments.mean[c]) / moments.deviation[c]
         np.clip(exogenous, -LARGEST, LARGEST, out=exogenous)
         return cls(np.ascontiguousarray(returns), exogenous, length)
 
@@ -163,14 +163,14 @@ def targets(dataset: Dataset, index: Int64Array, scale: Float32Array) -> Float32
     return scaled
 
 
-def mean_one(dataset: Dataset, index: Int64Array) -> Float64Array:
+def normalized_weights(dataset: Dataset, index: Int64Array) -> Float64Array:
     """float64 (N,): weights of rows, scaled to a mean of 1."""
     weight = dataset.weight.reshape(-1)[index].astype(np.float64)
     return np.asarray(weight / weight.mean())
 
 
 @dataclass(frozen=True, eq=False)
-class Halves:
+class ValidationSplit:
     """Validation rows, used once each.
 
     Parameters
@@ -185,7 +185,7 @@ class Halves:
     calibrating: Int64Array
 
     @classmethod
-    def of(cls, valid: Dataset, length: int, calibrator_fraction: float) -> Halves:
+    def of(cls, valid: Dataset, length: int, calibrator_fraction: float) -> ValidationSplit:
         """Cut by time, over all symbols at once, and purge.
 
         Parameters

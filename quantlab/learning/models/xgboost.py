@@ -13,9 +13,9 @@ import xgboost as xgb
 from quantlab.core.arrays import Float32Array
 from quantlab.core.checks import check_range, check_whole
 from quantlab.core.errors import ConfigError, InstallationError
+from quantlab.core.ports import ProgressCallback
 from quantlab.learning.models.rows import BLOCK_ROWS, RowTable
 from quantlab.learning.models.trees import FittedTrees, TreeRecipe
-from quantlab.learning.parallel.progress import Told
 
 MODEL_FILE = "model.ubj"
 
@@ -93,7 +93,9 @@ class XGBoost(TreeRecipe):
         if self.device not in ("cpu", "cuda"):
             raise ConfigError(f"{self.name}.device cpu or cuda", found=repr(self.device), fix="set one of them")
 
-    def boost(self, rows: RowTable, stop_on: RowTable, directions: tuple[int, ...] | None, told: Told) -> bytes:
+    def boost(
+        self, rows: RowTable, stop_on: RowTable, directions: tuple[int, ...] | None, on_progress: ProgressCallback
+    ) -> bytes:
         """The best rounds' trees as the library writes them."""
         with xgb.config_context(verbosity=0):
             self._require_device()
@@ -106,7 +108,7 @@ class XGBoost(TreeRecipe):
                 evals=[(stopping, "valid")],
                 callbacks=[
                     xgb.callback.EarlyStopping(rounds=self.early_stopping_rounds, save_best=True),
-                    _Rounds(told, self.max_rounds),
+                    _ReportRounds(on_progress, self.max_rounds),
                 ],
                 verbose_eval=False,
             )
@@ -145,15 +147,15 @@ class XGBoost(TreeRecipe):
             )
 
 
-class _Rounds(xgb.callback.TrainingCallback):
-    """Tells the share of rounds that are done."""
+class _ReportRounds(xgb.callback.TrainingCallback):
+    """Report the share of rounds that are done."""
 
-    def __init__(self, told: Told, rounds: int) -> None:
-        self._told, self._rounds = told, rounds
+    def __init__(self, on_progress: ProgressCallback, rounds: int) -> None:
+        self._on_progress, self._rounds = on_progress, rounds
 
     def after_iteration(self, model: Any, epoch: int, evals_log: Any) -> bool:
         """Never asks to stop."""
-        self._told((epoch + 1) / self._rounds)
+        self._on_progress((epoch + 1) / self._rounds)
         return False
 
 

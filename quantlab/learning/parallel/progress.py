@@ -1,76 +1,62 @@
-"""How far a long piece of work is, for those who wait.
+"""Progress of long pieces of work: the share of each that is done.
 
-A fit of minutes tells, between its steps, the share of it that is done. Nothing comes back from there, so
-what is told cannot change what is fitted.
+A fit of minutes reports its share between its steps. A callback returns nothing, so progress cannot change what
+is fitted.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Protocol, runtime_checkable
 
-from quantlab.core.ports import FittedModel, Model, Stage
+from quantlab.core.ports import FittedModel, Model, ProgressCallback, ProgressReportingModel, Stage
 from quantlab.core.types import Dataset
-
-#: Takes the share of a piece of work that is done, 0 .. 1, never falling.
-Told = Callable[[float], None]
 
 #: A piece of work advances its stage in so many parts: a power of two, so that their sum is exactly one.
 _PARTS = 64
 
 
-def nobody(share: float) -> None:
-    """Nobody waits."""
+def no_progress(share: float) -> None:
+    """Ignore the share: nothing shows it."""
 
 
-@runtime_checkable
-class Watched(Protocol):
-    """A :class:`~quantlab.core.ports.Model` whose fit says how far it is."""
-
-    def fit_watched(self, train: Dataset, valid: Dataset, told: Told) -> FittedModel:
-        """As ``fit``, bit for bit; `told` hears the share of the work after every step."""
-        ...
-
-
-def fit_member(model: Model, train: Dataset, valid: Dataset, told: Told) -> FittedModel:
-    """Fit any member; one that does not speak of its steps tells nothing before it is done."""
-    if isinstance(model, Watched) and _speaks_for_fit(model):
-        fitted = model.fit_watched(train, valid, told)
+def fit_member(model: Model, train: Dataset, valid: Dataset, on_progress: ProgressCallback) -> FittedModel:
+    """Fit any member; one that does not report its steps reports once, when it is done."""
+    if isinstance(model, ProgressReportingModel) and _reports_progress(model):
+        fitted = model.fit_with_progress(train, valid, on_progress)
     else:
         fitted = model.fit(train, valid)
-    told(1.0)
+    on_progress(1.0)
     return fitted
 
 
-def _speaks_for_fit(model: Watched) -> bool:
-    """Is ``fit_watched`` the newest definition? Whoever overrides ``fit`` alone means his own to be used."""
-    newest = next(kind for kind in type(model).__mro__ if {"fit", "fit_watched"} & vars(kind).keys())
-    return "fit_watched" in vars(newest)
+def _reports_progress(model: ProgressReportingModel) -> bool:
+    """Tell whether ``fit_with_progress`` is the newest definition: a class that overrides ``fit`` alone means its own."""
+    newest = next(kind for kind in type(model).__mro__ if {"fit", "fit_with_progress"} & vars(kind).keys())
+    return "fit_with_progress" in vars(newest)
 
 
-def within(told: Told, start: float, stop: float) -> Told:
-    """For a part of the work that leads from share `start` to share `stop` of the whole."""
-    return lambda share: told(start + (stop - start) * share)
+def scaled_progress(on_progress: ProgressCallback, start: float, stop: float) -> ProgressCallback:
+    """Callback of a part of the work that leads from share `start` to share `stop` of the whole."""
+    return lambda share: on_progress(start + (stop - start) * share)
 
 
 @dataclass
-class Steps:
-    """Many pieces of work as one stage: each advances it by one in all, however finely it tells.
+class StageProgress:
+    """Progress of many pieces of work as one stage: each advances it by one in all, in however small steps.
 
     Parameters
     ----------
     stage : Stage
-    given : dict of int to int
+    advanced : dict of int to int
         By piece of work, how many 64ths of it the stage has seen.
     """
 
     stage: Stage
-    given: dict[int, int] = field(default_factory=dict)
+    advanced: dict[int, int] = field(default_factory=dict)
 
-    def tell(self, piece: int, share: float) -> None:
-        """`share` of a piece is done."""
-        now, before = int(_PARTS * share), self.given.get(piece, 0)
+    def update(self, piece: int, share: float) -> None:
+        """Advance the stage to `share` of a piece."""
+        now, before = int(_PARTS * share), self.advanced.get(piece, 0)
         if now > before:
-            self.given[piece] = now
+            self.advanced[piece] = now
             self.stage.advance((now - before) / _PARTS)

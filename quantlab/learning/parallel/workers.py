@@ -18,7 +18,7 @@ from functools import partial
 from typing import Any, TypeVar
 
 from quantlab.core.errors import InstallationError
-from quantlab.learning.parallel.progress import Told
+from quantlab.core.ports import ProgressCallback
 
 Call = TypeVar("Call")
 Result = TypeVar("Result")
@@ -27,16 +27,16 @@ Result = TypeVar("Result")
 #: configuration, is an explicit argument and stands above these.
 _THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
 
-#: Seconds between two looks at the board.
-_LOOK_EVERY_S = 0.25
+#: Seconds between two looks at the shares.
+_POLL_EVERY_S = 0.25
 
 #: In a worker process: the share of every call that is done, in memory that all processes see.
-_board: MutableSequence[float] = []
+_shares: MutableSequence[float] = []
 
 
 @dataclass(frozen=True, eq=False)
 class Workers:
-    """What :func:`worker_processes` gives.
+    """Worker processes of one study; made by :func:`worker_processes`.
 
     Parameters
     ----------
@@ -44,14 +44,14 @@ class Workers:
         Processes at most; 1 does everything in this one.
     pool : ProcessPoolExecutor
         Starts a process when there is work and none is idle.
-    board : sequence of float
+    shares : sequence of float
         One number for each call of :meth:`run`, written by the one process that runs it: nothing to lock,
         queue or lose.
     """
 
     count: int
     pool: ProcessPoolExecutor
-    board: MutableSequence[float]
+    shares: MutableSequence[float]
 
     def map(self, work: Callable[[Call], Result], calls: Sequence[Call]) -> list[Result]:
         """``work(call)`` for every call, in their order.
@@ -65,22 +65,22 @@ class Workers:
         """
         if self.count == 1:
             return [work(call) for call in calls]
-        with _death_is_said(), _one_thread_each():
+        with _worker_death_as_error(), _single_threaded_environment():
             return list(self.pool.map(work, calls))
 
     def run(
-        self, work: Callable[..., None], calls: Sequence[tuple[Any, ...]], seen: Callable[[int, float], None]
+        self, work: Callable[..., None], calls: Sequence[tuple[Any, ...]], on_progress: Callable[[int, float], None]
     ) -> None:
-        """``work(*arguments, told)`` for every item of `calls`, each of which leaves its results in files.
+        """``work(*arguments, on_progress)`` for every item of `calls`, each of which leaves its results in files.
 
         Parameters
         ----------
         work : callable
-            Found by its name in another process; tells ``told`` the share of its work that is done.
+            Found by its name in another process; reports the share of its work that is done to ``on_progress``.
         calls : sequence of tuples
-            No more than the board has numbers.
-        seen : callable
-            Hears the index of a call and the share of it that is done, now and then; 1 when it has ended well.
+            No more than `shares` has numbers.
+        on_progress : callable
+            Gets the index of a call and the share of it that is done, now and then; 1 when it has ended well.
 
         Raises
         ------
@@ -91,21 +91,21 @@ class Workers:
         """
         if self.count == 1:
             for index, call in enumerate(calls):
-                work(*call, partial(seen, index))
-                seen(index, 1.0)
+                work(*call, partial(on_progress, index))
+                on_progress(index, 1.0)
             return
         for index in range(len(calls)):
-            self.board[index] = 0.0
-        with _one_thread_each():
-            futures = {self.pool.submit(_work, work, index, call): index for index, call in enumerate(calls)}
+            self.shares[index] = 0.0
+        with _single_threaded_environment():
+            futures = {self.pool.submit(_run_call, work, index, call): index for index, call in enumerate(calls)}
         while futures:
-            ended, _ = wait(futures, timeout=_LOOK_EVERY_S, return_when=FIRST_COMPLETED)
+            ended, _ = wait(futures, timeout=_POLL_EVERY_S, return_when=FIRST_COMPLETED)
             for index in futures.values():
-                seen(index, self.board[index])
+                on_progress(index, self.shares[index])
             for future in ended:
                 index = futures.pop(future)
-                _outcome(future, str(calls[index][0]))
-                seen(index, 1.0)
+                _raise_failure(future, str(calls[index][0]))
+                on_progress(index, 1.0)
 
 
 @contextmanager
@@ -123,29 +123,29 @@ def worker_processes(count: int, calls: int) -> Iterator[Workers]:
         Of :meth:`Workers.run` at once, at most.
     """
     context = multiprocessing.get_context("spawn")
-    board = context.RawArray("d", max(calls, 1))
-    with ProcessPoolExecutor(count, mp_context=context, initializer=_join, initargs=(board,)) as pool:
+    shares = context.RawArray("d", max(calls, 1))
+    with ProcessPoolExecutor(count, mp_context=context, initializer=_share_progress, initargs=(shares,)) as pool:
         try:
-            yield Workers(count, pool, board)
+            yield Workers(count, pool, shares)
         except BaseException:
             pool.shutdown(wait=True, cancel_futures=True)
             raise
 
 
-def _join(board: MutableSequence[float]) -> None:
-    """Run once in every new process; a board can't travel with a call."""
-    global _board
-    _board = board
+def _share_progress(shares: MutableSequence[float]) -> None:
+    """Run once in every new process; shared memory can't travel with a call."""
+    global _shares
+    _shares = shares
 
 
-def _work(work: Callable[..., None], index: int, call: tuple[Any, ...]) -> None:
-    told: Told = partial(operator.setitem, _board, index)
-    work(*call, told)
+def _run_call(work: Callable[..., None], index: int, call: tuple[Any, ...]) -> None:
+    on_progress: ProgressCallback = partial(operator.setitem, _shares, index)
+    work(*call, on_progress)
 
 
-def _outcome(future: Future[None], name: str) -> None:
+def _raise_failure(future: Future[None], name: str) -> None:
     try:
-        with _death_is_said():
+        with _worker_death_as_error():
             future.result()
     except InstallationError:
         raise
@@ -155,7 +155,7 @@ def _outcome(future: Future[None], name: str) -> None:
 
 
 @contextmanager
-def _death_is_said() -> Iterator[None]:
+def _worker_death_as_error() -> Iterator[None]:
     try:
         yield
     except BrokenProcessPool as error:
@@ -167,7 +167,7 @@ def _death_is_said() -> Iterator[None]:
 
 
 @contextmanager
-def _one_thread_each() -> Iterator[None]:
+def _single_threaded_environment() -> Iterator[None]:
     """Environment of the processes that are started inside the block."""
     before = {name: os.environ.get(name) for name in _THREAD_VARIABLES}
     os.environ.update(dict.fromkeys(_THREAD_VARIABLES, "1"))

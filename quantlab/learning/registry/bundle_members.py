@@ -23,15 +23,15 @@ from quantlab.learning.registry.loading import load_verified
 from quantlab.learning.registry.manifest import DRIFT_FILE, MODEL_FOLDER
 from quantlab.learning.registry.names import check_member
 from quantlab.learning.stored.golden_rows import FILES
+from quantlab.learning.stored.member_facts import MemberFacts
 from quantlab.learning.stored.sealed_folder import files_digest, seal, verify
-from quantlab.learning.stored.stored_member import Stored
 from quantlab.learning.study.forecasts import read
 
 _FIX = "restore it from a backup, or run again what made it"
 
 
 @dataclass(frozen=True)
-class StoredMember(Stored):
+class StoredMember(MemberFacts):
     """The facts in a stored member's ``manifest.json``; its version is the member's name in the configuration."""
 
     @classmethod

@@ -16,10 +16,10 @@ from quantlab.core.errors import ArtifactError, ConfigError, InstallationError, 
 from quantlab.core.fingerprint import fingerprint
 from quantlab.core.ports import Clock, FeatureSource
 from quantlab.learning.registry.loading import prove
-from quantlab.learning.registry.log import History, Record, Release, commit, locked, proven, read_history
+from quantlab.learning.registry.log import History, Record, Release, commit, locked, read_history, was_proven
 from quantlab.learning.registry.manifest import Manifest, read_manifest
 from quantlab.learning.registry.names import check_version, split_version, version_folder
-from quantlab.learning.registry.status import quarantined, registered, without
+from quantlab.learning.registry.status import quarantined_versions, registered_versions, release_without
 from quantlab.learning.stored.code_versions import versions
 
 
@@ -40,16 +40,16 @@ class Inspector:
         self.require_known(version)
         with locked(self.folder):
             history = self.history()
-            after = without(history, version)
-            return commit(self.folder, history, self.now("quarantine", (version,), reason, after)).active
+            after = release_without(history, version)
+            return commit(self.folder, history, self.new_record("quarantine", (version,), reason, after)).active
 
-    def checked(self, version: str, features: FeatureSource) -> tuple[Manifest, str]:
+    def check(self, version: str, features: FeatureSource) -> tuple[Manifest, str]:
         """Hash, contract, and the first load in a child process."""
         history = self.history()
         self.refuse_quarantined(history, (version,))
         manifest, sha256 = self.read(version)
         manifest.require_contract(features)
-        if not proven(history.records, version, sha256, _environment()):
+        if not was_proven(history.records, version, sha256, _environment()):
             with self.quarantining(version):
                 prove(manifest, version_folder(self.folder, version), self.load_timeout_s)
         return manifest, sha256
@@ -90,7 +90,7 @@ class Inspector:
         member = split_version(version)[0]
         try:
             serving = self.history().active.get(member)
-            if version not in quarantined(self.history()):
+            if version not in quarantined_versions(self.history()):
                 serving = self.quarantine(version, f"{error.expected}; found {error.found}").get(member)
         except QuantlabError as refused:
             return f"{error.fix}; {version} was refused but not quarantined ({refused.found})"
@@ -98,12 +98,12 @@ class Inspector:
 
     def require_known(self, version: str) -> None:
         """Raise ConfigError unless there is such a version."""
-        if check_version(version) not in registered(self.history()):
+        if check_version(version) not in registered_versions(self.history()):
             raise ConfigError(f"a version in {self.folder}", found=version, fix="take a name that job=models lists")
 
     def refuse_quarantined(self, history: History, chosen: Sequence[str]) -> None:
         """Raise ArtifactError if one of them is in quarantine."""
-        for version in set(chosen) & quarantined(history):
+        for version in set(chosen) & quarantined_versions(history):
             last = [record for record in history.of(version) if record.event == "quarantine"][-1]
             raise ArtifactError(
                 f"{version} to be fit for service",
@@ -115,9 +115,9 @@ class Inspector:
         """Append to the audit log; what serves stays."""
         with locked(self.folder):
             history = self.history()
-            commit(self.folder, history, self.now(event, about, reason, history.active, proofs))
+            commit(self.folder, history, self.new_record(event, about, reason, history.active, proofs))
 
-    def now(
+    def new_record(
         self, event: str, about: tuple[str, ...], reason: str, active: Release, proofs: dict[str, str] | None = None
     ) -> Record:
         """A record of this moment and these libraries."""

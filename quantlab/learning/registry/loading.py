@@ -19,15 +19,15 @@ from quantlab.core.errors import ArtifactError, InstallationError, QuantlabError
 from quantlab.core.ports import FittedModel
 from quantlab.learning.ensemble.members import load_member
 from quantlab.learning.registry.manifest import MODEL_FOLDER
-from quantlab.learning.stored.stored_member import Stored
+from quantlab.learning.stored.member_facts import MemberFacts
 
 _FIX = "leave it out of service and register the member again"
 _GOOD = b"good"
-#: Seconds that a child has to end after it was not heard in time.
+#: Seconds that a child has to end after it sent nothing in time.
 _SILENT_GRACE_S = 1.0
 
 
-def load_verified(manifest: Stored, folder: Path) -> FittedModel:
+def load_verified(manifest: MemberFacts, folder: Path) -> FittedModel:
     """The member of a folder whose hashes were verified and whose loader is known to survive it.
 
     Raises
@@ -40,21 +40,21 @@ def load_verified(manifest: Stored, folder: Path) -> FittedModel:
     return model
 
 
-def prove(manifest: Stored, folder: Path, timeout_s: float) -> None:
+def prove(manifest: MemberFacts, folder: Path, timeout_s: float) -> None:
     """Load a version in a child process and hold it against its golden predictions there.
 
     Raises
     ------
     ArtifactError
-        If the child refuses it, raises, dies, does not speak within `timeout_s`, or does not end within as much
+        If the child refuses it, raises, dies, sends nothing within `timeout_s`, or does not end within as much
         again.
     InstallationError
         If no child can be started.
     """
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe(duplex=False)
-    with tempfile.NamedTemporaryFile() as spoken:
-        child = context.Process(target=_load_in_child, args=(manifest, folder, theirs, spoken.name), daemon=True)
+    with tempfile.NamedTemporaryFile() as child_output:
+        child = context.Process(target=_load_in_child, args=(manifest, folder, theirs, child_output.name), daemon=True)
         try:
             child.start()
         except OSError as error:
@@ -63,14 +63,14 @@ def prove(manifest: Stored, folder: Path, timeout_s: float) -> None:
             ) from error
         theirs.close()
         verdict = _listen(ours, timeout_s)
-        # A child that has spoken may be long in unloading its libraries on a busy machine: no fault of the version.
+        # A child that has answered may be long in unloading its libraries on a busy machine: no fault of the version.
         ending = _end(child, timeout_s if verdict else _SILENT_GRACE_S)
-        words = spoken.read().decode(errors="replace").strip().splitlines()
+        output_lines = child_output.read().decode(errors="replace").strip().splitlines()
     if verdict and verdict != _GOOD:
         expected, found, fix = json.loads(verdict)
         raise ArtifactError(f"{manifest.version} to load: {expected}", found=found, fix=fix)
     if ending or not verdict:
-        how = (ending or "one that said nothing") + (f" ({words[-1][:200]})" if words else "")
+        how = (ending or "one that said nothing") + (f" ({output_lines[-1][:200]})" if output_lines else "")
         raise ArtifactError(f"{manifest.version} to load in a process of its own", found=how, fix=_FIX)
 
 
@@ -96,9 +96,9 @@ def _end(child: SpawnProcess, grace_s: float) -> str:
     )
 
 
-def _load_in_child(manifest: Stored, folder: Path, theirs: Connection, spoken: str) -> None:
+def _load_in_child(manifest: MemberFacts, folder: Path, theirs: Connection, child_output: str) -> None:
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # its death is expected: no memory dumps
-    os.dup2(os.open(spoken, os.O_WRONLY | os.O_APPEND), 2)  # and its last words are the parent's to report
+    os.dup2(os.open(child_output, os.O_WRONLY | os.O_APPEND), 2)  # and its last words are the parent's to report
     os.dup2(2, 1)
     try:
         load_verified(manifest, folder)

@@ -271,6 +271,6 @@ def _damaged(path: Path, found: str) -> ArtifactError:
     )
 
 
-def proven(records: Sequence[Record], version: str, manifest: str, environment: str) -> bool:
+def was_proven(records: Sequence[Record], version: str, manifest: str, environment: str) -> bool:
     """Was this very manifest of `version` loaded and found good with these libraries before?"""
     return any(r.environment == environment and r.proofs.get(version) == manifest for r in records)

@@ -12,8 +12,8 @@ from quantlab.core.files import sha256_file
 from quantlab.features.drift_reference import DriftReference, read_reference
 from quantlab.learning.ensemble.ensemble import Ensemble, FittedEnsemble
 from quantlab.learning.registry.names import split_version, version_folder
+from quantlab.learning.stored.member_facts import MemberFacts
 from quantlab.learning.stored.sealed_folder import MANIFEST, files_digest, verify
-from quantlab.learning.stored.stored_member import Stored
 
 MODEL_FOLDER = "model"
 #: The distribution of the features over the training rows, where it was made.
@@ -23,7 +23,7 @@ _FIX = "leave it out of service and register the member again"
 
 
 @dataclass(frozen=True)
-class Manifest(Stored):
+class Manifest(MemberFacts):
     """The facts in ``manifest.json``; sha256 and size of every file stand beside them.
 
     Parameters
@@ -46,7 +46,7 @@ class Manifest(Stored):
 
     Notes
     -----
-    All other parameters are those of :class:`quantlab.learning.stored.stored_member.Stored`.
+    All other parameters are those of :class:`quantlab.learning.stored.member_facts.MemberFacts`.
     """
 
     member: str

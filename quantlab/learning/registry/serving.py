@@ -9,7 +9,7 @@ from typing import TypeVar
 from quantlab.core.errors import ArtifactError, QuantlabError
 from quantlab.core.ports import FeatureSource, ModelStore
 from quantlab.learning.ensemble.signal_source import EnsembleSignal, Member
-from quantlab.learning.ensemble.thresholds import Gates
+from quantlab.learning.ensemble.thresholds import Thresholds
 from quantlab.learning.registry.manifest import Manifest
 
 Made = TypeVar("Made")
@@ -49,12 +49,12 @@ def serve(store: ModelStore, features: FeatureSource) -> Serving:
     ContractError
         If the active members were fitted on other features.
     """
-    signal, release, refusal = _of_what_serves(store, lambda release: _assemble(store, features, release))
+    signal, release, refusal = _newest_trusted(store, lambda release: _assemble(store, features, release))
     return Serving(signal, release, release, refusal)
 
 
-def serving_gates(store: ModelStore) -> Gates | None:
-    """The gates of what is active, without loading any member; None where nothing is.
+def serving_thresholds(store: ModelStore) -> Thresholds | None:
+    """The thresholds of what is active, without loading any member; None where nothing is.
 
     A version that fails is quarantined as in :func:`serve`.
 
@@ -65,11 +65,11 @@ def serving_gates(store: ModelStore) -> Gates | None:
     """
     if not store.active():
         return None
-    manifests, _, _ = _of_what_serves(store, lambda release: _manifests(store, release))
-    return manifests[0].fitted_ensemble().rules.gates
+    manifests, _, _ = _newest_trusted(store, lambda release: _manifests(store, release))
+    return manifests[0].fitted_ensemble().rules.thresholds
 
 
-def _of_what_serves(store: ModelStore, make: Callable[[dict[str, str]], Made]) -> tuple[Made, dict[str, str], str]:
+def _newest_trusted(store: ModelStore, make: Callable[[dict[str, str]], Made]) -> tuple[Made, dict[str, str], str]:
     """What `make` makes of the newest release that can be trusted, that release, and the first refusal before it."""
     release, refusal = store.active(), ""
     while True:

@@ -22,7 +22,7 @@ class Status(StrEnum):
     QUARANTINED = "quarantined"
 
 
-def registered(history: History) -> dict[str, frozenset[str]]:
+def registered_versions(history: History) -> dict[str, frozenset[str]]:
     """Every version whose registration was completed, with all those that were tested together with it."""
     return {
         version: frozenset(record.versions)
@@ -32,7 +32,7 @@ def registered(history: History) -> dict[str, frozenset[str]]:
     }
 
 
-def quarantined(history: History) -> frozenset[str]:
+def quarantined_versions(history: History) -> frozenset[str]:
     """Versions that may not be loaded."""
     out: set[str] = set()
     for record in history.records:
@@ -45,7 +45,7 @@ def quarantined(history: History) -> frozenset[str]:
 
 def status(history: History, version: str) -> Status:
     """Status of a version that is stored: the newest thing that the log says of it."""
-    if version in quarantined(history):
+    if version in quarantined_versions(history):
         return Status.QUARANTINED
     if version in history.active.values():
         return Status.ACTIVE
@@ -71,7 +71,7 @@ def releases(history: History) -> list[Release]:
     return stack
 
 
-def promoted(history: History, chosen: Release) -> Release:
+def release_after(history: History, chosen: Release) -> Release:
     """The release after registered versions, `chosen` as member -> version, came into service.
 
     Versions of other members stay, but for those that were tested with one that is replaced.
@@ -81,7 +81,7 @@ def promoted(history: History, chosen: Release) -> Release:
     ConfigError
         If a chosen version would serve without one that it was tested with.
     """
-    together = registered(history)
+    together = registered_versions(history)
     after = {**history.active, **chosen}
     kept = {m: v for m, v in after.items() if m in chosen or together[v] <= set(after.values())}
     for version in chosen.values():
@@ -95,17 +95,17 @@ def promoted(history: History, chosen: Release) -> Release:
     return kept
 
 
-def earlier(history: History, but: frozenset[str] = frozenset()) -> Release | None:
+def earlier_release(history: History, but: frozenset[str] = frozenset()) -> Release | None:
     """The newest earlier release, other than what serves, without quarantined versions or those in `but`."""
-    out = quarantined(history) | but
+    out = quarantined_versions(history) | but
     older = (release for release in reversed(releases(history)[:-1]) if release and release != history.active)
     return next((release for release in older if not out & set(release.values())), None)
 
 
-def without(history: History, version: str) -> Release:
+def release_without(history: History, version: str) -> Release:
     """What serves once `version` may not: an earlier release, or the rest that does not depend on it."""
     active = history.active
     if version not in active.values():
         return active
-    rest = {member: one for member, one in active.items() if one not in registered(history)[version]}
-    return earlier(history, frozenset({version})) or rest
+    rest = {member: one for member, one in active.items() if one not in registered_versions(history)[version]}
+    return earlier_release(history, frozenset({version})) or rest

@@ -2,7 +2,7 @@
 
 1. *Register*: a member is written beside its manifest under a partial name, renamed when whole, and loaded
    in a child process that must repeat its golden predictions. It is a candidate.
-2. *Promote*: verified again, then the one pointer moves (``registry_log``). *Rollback* moves it back.
+2. *Promote*: verified again, then the one pointer moves (``log``). *Rollback* moves it back.
 3. *Load*: hashes of every file, then the feature contract, then - the first time with these libraries - a
    load in a child process, then the load itself and the golden predictions. A version that fails is
    quarantined, and what served before it serves again.
@@ -36,8 +36,8 @@ from quantlab.learning.registry.log import (
 )
 from quantlab.learning.registry.manifest import Manifest
 from quantlab.learning.registry.names import split_version, version_folder
-from quantlab.learning.registry.status import Status, earlier, promoted, registered, status
-from quantlab.learning.registry.writing import Candidate, Intake, by_version, written
+from quantlab.learning.registry.status import Status, earlier_release, registered_versions, release_after, status
+from quantlab.learning.registry.writing import Candidate, Registration, candidates_by_version, write_versions
 
 
 @dataclass(frozen=True)
@@ -89,7 +89,7 @@ class Registry:
 
     def versions(self) -> tuple[str, ...]:
         """Every registered version, sorted by member and time; see :meth:`history` for errors."""
-        return tuple(sorted(registered(self.history())))
+        return tuple(sorted(registered_versions(self.history())))
 
     def status(self, version: str) -> Status:
         """Derived from pointer and log.
@@ -146,9 +146,9 @@ class Registry:
             If the disk does not take them.
         """
         now = self.clock.now_ms()
-        named = by_version(candidates, ensemble, now)
+        named = candidates_by_version(candidates, ensemble, now)
         versions = tuple(named)
-        with written(self.folder, named, Intake(versions, ensemble, source, iso_utc(now))):
+        with write_versions(self.folder, named, Registration(versions, ensemble, source, iso_utc(now))):
             proofs = {version: self._inspector.prove(version) for version in versions}
             self._inspector.record("register", versions, f"from {source.get('run', 'code')}", proofs)
         return versions
@@ -177,7 +177,7 @@ class Registry:
         ArtifactError
             If it is quarantined, or fails to verify or to load, which quarantines it.
         """
-        manifest, _ = self._inspector.checked(version, features)
+        manifest, _ = self._inspector.check(version, features)
         with self._inspector.quarantining(version):
             return load_verified(manifest, version_folder(self.folder, version))
 
@@ -203,11 +203,13 @@ class Registry:
         release = {split_version(version)[0]: version for version in chosen}
         if len(release) != len(chosen) or not chosen:
             raise ConfigError("one version for each member", found=", ".join(chosen) or "none", fix="name them once")
-        proofs = {version: self._inspector.checked(version, features)[1] for version in chosen}
+        proofs = {version: self._inspector.check(version, features)[1] for version in chosen}
         with locked(self.folder):
             history = self.history()
             self._inspector.refuse_quarantined(history, chosen)
-            record = self._inspector.now("promote", tuple(chosen), reason, promoted(history, release), proofs)
+            record = self._inspector.new_record(
+                "promote", tuple(chosen), reason, release_after(history, release), proofs
+            )
             return commit(self.folder, history, record).active
 
     def rollback(self, features: FeatureSource, reason: str) -> Release:
@@ -220,18 +222,18 @@ class Registry:
         ContractError, ArtifactError
             If what served before is refused; then nothing has moved.
         """
-        goal = earlier(self.history())
+        goal = earlier_release(self.history())
         if goal is None:
             raise ConfigError(
                 "an earlier release to go back to", found="none", fix="promote a version, or quarantine the active one"
             )
-        proofs = {version: self._inspector.checked(version, features)[1] for version in goal.values()}
+        proofs = {version: self._inspector.check(version, features)[1] for version in goal.values()}
         with locked(self.folder):
             history = self.history()
-            if earlier(history) != goal:
-                raise ConfigError("nobody else to move the pointer", found="another move", fix="roll back again")
+            if earlier_release(history) != goal:
+                raise ConfigError("no other process to move the pointer", found="another move", fix="roll back again")
             moved = tuple(sorted({*goal.values()} ^ {*history.active.values()}))
-            record = self._inspector.now("rollback", moved, reason, goal, proofs)
+            record = self._inspector.new_record("rollback", moved, reason, goal, proofs)
             return commit(self.folder, history, record).active
 
     def quarantine(self, version: str, reason: str) -> Release:
@@ -292,6 +294,6 @@ class Registry:
         self._inspector.record(event, about, reason, {})
 
     def recover(self) -> Release:
-        """Rebuild a lost or damaged pointer from the audit log's last whole record; see ``registry_log``."""
+        """Rebuild a lost or damaged pointer from the audit log's last whole record; see :mod:`quantlab.learning.registry.log`."""
         with locked(self.folder):
             return recover(self.folder).active

@@ -46,7 +46,7 @@ class Candidate:
 
 
 @dataclass(frozen=True)
-class Intake:
+class Registration:
     """What members that are stored together have in common."""
 
     together: tuple[str, ...]
@@ -55,7 +55,9 @@ class Intake:
     created: str
 
 
-def by_version(candidates: Sequence[Candidate], ensemble: FittedEnsemble | None, stamp_ms: int) -> dict[str, Candidate]:
+def candidates_by_version(
+    candidates: Sequence[Candidate], ensemble: FittedEnsemble | None, stamp_ms: int
+) -> dict[str, Candidate]:
     """Candidates by the versions that they become at `stamp_ms`.
 
     Raises
@@ -72,7 +74,7 @@ def by_version(candidates: Sequence[Candidate], ensemble: FittedEnsemble | None,
 
 
 @contextmanager
-def written(root: Path, named: Mapping[str, Candidate], intake: Intake) -> Iterator[None]:
+def write_versions(root: Path, named: Mapping[str, Candidate], registration: Registration) -> Iterator[None]:
     """Every version in a folder below `root` inside the block; they stay only if it ends well.
 
     Raises
@@ -86,7 +88,7 @@ def written(root: Path, named: Mapping[str, Candidate], intake: Intake) -> Itera
     remove_abandoned(root)
     try:
         for version, candidate in named.items():
-            folders.append(write_version(root, version, candidate, intake))
+            folders.append(write_version(root, version, candidate, registration))
         yield
     except BaseException as error:
         for folder in folders:
@@ -98,7 +100,7 @@ def written(root: Path, named: Mapping[str, Candidate], intake: Intake) -> Itera
         raise
 
 
-def write_version(root: Path, version: str, candidate: Candidate, intake: Intake) -> Path:
+def write_version(root: Path, version: str, candidate: Candidate, registration: Registration) -> Path:
     """Write one version, whole or not at all, and return its folder.
 
     Raises
@@ -124,7 +126,7 @@ def write_version(root: Path, version: str, candidate: Candidate, intake: Intake
                     found=found,
                     fix="make its save write the same bytes for the same member",
                 )
-            seal(folder, _manifest(version, candidate, intake, found).facts())
+            seal(folder, _manifest(version, candidate, registration, found).facts())
     except OSError as error:
         # The last step of all, syncing the parent, can fail when the folder has its name already.
         if error.errno not in (errno.EEXIST, errno.ENOTEMPTY) and not isinstance(error, FileExistsError):
@@ -133,7 +135,7 @@ def write_version(root: Path, version: str, candidate: Candidate, intake: Intake
     return root / version
 
 
-def _manifest(version: str, candidate: Candidate, intake: Intake, model_sha256: str) -> Manifest:
+def _manifest(version: str, candidate: Candidate, registration: Registration, model_sha256: str) -> Manifest:
     features = candidate.golden.features
     return Manifest(
         version=version,
@@ -149,8 +151,8 @@ def _manifest(version: str, candidate: Candidate, intake: Intake, model_sha256: 
         parts=candidate.parts,
         metrics=candidate.metrics,
         packages=versions(),
-        together=intake.together,
-        ensemble=None if intake.ensemble is None else asdict(intake.ensemble),
-        source=intake.source,
-        created=intake.created,
+        together=registration.together,
+        ensemble=None if registration.ensemble is None else asdict(registration.ensemble),
+        source=registration.source,
+        created=registration.created,
     )

@@ -8,8 +8,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 from quantlab.core.arrays import Float32Array
 from quantlab.core.errors import ConfigError, ContractError
 from quantlab.core.market import Bars
-from quantlab.core.types import NO_LABEL, Dataset, Features
-from quantlab.learning.samples.triple_barrier import Labels
+from quantlab.core.types import NO_LABEL, Dataset, Features, Labels
 
 
 def build_dataset(bars: Bars, features: Features, labels: Labels, horizon: int) -> Dataset:

@@ -13,13 +13,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import numpy as np
 
 from quantlab.core.checks import check_range, check_whole
 from quantlab.core.clock import iso_utc
 from quantlab.core.errors import ConfigError, HistoryError
+from quantlab.core.ports import Splitter
 from quantlab.core.types import Dataset
 
 #: Half-open range of rows (bars): ``start, stop``.
@@ -137,6 +138,22 @@ class PurgedWalkForward:
             test=test,
             every_k=self.every_k,
         )
+
+
+@dataclass(frozen=True)
+class LastFold:
+    """Splits with only the newest step of a walk forward, in the shape in which research tested it: for a retraining.
+
+    Parameters
+    ----------
+    splits : Splitter
+    """
+
+    splits: Splitter
+
+    def split(self, dataset: Dataset) -> tuple[Any, ...]:
+        """The last fold alone; errors as of the splits."""
+        return tuple(self.splits.split(dataset))[-1:]
 
 
 def part(dataset: Dataset, fold: Fold, name: Part) -> Dataset:

@@ -5,8 +5,7 @@ For every bar t and symbol, two races start at the open of t+1, with ``A`` the A
 1. the long race is won when a high passes ``entry + take_profit_atr * A``, and lost when a low
    reaches ``entry - stop_atr * A``;
 2. the short race mirrors it;
-3. a take-profit is passed only strictly beyond its level, a stop is reached at or beyond it, and
-   where one bar does both the stop came first: exactly what the simulation does with a position.
+3. how a bar settles a race stands in :mod:`quantlab.core.barrier_race`.
 
 BUY: the long race is won within ``horizon`` bars. SELL: the short race is. HOLD: neither. Levels are
 unrounded and there is no slippage: a label is about the market, not about an account.
@@ -20,11 +19,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from quantlab.core.arrays import BoolArray, Float32Array, Float64Array, Int8Array, Int64Array, UInt8Array, read_only
+from quantlab.core.barrier_race import ENDS, PASSES, SETTLES, STOPPED, WON, run_races
 from quantlab.core.checks import check_range, check_whole
 from quantlab.core.compiled import compiled
 from quantlab.core.errors import ConfigError
-from quantlab.core.market import HIGH, LOW, OPEN, VOLUME, Bars, BarState
-from quantlab.core.types import BUY, HOLD, NO_LABEL, SELL
+from quantlab.core.market import OPEN, VOLUME, Bars, BarState
+from quantlab.core.types import BUY, HOLD, NO_LABEL, SELL, Labels
 
 #: ``known_at_ms`` of a row without a label: later than any bar, so that no split can let it in.
 NEVER_MS = int(np.iinfo(np.int64).max)
@@ -33,32 +33,6 @@ _TRADED = int(BarState.TRADED)
 _FILLED = int(BarState.FILLED)
 _ABSENT = int(BarState.ABSENT)
 _NO_RACE = -1
-
-
-@dataclass(frozen=True)
-class Labels:
-    """One label per bar and symbol.
-
-    Parameters
-    ----------
-    label : int8 (T, S)
-        SELL, HOLD, BUY as class indices, or ``NO_LABEL``.
-    weight : float32 (T, S)
-        Average uniqueness in (0, 1]; 0 where there is no label.
-    known_at_ms : int64 (T, S)
-        Close time of the bar that settled the label; ``NEVER_MS`` where there is none.
-    """
-
-    label: Int8Array
-    weight: Float32Array
-    known_at_ms: Int64Array
-
-    def __post_init__(self) -> None:
-        label = read_only(self.label, np.int8, (None, None), "labels.label")
-        object.__setattr__(self, "label", label)
-        for name, dtype in (("weight", np.float32), ("known_at_ms", np.int64)):
-            array = read_only(getattr(self, name), dtype, label.shape, f"labels.{name}")
-            object.__setattr__(self, name, array)
 
 
 @dataclass(frozen=True)
@@ -119,7 +93,10 @@ class TripleBarrier:
         atr = read_only(atr, np.float64, bars.state.shape, "atr")
         label = np.full(bars.state.shape, NO_LABEL, dtype=np.int8)
         last = np.full(bars.state.shape, _NO_RACE, dtype=np.int64)
-        _run_races(bars.ohlcv, bars.state, atr, self.take_profit_atr, self.stop_atr, int(self.horizon), label, last)
+        kind = np.where(bars.ohlcv[:, :, VOLUME] > 0.0, SETTLES, PASSES).astype(np.uint8)
+        kind[bars.state == _ABSENT] = ENDS
+        barriers = self.take_profit_atr, self.stop_atr, int(self.horizon)
+        _label_rows(bars.ohlcv, bars.state, kind, atr, *barriers, label, last)
         labelled = label != NO_LABEL
         return Labels(
             label=label,
@@ -129,9 +106,10 @@ class TripleBarrier:
 
 
 @compiled
-def _run_races(
+def _label_rows(
     ohlcv: Float64Array,
     state: UInt8Array,
+    kind: UInt8Array,
     atr: Float64Array,
     take_profit_atr: float,
     stop_atr: float,
@@ -149,27 +127,16 @@ def _run_races(
             if state[t + 1, s] != _TRADED or not ohlcv[t + 1, s, VOLUME] > 0.0:
                 continue
             entry = ohlcv[t + 1, s, OPEN]
-            long_target, long_stop = entry + take_profit_atr * distance, entry - stop_atr * distance
-            short_target, short_stop = entry - take_profit_atr * distance, entry + stop_atr * distance
-            long_open, short_open = True, True
-            for j in range(t + 1, min(t + horizon, n_bars - 1) + 1):
-                if state[j, s] == _ABSENT:
-                    break
-                last[t, s] = j
-                if ohlcv[j, s, VOLUME] > 0.0:
-                    high, low = ohlcv[j, s, HIGH], ohlcv[j, s, LOW]
-                    # The stop is asked first: within one bar it wins over the take-profit.
-                    long_open = long_open and not low <= long_stop
-                    short_open = short_open and not high >= short_stop
-                    if long_open and high > long_target:
-                        label[t, s] = BUY
-                        break
-                    if short_open and low < short_target:
-                        label[t, s] = SELL
-                        break
-                if j == t + horizon or not (long_open or short_open):
-                    label[t, s] = HOLD
-                    break
+            target, stop = take_profit_atr * distance, stop_atr * distance
+            end = min(t + horizon, n_bars - 1) + 1
+            long, short, last[t, s] = run_races(ohlcv, kind, s, t + 1, end, entry, target, stop)
+            # A stop is no farther than its target, so a race that is won finds the other one stopped.
+            if long == WON:
+                label[t, s] = BUY
+            elif short == WON:
+                label[t, s] = SELL
+            elif last[t, s] == t + horizon or (long == STOPPED and short == STOPPED):
+                label[t, s] = HOLD
 
 
 @compiled

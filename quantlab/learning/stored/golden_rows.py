@@ -1,4 +1,4 @@
-"""A few real rows with what a member said about them: what a stored member is held against.
+"""Golden rows: a few real rows with a member's forecasts, which a stored member has to repeat.
 
 Hashes say that a file is the one that was written; golden rows say that it still means the same, on this
 machine and with these libraries.
@@ -17,11 +17,11 @@ from quantlab.core.errors import ArtifactError
 from quantlab.core.ports import FittedModel
 from quantlab.core.types import Features
 from quantlab.learning.ensemble.members import lookback, predict_rows
-from quantlab.learning.ensemble.pooling import spoken
+from quantlab.learning.ensemble.pooling import has_forecast
 
 #: float32 networks add up in another order on another host; a wrong file is wrong by far more.
 TOLERANCE = 1e-5
-#: Bars that are spoken about, and symbols: enough to reach most branches of a tree, small in a file.
+#: Bars that are forecast, and symbols: enough to reach most branches of a tree, small in a file.
 _BARS, _SYMBOLS = 16, 4
 
 
@@ -32,9 +32,9 @@ class Golden:
     Parameters
     ----------
     features : Features, (G, S, F)
-        Sixteen bars, and before them what the member reads to speak about the first.
+        Sixteen bars, and before them what the member reads to forecast the first.
     outputs : float32 (G, S, 3)
-        NaN where the member said nothing.
+        NaN where the member made no forecast.
     """
 
     features: Features
@@ -47,7 +47,7 @@ class Golden:
         Raises
         ------
         ArtifactError
-            If the member says nothing about them.
+            If the member makes no forecast for them.
         """
         window = features.rows(max(0, stop - _BARS - lookback(model) + 1), stop)
         symbols = np.sort(np.argsort(-window.ready.sum(axis=0), kind="stable")[:_SYMBOLS])
@@ -58,9 +58,9 @@ class Golden:
             window.fingerprint,
         )
         outputs = predict_rows(name, model, chosen, 0, len(chosen.ready))
-        if not spoken(outputs).any():
+        if not has_forecast(outputs).any():
             raise ArtifactError(
-                f"a row that {name} speaks about among the last {len(chosen.ready)} bars",
+                f"a row that {name} forecasts among the last {len(chosen.ready)} bars",
                 found="none",
                 fix="end the history where symbols are ready",
             )
@@ -76,13 +76,13 @@ class Golden:
         ContractError
             If it refuses the features or breaks its promises.
         """
-        said = predict_rows(name, model, self.features, 0, len(self.features.ready))
-        speaks = spoken(self.outputs)
-        off = np.abs(said[speaks].astype(np.float64) - self.outputs[speaks]).max(initial=0.0)
-        if not (np.array_equal(spoken(said), speaks) and off <= TOLERANCE):
+        proba = predict_rows(name, model, self.features, 0, len(self.features.ready))
+        present = has_forecast(self.outputs)
+        off = np.abs(proba[present].astype(np.float64) - self.outputs[present]).max(initial=0.0)
+        if not (np.array_equal(has_forecast(proba), present) and off <= TOLERANCE):
             raise ArtifactError(
                 f"{name} to repeat its golden predictions to {TOLERANCE:g}",
-                found=f"{off:g} off" if off > TOLERANCE else "other rows that it speaks about",
+                found=f"{off:g} off" if off > TOLERANCE else "forecasts for other rows",
                 fix="use the library versions of its manifest, or fit it again",
             )
 

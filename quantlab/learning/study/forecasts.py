@@ -10,7 +10,7 @@
    number of workers, and which one finished first, cannot be seen in them.
 
 An entry holds the probabilities for the calibration and test rows, the fitted member, saved, loaded
-again and found to say the same, and golden rows that the registry goes on checking it with.
+again and found to forecast the same, and golden rows that the registry goes on checking it with.
 """
 
 from __future__ import annotations
@@ -29,10 +29,10 @@ from quantlab.core.checks import check_whole
 from quantlab.core.errors import ArtifactError
 from quantlab.core.files import partial_prefix, staged_folder
 from quantlab.core.fingerprint import fingerprint
-from quantlab.core.ports import FittedModel, Model, Stage
+from quantlab.core.ports import FittedModel, Model, ProgressCallback, Stage
 from quantlab.core.types import Dataset
 from quantlab.learning.ensemble.members import class_path, load_member, predict_part, predict_rows
-from quantlab.learning.parallel.progress import Steps, Told, fit_member, within
+from quantlab.learning.parallel.progress import StageProgress, fit_member, scaled_progress
 from quantlab.learning.parallel.shared_memory import map_dataset, write_dataset
 from quantlab.learning.parallel.workers import Workers
 from quantlab.learning.samples.splits import Fold, Part, part, part_facts
@@ -59,7 +59,7 @@ class Task:
     entry : Path
         Where its forecast is, or will be.
     stride : int
-        The member is asked about every stride-th bar and its opinion carried forward between them, see
+        The member is asked about every stride-th bar and its forecast carried forward between them, see
         :func:`quantlab.learning.ensemble.members.predict_part`; 1 asks about all.
     """
 
@@ -137,7 +137,7 @@ def forecasts(tasks: Sequence[Task], dataset: Dataset, workers: Workers, stage: 
     workers : Workers
         Results do not depend on how many they are.
     stage : Stage
-        Advanced by one per task, in parts while it is fitted and speaks.
+        Advanced by one per task, in parts while it is fitted and forecasts.
 
     Raises
     ------
@@ -152,35 +152,37 @@ def forecasts(tasks: Sequence[Task], dataset: Dataset, workers: Workers, stage: 
             found[task.entry] = read(task.entry)
             stage.advance()
     missing = [task for task in tasks if task.entry not in found]
-    _compute(missing, dataset, workers, Steps(stage).tell)
+    _compute(missing, dataset, workers, StageProgress(stage).update)
     return [found[task.entry] if task.entry in found else read(task.entry) for task in tasks]
 
 
-def _compute(tasks: list[Task], dataset: Dataset, workers: Workers, seen: Callable[[int, float], None]) -> None:
+def _compute(tasks: list[Task], dataset: Dataset, workers: Workers, on_progress: Callable[[int, float], None]) -> None:
     if min(workers.count, len(tasks)) <= 1:
         for index, task in enumerate(tasks):
-            compute(task, dataset, partial(seen, index))
-            seen(index, 1.0)
+            compute(task, dataset, partial(on_progress, index))
+            on_progress(index, 1.0)
         return
     root = tasks[0].entry.parent
     root.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=root, prefix=partial_prefix("dataset")) as folder:
         write_dataset(dataset, Path(folder))
-        workers.run(_compute_from, [(task, Path(folder)) for task in tasks], seen)
+        workers.run(_compute_from, [(task, Path(folder)) for task in tasks], on_progress)
 
 
-def _compute_from(task: Task, folder: Path, told: Told) -> None:
-    compute(task, map_dataset(folder), told)
+def _compute_from(task: Task, folder: Path, on_progress: ProgressCallback) -> None:
+    compute(task, map_dataset(folder), on_progress)
 
 
-def compute(task: Task, dataset: Dataset, told: Told) -> None:
-    """Fit on the past, speak about the future, and store both under the task's entry.
+def compute(task: Task, dataset: Dataset, on_progress: ProgressCallback) -> None:
+    """Fit on the past, forecast what follows, and store both under the task's entry.
 
-    `told` hears of the fit up to a half, and then of the rows that it speaks about.
+    `on_progress` gets the share of the fit up to a half, and then that of the forecast rows.
     """
     fit_on, stop_on = (part(dataset, task.fold, name) for name in _FITTED_ON)
-    model = fit_member(task.model, fit_on, stop_on, within(told, 0.0, 0.5))
-    proba = predict_part(task.member, model, dataset.features, *task.rows, task.stride, within(told, 0.5, 1.0))
+    model = fit_member(task.model, fit_on, stop_on, scaled_progress(on_progress, 0.0, 0.5))
+    proba = predict_part(
+        task.member, model, dataset.features, *task.rows, task.stride, scaled_progress(on_progress, 0.5, 1.0)
+    )
     try:
         with staged_folder(task.entry) as folder:
             np.save(folder / "proba.npy", proba)
@@ -214,7 +216,7 @@ def _require_same(task: Task, saved: FittedModel, loaded: FittedModel, dataset: 
     before, after = (predict_rows(task.member, model, dataset.features, start, stop) for model in (saved, loaded))
     if not np.array_equal(before, after, equal_nan=True):
         raise ArtifactError(
-            f"{task} to speak the same after saving and loading",
+            f"{task} to make the same forecasts after saving and loading",
             found="other probabilities",
             fix="fix the save and load of its class",
         )

@@ -1,17 +1,17 @@
-"""The learner: fit on the past, speak about the future, step on.
+"""The learner: fit on the past, forecast what follows, step on.
 
 1. Bars become features, labels and one dataset; the splits cut it into folds by time.
 2. Where tuning is configured, the members' hyper-parameters are chosen on rows before the first test
    (``tuning``).
 3. Every (fold, member) is fitted on its fold's past and forecasts the rows after it (``forecasts``).
 4. Per fold, weights and temperature are fitted on the calibration rows, and the ensemble votes on the
-   test rows. Nobody speaks about a row that anything of his was fitted on.
+   test rows. No row is forecast by a member that was fitted on it.
 5. The test rows of all folds, joined, are the signal; elsewhere it is HOLD and NaN. The last fold's
    members are the source that a strategy carries on.
 
 At a fold's border new members take over, and liveness is theirs: it is counted from the fold's first
 calibration row on, so that at the first test row a whole window of *their own* outputs is behind it.
-That is also why the last fold's rows are exactly what the returned source says about them.
+That is also why the last fold's rows are exactly what the returned source forecasts for them.
 """
 
 from __future__ import annotations
@@ -22,67 +22,28 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
-from quantlab.core.arrays import Float64Array
 from quantlab.core.checks import check_has, check_whole
 from quantlab.core.errors import ConfigError, HistoryError
 from quantlab.core.fingerprint import fingerprint
 from quantlab.core.indicators import average_true_range
 from quantlab.core.market import Bars
-from quantlab.core.ports import FeatureSource, Model, Progress
+from quantlab.core.ports import FeatureSource, Labeler, MemberTuner, Model, Progress, Splitter
 from quantlab.core.results import SignalReport, Study, TuningStage
 from quantlab.core.types import Dataset
 from quantlab.learning.ensemble.ensemble import Ensemble, FittedEnsemble
 from quantlab.learning.ensemble.signal_report import signal_report
 from quantlab.learning.ensemble.signal_source import EnsembleSignal, Member, to_signal
-from quantlab.learning.ensemble.thresholds import move_bps, one_each, regated_by_window
-from quantlab.learning.ensemble.voting import Vote, gather, join, revote, vote
+from quantlab.learning.ensemble.thresholds import move_bps, thresholds_by_window, with_window_thresholds
+from quantlab.learning.ensemble.voting import Vote, join_out_of_sample, join_votes, revote, vote
 from quantlab.learning.parallel.workers import Workers, worker_processes
 from quantlab.learning.samples.dataset import build_dataset
 from quantlab.learning.samples.splits import Fold
-from quantlab.learning.samples.triple_barrier import Labels
 from quantlab.learning.stored.code_versions import identity
 from quantlab.learning.study.forecasts import Forecast, forecasts, make_task
-
-
-class Labeler(Protocol):
-    """Answers, in hindsight, what should have been done at each bar."""
-
-    @property
-    def horizon(self) -> int: ...
-
-    def label(self, bars: Bars, atr: Float64Array) -> Labels: ...
-
-
-class Splitter(Protocol):
-    """Cuts a dataset into folds whose tests tile the future."""
-
-    def split(self, dataset: Dataset) -> Sequence[Any]: ...
-
-
-class MemberTuner(Protocol):
-    """Chooses members' hyper-parameters before the walk begins."""
-
-    def member_searches(self, members: Mapping[str, Model]) -> Mapping[str, Any]:
-        """What would be searched; refuses what cannot be."""
-        ...
-
-    def tune_members(
-        self,
-        members: Mapping[str, Model],
-        dataset: Dataset,
-        first: Fold,
-        *,
-        context: str,
-        cache_dir: Path,
-        workers: Workers,
-        progress: Progress,
-    ) -> tuple[dict[str, Model], tuple[TuningStage, ...]]:
-        """Copies of the members to walk with, and how they were chosen: on rows before `first`'s test."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -110,8 +71,8 @@ class WalkForward:
         None fits the members as they are configured.
     stride : int
         Members are asked about every stride-th bar of a fold's calibration and test rows, and their last
-        opinion is carried forward between them: a cheaper look at a long history. The source that is
-        returned speaks at every bar, so its rows are those of the last fold at a stride of 1 only.
+        forecast is carried forward between them: a cheaper look at a long history. The source that is
+        returned forecasts every bar, so its rows are those of the last fold at a stride of 1 only.
 
     Raises
     ------
@@ -143,7 +104,7 @@ class WalkForward:
         for name, model in self.members.items():
             check_has(f"learning.members.{name}", model, "fit")
         check_has("learning.ensemble", self.ensemble, "check", "fit")
-        # A carried opinion does not move: over a whole liveness window it would be taken for a dead member's.
+        # A carried forecast does not move: over a whole liveness window it would be taken for a dead member's.
         check_whole("learning.study.stride", self.stride, low=1, high=self.ensemble.liveness_bars - 1)
         self.ensemble.check(len(self.members))
         # One order, whatever the configuration's: sums of floats, and so all bits, depend on it.
@@ -175,67 +136,69 @@ class WalkForward:
             folds = self._folds(dataset)
         context = fingerprint(bars.fingerprint(), self.features.fingerprint, identity(self.labels))
         with worker_processes(self.workers, len(folds) * len(self.members)) as workers:
-            members, tuning = self._tuned(dataset, folds[0], context, workers, progress)
-            said = self._forecasts(members, dataset, folds, context, workers, progress)
+            members, tuning = self._tune_members(dataset, folds[0], context, workers, progress)
+            cached = self._forecasts(members, dataset, folds, context, workers, progress)
         move = move_bps(bars, atr, self.ensemble.move_atr)
         with progress.stage("ensemble", len(folds)) as stage:
             votes = []
             for fold in folds:
-                heard = np.stack([forecast.proba for forecast in said[fold].values()])
-                spoken_of = move[fold.calibration[0] : fold.test[1]]
-                votes.append(vote(self.ensemble, tuple(members), heard, spoken_of, dataset, fold))
+                fold_forecasts = np.stack([forecast.proba for forecast in cached[fold].values()])
+                fold_move = move[fold.calibration[0] : fold.test[1]]
+                votes.append(vote(self.ensemble, tuple(members), fold_forecasts, fold_move, dataset, fold))
                 stage.advance()
         with _one_step(progress, "scores"):
             report = self._report(votes, dataset)
         return Study(
-            signal=to_signal(join(votes, bars.n_bars, bars.n_symbols), atr),
+            signal=to_signal(join_votes(votes, bars.n_bars, bars.n_symbols), atr),
             first_row=folds[0].test[0],
             last_row=folds[-1].test[1],
-            source=_source(self.features, said[folds[-1]], votes[-1].ensemble),
+            source=_source(self.features, cached[folds[-1]], votes[-1].ensemble),
             report=report,
             windows=tuple(fold.test for fold in folds),
             tuning=tuning,
             votes=(dataset, *votes),
         )
 
-    def regate(self, study: Study, gates: Mapping[str, Any] | Sequence[Mapping[str, Any]]) -> Study:
-        """The same study under other gates: nobody is fitted or asked again.
+    def with_thresholds(self, study: Study, thresholds: Mapping[str, Any] | Sequence[Mapping[str, Any]]) -> Study:
+        """The same study at other thresholds: no member is fitted or asked again.
 
         Parameters
         ----------
         study : Study
             Of this learner.
-        gates : dict, or sequence of dict
-            Any of the fields of :class:`~quantlab.learning.ensemble.thresholds.Gates`; others stay as they are configured. One
+        thresholds : dict, or sequence of dict
+            Any of the fields of :class:`~quantlab.learning.ensemble.thresholds.Thresholds`; others stay as they are configured. One
             for all test windows, or one for each. The source that is returned has the last window's.
 
         Raises
         ------
         ConfigError
-            If a gate is out of range.
+            If a threshold is out of range.
         ContractError
-            If there are not as many gates as test windows.
+            If there are not as many thresholds as test windows.
         """
         dataset, *old = study.votes
-        rules = [self._behind(one) for one in one_each(gates, len(old))]
+        rules = [self._rules_with(one) for one in thresholds_by_window(thresholds, len(old))]
         votes = [revote(one, other) for one, other in zip(old, rules, strict=True)]
         return dataclasses.replace(
             study,
-            signal=regated_by_window(study.signal, study.windows, [one.gates for one in rules]),
+            signal=with_window_thresholds(study.signal, study.windows, [one.thresholds for one in rules]),
             source=dataclasses.replace(study.source, ensemble=votes[-1].ensemble),
             report=self._report(votes, dataset),
             votes=(dataset, *votes),
         )
 
-    def _behind(self, gates: Mapping[str, Any]) -> Ensemble:
-        rules = dataclasses.replace(self.ensemble, **gates)
+    def _rules_with(self, thresholds: Mapping[str, Any]) -> Ensemble:
+        rules = dataclasses.replace(self.ensemble, **thresholds)
         rules.check(len(self.members))
         return rules
 
     def _report(self, votes: Sequence[Vote], dataset: Dataset) -> SignalReport:
-        return signal_report(gather(votes, dataset), bootstrap_samples=self.bootstrap_samples, seed=self.seed)
+        return signal_report(
+            join_out_of_sample(votes, dataset), bootstrap_samples=self.bootstrap_samples, seed=self.seed
+        )
 
-    def _tuned(
+    def _tune_members(
         self, dataset: Dataset, first: Fold, context: str, workers: Workers, progress: Progress
     ) -> tuple[dict[str, Model], tuple[TuningStage, ...]]:
         if self.tuning is None:
@@ -277,14 +240,14 @@ class WalkForward:
         tasks = [make_task(root, context, name, m, fold, self.stride) for fold in folds for name, m in members.items()]
         with progress.stage("members", len(tasks)) as stage:
             found = forecasts(tasks, dataset, workers, stage)
-        said: dict[Fold, dict[str, Forecast]] = {fold: {} for fold in folds}
+        cached: dict[Fold, dict[str, Forecast]] = {fold: {} for fold in folds}
         for task, forecast in zip(tasks, found, strict=True):
-            said[task.fold][task.member] = forecast
-        return said
+            cached[task.fold][task.member] = forecast
+        return cached
 
 
-def _source(features: FeatureSource, said: dict[str, Forecast], ensemble: FittedEnsemble) -> EnsembleSignal:
-    members = tuple(Member(name, one.load(), one.digest, one.folder.parent.name) for name, one in said.items())
+def _source(features: FeatureSource, cached: dict[str, Forecast], ensemble: FittedEnsemble) -> EnsembleSignal:
+    members = tuple(Member(name, one.load(), one.digest, one.folder.parent.name) for name, one in cached.items())
     return EnsembleSignal(features=features, members=members, ensemble=ensemble)
 
 

@@ -31,7 +31,7 @@ from quantlab.core.types import Dataset
 from quantlab.evaluation.statistics.metrics import DAY_MS
 from quantlab.learning.ensemble.calibration import log_losses
 from quantlab.learning.ensemble.members import predict_rows
-from quantlab.learning.ensemble.pooling import spoken
+from quantlab.learning.ensemble.pooling import has_forecast
 from quantlab.learning.parallel.shared_memory import map_dataset, write_dataset
 from quantlab.learning.parallel.workers import Workers
 from quantlab.learning.samples.splits import Fold, Rows, part, tile
@@ -43,7 +43,7 @@ OBJECTIVE = "log loss, nats: mean over the days of the inner folds"
 
 
 @dataclass(frozen=True)
-class Fit:
+class FoldFit:
     """One trial in one inner fold.
 
     Parameters
@@ -60,7 +60,7 @@ class Fit:
 
 
 @dataclass(frozen=True)
-class Scored:
+class FoldLosses:
     """Mean loss of every day, or why there is none."""
 
     losses: tuple[float, ...] = ()
@@ -68,13 +68,13 @@ class Scored:
 
 
 @dataclass(frozen=True)
-class Past:
+class TuningRows:
     """Everything that stage 1 may look at.
 
     Parameters
     ----------
     dataset : Dataset, (T, S)
-        From :func:`before`.
+        From :func:`rows_before`.
     folds : tuple of Fold
         From :func:`inner_folds`.
     context : str
@@ -86,7 +86,7 @@ class Past:
     context: str
 
 
-def before(dataset: Dataset, row: int) -> Dataset:
+def rows_before(dataset: Dataset, row: int) -> Dataset:
     """The rows before `row`, without labels and forward returns that were not known when it opened."""
     rows = slice(0, row)
     horizon = dataset.forward_returns.shape[2]
@@ -129,7 +129,7 @@ def inner_folds(first: Fold, count: int, test_share: float, early_stopping_fract
 def tune_members(
     searches: Mapping[str, Search],
     members: Mapping[str, Model],
-    past: Past,
+    tuning_rows: TuningRows,
     root: Path,
     workers: Workers,
     progress: Progress,
@@ -139,7 +139,7 @@ def tune_members(
     Parameters
     ----------
     searches, members : dict of member name to Search and to Model
-    past : Past
+    tuning_rows : Past
     root : Path
         Folder of all stored searches.
     workers : Workers
@@ -157,19 +157,21 @@ def tune_members(
     root.mkdir(parents=True, exist_ok=True)
     stages = []
     with tempfile.TemporaryDirectory(dir=root, prefix=partial_prefix("dataset")) as folder:
-        write_dataset(past.dataset, Path(folder))
+        write_dataset(tuning_rows.dataset, Path(folder))
         for name, search in searches.items():
-            store = RoundStore(root / search_key(search, members[name], past))
-            evaluate = partial(_evaluate, workers=workers, member=members[name], past=past, folder=Path(folder))
+            store = RoundStore(root / search_key(search, members[name], tuning_rows))
+            evaluate = partial(
+                _evaluate, workers=workers, member=members[name], tuning_rows=tuning_rows, folder=Path(folder)
+            )
             with progress.stage(f"tuning {name}", search.trials) as stage:
                 stages.append(run_search(search, evaluate, store, stage))
     return tuple(stages)
 
 
-def search_key(search: Search, member: Model, past: Past) -> str:
+def search_key(search: Search, member: Model, tuning_rows: TuningRows) -> str:
     """sha256 over everything that the search's result depends on."""
     code = (package_code(), versions(), version("optuna"))
-    return fingerprint("member", search, identity(member), past.folds, past.context, code)
+    return fingerprint("member", search, identity(member), tuning_rows.folds, tuning_rows.context, code)
 
 
 def _evaluate(
@@ -177,7 +179,7 @@ def _evaluate(
     *,
     workers: Workers,
     member: Any,
-    past: Past,
+    tuning_rows: TuningRows,
     folder: Path,
 ) -> list[Outcome]:
     """All candidates fold by fold, so that one that is behind need not see the next."""
@@ -188,14 +190,14 @@ def _evaluate(
             models[one.number] = dataclasses.replace(member, **one.values)
         except QuantlabError as error:
             errors[one.number] = str(error)
-    for fold in past.folds:
+    for fold in tuning_rows.folds:
         running = [one for one in candidates if one.number not in errors and not one.pruned]
-        fits = [Fit(member.name, models[one.number], fold) for one in running]
-        for one, scored in zip(running, workers.map(partial(score_from, folder), fits), strict=True):
-            if scored.error:
-                errors[one.number] = scored.error
+        fits = [FoldFit(member.name, models[one.number], fold) for one in running]
+        for one, found in zip(running, workers.map(partial(score_mapped_fold, folder), fits), strict=True):
+            if found.error:
+                errors[one.number] = found.error
             else:
-                one.report(scored.losses, last=fold is past.folds[-1])
+                one.report(found.losses, last=fold is tuning_rows.folds[-1])
     return [_outcome(one, errors.get(one.number)) for one in candidates]
 
 
@@ -205,12 +207,12 @@ def _outcome(one: Candidate, error: str | None) -> Outcome:
     return Outcome(float(np.mean(one.steps)))
 
 
-def score_from(folder: Path, fit: Fit) -> Scored:
-    """:func:`score` on a dataset in files; in the worker process."""
-    return score(map_dataset(folder), fit)
+def score_mapped_fold(folder: Path, fit: FoldFit) -> FoldLosses:
+    """:func:`score_fold` on a dataset in files; in the worker process."""
+    return score_fold(map_dataset(folder), fit)
 
 
-def score(dataset: Dataset, fit: Fit) -> Scored:
+def score_fold(dataset: Dataset, fit: FoldFit) -> FoldLosses:
     """Fit, predict, and average the losses by day.
 
     A member that refuses its values or its rows has failed, and says why; anything else that it raises is a
@@ -219,11 +221,11 @@ def score(dataset: Dataset, fit: Fit) -> Scored:
     try:
         model = fit.model.fit(part(dataset, fit.fold, "fit"), part(dataset, fit.fold, "early_stopping"))
         proba = predict_rows(fit.name, model, dataset.features, *fit.fold.test)
-        return Scored(daily_losses(fit.name, proba, part(dataset, fit.fold, "test"), fit.fold.test))
+        return FoldLosses(daily_losses(fit.name, proba, part(dataset, fit.fold, "test"), fit.fold.test))
     except InstallationError:
         raise
     except QuantlabError as error:
-        return Scored(error=str(error))
+        return FoldLosses(error=str(error))
 
 
 def daily_losses(name: str, proba: Float32Array, dataset: Dataset, rows: Rows) -> tuple[float, ...]:
@@ -239,20 +241,20 @@ def daily_losses(name: str, proba: Float32Array, dataset: Dataset, rows: Rows) -
     Raises
     ------
     HistoryError
-        If `proba` says nothing on one of these days: trials are compared day by day.
+        If `proba` has no forecast on one of these days: trials are compared day by day.
     """
     inside = slice(*rows)
     mask = dataset.mask[inside]
-    speaks = mask & spoken(proba)
+    present = mask & has_forecast(proba)
     day = np.broadcast_to((dataset.open_time_ms[inside] // DAY_MS)[:, None], mask.shape)
     days = np.unique(day[mask])
-    index = np.searchsorted(days, day[speaks])
-    weight = dataset.weight[inside][speaks].astype(np.float64)
-    losses = weight * log_losses(proba[speaks], dataset.label[inside][speaks])
+    index = np.searchsorted(days, day[present])
+    weight = dataset.weight[inside][present].astype(np.float64)
+    losses = weight * log_losses(proba[present], dataset.label[inside][present])
     total, lost = (np.bincount(index, weights=w, minlength=len(days)) for w in (weight, losses))
     if len(days) == 0 or not (total > 0.0).all():
         raise HistoryError(
-            f"labelled rows on which {name} speaks on every day of the inner folds",
+            f"labelled rows for which {name} has forecasts on every day of the inner folds",
             found="a day without",
             fix="use a longer history, or set learning.tuning=null",
         )

@@ -6,7 +6,7 @@ For every round of `round_size` trials:
    trial 0 is the configuration itself;
 2. they are evaluated together, by as many workers as there are; a trial may be given up early, compared
    with the best trial of *earlier* rounds only;
-3. they are told in the order of their numbers, and the round is written.
+3. their results are recorded in the order of their numbers, and the round is written.
 
 So neither the number of workers, nor which of them was first, nor a killed process can be seen in it.
 TPE: Bergstra et al. 2011, "Algorithms for hyper-parameter optimization"; pruning by the signed-rank test
@@ -79,7 +79,7 @@ class Search:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of a candidate.
+    """Result of a candidate.
 
     Parameters
     ----------
@@ -104,7 +104,7 @@ class Candidate:
     ----------
     number : int
     values : dict of parameter name to value
-    asked : optuna.Trial
+    optuna_trial : optuna.Trial
     steps : list of float
         Losses reported so far.
     pruned : bool
@@ -112,21 +112,23 @@ class Candidate:
 
     number: int
     values: dict[str, Any]
-    asked: optuna.Trial
+    optuna_trial: optuna.Trial
     steps: list[float] = field(default_factory=list)
     pruned: bool = False
 
     def report(self, losses: Sequence[float], *, last: bool) -> None:
         """Add losses; afterwards `pruned` says whether to give the trial up before its `last` ones."""
         for loss in losses:
-            self.asked.report(loss, len(self.steps))
+            self.optuna_trial.report(loss, len(self.steps))
             self.steps.append(loss)
-        self.pruned = not last and self.asked.should_prune()
+        self.pruned = not last and self.optuna_trial.should_prune()
 
-    def told(self, outcome: Outcome) -> Trial:
+    def to_trial(self, outcome: Outcome) -> Trial:
         """The trial that is kept."""
-        said = Outcome(None, "pruned", note="behind the best of earlier rounds") if self.pruned else outcome
-        return Trial(self.number, self.values, said.state, said.value, tuple(self.steps), said.returns, said.note)
+        outcome = Outcome(None, "pruned", note="behind the best of earlier rounds") if self.pruned else outcome
+        return Trial(
+            self.number, self.values, outcome.state, outcome.value, tuple(self.steps), outcome.returns, outcome.note
+        )
 
 
 Evaluate = Callable[[Sequence[Candidate]], Sequence[Outcome]]
@@ -158,7 +160,7 @@ def run_search(search: Search, evaluate: Evaluate, store: RoundStore, stage: Sta
         if done is None:
             candidates = propose(search, trials, index)
             outcomes = evaluate(candidates)
-            done = tuple(one.told(said) for one, said in zip(candidates, outcomes, strict=True))
+            done = tuple(one.to_trial(outcome) for one, outcome in zip(candidates, outcomes, strict=True))
             store.write(index, done)
         trials += done
         stage.say(_so_far(search, trials))
@@ -180,8 +182,10 @@ def propose(search: Search, trials: Sequence[Trial], index: int) -> list[Candida
         study.enqueue_trial({one.name: one.raw(one.configured) for one in search.space})
     distributions = {one.name: one.distribution for one in search.space}
     size = min(search.round_size, search.trials - len(trials))
-    asked = [study.ask(distributions) for _ in range(size)]
-    return [Candidate(one.number, {p.name: p.value(one.params[p.name]) for p in search.space}, one) for one in asked]
+    optuna_trial = [study.ask(distributions) for _ in range(size)]
+    return [
+        Candidate(one.number, {p.name: p.value(one.params[p.name]) for p in search.space}, one) for one in optuna_trial
+    ]
 
 
 def best_trial(search: Search, trials: Sequence[Trial]) -> Trial:
@@ -210,7 +214,7 @@ def importance(search: Search, trials: Sequence[Trial]) -> dict[str, float]:
     values = {trial.value for trial in trials if trial.value is not None}
     if len(values) < 2 or len(search.space) < 2:
         return {}
-    with _experimental():
+    with _ignore_experimental_warnings():
         evaluator = PedAnovaImportanceEvaluator()
     found = get_param_importances(_study(search, trials, 0), evaluator=evaluator)
     total = sum(found.values())
@@ -219,7 +223,7 @@ def importance(search: Search, trials: Sequence[Trial]) -> dict[str, float]:
 
 def _study(search: Search, trials: Sequence[Trial], index: int) -> optuna.Study:
     """A study in memory that knows exactly `trials`."""
-    with _experimental():
+    with _ignore_experimental_warnings():
         pruner = WilcoxonPruner(p_threshold=search.prune_below)
     study = optuna.create_study(
         direction=StudyDirection.MAXIMIZE if search.maximise else StudyDirection.MINIMIZE,
@@ -231,7 +235,7 @@ def _study(search: Search, trials: Sequence[Trial], index: int) -> optuna.Study:
 
 
 @contextmanager
-def _experimental() -> Iterator[None]:
+def _ignore_experimental_warnings() -> Iterator[None]:
     """Optuna says of what the lock file pins that it may change."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)

@@ -1,7 +1,7 @@
 """Tuning in two stages, each of which looks only at what it may.
 
 1. **Members** (``members``): hyper-parameters by inner-fold log loss, on rows before the first test window.
-2. **Gates** (``gates``): the ensemble's thresholds by the after-cost Sharpe ratio on the cached out-of-sample
+2. **Thresholds** (``thresholds``): the ensemble's thresholds by the after-cost Sharpe ratio on the cached out-of-sample
    forecasts; for every test window anew, on the tested rows before it. No member is fitted or asked again.
 
 So every tested row is judged under values that were chosen on rows before it. How a search runs, and why its
@@ -27,12 +27,12 @@ from quantlab.core.types import Dataset
 from quantlab.learning.parallel.workers import Workers
 from quantlab.learning.samples.splits import Fold
 from quantlab.learning.stored.code_versions import versions
-from quantlab.learning.tuning.members import OBJECTIVE, Past, before, inner_folds, tune_members
-from quantlab.learning.tuning.outcome import Simulate
+from quantlab.learning.tuning.members import OBJECTIVE, TuningRows, inner_folds, rows_before, tune_members
 from quantlab.learning.tuning.rounds import Search, run_search
+from quantlab.learning.tuning.simulated_trial import Simulate
 from quantlab.learning.tuning.space import space
 from quantlab.learning.tuning.store import RoundStore
-from quantlab.learning.tuning.thresholds import GateTuning
+from quantlab.learning.tuning.thresholds import ThresholdTuning
 
 
 @dataclass(frozen=True)
@@ -87,7 +87,7 @@ class Tuning:
         Trials that are proposed together, whatever the number of workers.
     seed : int
     members : MemberTuning or None
-    strategy : GateTuning or None
+    thresholds : ThresholdTuning or None
 
     Raises
     ------
@@ -98,7 +98,7 @@ class Tuning:
     round_size: int
     seed: int
     members: MemberTuning | None
-    strategy: GateTuning | None
+    thresholds: ThresholdTuning | None
 
     def __post_init__(self) -> None:
         check_whole("learning.tuning.round_size", self.round_size, low=1)
@@ -162,18 +162,18 @@ class Tuning:
         if rules is None or not searches:
             return dict(members), ()
         folds = inner_folds(first, rules.folds, rules.test_share, rules.early_stopping_fraction)
-        past = Past(before(dataset, first.test[0]), folds, context)
-        stages = tune_members(searches, members, past, cache_dir / "tuning", workers, progress)
+        tuning_rows = TuningRows(rows_before(dataset, first.test[0]), folds, context)
+        stages = tune_members(searches, members, tuning_rows, cache_dir / "tuning", workers, progress)
         chosen = {stage.name: stage.chosen for stage in stages}
         return {name: _with(member, chosen.get(name, {})) for name, member in members.items()}, stages
 
-    def gate_search(self, configured: Mapping[str, Any], window: int) -> Search | None:
+    def threshold_search(self, configured: Mapping[str, Any], window: int) -> Search | None:
         """Stage 2's search for one test window; None if it is off.
 
         Parameters
         ----------
         configured : dict of dotted name to value
-            Every gate, as it is configured.
+            Every threshold, as it is configured.
         window : int
             Counted from 1; the first has nothing before it to choose on.
 
@@ -182,21 +182,21 @@ class Tuning:
         ConfigError
             If the space names something else.
         """
-        rules = self.strategy
+        rules = self.thresholds
         if rules is None or not rules.space:
             return None
         dimensions = rules.dimensions(configured)
         return self._search(f"gates {window}", rules.objective, True, dimensions, rules.trials, 0.0)
 
-    def tune_gates(
+    def tune_thresholds(
         self, search: Search, simulate: Simulate, *, context: str, cache_dir: Path, stage: Stage
     ) -> TuningStage:
-        """Search the gates of one test window.
+        """Search the thresholds of one test window.
 
         Parameters
         ----------
         search : Search
-            From :meth:`gate_search`.
+            From :meth:`threshold_search`.
         simulate : callable
             On cached forecasts, and on no bar of the window or after it.
         context : str
@@ -211,14 +211,14 @@ class Tuning:
         ArtifactError
             If a stored round is damaged.
         """
-        rules = self.strategy
+        rules = self.thresholds
         assert rules is not None  # noqa: S101 - there is a search
-        key = fingerprint("gates", search, rules.min_trades, context, versions(), version("optuna"))
+        key = fingerprint("thresholds", search, rules.min_trades, context, versions(), version("optuna"))
         evaluate = partial(rules.evaluate, simulate=simulate)
         return run_search(search, evaluate, RoundStore(cache_dir / "tuning" / key), stage)
 
-    def _search(self, name: str, said: str, maximise: bool, dimensions: Any, trials: int, prune: float) -> Search:
-        return Search(name, said, maximise, dimensions, trials, self.round_size, prune, self.seed)
+    def _search(self, name: str, objective: str, maximise: bool, dimensions: Any, trials: int, prune: float) -> Search:
+        return Search(name, objective, maximise, dimensions, trials, self.round_size, prune, self.seed)
 
 
 def _fields(member: Any) -> dict[str, Any]:

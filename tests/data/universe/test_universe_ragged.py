@@ -17,7 +17,7 @@ from quantlab.core.fakes import FixedSignal, MemoryAlerts
 from quantlab.core.market import Bars, BarState
 from quantlab.core.progress import SilentProgress
 from quantlab.core.results import CUT_RULES, OrderReason, Simulation, Study
-from quantlab.core.types import NO_LABEL, Features, Signal
+from quantlab.core.types import NO_LABEL, Features, Labels, Signal
 from quantlab.data import MAX_FILLED, ParquetSource, QualityGate
 from quantlab.data.universe.membership import Membership
 from quantlab.execution.feeds.replay import ReplayFeed, raw_bar
@@ -30,7 +30,7 @@ from quantlab.execution.session.snapshot import pack_raw, unpack_raw
 from quantlab.features import WARMUP, FeaturePipeline
 from quantlab.jobs.config.composition import build, compose
 from quantlab.learning.samples.dataset import build_dataset
-from quantlab.learning.samples.triple_barrier import Labels, TripleBarrier
+from quantlab.learning.samples.triple_barrier import TripleBarrier
 from quantlab.trading import Costs, FixedFraction, FromSignals, Limits, Strategy
 
 SYMBOLS = ["BTC", "ETH", "AI", "RLB", "BABY", "PAXG", "AIXBT"]

@@ -1,4 +1,4 @@
-"""The tear sheet's section on tuning: every trial, its history, what mattered, and what gates came to afterwards."""
+"""The tear sheet's section on tuning: every trial, its history, what mattered, and what thresholds came to afterwards."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from quantlab.core.market import Bars
 from quantlab.core.results import Trial, TuningStage, Window
 from quantlab.evaluation.report.content import Report
 from quantlab.evaluation.report.page import render
-from quantlab.evaluation.report.thresholds import gates, gates_figure
+from quantlab.evaluation.report.thresholds import thresholds_figure, thresholds_section
 from quantlab.evaluation.report.tuning import history_figure, importance_figure, tuning, tuning_figures
 
 TRIALS = (
@@ -26,18 +26,18 @@ STAGES = (
 )
 
 
-def gates_stage(k: int, gate: float, window: Window) -> TuningStage:
+def threshold_stage(k: int, threshold: float, window: Window) -> TuningStage:
     trials = tuple(
         Trial(i, {"ensemble.min_confidence": value, "ensemble.quorum": 2}, "complete", 1.0 + i)
-        for i, value in enumerate((0.36, gate))
+        for i, value in enumerate((0.36, threshold))
     )
     importance = {"ensemble.min_confidence": 0.75, "ensemble.quorum": 0.25} if k == 3 else {}
     return TuningStage(f"gates {k}", "Sharpe ratio", True, trials, 1, importance, window)
 
 
-GATES = (
-    gates_stage(2, 0.41, Window("2025-01-01T00:00:00Z", "2025-01-05T23:55:00Z", 0.10, -0.20, 30, 1_040)),
-    gates_stage(3, 0.52, Window("2025-01-06T00:00:00Z", "2025-01-09T23:55:00Z", -0.50, 0.25, 5, 6)),
+TUNED_THRESHOLDS = (
+    threshold_stage(2, 0.41, Window("2025-01-01T00:00:00Z", "2025-01-05T23:55:00Z", 0.10, -0.20, 30, 1_040)),
+    threshold_stage(3, 0.52, Window("2025-01-06T00:00:00Z", "2025-01-09T23:55:00Z", -0.50, 0.25, 5, 6)),
 )
 
 
@@ -82,27 +82,27 @@ def test_gates_stand_window_by_window_beside_the_configured_ones(
     report_of: Callable[..., Report], bars_of: Callable[..., Bars]
 ) -> None:
     close = 100.0 * np.exp(np.cumsum(np.random.default_rng(0).normal(0, 0.01, (400, 2)), axis=0))
-    report = report_of(bars_of(close), tuning=(STAGES[0], *GATES))
+    report = report_of(bars_of(close), tuning=(STAGES[0], *TUNED_THRESHOLDS))
     page = render(report)
-    assert set(tuning_figures(report)) == {"tuning-history-0", "tuning-importance-0", "tuning-gates"}
-    assert gates(report.tuning) in page
-    rows = re.findall("<tr>(.*?)</tr>", gates(report.tuning))
+    assert set(tuning_figures(report)) == {"tuning-history-0", "tuning-importance-0", "tuning-thresholds"}
+    assert thresholds_section(report.tuning) in page
+    rows = re.findall("<tr>(.*?)</tr>", thresholds_section(report.tuning))
     cells = [re.findall("<t[hd][^>]*>(.*?)</t[hd]>", row) for row in rows]
     assert cells[0] == ["Chosen", "min confidence", "quorum", "Past, configured", "Past, chosen"]
     assert cells[1] == ["gates 2", "0.41", "2", "1.00", "2.00"]
     assert cells[3][:3] == ["Afterwards", "From", "To"]
     dates = one_line("2025-01-01 00:00"), one_line("2025-01-05 23:55")
     assert cells[4] == ["gates 2", *dates, "\N{MINUS SIGN}20.00 %", "+10.00 %", "1,040", "30"]
-    # 0.8 x 1.25 behind the configured gates, 1.1 x 0.5 behind the chosen ones.
+    # 0.8 x 1.25 at the configured thresholds, 1.1 x 0.5 behind the chosen ones.
     dates = one_line("2025-01-01 00:00"), one_line("2025-01-09 23:55")
     assert cells[6] == ["in all", *dates, "+0.00 %", "\N{MINUS SIGN}45.00 %", "1,046", "35"]
     assert cells[8] == ["gates 3", "75 %", "25 %"]
     assert page.count("2 trials, number 1 was chosen") == 2
-    assert gates(STAGES) == ""
+    assert thresholds_section(STAGES) == ""
 
 
 def test_both_bars_of_a_window_stand_side_by_side() -> None:
-    configured, chosen = gates_figure(GATES).data
+    configured, chosen = thresholds_figure(TUNED_THRESHOLDS).data
     assert list(configured.x) == list(chosen.x) == ["gates 2", "gates 3"]
     np.testing.assert_allclose(configured.y, [-20.0, 25.0])
     np.testing.assert_allclose(chosen.y, [10.0, -50.0])

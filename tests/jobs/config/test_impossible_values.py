@@ -138,8 +138,8 @@ def test_what_is_missing_or_of_another_kind_is_refused(key: str, value: object) 
         ("learning.tuning.members.searches.xgbost", {"trials": 1, "space": {}}),
         ("learning.tuning.members.searches.xgboost.space.max_depht", {"low": 1, "high": 2}),
         ("learning.tuning.members.searches.xgboost.space.max_depth.low", "a"),
-        ("learning.tuning.strategy.trials", 0),
-        ("learning.tuning.strategy.min_trades", -1),
+        ("learning.tuning.thresholds.trials", 0),
+        ("learning.tuning.thresholds.min_trades", -1),
     ],
 )
 def test_learning_refuses_what_it_cannot_be_made_of(key: str, value: object) -> None:
@@ -149,7 +149,7 @@ def test_learning_refuses_what_it_cannot_be_made_of(key: str, value: object) -> 
 @pytest.mark.parametrize("name", ["policy.hoirzon", "costs.slippage_bps", "ensemble.liveness_bars"])
 def test_only_what_may_be_chosen_is_searched(name: str) -> None:
     cfg = copy.deepcopy(composed(LEARNED))
-    cfg.learning.tuning.strategy.space = {name: {"low": 1, "high": 2}}
+    cfg.learning.tuning.thresholds.space = {name: {"low": 1, "high": 2}}
     with pytest.raises(ConfigError, match=name):
         setup(cfg)
 

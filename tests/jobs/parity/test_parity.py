@@ -114,7 +114,7 @@ def test_a_session_with_models_in_the_loop_computes_the_forecasts_of_history(tmp
 
 @pytest.mark.slow
 def test_four_promoted_members_pass_where_everything_was_met(tmp_path):
-    """The command of docs/parity.md: four learned members in a bundle, gates wide open, late listings in the test."""
+    """The command of docs/parity.md: four learned members in a bundle, thresholds wide open, late listings in the test."""
     at = (f"runs_dir={tmp_path}/runs", f"cache_dir={tmp_path}/cache", f"registry_root={tmp_path}/models")
     backtest.run(compose("job=backtest", *MARKET, *WIDE, *at))
     (run,) = [path for path in (tmp_path / "runs" / "ensemble_v2").iterdir() if path.is_dir()]

@@ -307,7 +307,7 @@ def test_what_was_not_promoted_is_refused_whatever_the_hashes_say(
             reseal(stored, change)
             with pytest.raises(QuantlabError, match=words):
                 load_bundle(stored)
-    monkeypatch.setattr(bundles, "rooms", lambda: {"features": "other"})
+    monkeypatch.setattr(bundles, "code_hashes", lambda: {"features": "other"})
     with pytest.raises(ArtifactError, match="features, learning, trading"):
         load_bundle(stored)
 
@@ -336,7 +336,7 @@ def test_promoting_refuses_what_is_not_the_run(
         with pytest.raises(ArtifactError):
             read_run(copy, "run")
         shutil.rmtree(copy)
-    monkeypatch.setattr(bundles, "rooms", lambda: {"features": "other"})
+    monkeypatch.setattr(bundles, "code_hashes", lambda: {"features": "other"})
     with pytest.raises(ArtifactError, match="other sources"):
         write_bundle(read_run(learned, "run"), tmp_path / "new", CLOCK, 120.0)
     assert not (tmp_path / "new").exists()

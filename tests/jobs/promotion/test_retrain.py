@@ -10,7 +10,7 @@ import pytest
 from quantlab.core.errors import ConfigError
 from quantlab.jobs.config.composition import build, compose
 from quantlab.jobs.promotion import retrain
-from quantlab.learning.ensemble.thresholds import Gates
+from quantlab.learning.ensemble.thresholds import Thresholds
 from quantlab.learning.registry import inspection as registry_module
 from quantlab.learning.registry.manifest import ensemble_of
 from quantlab.learning.registry.store import Registry
@@ -55,7 +55,7 @@ def log_of(folder: Path) -> list[tuple[str, str]]:
 def test_from_nothing_to_an_override_to_a_fair_comparison(
     tmp_path: Path, retrained: Callable[..., int], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert retrained(EARLIER) == retrain.KEPT
+    assert retrained(EARLIER) == retrain.EXIT_REGISTERED_ONLY
     assert "there is no active version" in capsys.readouterr().out
     registry = registry_of(tmp_path)
     assert len(registry.versions()) == 2
@@ -70,7 +70,7 @@ def test_from_nothing_to_an_override_to_a_fair_comparison(
     assert drift is not None
     assert drift.rows > 1_000
 
-    assert retrained(EARLIER) == retrain.KEPT
+    assert retrained(EARLIER) == retrain.EXIT_REGISTERED_ONLY
     event, reason = log_of(tmp_path)[-1]
     assert event == "compare"
     assert "improvement +0.00000" in reason, "the same members on the same rows are no better"
@@ -81,11 +81,11 @@ def test_from_nothing_to_an_override_to_a_fair_comparison(
     assert "lower bound" in reason
     assert (registry.active() != first) == (code == 0), "promoted if and only if better"
     assert ("lower bound +" in reason) == (code == 0)
-    assert retrained(LATER, "job.promote=never") == retrain.KEPT
+    assert retrained(LATER, "job.promote=never") == retrain.EXIT_REGISTERED_ONLY
 
 
-def gates_of(registry: Registry, version: str) -> Gates:
-    return ensemble_of(registry.describe(version)["ensemble"]).rules.gates
+def thresholds_of(registry: Registry, version: str) -> Thresholds:
+    return ensemble_of(registry.describe(version)["ensemble"]).rules.thresholds
 
 
 def test_a_candidate_has_the_gates_of_what_serves_unless_the_configured_ones_are_asked_for(
@@ -101,20 +101,20 @@ def test_a_candidate_has_the_gates_of_what_serves_unless_the_configured_ones_are
     assert "as configured" in capsys.readouterr().out
     registry = registry_of(tmp_path)
     first = registry.active()["xgboost"]
-    assert gates_of(registry, first) == Gates(0.41, 0.5, 1, 7.5)
+    assert thresholds_of(registry, first) == Thresholds(0.41, 0.5, 1, 7.5)
 
-    assert retrained(EARLIER, "learning.ensemble.min_consensus=0.7") == retrain.KEPT
+    assert retrained(EARLIER, "learning.ensemble.min_consensus=0.7") == retrain.EXIT_REGISTERED_ONLY
     said = " ".join(capsys.readouterr().out.replace("│", " ").split())
     assert "min_consensus 0.5 (configured: 0.7)" in said
-    assert gates_of(registry, registry.versions()[-1]) == Gates(0.41, 0.5, 1, 7.5)
+    assert thresholds_of(registry, registry.versions()[-1]) == Thresholds(0.41, 0.5, 1, 7.5)
 
-    assert retrained(EARLIER, "job.gates=configured") == retrain.KEPT
-    assert gates_of(registry, registry.versions()[-1]) == Gates(0.33, 0.5, 2, 0.0)
+    assert retrained(EARLIER, "job.thresholds=configured") == retrain.EXIT_REGISTERED_ONLY
+    assert thresholds_of(registry, registry.versions()[-1]) == Thresholds(0.33, 0.5, 2, 0.0)
 
     damaged = next((registry.folder / first).rglob("model.*"))
     damaged.write_bytes(damaged.read_bytes() + b" ")
-    assert retrained(EARLIER) == retrain.KEPT
-    assert gates_of(registry, registry.versions()[-1]) == Gates(0.33, 0.5, 2, 0.0)
+    assert retrained(EARLIER) == retrain.EXIT_REGISTERED_ONLY
+    assert thresholds_of(registry, registry.versions()[-1]) == Thresholds(0.33, 0.5, 2, 0.0)
     assert registry.active() == {}
 
 
@@ -134,10 +134,10 @@ def test_rows_that_the_active_ensemble_was_fitted_on_are_not_compared(
     """The active members are newer than the candidate's whole test window."""
     retrained(LATER, "job.promote=force", "job.reason=newer")
     active = registry_of(tmp_path).active()
-    assert retrained("history.end=2025-02-15") == retrain.KEPT
+    assert retrained("history.end=2025-02-15") == retrain.EXIT_REGISTERED_ONLY
     assert "not compared" in log_of(tmp_path)[-1][1]
     assert "up to which the active ensemble was fitted" in log_of(tmp_path)[-1][1]
-    assert retrained(LATER, "job.test.min_days=50") == retrain.KEPT
+    assert retrained(LATER, "job.test.min_days=50") == retrain.EXIT_REGISTERED_ONLY
     assert "at least 50 days" in log_of(tmp_path)[-1][1]
     assert registry_of(tmp_path).active() == active
 
@@ -147,7 +147,7 @@ def test_rows_that_the_active_ensemble_was_fitted_on_are_not_compared(
     [
         ("job.promote=force", "a reason"),
         ("job.promote=perhaps", "if_better, never, force"),
-        ("job.gates=mine", "active, configured"),
+        ("job.thresholds=mine", "active, configured"),
         ("experiment=baseline", "a signal that is learned"),
     ],
 )

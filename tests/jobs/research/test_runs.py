@@ -149,7 +149,7 @@ def check_tuning(run: Path, stages: set[str]) -> None:
     # Nothing of the judged account was looked at by a choice: it is one trial.
     judged = metrics["judgement"]
     assert (judged["trials"], judged["pbo"], judged["dsr"]) == (1, None, judged["psr"])
-    assert 'id="tuning-gates"' in page
+    assert 'id="tuning-thresholds"' in page
 
 
 def test_job_tune_prints_every_trial_and_leaves_no_run(quantlab_cli: Command, tmp_path: Path) -> None:

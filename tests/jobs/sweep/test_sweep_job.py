@@ -32,7 +32,7 @@ from quantlab.jobs.sweep.plan import plan_sweep
 from quantlab.jobs.sweep.signals import CachedFeatures, LazySignals, SignalMaker, with_cached_features
 from quantlab.jobs.sweep.simulations import PreparedSweep
 from quantlab.jobs.sweep.sweep import run
-from quantlab.learning.ensemble.thresholds import Gates
+from quantlab.learning.ensemble.thresholds import Thresholds
 from quantlab.trading import Costs, EnsembleThreshold, FixedFraction, Limits, MovingAverageSignal, Strategy
 
 CASH = 10_000.0
@@ -312,8 +312,8 @@ class Rules:
     quorum: int
 
     @property
-    def gates(self) -> Gates:
-        return Gates(self.min_confidence, self.min_consensus, self.quorum, 0.0)
+    def thresholds(self) -> Thresholds:
+        return Thresholds(self.min_confidence, self.min_consensus, self.quorum, 0.0)
 
 
 class Learned:
@@ -351,7 +351,7 @@ def test_gates_are_swept_on_the_pooled_opinions(random_bars: Callable[..., Bars]
     with pytest.raises(ConfigError, match=r"signal\.min_confidence"):
         plan_sweep(a_strategy(), maker, [{"signal.min_confidense": 0.4}])
     deaf = SignalMaker(object.__new__(type("Deaf", (Learned,), {"ensemble": None})), maker.study, bars)
-    with pytest.raises(ConfigError, match="whose gates can be swept"):
+    with pytest.raises(ConfigError, match="whose thresholds can be swept"):
         plan_sweep(a_strategy(), deaf, [{"signal.min_confidence": 0.4}])
 
 

@@ -33,15 +33,14 @@ from quantlab.core.types import Signal
 from quantlab.evaluation.statistics.metrics import daily_returns
 from quantlab.evaluation.statistics.summary import summarise
 from quantlab.jobs.config.composition import build, compose
-from quantlab.jobs.config.tuned_overrides import chosen_keys
 from quantlab.jobs.threshold_tuning import search as choosing
-from quantlab.jobs.threshold_tuning.record import chosen_table, trial_table, tuning_notes, tuning_numbers
+from quantlab.jobs.threshold_tuning.record import chosen_keys, chosen_table, trial_table, tuning_notes, tuning_numbers
 from quantlab.jobs.threshold_tuning.search import ThresholdTuner, simulate_all
 from quantlab.learning.ensemble.ensemble import Ensemble
-from quantlab.learning.ensemble.thresholds import gain_bps, regated, regated_by_window
+from quantlab.learning.ensemble.thresholds import gain_bps, with_thresholds, with_window_thresholds
 from quantlab.learning.tuning.rounds import Search
 from quantlab.learning.tuning.search import Tuning
-from quantlab.learning.tuning.thresholds import GateTuning
+from quantlab.learning.tuning.thresholds import ThresholdTuning
 
 FIRST, LENGTH, WINDOWS = 300, 864, 4
 LAST = FIRST + WINDOWS * LENGTH
@@ -57,7 +56,7 @@ SPACE = {
 
 @dataclass(frozen=True)
 class Voted:
-    """A learner that is asked for nothing but other gates."""
+    """A learner that is asked for nothing but other thresholds."""
 
     ensemble: Ensemble = RULES
 
@@ -71,10 +70,10 @@ class Voted:
     def stream(self, symbols: tuple[str, ...], interval_ms: int) -> Any:
         raise NotImplementedError
 
-    def regate(self, study: Study, gates: Mapping[str, Any] | Sequence[Mapping[str, Any]]) -> Study:
-        assert isinstance(gates, Sequence)
-        each = [dataclasses.replace(self.ensemble, **one).gates for one in gates]
-        return dataclasses.replace(study, signal=regated_by_window(study.signal, study.windows, each))
+    def with_thresholds(self, study: Study, thresholds: Mapping[str, Any] | Sequence[Mapping[str, Any]]) -> Study:
+        assert isinstance(thresholds, Sequence)
+        each = [dataclasses.replace(self.ensemble, **one).thresholds for one in thresholds]
+        return dataclasses.replace(study, signal=with_window_thresholds(study.signal, study.windows, each))
 
 
 @pytest.fixture(scope="module")
@@ -106,7 +105,7 @@ def study(bars: Bars) -> Study:
         atr=np.ascontiguousarray(0.004 * bars.close),
         gain_bps=gain_bps(proba, np.full((LAST, 4), 80.0)),
     )
-    signal = regated(signal, RULES.gates)
+    signal = with_thresholds(signal, RULES.thresholds)
     return Study(signal, FIRST, LAST, FixedSignal(signal), None, windows=TESTS)
 
 
@@ -120,14 +119,14 @@ def make_strategy() -> Callable[..., Any]:
 @pytest.fixture
 def tuner(make_strategy: Callable[..., Any], tmp_path: Path) -> Callable[..., ThresholdTuner]:
     def make(threads: int = 1, trials: int = 8, min_trades: int = 20, space: Any = SPACE) -> ThresholdTuner:
-        tuning = Tuning(4, 3, None, GateTuning(trials, min_trades, space))
+        tuning = Tuning(4, 3, None, ThresholdTuning(trials, min_trades, space))
         return ThresholdTuner(tuning, Voted(), make_strategy, CASH, threads, tmp_path / f"cache{threads}")
 
     return make
 
 
-def behind(signal: Signal, min_confidence: float, min_gain: float = 1.0) -> Signal:
-    """The opinions behind two gates, cell by cell."""
+def above(signal: Signal, min_confidence: float, min_gain: float = 1.0) -> Signal:
+    """The opinions at two thresholds, cell by cell."""
     assert signal.gain_bps is not None
     side = np.zeros_like(signal.side)
     for (t, s), sure in np.ndenumerate(signal.confidence):
@@ -163,12 +162,12 @@ def test_every_window_uses_what_the_past_said(
 ) -> None:
     tuned, strategy = tuner(space=LISTED).choose(study, bars, SilentProgress())
     assert strategy == make_strategy(signal=study.source)
-    candidates = {gate: behind(study.signal, gate) for gate in (0.4, 0.6, 0.8)}
+    candidates = {threshold: above(study.signal, threshold) for threshold in (0.4, 0.6, 0.8)}
     expected = {0: 0.6}
     for k in (1, 2, 3):
-        seen = {gate: account(bars, one, strategy, FIRST, TESTS[k][0]) for gate, one in candidates.items()}
-        eligible = {gate: ran.sharpe for gate, ran in seen.items() if ran.trades >= 20}
-        expected[k] = max(eligible, key=lambda gate: eligible[gate])
+        seen = {threshold: account(bars, one, strategy, FIRST, TESTS[k][0]) for threshold, one in candidates.items()}
+        eligible = {threshold: ran.sharpe for threshold, ran in seen.items() if ran.trades >= 20}
+        expected[k] = max(eligible, key=lambda threshold: eligible[threshold])
         assert 0.8 not in eligible
         stage = tuned.tuning[k - 1]
         assert stage.name == f"gates {k + 1}"
@@ -176,8 +175,8 @@ def test_every_window_uses_what_the_past_said(
         assert {trial.values["ensemble.min_confidence"] for trial in stage.trials} == set(candidates)
     # What was best for two windows is what the third one punishes.
     assert list(expected.values()) == [0.6, 0.4, 0.4, 0.6]
-    for k, gate in expected.items():
-        np.testing.assert_array_equal(tuned.signal.side[slice(*TESTS[k])], candidates[gate].side[slice(*TESTS[k])])
+    for k, threshold in expected.items():
+        np.testing.assert_array_equal(tuned.signal.side[slice(*TESTS[k])], candidates[threshold].side[slice(*TESTS[k])])
     assert not tuned.signal.side[:FIRST].any()
 
 
@@ -186,17 +185,17 @@ def test_a_trial_is_the_backtest_on_what_was_seen_and_a_window_one_on_what_follo
 ) -> None:
     stages = tuner().search(study, bars, SilentProgress())
     strategy = make_strategy(signal=study.source)
-    configured = behind(study.signal, 0.6)
+    configured = above(study.signal, 0.6)
     for stage, (first, end) in zip(stages, TESTS[1:], strict=True):
         assert stage.trials[0].values == {"ensemble.min_confidence": 0.6, "ensemble.min_gain_bps": 1.0}
         for trial in stage.trials:
-            ran = account(bars, behind(study.signal, *trial.values.values()), strategy, FIRST, first)
+            ran = account(bars, above(study.signal, *trial.values.values()), strategy, FIRST, first)
             assert trial.returns == ran.returns
             assert (trial.state == "infeasible") == (ran.trades < 20)
             assert trial.value is None or trial.value == pytest.approx(ran.sharpe)
         values = [trial.value for trial in stage.trials if trial.value is not None]
         assert stage.trials[stage.best].value == max(values)
-        chosen = account(bars, behind(study.signal, *stage.chosen.values()), strategy, first, end)
+        chosen = account(bars, above(study.signal, *stage.chosen.values()), strategy, first, end)
         other = account(bars, configured, strategy, first, end)
         assert stage.window == Window(
             iso_utc(int(bars.open_time_ms[first])),
@@ -262,9 +261,9 @@ def test_a_killed_choice_goes_on_where_it_was(
 class Peeking(Tuning):
     """Every search also sees the first day of its own window."""
 
-    def tune_gates(self, search: Search, simulate: Any, **given: Any) -> TuningStage:
+    def tune_thresholds(self, search: Search, simulate: Any, **given: Any) -> TuningStage:
         first, end = simulate.keywords["rows"]
-        return super().tune_gates(search, partial(simulate.func, rows=(first, end + 288)), **given)
+        return super().tune_thresholds(search, partial(simulate.func, rows=(first, end + 288)), **given)
 
 
 def test_the_audit_names_a_search_that_sees_its_own_window(
@@ -279,7 +278,7 @@ def test_the_audit_names_a_search_that_sees_its_own_window(
 
     honest = tuner()
     rules = honest.tuning
-    peeking = Peeking(rules.round_size, rules.seed, None, rules.strategy)
+    peeking = Peeking(rules.round_size, rules.seed, None, rules.thresholds)
     assert findings(honest) == []
     assert findings(dataclasses.replace(honest, tuning=peeking)) == [
         "tuning, search gates 2",
@@ -317,9 +316,13 @@ def test_a_refused_set_of_values_is_a_failed_trial(bars: Bars, study: Study, mak
     values = [{"ensemble.min_confidence": 2.0}, {"ensemble.quorum": 1}, {"ensemble.quorum": 0}]
     strategy = make_strategy(signal=study.source)
     rows = {"bars": bars.rows(*TESTS[0]), "signal": study.signal.rows(*TESTS[0])}
-    lived = simulate_all(values, **rows, rules=RULES, strategy=strategy, cash=CASH, threads=1)
-    assert ["min_confidence" in lived[0].error, lived[1].error, "quorum" in lived[2].error] == [True, "", True]
-    assert lived[1].trades > 0
+    simulated = simulate_all(values, **rows, rules=RULES, strategy=strategy, cash=CASH, threads=1)
+    assert ["min_confidence" in simulated[0].error, simulated[1].error, "quorum" in simulated[2].error] == [
+        True,
+        "",
+        True,
+    ]
+    assert simulated[1].trades > 0
     only_bad = simulate_all(values[:1], **rows, rules=RULES, strategy=strategy, cash=CASH, threads=1)
     assert "min_confidence" in only_bad[0].error
 
@@ -331,16 +334,19 @@ TRIALS = (
 )
 
 
-def gates_stage(k: int, gate: float, window: Window) -> TuningStage:
-    trials = (Trial(0, {"ensemble.quorum": 2}, "complete", 0.5), Trial(1, {"ensemble.quorum": gate}, "complete", 0.7))
+def threshold_stage(k: int, threshold: float, window: Window) -> TuningStage:
+    trials = (
+        Trial(0, {"ensemble.quorum": 2}, "complete", 0.5),
+        Trial(1, {"ensemble.quorum": threshold}, "complete", 0.7),
+    )
     return TuningStage(f"gates {k}", "said", True, trials, 1, {}, window)
 
 
 def test_a_run_says_what_was_tried_and_what_its_choices_came_to() -> None:
     stages = (
         TuningStage("tree", "said", False, TRIALS, 0, {}),
-        gates_stage(2, 3, Window("2025-01-01T00:00:00Z", "2025-01-05T23:55:00Z", 0.10, -0.20, 30, 40)),
-        gates_stage(3, 4, Window("2025-01-06T00:00:00Z", "2025-01-09T23:55:00Z", -0.50, 0.25, 5, 6)),
+        threshold_stage(2, 3, Window("2025-01-01T00:00:00Z", "2025-01-05T23:55:00Z", 0.10, -0.20, 30, 40)),
+        threshold_stage(3, 4, Window("2025-01-06T00:00:00Z", "2025-01-09T23:55:00Z", -0.50, 0.25, 5, 6)),
     )
     keys = {"learning.members.tree.x": 1.0, "learning.members.tree.c": [], "learning.ensemble.quorum": 4}
     assert dict(chosen_keys(stages)) == keys

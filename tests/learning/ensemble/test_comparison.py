@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 
 from quantlab.core.errors import ConfigError, HistoryError
+from quantlab.core.types import Labels
 from quantlab.learning.ensemble.comparison import PairedTest
-from quantlab.learning.samples.last_fold import LastFold
-from quantlab.learning.samples.triple_barrier import NEVER_MS, Labels
+from quantlab.learning.samples.splits import LastFold
+from quantlab.learning.samples.triple_barrier import NEVER_MS
 
 RULES = PairedTest(confidence=0.95, min_days=3, resamples=400, block_days=2, seed=1)
 BARS_A_DAY, STEP_MS = 24, 3_600_000

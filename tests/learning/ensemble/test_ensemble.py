@@ -14,7 +14,7 @@ from scipy.optimize import minimize
 from quantlab.core.errors import ConfigError, ContractError, HistoryError
 from quantlab.core.market import Bars
 from quantlab.learning.ensemble.ensemble import Ensemble, FittedEnsemble, bounded_weights
-from quantlab.learning.ensemble.pooling import Pooled, decisions
+from quantlab.learning.ensemble.pooling import PooledForecast, decisions
 from quantlab.learning.ensemble.thresholds import move_bps
 
 RULES = Ensemble(
@@ -45,7 +45,7 @@ def _move(members: np.ndarray) -> np.ndarray:
     return np.full(members.shape[1:3], 100.0)
 
 
-def _vote(members: np.ndarray, fitted: FittedEnsemble | None = None, **options: Any) -> Pooled:
+def _vote(members: np.ndarray, fitted: FittedEnsemble | None = None, **options: Any) -> PooledForecast:
     ensemble = fitted or _fitted()
     return ensemble.pool(members, ensemble.begin(members.shape[2]), _move(members), **options)[0]
 
@@ -96,23 +96,23 @@ def test_temperature_by_hand() -> None:
 
 
 @pytest.mark.parametrize(
-    ("members", "gate"),
+    ("members", "threshold"),
     [
         (_row(*[(0.33, 0.32, 0.35)] * 3), "min_confidence"),
         (_row((0.10, 0.45, 0.45), (0.2, 0.2, 0.6), (0.4, 0.4, 0.2)), "min_consensus"),
         (_row((0.2, 0.2, 0.6), (np.nan,) * 3, (np.nan,) * 3), "quorum"),
     ],
 )
-def test_each_gate_alone_makes_hold_and_lifts_nothing(members: np.ndarray, gate: str) -> None:
+def test_each_threshold_alone_makes_hold_and_lifts_nothing(members: np.ndarray, threshold: str) -> None:
     closed = _vote(members)
-    opened = _vote(members, _fitted(**{gate: 1 if gate == "quorum" else 0.0}))
+    opened = _vote(members, _fitted(**{threshold: 1 if threshold == "quorum" else 0.0}))
     assert closed.side[0, 0] == 0
     assert opened.side[0, 0] == decisions(opened.proba)[0, 0] == 1
     for name in ("proba", "confidence", "consensus", "live_members"):
         np.testing.assert_array_equal(getattr(closed, name), getattr(opened, name))
 
 
-def test_a_value_on_the_gate_passes() -> None:
+def test_a_value_on_the_threshold_passes() -> None:
     members = _row(*[(0.25, 0.25, 0.5)] * 3)
     assert _vote(members, _fitted(min_confidence=0.5, min_consensus=1.0, quorum=3)).side[0, 0] == 1
 
@@ -193,14 +193,14 @@ def test_stream_equals_batch_and_needs_only_the_liveness_window(seed: int, cut: 
     whole, end = ensemble.pool(members, ensemble.begin(2), _move(members))
     before, state = ensemble.pool(members[:, :cut], ensemble.begin(2), _move(members[:, :cut]))
     after, split_end = ensemble.pool(members[:, cut:], state, _move(members[:, cut:]))
-    for field in dataclasses.fields(Pooled):
+    for field in dataclasses.fields(PooledForecast):
         joined = np.concatenate([getattr(before, field.name), getattr(after, field.name)])
         np.testing.assert_array_equal(joined, getattr(whole, field.name))
     for field in dataclasses.fields(end):
         np.testing.assert_array_equal(getattr(split_end, field.name), getattr(end, field.name))
     late, _ = ensemble.pool(members[:, start:], ensemble.begin(2), _move(members[:, start:]))
     known = start + RULES.liveness_bars - 1 if start else 0
-    for field in dataclasses.fields(Pooled):
+    for field in dataclasses.fields(PooledForecast):
         np.testing.assert_array_equal(getattr(late, field.name)[known - start :], getattr(whole, field.name)[known:])
 
 
@@ -209,8 +209,8 @@ def test_the_state_given_is_left_alone() -> None:
     state = ensemble.begin(2)
     ensemble.pool(_constant_a(5), state, np.full((5, 2), 100.0))
     assert np.isnan(state.last).all()
-    assert not state.spoke.any()
-    assert not state.still.any()
+    assert not state.forecast_bars.any()
+    assert not state.unmoved_bars.any()
 
 
 # --- properties against a plain reference ----------------------------------------------------------
@@ -322,10 +322,10 @@ def test_fit_gives_weight_to_knowledge_and_a_calibrated_pool() -> None:
 def test_fit_refuses_an_empty_inner_fold_and_a_mute_member() -> None:
     label, weight = np.zeros((20, 2), dtype=np.int8), np.ones((20, 2), dtype=np.float32)
     members = _random_members(1, 20, 2)
-    with pytest.raises(HistoryError, match="member a speaks"):
+    with pytest.raises(HistoryError, match="member a has forecasts"):
         RULES.fit(NAMES, members, label, weight, np.zeros((20, 2), dtype=bool))
     members[1] = np.nan
-    with pytest.raises(HistoryError, match="member b speaks"):
+    with pytest.raises(HistoryError, match="member b has forecasts"):
         RULES.fit(NAMES, members, label, weight, np.ones((20, 2), dtype=bool))
 
 

@@ -11,9 +11,9 @@ from sklearn.metrics import roc_auc_score
 from quantlab.core.types import BUY, HOLD, SELL
 from quantlab.learning.ensemble.ensemble import Ensemble, FittedEnsemble
 from quantlab.learning.ensemble.influence import Influence, measure_influence
-from quantlab.learning.ensemble.pooling import Pooled
+from quantlab.learning.ensemble.pooling import PooledForecast
 from quantlab.learning.ensemble.scores import DAY_MS, Auc, directional_auc, log_loss, reliability
-from quantlab.learning.ensemble.signal_report import Evidence, signal_report
+from quantlab.learning.ensemble.signal_report import OutOfSampleRows, signal_report
 
 HOUR_MS = 3_600_000
 
@@ -184,8 +184,10 @@ def test_influence_is_not_the_quorums() -> None:
     assert measure_influence(pair, two, _move(two), both, 0).flipped == {"a": 6, "b": 0}
 
 
-def _evidence(ensemble: FittedEnsemble, members: np.ndarray, label: np.ndarray, pooled: Pooled) -> Evidence:
-    return Evidence(
+def _tested_rows(
+    ensemble: FittedEnsemble, members: np.ndarray, label: np.ndarray, pooled: PooledForecast
+) -> OutOfSampleRows:
+    return OutOfSampleRows(
         members=dict(zip(ensemble.names, members, strict=True)),
         weights=dict(zip(ensemble.names, ensemble.weights, strict=True)),
         influence=measure_influence(ensemble, members, _move(members), pooled, 0),
@@ -201,7 +203,7 @@ def test_report_by_hand() -> None:
     ensemble, members = _constructed()
     pooled, _ = ensemble.pool(members, ensemble.begin(1), _move(members))
     label = np.array([2, 2, 2, 0, 0, 1, 2, 0, 1, -1], dtype=np.int8)[:, None]
-    report = signal_report(_evidence(ensemble, members, label, pooled), bootstrap_samples=50, seed=0)
+    report = signal_report(_tested_rows(ensemble, members, label, pooled), bootstrap_samples=50, seed=0)
     assert report.consensus_rate == 0.0  # .5 six times, .5 twice
     assert report.mean_confidence == pytest.approx((6 * 0.43 + 2 * 0.475) / 8, rel=1e-6)
     assert report.buy_share == 1.0
@@ -219,7 +221,7 @@ def test_report_without_decisions_is_unknown() -> None:
     members = members[:, -2:]
     pooled, _ = ensemble.pool(members, ensemble.begin(1), _move(members))
     label = np.array([[1], [1]], dtype=np.int8)
-    report = signal_report(_evidence(ensemble, members, label, pooled), bootstrap_samples=50, seed=0)
+    report = signal_report(_tested_rows(ensemble, members, label, pooled), bootstrap_samples=50, seed=0)
     assert (report.consensus_rate, report.mean_confidence, report.buy_share) == (None, None, None)
     assert set(report.undefined) == {"consensus_rate", "mean_confidence", "buy_share"}
     for member, metric in itertools.product(report.members.values(), ("auc", "auc_se", "influence")):

@@ -6,7 +6,7 @@ import os
 import time
 from pathlib import Path
 
-from quantlab.learning.parallel.progress import Told
+from quantlab.core.ports import ProgressCallback
 
 
 def pid_of(pause_s: float) -> int:
@@ -20,9 +20,9 @@ def threads_of(_: int) -> str | None:
     return os.environ.get("OMP_NUM_THREADS")
 
 
-def write_pid(name: str, folder: Path, told: Told) -> None:
+def write_pid(name: str, folder: Path, on_progress: ProgressCallback) -> None:
     """Leave the process's number in a file; fail or die if the name says so."""
-    told(0.5)
+    on_progress(0.5)
     if name == "bad":
         raise ZeroDivisionError
     if name == "dead":

@@ -30,7 +30,7 @@ from quantlab.learning.models.linear import (
     Linear,
     fit_scale,
 )
-from quantlab.learning.models.linear_map import LinearMap, Standard
+from quantlab.learning.models.linear_map import LinearMap, Standardizer
 from quantlab.learning.models.rows import RowTable
 
 CONF = Path(__file__).resolve().parents[3] / "conf" / "learning" / "models" / "linear.yaml"
@@ -347,7 +347,7 @@ class TestBits:
     def test_a_row_has_the_same_bits_in_any_company(self, n_features: int) -> None:
         rng = np.random.default_rng(n_features)
         one = LinearMap(
-            Standard(rng.normal(size=n_features), rng.uniform(0.5, 2, n_features), 4.0),
+            Standardizer(rng.normal(size=n_features), rng.uniform(0.5, 2, n_features), 4.0),
             rng.normal(size=(n_features, 3)),
             rng.normal(size=3),
             1.7,

@@ -99,7 +99,7 @@ def fitted(recipe: str) -> Any:
     return fit(recipe, world()[0])
 
 
-def spoken_rows(recipe: str, features: Features) -> np.ndarray:
+def forecast_rows(recipe: str, features: Features) -> np.ndarray:
     """bool (T, S): ready, and so are the rows before that a member reads."""
     lookback = getattr(fitted(recipe), "lookback", 1)
     complete = np.zeros_like(features.ready)
@@ -164,11 +164,11 @@ class TestEveryMember:
         proba = fitted(recipe).predict_proba(features)
         assert proba.shape == (T, S, 3)
         assert proba.dtype == np.float32
-        speaks = spoken_rows(recipe, features)
-        np.testing.assert_array_equal(np.isnan(proba), np.repeat(~speaks[:, :, None], 3, axis=2))
-        spoken = proba[speaks]
-        np.testing.assert_allclose(spoken.sum(axis=1, dtype=np.float64), 1.0, atol=1e-6)
-        assert spoken.min() >= 0
+        covered = forecast_rows(recipe, features)
+        np.testing.assert_array_equal(np.isnan(proba), np.repeat(~covered[:, :, None], 3, axis=2))
+        present = proba[covered]
+        np.testing.assert_allclose(present.sum(axis=1, dtype=np.float64), 1.0, atol=1e-6)
+        assert present.min() >= 0
 
     def test_finds_a_planted_edge(self, recipe: str) -> None:
         dataset, truth = world()
@@ -220,8 +220,8 @@ class TestEveryMember:
         np.testing.assert_array_equal(first, scaled.predict_proba(dataset.features))
         tilted = np.where(dataset.label == 2, dataset.weight * 4, dataset.weight).astype(np.float32)
         buys = fit(recipe, dataclasses.replace(dataset, weight=tilted)).predict_proba(dataset.features)
-        speaks = spoken_rows(recipe, dataset.features)
-        assert buys[speaks][:, 2].mean() > first[speaks][:, 2].mean() + 0.1
+        covered = forecast_rows(recipe, dataset.features)
+        assert buys[covered][:, 2].mean() > first[covered][:, 2].mean() + 0.1
 
     def test_says_the_same_alone_and_in_any_company(self, recipe: str) -> None:
         features = world()[0].features
@@ -435,8 +435,8 @@ def test_scoring_is_bounded_and_blind_to_block_borders(monkeypatch: pytest.Monke
         sizes.append(len(rows))
         return np.ascontiguousarray(rows[:, :3])
 
-    def check(spoken: Callable[..., Any]) -> np.ndarray:
-        proba = score(features, spoken)
+    def check(present: Callable[..., Any]) -> np.ndarray:
+        proba = score(features, present)
         np.testing.assert_array_equal(proba[features.ready], features.values[features.ready][:, :3])
         return proba
 

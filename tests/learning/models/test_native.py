@@ -39,7 +39,7 @@ class Number(NativeMember):
     def read(cls, path: Path, card: MemberCard) -> Self:
         return cls(1.0 / (1.0 / float(path.read_text())) + cls.off, card.contract, card.golden())
 
-    def speaks_on(self) -> int:
+    def prediction_threads(self) -> int:
         return 3
 
     def classify_golden(self) -> Float32Array:

@@ -36,7 +36,7 @@ from quantlab.learning.models.fitted_net import MODEL_FILE, FittedNet, weights
 from quantlab.learning.models.net_recipe import NetRecipe
 from quantlab.learning.models.nhits import NHITS
 from quantlab.learning.models.patchtst import PatchTST
-from quantlab.learning.models.torch_state import undisturbed
+from quantlab.learning.models.torch_state import seeded_torch
 from quantlab.learning.models.windows import WindowTable, complete_rows
 
 MEMBERS = ("nhits", "patchtst")
@@ -124,7 +124,7 @@ def quantiles(one: FittedNet, features: Features) -> tuple[np.ndarray, np.ndarra
     complete = complete_rows(features.ready, L)
     complete[: TEST.start] = False
     index = np.flatnonzero(complete)
-    table = WindowTable.of(features, one.recipe.columns, one.standard, L)
+    table = WindowTable.of(features, one.recipe.columns, one.moments, L)
     return index, net_forecast.forecast(one.network, table, index), table.gather(index).returns[:, -1]
 
 
@@ -163,7 +163,7 @@ class TestEveryNet:
 
     def test_every_weight_moved(self, member: str) -> None:
         """A library that trains a copy leaves its caller's network as it was."""
-        with undisturbed(3, 1):
+        with seeded_torch(3, 1):
             before = weights(recipe(member).network(H))
         after = weights(fitted(member).network)
         assert before.keys() == after.keys()
@@ -172,7 +172,7 @@ class TestEveryNet:
 
     def test_the_forecast_is_not_the_last_return(self, member: str) -> None:
         index, forecast, last = quantiles(fitted(member), world().features)
-        table = WindowTable.of(world().features, ("ret_1",), fitted(member).standard, L)
+        table = WindowTable.of(world().features, ("ret_1",), fitted(member).moments, L)
         actual = world().forward_returns.reshape(-1, H)[index] / table.scale(index)[:, None]
         median = forecast[:, :, 2]
         assert np.abs(median - last[:, None]).mean() > 0.5
@@ -181,7 +181,7 @@ class TestEveryNet:
 
     def test_quantiles_cover_what_they_say(self, member: str) -> None:
         index, forecast, _ = quantiles(fitted(member), world().features)
-        table = WindowTable.of(world().features, ("ret_1",), fitted(member).standard, L)
+        table = WindowTable.of(world().features, ("ret_1",), fitted(member).moments, L)
         actual = world().forward_returns.reshape(-1, H)[index] / table.scale(index)[:, None]
         covered = (actual[:, :, None] < forecast).mean(axis=(0, 1))
         np.testing.assert_allclose(covered, recipe(member).quantiles, atol=0.04)
@@ -208,8 +208,8 @@ class TestEveryNet:
     def test_the_network_always_sees_one_block_of_one_shape(self, member: str, monkeypatch: pytest.MonkeyPatch) -> None:
         """Bits of a matrix product may depend on its shape, so the shape never changes."""
         seen: list[int] = []
-        convert = net_forecast.to_library
-        monkeypatch.setattr(net_forecast, "to_library", lambda batch: seen.append(len(batch.scale)) or convert(batch))
+        convert = net_forecast.to_tensors
+        monkeypatch.setattr(net_forecast, "to_tensors", lambda batch: seen.append(len(batch.scale)) or convert(batch))
         fitted(member).predict_proba(world().features.rows(0, 100))
         assert set(seen) == {net_forecast.BLOCK_WINDOWS}
         assert len(seen) == -(-(100 - L + 1) * S // net_forecast.BLOCK_WINDOWS)
@@ -237,10 +237,10 @@ class TestEveryNet:
     def test_a_stride_counts_back_from_the_last_row(self, member: str) -> None:
         features = world().features.rows(1_300, 1_500)
         whole, some = fitted(member).predict_proba(features), fitted(member).predict_every(features, 7)
-        spoken = np.isfinite(some).all(axis=2)
-        np.testing.assert_array_equal(some[spoken], whole[spoken])
-        assert np.flatnonzero(spoken.any(axis=1))[-2:].tolist() == [192, 199]
-        assert set(np.diff(np.flatnonzero(spoken.any(axis=1)))) == {7}
+        present = np.isfinite(some).all(axis=2)
+        np.testing.assert_array_equal(some[present], whole[present])
+        assert np.flatnonzero(present.any(axis=1))[-2:].tolist() == [192, 199]
+        assert set(np.diff(np.flatnonzero(present.any(axis=1)))) == {7}
 
     def test_nothing_is_learned_from_what_was_not_known(self, member: str) -> None:
         """Returns that end after their part did; labels that stopping sees, returns that the calibrator sees."""
@@ -303,8 +303,10 @@ class TestEveryNet:
 
     def test_threads_are_the_configurations(self, member: str, monkeypatch: pytest.MonkeyPatch) -> None:
         seen = []
-        block = net_forecast._filled
-        monkeypatch.setattr(net_forecast, "_filled", lambda batch: seen.append(torch.get_num_threads()) or block(batch))
+        block = net_forecast._pad_block
+        monkeypatch.setattr(
+            net_forecast, "_pad_block", lambda batch: seen.append(torch.get_num_threads()) or block(batch)
+        )
         outside = torch.get_num_threads()
         torch.set_num_threads(2)
         try:
@@ -393,7 +395,7 @@ def by_library(one: FittedNet, features: Features, folder: Path) -> np.ndarray:
     complete[: TEST.start] = False
     index = np.flatnonzero(complete)
     index = index[np.linspace(0, len(index) - 1, 32).astype(int)]
-    batch = WindowTable.of(features, one.recipe.columns, one.standard, L).gather(index)
+    batch = WindowTable.of(features, one.recipe.columns, one.moments, L).gather(index)
     rng = np.random.default_rng(0)
     exogenous = list(one.recipe.columns[1:])
     to_fit = frame(rng.normal(size=(2, L + 3 * H)), rng.normal(size=(2, L + 3 * H, len(exogenous))), exogenous)
@@ -432,7 +434,7 @@ def by_library(one: FittedNet, features: Features, folder: Path) -> np.ndarray:
             revin=False,
             **common,
         )
-    with undisturbed(0, 1):
+    with seeded_torch(0, 1):
         forecaster = NeuralForecast(models=[library], freq=1)
         forecaster.fit(to_fit)
         forecaster.models[0].load_state_dict(weights(one.network), strict=False)

@@ -13,15 +13,15 @@ from threadpoolctl import threadpool_limits
 
 from quantlab.core.errors import ContractError, HistoryError
 from quantlab.core.types import Dataset, Features
-from quantlab.learning.models.quantiles import Calibrator, central, fit_calibrator, summary
+from quantlab.learning.models.quantiles import Calibrator, are_symmetric_levels, fit_calibrator, summary
 from quantlab.learning.models.windows import (
     LARGEST,
-    Halves,
-    Standard,
+    Moments,
+    ValidationSplit,
     WindowTable,
     complete_rows,
     known_rows,
-    mean_one,
+    normalized_weights,
     targets,
 )
 
@@ -57,8 +57,8 @@ def masked(dataset: Dataset, start: int, stop: int) -> Dataset:
 
 
 def table_of(features: Features, **moments: Any) -> WindowTable:
-    standard = Standard(np.array([0.5, 0.0], np.float32), np.array([2.0, 1.0], np.float32))
-    return WindowTable.of(features, ("ret_1", "a", "b"), standard, L)
+    moments = Moments(np.array([0.5, 0.0], np.float32), np.array([2.0, 1.0], np.float32))
+    return WindowTable.of(features, ("ret_1", "a", "b"), moments, L)
 
 
 def test_rows_are_complete_where_a_loop_finds_no_gap(dataset: Dataset) -> None:
@@ -107,14 +107,14 @@ def test_a_dead_window_stays_zero_and_extremes_are_cut(dataset: Dataset) -> None
 
 def test_moments_are_those_of_the_given_rows_only(dataset: Dataset) -> None:
     index = np.flatnonzero(masked(dataset, 10, 30).mask)
-    found = Standard.of(dataset.features, ("a", "b"), index)
+    found = Moments.of(dataset.features, ("a", "b"), index)
     values = dataset.features.values[10:30][dataset.mask[10:30]].astype(np.float64)
     np.testing.assert_allclose(found.mean, values[:, [0, 2]].mean(axis=0), rtol=1e-5)
     np.testing.assert_allclose(found.deviation, values[:, [0, 2]].std(axis=0), rtol=1e-5)
     still = dataclasses.replace(dataset.features, values=np.full_like(dataset.features.values, 3.0))
-    assert (Standard.of(still, ("a",), index).deviation == 1.0).all()
+    assert (Moments.of(still, ("a",), index).deviation == 1.0).all()
     with pytest.raises(ContractError, match="ret_9"):
-        Standard.of(dataset.features, ("ret_9",), index)
+        Moments.of(dataset.features, ("ret_9",), index)
 
 
 def test_returns_must_be_known_when_the_part_ends(dataset: Dataset) -> None:
@@ -134,22 +134,22 @@ def test_returns_must_be_known_when_the_part_ends(dataset: Dataset) -> None:
 
 def test_validation_rows_are_used_once_each_and_purged(dataset: Dataset) -> None:
     valid = masked(dataset, 24, 44)
-    halves = Halves.of(valid, L, 0.5)
-    stopping, calibrating = halves.stopping // S, halves.calibrating // S
+    validation = ValidationSplit.of(valid, L, 0.5)
+    stopping, calibrating = validation.stopping // S, validation.calibrating // S
     assert (calibrating.min(), calibrating.max()) == (34, 43)
     assert stopping.max() + H < calibrating.min()
     assert stopping.min() == 24
-    assert not set(halves.stopping) & set(halves.calibrating)
-    assert Halves.of(valid, L, 0.2).calibrating.min() // S == 40
+    assert not set(validation.stopping) & set(validation.calibrating)
+    assert ValidationSplit.of(valid, L, 0.2).calibrating.min() // S == 40
     with pytest.raises(HistoryError, match="rows to stop early on"):
-        Halves.of(masked(dataset, 24, 28), L, 0.5)
+        ValidationSplit.of(masked(dataset, 24, 28), L, 0.5)
     with pytest.raises(HistoryError, match="rows to stop early on"):
-        Halves.of(masked(dataset, 0, 0), L, 0.5)
+        ValidationSplit.of(masked(dataset, 0, 0), L, 0.5)
 
 
 def test_weights_average_to_one(dataset: Dataset) -> None:
     index = np.array([30, 31, 32])
-    found = mean_one(dataset, index)
+    found = normalized_weights(dataset, index)
     assert found.mean() == pytest.approx(1.0)
     np.testing.assert_allclose(found[0] / found[1], dataset.weight.reshape(-1)[30] / dataset.weight.reshape(-1)[31])
 
@@ -254,4 +254,4 @@ def test_a_calibrated_row_has_the_same_bits_in_any_company_and_far_away_it_is_cu
     ],
 )
 def test_levels_are_central_or_refused(levels: tuple[float, ...], good: bool) -> None:
-    assert central(levels) == good
+    assert are_symmetric_levels(levels) == good

@@ -112,7 +112,7 @@ class TestEveryTree:
 
     def test_every_round_is_told_and_changes_nothing(self, name: str) -> None:
         shares: list[float] = []
-        watched = member(name).fit_watched(part(slice(0, 500)), part(slice(500, 650)), shares.append)
+        watched = member(name).fit_with_progress(part(slice(0, 500)), part(slice(500, 650)), shares.append)
         assert shares[0] == 1 / 40
         assert len(shares) > 5
         np.testing.assert_allclose(np.diff(shares), 1 / 40)

@@ -19,7 +19,13 @@ from quantlab.core.progress import SilentProgress
 from quantlab.core.types import Dataset, Features
 from quantlab.learning.ensemble.members import predict_part, predict_rows
 from quantlab.learning.models.xgboost import XGBoost
-from quantlab.learning.parallel.progress import Steps, Watched, fit_member, nobody, within
+from quantlab.learning.parallel.progress import (
+    ProgressReportingModel,
+    StageProgress,
+    fit_member,
+    no_progress,
+    scaled_progress,
+)
 from quantlab.learning.parallel.workers import worker_processes
 from quantlab.learning.samples.dataset import build_dataset
 from quantlab.learning.samples.splits import PurgedWalkForward
@@ -88,30 +94,30 @@ def run(root: Path, dataset: Dataset, workers: int, stride: int = 1, *models: An
 
 def test_a_piece_of_work_is_one_step_however_finely_it_tells() -> None:
     stage = Advances()
-    steps = Steps(stage)
+    steps = StageProgress(stage)
     for share in np.linspace(0.0, 1.0, 1_001):
-        steps.tell(0, float(share))
+        steps.update(0, float(share))
     for share in (0.3, 0.3, 0.1, 1.0, 1.0):
-        steps.tell(1, share)
-    steps.tell(2, 1.0)
+        steps.update(1, share)
+    steps.update(2, 1.0)
     assert sum(stage.steps) == 3.0
     assert min(stage.steps) > 0.0
     assert len(stage.steps) == 64 + 2 + 1
 
 
 def test_a_part_of_the_work_tells_its_place_in_the_whole() -> None:
-    told: list[float] = []
+    shares: list[float] = []
     for share in (0.0, 0.5, 1.0):
-        within(told.append, 0.5, 1.0)(share)
-    assert told == [0.5, 0.75, 1.0]
+        scaled_progress(shares.append, 0.5, 1.0)(share)
+    assert shares == [0.5, 0.75, 1.0]
 
 
 def test_a_member_that_does_not_tell_is_done_when_it_is_done(dataset: Dataset) -> None:
-    told: list[float] = []
-    assert not isinstance(ConstantModel(), Watched)
-    assert isinstance(TREES, Watched)
-    fit_member(ConstantModel(), dataset, dataset, told.append)
-    assert told == [1.0]
+    shares: list[float] = []
+    assert not isinstance(ConstantModel(), ProgressReportingModel)
+    assert isinstance(TREES, ProgressReportingModel)
+    fit_member(ConstantModel(), dataset, dataset, shares.append)
+    assert shares == [1.0]
 
 
 def test_whoever_overrides_fit_alone_is_heard(dataset: Dataset) -> None:
@@ -121,9 +127,9 @@ def test_whoever_overrides_fit_alone_is_heard(dataset: Dataset) -> None:
         def fit(self, train: Dataset, valid: Dataset) -> Any:
             return "mine"
 
-    told: list[float] = []
-    assert fit_member(Stubborn(**vars(TREES)), dataset, dataset, told.append) == "mine"
-    assert told == [1.0]
+    shares: list[float] = []
+    assert fit_member(Stubborn(**vars(TREES)), dataset, dataset, shares.append) == "mine"
+    assert shares == [1.0]
 
 
 def test_the_stage_moves_inside_a_fit_and_ends_whole(tmp_path: Path, dataset: Dataset) -> None:
@@ -165,7 +171,7 @@ def test_a_stride_never_peeks(dataset: Dataset) -> None:
     values = dataset.features.values.copy()
     values[403:] += 1.0
     changed = dataclasses.replace(dataset.features, values=values)
-    before, after = (predict_part("x", fitted, f, 300, 450, 8, nobody) for f in (dataset.features, changed))
+    before, after = (predict_part("x", fitted, f, 300, 450, 8, no_progress) for f in (dataset.features, changed))
     # Row 396 was asked about, row 404 is the first that may know better.
     np.testing.assert_array_equal(before[:104], after[:104])
     assert not np.array_equal(before[104], after[104], equal_nan=True)
@@ -183,11 +189,11 @@ def test_parts_are_the_same_bits_as_one_call(dataset: Dataset, monkeypatch: pyte
     fitted = Centroids(lookback=4).fit(dataset, dataset)
     whole = predict_rows("x", fitted, dataset.features, 100, 473)
     monkeypatch.setattr("quantlab.learning.ensemble.members._CELLS_AT_ONCE", 7 * 4)
-    told: list[float] = []
-    np.testing.assert_array_equal(predict_part("x", fitted, dataset.features, 100, 473, 1, told.append), whole)
-    assert len(told) == -(-373 // 7)
-    assert told == sorted(told)
-    assert told[-1] == 1.0
+    shares: list[float] = []
+    np.testing.assert_array_equal(predict_part("x", fitted, dataset.features, 100, 473, 1, shares.append), whole)
+    assert len(shares) == -(-373 // 7)
+    assert shares == sorted(shares)
+    assert shares[-1] == 1.0
 
 
 def test_a_member_that_can_leave_rows_out_is_asked_for_a_stride(dataset: Dataset) -> None:
@@ -203,13 +209,13 @@ def test_a_member_that_can_leave_rows_out_is_asked_for_a_stride(dataset: Dataset
         def predict_every(self, features: Features, stride: int) -> np.ndarray:
             asked.append(stride)
             proba = fitted.predict_proba(features).copy()
-            spoken = (len(proba) - 1 - np.arange(len(proba))) % stride == 0
-            proba[~spoken] = np.nan
+            rows = (len(proba) - 1 - np.arange(len(proba))) % stride == 0
+            proba[~rows] = np.nan
             return proba
 
     sparse: Any = Sparse()
-    said = predict_part("x", sparse, dataset.features, 200, 340, 6, nobody)
-    np.testing.assert_array_equal(said, predict_part("x", fitted, dataset.features, 200, 340, 6, nobody))
+    said = predict_part("x", sparse, dataset.features, 200, 340, 6, no_progress)
+    np.testing.assert_array_equal(said, predict_part("x", fitted, dataset.features, 200, 340, 6, no_progress))
     assert set(asked) == {6}
 
 

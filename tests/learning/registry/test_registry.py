@@ -341,7 +341,7 @@ def test_a_promotion_takes_over_between_two_bars(registry: Registry, bars: Bars)
     np.testing.assert_allclose(proba[:100], before.signal(bars).proba[:100], atol=1e-6)
     np.testing.assert_allclose(proba[100:], serving.signal.signal(bars).proba[100:], atol=1e-6)
     assert not np.allclose(proba[100:], before.signal(bars).proba[100:], atol=1e-3, equal_nan=True)
-    assert stream.liveness.spoke.max() <= bars.n_bars - 100, "the new members' liveness is their own"
+    assert stream.liveness.forecast_bars.max() <= bars.n_bars - 100, "the new members' liveness is their own"
 
 
 def test_another_pipelines_members_do_not_take_over(registry: Registry, bars: Bars) -> None:

@@ -12,7 +12,7 @@ from quantlab.core import files
 from quantlab.core.errors import ArtifactError, InstallationError
 from quantlab.learning.registry import log as registry_log
 from quantlab.learning.registry.log import LOG, POINTER, History, Record, commit, locked, read_history, recover
-from quantlab.learning.registry.status import Status, earlier, promoted, releases, status, without
+from quantlab.learning.registry.status import Status, earlier_release, release_after, release_without, releases, status
 
 
 def record(event: str, *versions: str, active: dict[str, str] | None = None, reason: str = "é") -> Record:
@@ -158,28 +158,28 @@ def test_a_status_is_read_off_the_records() -> None:
 def test_going_back_goes_back_step_by_step_and_never_forward() -> None:
     one, two, three = {"a": "a_v1"}, {"a": "a_v2"}, {"a": "a_v3"}
     r = [record("promote", v, active={"a": v}) for v in ("a_v1", "a_v2", "a_v3")]
-    assert earlier(_history(*r)) == two
+    assert earlier_release(_history(*r)) == two
     r.append(record("rollback", active=two))
-    assert earlier(_history(*r)) == one
+    assert earlier_release(_history(*r)) == one
     r.append(record("rollback", active=one))
-    assert earlier(_history(*r)) is None
+    assert earlier_release(_history(*r)) is None
     r.append(record("promote", active=three))
     assert releases(_history(*r)) == [{}, one, three]
-    assert earlier(_history(*r, record("quarantine", "a_v1", active=three))) is None
+    assert earlier_release(_history(*r, record("quarantine", "a_v1", active=three))) is None
 
 
 def test_members_that_were_tested_together_serve_together() -> None:
     pair, new = record("register", "a_v1", "b_v1"), record("register", "a_v2", "b_v2")
     alone = record("register", "c_v9")
     r = [pair, new, alone, record("promote", active={"a": "a_v1", "b": "b_v1"})]
-    assert promoted(_history(*r), {"c": "c_v9"}) == {"a": "a_v1", "b": "b_v1", "c": "c_v9"}
-    assert promoted(_history(*r), {"a": "a_v2", "b": "b_v2"}) == {"a": "a_v2", "b": "b_v2"}
+    assert release_after(_history(*r), {"c": "c_v9"}) == {"a": "a_v1", "b": "b_v1", "c": "c_v9"}
+    assert release_after(_history(*r), {"a": "a_v2", "b": "b_v2"}) == {"a": "a_v2", "b": "b_v2"}
     with pytest.raises(Exception, match="no b_v2"):
-        promoted(_history(*r), {"a": "a_v2"})
+        release_after(_history(*r), {"a": "a_v2"})
     solo = record("register", "a_v3")
-    assert promoted(_history(*r, solo), {"a": "a_v3"}) == {"a": "a_v3"}, "b_v1 was tested with a_v1 only"
-    assert without(_history(*r), "a_v1") == {}
+    assert release_after(_history(*r, solo), {"a": "a_v3"}) == {"a": "a_v3"}, "b_v1 was tested with a_v1 only"
+    assert release_without(_history(*r), "a_v1") == {}
     r += [record("promote", active={"a": "a_v1", "b": "b_v1", "c": "c_v9"})]
-    assert without(_history(*r), "c_v9") == {"a": "a_v1", "b": "b_v1"}
-    assert without(_history(*r), "a_v1") == {"c": "c_v9"}
-    assert without(_history(*r), "a_v2") == {"a": "a_v1", "b": "b_v1", "c": "c_v9"}
+    assert release_without(_history(*r), "c_v9") == {"a": "a_v1", "b": "b_v1"}
+    assert release_without(_history(*r), "a_v1") == {"c": "c_v9"}
+    assert release_without(_history(*r), "a_v2") == {"a": "a_v1", "b": "b_v1", "c": "c_v9"}

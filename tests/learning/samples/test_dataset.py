@@ -10,9 +10,9 @@ import pytest
 
 from quantlab.core.errors import ConfigError, ContractError
 from quantlab.core.market import Bars
-from quantlab.core.types import NO_LABEL, Features
+from quantlab.core.types import NO_LABEL, Features, Labels
 from quantlab.learning.samples.dataset import build_dataset, forward_returns
-from quantlab.learning.samples.triple_barrier import Labels, TripleBarrier
+from quantlab.learning.samples.triple_barrier import TripleBarrier
 
 MakeBars = Callable[..., Bars]
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from itertools import combinations, pairwise
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 
 from quantlab.core.errors import ConfigError, HistoryError
 from quantlab.core.types import Dataset, Features
-from quantlab.learning.samples.combinatorial import CombinatorialPurged
 from quantlab.learning.samples.splits import Fold, PurgedWalkForward, part
 
 INTERVAL = 300_000
@@ -194,38 +193,3 @@ def test_too_few_training_bars_to_share_out() -> None:
 def test_impossible_splits_are_refused(changes: dict[str, object]) -> None:
     with pytest.raises(ConfigError, match=r"learning\.splits"):
         walk_forward(**changes)
-
-
-@pytest.mark.parametrize(("n_blocks", "n_test_blocks", "embargo"), [(5, 2, 10), (4, 1, 0), (6, 3, 25)])
-def test_combinatorial_folds_against_row_by_row_rules(n_blocks: int, n_test_blocks: int, embargo: int) -> None:
-    dataset = dataset_of(400, warmup=7, horizon=15)
-    folds = CombinatorialPurged(n_blocks, n_test_blocks, embargo).split(dataset)
-    edges = [7 + 393 * i // n_blocks for i in range(n_blocks + 1)]
-    choices = list(combinations(range(n_blocks), n_test_blocks))
-    assert len(folds) == len(choices)
-    for fold, blocks in zip(folds, choices, strict=True):
-        tested = np.zeros(400, bool)
-        for block in blocks:
-            tested[edges[block] : edges[block + 1]] = True
-        np.testing.assert_array_equal(fold.test_part(dataset).mask, dataset.mask & tested[:, None])
-        train = fold.train_part(dataset).mask
-        assert not np.any(train & tested[:, None])
-        test_spans = spans(dataset, fold.test_part(dataset).mask)
-        for t, s in zip(*np.nonzero(dataset.mask & ~tested[:, None]), strict=True):
-            known = dataset.known_at_ms[t, s]
-            first_test = edges[min(b for b in blocks if edges[b] > t)] if any(edges[b] > t for b in blocks) else None
-            leaks_forward = first_test is not None and known > dataset.open_time_ms[first_test]
-            embargoed = tested[max(0, t - embargo) : t].any()
-            leaks_back = any(at < t and dataset.open_time_ms[t] < until for at, until in test_spans)
-            assert train[t, s] == (not leaks_forward and not embargoed and not leaks_back), (t, s)
-
-
-def spans(dataset: Dataset, mask: np.ndarray) -> list[tuple[int, int]]:
-    return [(int(t), int(dataset.known_at_ms[t, s])) for t, s in zip(*np.nonzero(mask), strict=True)]
-
-
-def test_combinatorial_blocks_must_outlast_the_embargo() -> None:
-    with pytest.raises(HistoryError, match="longer than the embargo"):
-        CombinatorialPurged(6, 2, 288).split(dataset_of(400))
-    with pytest.raises(ConfigError):
-        CombinatorialPurged(6, 6, 0)

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 
 from quantlab.core.errors import ConfigError, ContractError
 from quantlab.core.market import Bars, BarState, Instrument
-from quantlab.core.types import BUY, HOLD, NO_LABEL, SELL
-from quantlab.learning.samples.triple_barrier import NEVER_MS, Labels, TripleBarrier
+from quantlab.core.types import BUY, HOLD, NO_LABEL, SELL, Labels
+from quantlab.learning.samples.triple_barrier import NEVER_MS, TripleBarrier
 
 MakeBars = Callable[..., Bars]
 INTERVAL = 300_000

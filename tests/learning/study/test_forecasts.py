@@ -49,7 +49,7 @@ def _tasks(root: Path, dataset: Dataset, *models: Model, context: str = "context
     return [make_task(root, context, m.name, m, fold) for fold in SPLITS.split(dataset) for m in models]
 
 
-class Steps:
+class StageProgress:
     """A stage that counts."""
 
     def __init__(self) -> None:
@@ -80,7 +80,7 @@ def test_a_forecast_is_the_fitted_members_own(tmp_path: Path, dataset: Dataset) 
 
 def test_one_and_two_workers_say_the_same_bits(tmp_path: Path, dataset: Dataset) -> None:
     models = Centroids(), Centroids(name="sharp", scale=3.0, lookback=4)
-    one, two = Steps(), Steps()
+    one, two = StageProgress(), StageProgress()
     alone = _ask(_tasks(tmp_path / "one", dataset, *models), dataset, 1, one)
     together = _ask(_tasks(tmp_path / "two", dataset, *models), dataset, 2, two)
     for a, b in zip(alone, together, strict=True):
@@ -96,7 +96,7 @@ def test_a_hit_does_not_refit(tmp_path: Path, dataset: Dataset) -> None:
     log = tmp_path / "log"
     log.mkdir()
     tasks = _tasks(tmp_path / "cache", dataset, Recording(str(log)))
-    first, steps = _run(tasks, dataset), Steps()
+    first, steps = _run(tasks, dataset), StageProgress()
     assert len(list(log.iterdir())) == 2
     again = _ask(tasks, dataset, 1, steps)
     assert len(list(log.iterdir())) == 2
@@ -199,7 +199,7 @@ def test_a_worker_that_dies_is_an_error(tmp_path: Path, dataset: Dataset) -> Non
 
 
 def test_a_member_that_loads_as_another_is_refused(tmp_path: Path, dataset: Dataset) -> None:
-    with pytest.raises(ArtifactError, match="same after saving and loading"):
+    with pytest.raises(ArtifactError, match="same forecasts after saving and loading"):
         _run(_tasks(tmp_path, dataset, Forgetful()), dataset)
     assert not list(tmp_path.rglob("*"))
 

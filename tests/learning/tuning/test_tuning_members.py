@@ -20,7 +20,7 @@ from quantlab.core.types import Dataset
 from quantlab.learning.samples.dataset import build_dataset
 from quantlab.learning.samples.splits import Fold, part
 from quantlab.learning.study.walk_forward import WalkForward
-from quantlab.learning.tuning.members import before, inner_folds
+from quantlab.learning.tuning.members import inner_folds, rows_before
 from quantlab.learning.tuning.search import MemberTuning, Tuning
 
 Make = Callable[..., WalkForward]
@@ -30,7 +30,7 @@ SPACE = {"scale": {"low": 0.05, "high": 10.0, "log": True}}
 def tuning(**searches: Any) -> Tuning:
     nodes = searches or {"plain": {"trials": 6, "space": SPACE}}
     members = MemberTuning(folds=2, test_share=0.5, early_stopping_fraction=0.3, prune_below=0.1, searches=nodes)
-    return Tuning(round_size=4, seed=3, members=members, strategy=None)
+    return Tuning(round_size=4, seed=3, members=members, thresholds=None)
 
 
 @pytest.fixture(scope="module")
@@ -123,7 +123,7 @@ def test_what_was_not_known_is_cut_off(walk_forward: Make, bars: Bars, tmp_path:
     learner = walk_forward(tmp_path)
     dataset = dataset_of(learner, bars)
     row = learner.splits.split(dataset)[0].test[0]
-    past = before(dataset, row)
+    past = rows_before(dataset, row)
     assert len(past.open_time_ms) == len(past.features.values) == row
     assert (past.known_at_ms[past.mask] <= bars.open_time_ms[row]).all()
     kept = dataset.mask[:row] & (dataset.known_at_ms[:row] <= bars.open_time_ms[row])
@@ -165,9 +165,9 @@ def test_every_trial_of_a_search_is_kept(walk_forward: Make, bars: Bars, tmp_pat
 def test_other_gates_are_a_whole_new_study_bit_for_bit(walk_forward: Make, bars: Bars, tmp_path: Path) -> None:
     loose = walk_forward(tmp_path)
     study = loose.study(bars, SilentProgress())
-    gates = {"min_confidence": 0.45, "min_consensus": 0.9}
-    strict = walk_forward(tmp_path, ensemble=dataclasses.replace(loose.ensemble, **gates))
-    expected, found = strict.study(bars, SilentProgress()), loose.regate(study, gates)
+    thresholds = {"min_confidence": 0.45, "min_consensus": 0.9}
+    strict = walk_forward(tmp_path, ensemble=dataclasses.replace(loose.ensemble, **thresholds))
+    expected, found = strict.study(bars, SilentProgress()), loose.with_thresholds(study, thresholds)
     for field in dataclasses.fields(expected.signal):
         one, other = getattr(expected.signal, field.name), getattr(found.signal, field.name)
         assert (one is other is None) or np.array_equal(one, other, equal_nan=one.dtype.kind == "f")
@@ -176,22 +176,22 @@ def test_other_gates_are_a_whole_new_study_bit_for_bit(walk_forward: Make, bars:
     assert found.source.fingerprint == expected.source.fingerprint
     assert 0 < np.count_nonzero(found.signal.side) < np.count_nonzero(study.signal.side)
     with pytest.raises(ConfigError, match="min_confidence"):
-        loose.regate(study, {"min_confidence": 2.0})
+        loose.with_thresholds(study, {"min_confidence": 2.0})
 
 
 def test_every_window_has_its_own_gates_bit_for_bit(walk_forward: Make, bars: Bars, tmp_path: Path) -> None:
-    """Side by side with three whole walks, each behind the gates of one of the windows."""
+    """Side by side with three whole walks, each at the thresholds of one of the windows."""
     learner = walk_forward(tmp_path)
     study = learner.study(bars, SilentProgress())
-    gates = ({}, {"min_confidence": 0.45}, {"min_consensus": 0.9, "min_gain_bps": 5.0})
-    found = learner.regate(study, gates)
-    alone = [learner.regate(study, one) for one in gates]
+    thresholds = ({}, {"min_confidence": 0.45}, {"min_consensus": 0.9, "min_gain_bps": 5.0})
+    found = learner.with_thresholds(study, thresholds)
+    alone = [learner.with_thresholds(study, one) for one in thresholds]
     influences = []
     for k, ((first, end), walk) in enumerate(zip(study.windows, alone, strict=True)):
         np.testing.assert_array_equal(found.signal.side[first:end], walk.signal.side[first:end])
         assert found.votes[k + 1].ensemble == walk.votes[k + 1].ensemble
         influences.append(walk.votes[k + 1].influence)
-    assert len({int(np.count_nonzero(walk.signal.side)) for walk in alone}) == len(gates)
+    assert len({int(np.count_nonzero(walk.signal.side)) for walk in alone}) == len(thresholds)
     np.testing.assert_array_equal(found.signal.proba, study.signal.proba)
     assert found.source.fingerprint == alone[-1].source.fingerprint != study.source.fingerprint
     assert found.report is not None
@@ -201,4 +201,4 @@ def test_every_window_has_its_own_gates_bit_for_bit(walk_forward: Make, bars: Ba
     said = found.source.signal(bars)
     np.testing.assert_array_equal(said.side[study.last_test :], found.signal.side[study.last_test :])
     with pytest.raises(ContractError, match="each of 3; found 2"):
-        learner.regate(study, gates[:2])
+        learner.with_thresholds(study, thresholds[:2])

@@ -1,4 +1,4 @@
-"""What passes between a search over gates and whoever can simulate them."""
+"""Simulated trials: what a search over thresholds gets back from the job that can simulate them."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-#: What every name in the space of gates begins with.
+#: What every name in the space of thresholds begins with.
 ENSEMBLE = "ensemble."
 
 
 @dataclass(frozen=True)
-class Lived:
-    """What a set of gates came to.
+class SimulatedTrial:
+    """Result of one set of thresholds in a simulation.
 
     Parameters
     ----------
@@ -29,5 +29,5 @@ class Lived:
     error: str = ""
 
 
-#: Simulates many sets of gates at once; given by the job, which knows what a backtest is.
-Simulate = Callable[[Sequence[dict[str, Any]]], Sequence[Lived]]
+#: Simulates many sets of thresholds at once; given by the job, which knows what a backtest is.
+Simulate = Callable[[Sequence[dict[str, Any]]], Sequence[SimulatedTrial]]

@@ -1,7 +1,8 @@
-"""What is known of a fitted member on disk before any of it is loaded, wherever it is kept."""
+"""Facts about a fitted member on disk, known before any of it is loaded, wherever it is stored."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,13 +14,13 @@ from quantlab.learning.stored.golden_rows import Golden
 
 
 @dataclass(frozen=True)
-class Stored:
+class MemberFacts:
     """A member's native files, and the features that it may be asked about.
 
     Parameters
     ----------
     version : str
-        What messages call it.
+        Its name in messages.
     class_path : str
         ``module:name`` of the fitted member.
     model_sha256 : str
@@ -58,6 +59,27 @@ class Stored:
         ContractError
             Naming the first name or, where both sides' are known, definition that differs.
         """
-        difference = first_difference(self.feature_definitions, definitions_of(features))
-        contract = FeatureContract(self.feature_names, self.feature_fingerprint)
-        contract.require(tuple(features.names), features.fingerprint, difference)
+        require_features(self.feature_names, self.feature_fingerprint, self.feature_definitions, features)
+
+
+def require_features(
+    names: tuple[str, ...], fingerprint: str, definitions: Mapping[str, str], features: FeatureSource
+) -> None:
+    """Return if `features` are the ones that a stored member, run or bundle names.
+
+    Parameters
+    ----------
+    names : tuple of str
+        In column order.
+    fingerprint : str
+    definitions : dict of str
+        See :mod:`quantlab.features.definitions`; may be empty.
+    features : FeatureSource
+
+    Raises
+    ------
+    ContractError
+        Naming the first name or, where both sides' are known, definition that differs.
+    """
+    difference = first_difference(definitions, definitions_of(features))
+    FeatureContract(names, fingerprint).require(tuple(features.names), features.fingerprint, difference)

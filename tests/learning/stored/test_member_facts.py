@@ -10,9 +10,9 @@ import pytest
 from quantlab.core.errors import ContractError
 from quantlab.learning.registry.bundle_members import StoredMember
 from quantlab.learning.registry.manifest import Manifest
-from quantlab.learning.stored.stored_member import Stored
+from quantlab.learning.stored.member_facts import MemberFacts
 
-STORED = Stored("one", "module:Class", "0", ("ret_1", "rsi_14"), "ours", {"ret_1": "a", "rsi_14": "b"}, {})
+STORED = MemberFacts("one", "module:Class", "0", ("ret_1", "rsi_14"), "ours", {"ret_1": "a", "rsi_14": "b"}, {})
 
 
 @dataclass(frozen=True)
@@ -41,5 +41,5 @@ def test_other_features_are_refused_by_their_first_difference() -> None:
 
 def test_manifests_of_registry_and_bundle_look_with_the_same_eyes() -> None:
     for kind in (Manifest, StoredMember):
-        assert kind.require_contract is Stored.require_contract
-        assert kind.golden is Stored.golden
+        assert kind.require_contract is MemberFacts.require_contract
+        assert kind.golden is MemberFacts.golden
