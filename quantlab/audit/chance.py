@@ -67,9 +67,9 @@ def check_shuffled_auc(log: AuditLog, study: Study, errors: float) -> None:
     for name, member in report.members.items():
         log.diagnostics[f"shuffled_auc.{name}"] = member.auc
         if member.auc is not None and abs(member.auc - 0.5) > errors * error:
-            said = f"AUC {member.auc:.4f} on shuffled labels, {abs(member.auc - 0.5) / error:.1f} errors from 0.5"
+            evidence = f"AUC {member.auc:.4f} on shuffled labels, {abs(member.auc - 0.5) / error:.1f} errors from 0.5"
             found.append(
-                Finding("split", "label", f"member {name}", f"{said}: it has seen the labels that it is tested on")
+                Finding("split", "label", f"member {name}", f"{evidence}: it has seen the labels that it is tested on")
             )
     log.check("split", "nothing is learned from shuffled labels", 3 * n, found)
 
@@ -92,8 +92,8 @@ def check_auc(log: AuditLog, report: SignalReport | None, oracle_auc: float | No
         bound = SUSPICIOUS_AUC if oracle_auc is None else oracle_auc + 2.0 * member.auc_se
         log.diagnostics[f"auc.{name}"] = member.auc
         if exceeds(member, bound):
-            said = f"directional AUC {member.auc:.3f} - 2 x {member.auc_se:.3f} is above {bound:.3f}"
-            found.append(Finding("signal", "proba", f"member {name}", said))
+            evidence = f"directional AUC {member.auc:.3f} - 2 x {member.auc_se:.3f} is above {bound:.3f}"
+            found.append(Finding("signal", "proba", f"member {name}", evidence))
     log.check("signal", "no member knows more than can be known", len(report.members), found)
 
 

@@ -57,9 +57,9 @@ def _refitted(one: Any, dataset: Any, labels: Any) -> list[Finding]:
         part(dataset, one.fold, "calibration").mask[start:stop],
     )
     where = f"fold {one.fold.index}, test from row {one.fold.test[0]} on"
-    said = "it changed with labels that became known after the first tested row opened"
+    evidence = "it changed with labels that became known after the first tested row opened"
     return [
-        Finding("weights" if field.name == "weights" else "calibrator", f"ensemble.{field.name}", where, said)
+        Finding("weights" if field.name == "weights" else "calibrator", f"ensemble.{field.name}", where, evidence)
         for field in dataclasses.fields(before)
         if field.name not in ("rules", "names")
         and differs(getattr(before, field.name), getattr(after, field.name)).any()

@@ -100,16 +100,18 @@ def _first_by_stage(found: list[Finding]) -> list[Finding]:
 def _under_another_future(account: Account, simulation: Simulation, row: int, seed: int) -> Iterator[Finding]:
     for future, done in ((another_future, "were replaced"), (delisted, "were others, and half of the symbols gone")):
         other = account.run(future(account.bars, row, seed), another_signal(account.signal, row))
-        said = f"it changed when bars and signals from row {row} on {done}"
-        yield from _differing(account.bars, _before(simulation, row), _before(other, row), said)
+        evidence = f"it changed when bars and signals from row {row} on {done}"
+        yield from _differing(account.bars, _before(simulation, row), _before(other, row), evidence)
         if (different := differs(simulation.equity[:row], other.equity[:row])).any():
-            yield Finding("fill", "equity", cell_label(account.bars, int(np.argmax(different))), said)
+            yield Finding("fill", "equity", cell_label(account.bars, int(np.argmax(different))), evidence)
 
 
 def _inside_its_bar(account: Account, simulation: Simulation, row: int, seed: int) -> Iterator[Finding]:
     other = account.run(another_inside(account.bars, row, seed), another_signal(account.signal, row))
-    said = f"it fills at the open of row {row}, but changed with that bar's high, low and close or that row's signal"
-    yield from _differing(account.bars, _at_open(simulation, row), _at_open(other, row), said)
+    evidence = (
+        f"it fills at the open of row {row}, but changed with that bar's high, low and close or that row's signal"
+    )
+    yield from _differing(account.bars, _at_open(simulation, row), _at_open(other, row), evidence)
 
 
 def _before(simulation: Simulation, row: int) -> Records:
@@ -123,7 +125,7 @@ def _at_open(simulation: Simulation, row: int) -> Records:
     return orders
 
 
-def _differing(bars: Bars, before: Records, after: Records, said: str) -> Iterator[Finding]:
+def _differing(bars: Bars, before: Records, after: Records, evidence: str) -> Iterator[Finding]:
     """The first order that differs; an engine that another order makes longer or shorter differs in `count`."""
     for a, b in zip(before, after, strict=False):
         names = [name for name in ("idx", "col", "side", "price", "size", "fees") if a[name] != b[name]]
@@ -132,14 +134,17 @@ def _differing(bars: Bars, before: Records, after: Records, said: str) -> Iterat
             column = "size" if only_size else names[0]
             where = cell_label(bars, int(a["idx"]), int(a["col"]))
             yield Finding(
-                "sizing" if only_size else "fill", f"order.{column}", where, f"{said}: {a[column]} became {b[column]}"
+                "sizing" if only_size else "fill",
+                f"order.{column}",
+                where,
+                f"{evidence}: {a[column]} became {b[column]}",
             )
             return
     if len(before) != len(after):
         longer = before if len(before) > len(after) else after
         first = longer[min(len(before), len(after))]
         where = cell_label(bars, int(first["idx"]), int(first["col"]))
-        yield Finding("fill", "order.count", where, f"{said}: {len(before)} fills became {len(after)}")
+        yield Finding("fill", "order.count", where, f"{evidence}: {len(before)} fills became {len(after)}")
 
 
 def better_fills(account: Account, simulation: Simulation) -> Iterator[Finding]:
@@ -170,7 +175,7 @@ def _better(bars: Bars, orders: Records, wrong: BoolArray, best: Float64Array, b
     if wrong.any():
         i = int(np.argmax(wrong))
         side = "buy" if orders["side"][i] == 0 else "sell"
-        said = (
+        evidence = (
             f"{int(wrong.sum())} fills beat {bound}; the first, a {side} at {orders['price'][i]:.10g}, {best[i]:.10g}"
         )
-        yield Finding("fill", "order.price", cell_label(bars, int(orders["idx"][i]), int(orders["col"][i])), said)
+        yield Finding("fill", "order.price", cell_label(bars, int(orders["idx"][i]), int(orders["col"][i])), evidence)

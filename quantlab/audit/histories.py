@@ -18,7 +18,7 @@ from quantlab.core.market import Bars, BarState
 
 
 def differing_past(
-    bars: Bars, other: Bars, until_ms: int, said: str, *, may_end_early: bool = False, members: bool = True
+    bars: Bars, other: Bars, until_ms: int, change_text: str, *, may_end_early: bool = False, members: bool = True
 ) -> Finding | None:
     """The first thing that differs in bars that open before `until_ms`; None if nothing does.
 
@@ -28,7 +28,7 @@ def differing_past(
         Of the same interval.
     until_ms : int
         From here on they are different markets.
-    said : str
+    change_text : str
         What happened to the bars from there on.
     may_end_early : bool
         A shorter history may lack its last bars, as one does that waits for whole days; it may not begin elsewhere.
@@ -36,7 +36,7 @@ def differing_past(
         False compares bars and funding alone, not who was chosen and under which rules: whoever chooses by a first
         stretch of the history trades in none of it.
     """
-    evidence = f"it changed when the bars from {iso_utc(until_ms)} on {said}"
+    evidence = f"it changed when the bars from {iso_utc(until_ms)} on {change_text}"
     if may_end_early:
         until_ms = min(until_ms, int(other.close_time_ms[-1]))
     if (span := _differing_span(bars, other, until_ms)) is not None:

@@ -33,9 +33,9 @@ def check_labels(log: AuditLog, labeler: Labeler, bars: Bars, atr: Float64Array,
     found: dict[tuple[str, str], Finding] = {}
     compared = 0
     for row in cuts(bars, 1, bars.n_bars, count):
-        for said, future in _FUTURES.items():
+        for change_text, future in _FUTURES.items():
             other = labeler.label(future(bars, row, seed), atr)
-            for finding in _changes(bars, labels, other, row, labeler.horizon, said):
+            for finding in _changes(bars, labels, other, row, labeler.horizon, change_text):
                 found.setdefault((finding.stage, finding.column), finding)
             compared += int(_known_labels(bars, labels, row).sum())
     if any(stage == "label" for stage, _ in found):
@@ -59,19 +59,21 @@ def _known_labels(bars: Bars, labels: Labels, row: int) -> BoolArray:
     return known
 
 
-def _changes(bars: Bars, before: Labels, after: Labels, row: int, horizon: int, done: str) -> list[Finding]:
+def _changes(bars: Bars, before: Labels, after: Labels, row: int, horizon: int, change_text: str) -> list[Finding]:
     known = _known_labels(bars, before, row) | _known_labels(bars, after, row)
-    said = f"known before row {row}, but it changed when {done} from there on"
+    evidence = f"known before row {row}, but it changed when {change_text} from there on"
     outcome = known & (differs(before.label[:row], after.label[:row]))
     time = known & differs(before.known_at_ms[:row], after.known_at_ms[:row])
     if (outcome | time).any():
         # Within the horizon the label itself may still be open: then the time is what is wrong.
         young = np.arange(row)[:, None] >= row - horizon
         column = "known_at_ms" if not (outcome & ~young).any() else "label"
-        return [Finding("label", column, first_difference(bars, outcome | time), said)]
+        return [Finding("label", column, first_difference(bars, outcome | time), evidence)]
     weight = known & differs(before.weight[:row], after.weight[:row])
     return (
-        [Finding("weights", "weight", first_difference(bars, weight), f"its label was {said}")] if weight.any() else []
+        [Finding("weights", "weight", first_difference(bars, weight), f"its label was {evidence}")]
+        if weight.any()
+        else []
     )
 
 
@@ -93,6 +95,6 @@ def _own_bar_labels(labeler: Labeler, bars: Bars, atr: Float64Array, before: Lab
         moved = np.zeros(before.label.shape, dtype=np.bool_)
         moved[rows] = (after.label[rows] == turned) & (before.label[rows] != turned)
         if moved.any():
-            said = f"{int(moved.sum())} labels followed when the {'high' if price == HIGH else 'low'} of their own bar was {word}"
-            return int(moved[rows].size), [Finding("label", "label", first_difference(bars, moved), said)]
+            evidence = f"{int(moved.sum())} labels followed when the {'high' if price == HIGH else 'low'} of their own bar was {word}"
+            return int(moved[rows].size), [Finding("label", "label", first_difference(bars, moved), evidence)]
     return 2 * len(rows) * bars.n_symbols, []

@@ -136,8 +136,10 @@ def _other_choices(searches: Sequence[TuningStage], again: Sequence[TuningStage]
     for before, after in zip(searches, again, strict=True):
         if repr(before.trials) != repr(after.trials) or before.best != after.best:
             names = [name for name in before.chosen if before.chosen[name] != after.chosen.get(name)] or ["trials"]
-            said = f"the search changed when the bars from row {border} on, where its test window begins, were replaced"
-            yield Finding("tuning", ", ".join(names), f"search {before.name}", said)
+            evidence = (
+                f"the search changed when the bars from row {border} on, where its test window begins, were replaced"
+            )
+            yield Finding("tuning", ", ".join(names), f"search {before.name}", evidence)
 
 
 @contextmanager

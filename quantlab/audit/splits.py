@@ -74,13 +74,13 @@ def _border_finding(
     where = f"fold {fold.index}, {name} against {later}"
     after = used[begins:]
     if after.any():
-        said = f"{int(after.sum())} rows of {name} lie at or after row {begins}, where {later} begins"
-        return Finding("split", name, where, said)
+        evidence = f"{int(after.sum())} rows of {name} lie at or after row {begins}, where {later} begins"
+        return Finding("split", name, where, evidence)
     opens = int(dataset.open_time_ms[min(begins, len(used) - 1)])
     unknown = used & (dataset.known_at_ms > opens)
     if unknown.any():
-        said = f"{int(unknown.sum())} labels of {name} became known after {iso_utc(opens)}, when {later} begins"
-        return Finding("split", name, where, said)
+        evidence = f"{int(unknown.sum())} labels of {name} became known after {iso_utc(opens)}, when {later} begins"
+        return Finding("split", name, where, evidence)
     return None
 
 
@@ -89,13 +89,15 @@ def _moved_folds(splitter: Any, folds: tuple[Fold, ...], others: Sequence[tuple[
         moved = tuple(splitter.split(dataset))
         begun_folds = sum(fold.test[0] <= row for fold in folds)
         if sum(fold.test[0] <= row for fold in moved) != begun_folds:
-            said = f"another number of tests than {begun_folds} had begun when the bars from row {row} on were replaced"
-            return [Finding("split", "test", f"row {row}", said)]
+            evidence = (
+                f"another number of tests than {begun_folds} had begun when the bars from row {row} on were replaced"
+            )
+            return [Finding("split", "test", f"row {row}", evidence)]
         for before, after in zip(folds, moved, strict=False):
             begun = before.test[0] <= row
             trained = (before.fit, before.early_stopping, before.calibration, before.test[0], before.every_k)
             again = (after.fit, after.early_stopping, after.calibration, after.test[0], after.every_k)
             if begun and trained != again:
-                said = f"{trained} became {again} when the bars from row {row} on were replaced"
-                return [Finding("split", "fit", f"fold {before.index}", said)]
+                evidence = f"{trained} became {again} when the bars from row {row} on were replaced"
+                return [Finding("split", "fit", f"fold {before.index}", evidence)]
     return []

@@ -118,14 +118,14 @@ def _learn_again(
         return learn(another_future(bars, row, seed))
 
 
-def check_plain_signal(log: AuditLog, source: Any, bars: Bars, said: Signal, rows: list[int], seed: int) -> None:
+def check_plain_signal(log: AuditLog, source: Any, bars: Bars, signal: Signal, rows: list[int], seed: int) -> None:
     """A source that was not learned, asked about other futures."""
     found: list[Finding] = []
     moved = False
     for row in rows:
         other = source.signal(another_future(bars, row, seed))
-        moved = moved or bool(differs(said.side[row:], other.side[row:]).any())
-        found += list(_signal_differences(bars, said, other, 0, row, learned=False))[:1]
+        moved = moved or bool(differs(signal.side[row:], other.side[row:]).any())
+        found += list(_signal_differences(bars, signal, other, 0, row, learned=False))[:1]
     log.check("feature", "a plain signal's past under another future", sum(rows), found[:1])
     if not moved:
         log.note("signal: its sides do not depend on the bars, so where they come from could not be looked at")
@@ -181,8 +181,10 @@ def _vote_differences(bars: Bars, study: Study, other: OtherStudy, change_text: 
         for name, a, b in zip(before.ensemble.names, before.forecasts, after.forecasts, strict=True):
             if (different := differs(a[:known], b[:known])).any():
                 at = first_difference(bars, different, fold.calibration[0])
-                said = f"a member of this name made other forecasts when {change_text}, though fitted alone it does not"
-                yield Finding("tuning", name, f"{where}, {at}", said)
+                evidence = (
+                    f"a member of this name made other forecasts when {change_text}, though fitted alone it does not"
+                )
+                yield Finding("tuning", name, f"{where}, {at}", evidence)
         if before.ensemble.weights != after.ensemble.weights:
             yield Finding(
                 "weights",
@@ -208,5 +210,5 @@ def _signal_differences(
         if different.any():
             where = first_difference(bars, different, start) if different.ndim > 1 else cell_label(bars, row - 1)
             of = "feature" if not learned and stage in ("calibrator", "tuning") else stage
-            said = f"{int(np.count_nonzero(different))} values before row {row} changed when the bars from there on were replaced"
-            yield Finding(of, f"signal.{name}", where, said)
+            evidence = f"{int(np.count_nonzero(different))} values before row {row} changed when the bars from there on were replaced"
+            yield Finding(of, f"signal.{name}", where, evidence)

@@ -1,4 +1,4 @@
-"""When and on what the result was made: regimes, symbols, single trades."""
+"""Breakdown of a result by regimes, symbols and single trades."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ _HINDSIGHT = (
 def regimes(report: Report, rows: tuple[RegimeRow, ...]) -> Html:
     """The mean return of every regime with its error, then the table."""
     if not rows:
-        said = f"A run of fewer than {MIN_DAYS} days is not split."
-        return section("Regimes", tag("p", said, class_="empty"), anchor="regimes")
+        reason = f"A run of fewer than {MIN_DAYS} days is not split."
+        return section("Regimes", tag("p", reason, class_="empty"), anchor="regimes")
     shown = [
         (
             row.split,
@@ -38,12 +38,12 @@ def regimes(report: Report, rows: tuple[RegimeRow, ...]) -> Html:
         for row in rows
     ]
     head = ("Split", "Regime", "Periods", "Net P&L, USD", "Mean, bps", "± s.e.", "Gaining")
-    told = tag("p", f"{report.data_label}: the bars carry no funding rates.", class_="note")
+    no_funding = tag("p", f"{report.data_label}: the bars carry no funding rates.", class_="note")
     return section(
         "Regimes",
         tag("div", "", id="regimes_chart", class_="chart"),
         table(head, shown, words=2, empty=""),
-        told if report.bars.funding is None else "",
+        no_funding if report.bars.funding is None else "",
         note=_HINDSIGHT,
         anchor="regimes",
     )
@@ -76,7 +76,7 @@ def symbols(rows: tuple[SymbolRow, ...]) -> Html:
 
 
 def trades(closed: Records) -> Html:
-    """How single trades ended."""
+    """Closed trades by the reason of their exit."""
     if not len(closed):
         return section("Closed trades", tag("p", "No closed trades.", class_="empty"))
     returns = replay_figures.trade_returns(closed)

@@ -25,7 +25,7 @@ _ACCOUNTS = (
 
 
 def costs(report: Report) -> Html:
-    """What was paid, in USD and per traded notional, and the cost stress."""
+    """Costs in USD and per traded notional, and the cost stress."""
     note = "Evidence and lived run; bps of traded notional. Slippage of stops is valued at the average rate of the fills at opens."
     return section("Costs", _cost_table(report), _cost_stress(report), note=note, anchor="costs")
 
@@ -50,11 +50,11 @@ def capacity(report: Report) -> Html:
         for run in accounts
     ]
     head = ("Account, USD", "Return", "Sharpe", "Net P&L, USD", "Max drawdown", "Trades", "Fills cut", "Exposure")
-    said = _finding("Account that keeps half of the smallest one's return", half_return_usd(accounts), ",.0f", "USD")
+    finding = _finding("Account that keeps half of the smallest one's return", half_return_usd(accounts), ",.0f", "USD")
     chart = tag("div", "", id="capacity_chart", class_="chart")
     return section(
         "Capacity",
-        said,
+        finding,
         chart,
         table(head, rows, words=0, empty=""),
         note=_ACCOUNTS.format(cap=percent(report.stress.participation, "g")),
@@ -104,8 +104,8 @@ def _replay_cells(run: Replay) -> tuple[str, ...]:
 
 
 def _finding(name: str, value: Statistic, form: str, unit: str) -> Html:
-    said = f"none, {value.reason}" if isinstance(value, Undefined) else f"{number(value, form)} {unit}"
-    return tag("p", f"{name}: {said}.", class_="finding")
+    text = f"none, {value.reason}" if isinstance(value, Undefined) else f"{number(value, form)} {unit}"
+    return tag("p", f"{name}: {text}.", class_="finding")
 
 
 def _cost_table(report: Report) -> Html:

@@ -81,7 +81,7 @@ def _checks(n: dict[str, Any]) -> Iterator[tuple[str, str, str, str]]:
 
 
 def _missing(report: StrategyReport) -> Html:
-    """Why a check that was asked has no number."""
+    """Reasons why a check of the verdict has no number."""
     asked = {"dsr": "Deflated Sharpe ratio", "mean_daily_return_lower": "Mean daily net return"}
     if report.verdict.numbers["trials"] != 1:
         asked["pbo"] = "Probability of backtest overfitting"
@@ -95,7 +95,7 @@ def _outcome(passed: bool) -> str:
 
 
 def statements(report: StrategyReport) -> Html:
-    """What a reader must know before believing a number."""
+    """Sentences that a reader must know before believing a number."""
     sentences = [*_facts(report), *report.notes]
     whole = (line if line.endswith(".") else f"{line}." for line in sentences)
     return (

@@ -93,7 +93,7 @@ def section(title: str, *content: object, note: str = "", anchor: str = "") -> H
 
 
 def undefined_reasons(undefined: Mapping[str, str]) -> Html:
-    """Why numbers are missing, names with the same reason together."""
+    """Reasons why numbers are missing, names with the same reason together."""
     grouped: dict[str, list[str]] = {}
     for name, reason in undefined.items():
         grouped.setdefault(reason, []).append(name.replace("_", " "))

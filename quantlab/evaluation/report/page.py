@@ -118,14 +118,14 @@ def _body(data: _PageData) -> Html:
 
 def _period_section(data: _PageData) -> Html:
     """Calendar and rolling Sharpe ratio."""
-    said = tag("p", f"Drawn from {WINDOW_DAYS + 9} days on.", class_="empty")
+    too_short = tag("p", f"Drawn from {WINDOW_DAYS + 9} days on.", class_="empty")
     drawn = tag("div", "", id="rolling", class_="chart")
     return section(
         "Returns by period",
         returns_heat_map(data.report.evidence.simulation),
         tag("h3", f"Sharpe ratio of the last {WINDOW_DAYS} days"),
         tag("p", _ROLLING.format(confidence=percent(_confidence(data.report), "g")), class_="note"),
-        said if data.rolling is None else drawn,
+        too_short if data.rolling is None else drawn,
         note="Evidence run, net, UTC days. The strongest colours are the largest twentieth of all moves.",
         anchor="periods",
     )

@@ -1,4 +1,4 @@
-"""Where the result came from and what other conditions would have left: figures beside the tables."""
+"""Figures of regimes, symbols, trades, and of replays under other conditions."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ def rolling_figure(rolling: RollingSharpe, day_time_ms: Float64Array) -> go.Figu
 
 
 def distribution_figure(closed: Records) -> go.Figure:
-    """How many closed trades ended with which net return; the outer 0.5 % of each side is in the last bars."""
+    """Histogram of the net returns of closed trades; the outer 0.5 % of each side is in the last bars."""
     returns = trade_returns(closed)
     low, high = np.quantile(returns, [0.005, 0.995])
     width = max(high - low, 1e-9) / _BINS

@@ -111,7 +111,7 @@ def members(report: Report) -> Html:
         for name, m in signal.members.items()
     ]
     body = table(("Member", "AUC", "Log loss", "Weight", "Influence"), rows, empty="No members were configured.")
-    said = (
+    summary = (
         f"{signal.evaluated_rows:,} out-of-sample rows. Before thresholds: consensus rate {percent(signal.consensus_rate, '.1f')}, "
         f"mean confidence {number(signal.mean_confidence, '.3f')}, BUY share {percent(signal.buy_share, '.1f')}. "
         "Influence: share of final decisions that flip without the member."
@@ -121,7 +121,14 @@ def members(report: Report) -> Html:
     read = tag("p", _RELIABILITY, class_="note") if signal.reliability else ""
     title = tag("h3", "Reliability: does 0.4 mean 40 %?") if signal.reliability else ""
     return section(
-        "Members", body, undefined_reasons(signal.undefined | missing), title, read, chart, note=said, anchor="members"
+        "Members",
+        body,
+        undefined_reasons(signal.undefined | missing),
+        title,
+        read,
+        chart,
+        note=summary,
+        anchor="members",
     )
 
 
@@ -160,7 +167,7 @@ def risk(report: Report) -> Html:
 
 
 def open_positions(report: Report) -> Html:
-    """What was still held at the last bar, valued at the last price."""
+    """Positions that are open at the last bar, valued at the last price."""
     rows = [
         row
         for name, account in (("Evidence", report.evidence), ("Lived", report.lived))

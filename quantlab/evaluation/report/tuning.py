@@ -1,4 +1,4 @@
-"""What was tried before this result was chosen: history, importance, and every trial in a table."""
+"""Trials of the tuning: their history, importances, and every trial in a table."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def history_figure(stage: TuningStage) -> go.Figure:
 
 
 def importance_figure(stage: TuningStage) -> go.Figure:
-    """Which parameters set good trials apart from the rest (PED-ANOVA)."""
+    """Importance of each parameter: how well it sets good trials apart from the rest (PED-ANOVA)."""
     ordered = sorted(stage.importance.items(), key=lambda pair: (pair[1], pair[0]))
     figure = go.Figure(
         go.Bar(

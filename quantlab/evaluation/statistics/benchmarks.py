@@ -1,4 +1,4 @@
-"""What doing nothing clever would have earned: equity curves (T,) in USD, without costs or funding."""
+"""Benchmarks that only hold: equity curves (T,) in USD, without costs or funding."""
 
 from __future__ import annotations
 

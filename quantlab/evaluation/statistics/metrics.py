@@ -44,7 +44,7 @@ Statistic = float | Undefined
 
 @dataclass(frozen=True, slots=True)
 class Moments:
-    """What a Sharpe ratio and its error are made of, per day.
+    """Moments of daily returns, of which a Sharpe ratio and its error are made.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""How much of a result is luck: probabilistic and deflated Sharpe ratio, PBO, bootstrap.
+"""Statistics of luck: probabilistic Sharpe ratio, expected best of many, PBO, bootstrap.
 
 All Sharpe ratios here are per observation (daily), *not* annualised. ``kurtosis`` is 3 for a normal.
 
@@ -126,7 +126,7 @@ def _block_sums(centred: Float64Array) -> Float64Array:
 
 
 def _overfitted(sums: Float64Array, shift: Float64Array, chosen: Int64Array) -> int:
-    """How many of the choices (C, blocks / 2) put the in-sample winner into the lower half outside."""
+    """Count the choices (C, blocks / 2) that put the in-sample winner into the lower half outside."""
     member = np.zeros((len(chosen), len(sums)))
     np.put_along_axis(member, chosen, 1.0, axis=1)
     inside = _sharpe(np.einsum("cb,bkn->kcn", member, sums), shift)

@@ -1,4 +1,4 @@
-"""When a result was made: P&L split by the state of the market and by the time of day.
+"""Regimes: P&L split by the state of the market and by the time of day.
 
 The states are known **only in hindsight**: terciles of volatility and the halves of trending days are taken
 over the whole run. They say where a result came from; they are no filter that could have been traded.

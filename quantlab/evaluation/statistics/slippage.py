@@ -1,4 +1,4 @@
-"""What was paid beyond the quoted price, fill by fill."""
+"""Slippage of every fill: the amount paid beyond the quoted price."""
 
 from __future__ import annotations
 

@@ -39,7 +39,7 @@ _KEPT = (
 
 @dataclass(frozen=True)
 class StressPlan:
-    """Which replays to make; empty and 0 = none.
+    """Replays to make: multiples of the costs, sizes of the account; empty and 0 = none.
 
     Parameters
     ----------
@@ -119,7 +119,7 @@ class Stress:
 
 
 def replay(at: float, simulation: Simulation, bars: Bars) -> Replay:
-    """What one replay came to."""
+    """Numbers of one replay."""
     summary = summarise(simulation, bars)
     numbers = {name: summary[name] for name in _KEPT} | {"cut_fills": int(simulation.cuts.get("participation", 0))}
     return Replay(at, numbers, {name: why for name, why in summary["undefined"].items() if name in _KEPT})

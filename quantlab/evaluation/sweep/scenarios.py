@@ -1,10 +1,10 @@
-"""What a sweep assumes about the world, apart from what it chooses.
+"""Scenarios of a sweep: its assumptions about costs, apart from its choices.
 
 Nobody selects the cheapest fee. A grid over stops *and* slippage is one sweep over stops, looked at under several
 assumptions: a scenario. A choice is made among the parameter sets of one scenario, and deflated by these.
 
 1. The fields of a strategy's costs are assumptions, by name; everything else is a choice, wherever it hides.
-2. Scenarios are told apart only where the same choices were tried in each. Otherwise (a random search that draws
+2. Scenarios are kept apart only where the same choices were tried in each. Otherwise (a random search that draws
    costs too) all parameter sets are one family: a choice among scenarios would be a choice after all.
 3. One scenario is judged, and no result has a say in which: the configured one where it was swept, else the dearest.
 
@@ -39,7 +39,7 @@ class Scenario:
     Parameters
     ----------
     assumed : dict of name to value
-        Only what differs between scenarios; empty where nothing does, or where they cannot be told apart.
+        Only what differs between scenarios; empty where nothing does, or where they cannot be kept apart.
     rows : int64 (M,)
         Of those that were simulated, ascending.
     tried : int
@@ -78,12 +78,12 @@ def scenarios_of(simulated: Sequence[Values], impossible: Sequence[Values] = ())
 
 
 def choice(values: Values, assumed: Collection[str]) -> Key:
-    """What is left of a parameter set without its assumptions."""
+    """Values of a parameter set without its assumptions."""
     return tuple(value for name, value in values.items() if name not in assumed)
 
 
 def configured_scenario(scenarios: Sequence[Scenario], configured: Values) -> int | None:
-    """Which scenario is the configuration's own; None where that was not swept.
+    """Number of the scenario that is the configuration's own; None where that was not swept.
 
     Parameters
     ----------

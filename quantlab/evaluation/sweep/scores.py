@@ -1,4 +1,4 @@
-"""What a sweep's many results say together: ranks, and what was tried before the best was chosen."""
+"""Statistics over all results of a sweep: ranks, dispersion, and trials for the deflation."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ def trials_of(table: SweepTable) -> Trials:
 
 
 def sharpe_dispersion(daily_returns: Float64Array) -> tuple[float, float] | None:
-    """How far apart the Sharpe ratios lie, and how far chance alone moves a single one; None for fewer than two.
+    """Deviation between the Sharpe ratios, and the error of a single one by chance; None for fewer than two.
 
     Where the first is much larger than the second, the parameter sets differ in what they do and pay, not in
     luck; :mod:`quantlab.evaluation.verdict.deflation` takes no more of it for luck than chance can make.
@@ -118,7 +118,7 @@ def sharpe_dispersion(daily_returns: Float64Array) -> tuple[float, float] | None
 
 
 def count_distinct(daily_returns: Float64Array) -> int:
-    """How many of the rows (N, D) differ from all rows before them, to the bit."""
+    """Count the rows (N, D) that differ from all rows before them, to the bit."""
     return len({blake2b(row.tobytes(), digest_size=16).digest() for row in daily_returns})
 
 

@@ -1,4 +1,4 @@
-"""What luck alone gives the best of what was tried: the Sharpe ratio that a deflated one must exceed.
+"""Deflation of Sharpe ratios: the ratio that luck alone gives the best of all trials.
 
 1. Every trial counts in full, pruned, failed and impossible ones and near copies of others too.
 2. The paper estimates from the spread *between* trials how far luck moves one of them. Copies lie close to each

@@ -76,7 +76,7 @@ class Verdict:
 
 @dataclass(frozen=True)
 class VerdictRule:
-    """When a backtest may be called an edge.
+    """Rule by which a backtest may be called an edge.
 
     Tested in this order: "not enough data" iff trades < `min_trades` or days < `min_days`; "edge" iff
     DSR >= `min_dsr` and the lower bootstrap bound of the mean daily net return > 0 and PBO < `max_pbo`;

@@ -179,7 +179,7 @@ def not_composable(error: Exception) -> ConfigError:
 
 
 def one_sentence(error: QuantlabError | HydraException | OmegaConfBaseException) -> str:
-    """What was expected, what was found, what to do: on one line."""
+    """Return an error as one line: what was expected, what was found, what to do."""
     if isinstance(error, QuantlabError):
         return " ".join(str(error).split())
     if isinstance(error, MissingMandatoryValue):

@@ -1,4 +1,4 @@
-"""What may not be typed beside a bundle: an option that the bundle has decided already.
+"""Refusal of options that a bundle has decided already.
 
 A bundle is a strategy that was tested. An option that would change it, typed beside ``bundle=`` (or beside ``run=``,
 which is made a bundle first), could only be ignored, so it is refused. Each job that begins with a bundle names in
@@ -56,7 +56,7 @@ def refuse_decided_options(cfg: DictConfig, typed: Sequence[str]) -> None:
 
 
 def _writes_into(override: Override, node: str) -> bool:
-    """Whether an override writes `node` or something in it, or deletes a section around it."""
+    """Return whether an override writes `node` or something in it, or deletes a section around it."""
     key = _dotted(override)
     if override.is_delete() and node.startswith(f"{key}."):
         return True
@@ -64,7 +64,7 @@ def _writes_into(override: Override, node: str) -> bool:
 
 
 def _dotted(override: Override) -> str:
-    """Where an override writes: of ``features/drift@drift`` that is ``drift``."""
+    """Key that an override writes: of ``features/drift@drift`` that is ``drift``."""
     place = override.key_or_group if override.package in (None, "_global_") else override.package
     return str(place).replace("/", ".")
 

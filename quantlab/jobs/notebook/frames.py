@@ -1,4 +1,4 @@
-"""Histories, opinions and trades as DataFrames, for a notebook.
+"""Histories, forecasts and trades as DataFrames, for a notebook.
 
 Whatever has a value per bar and symbol has the same index, (``time``, ``symbol``), so that prices, features
 and forecasts join without a word. ``time`` is the bar's *open*, UTC; what the row says is known at its close.
@@ -55,12 +55,12 @@ def features_frame(bars: Bars, features: Features) -> pd.DataFrame:
 
 
 def forecasts_frame(bars: Bars, signal: Signal) -> pd.DataFrame:
-    """What a signal said: its side and the opinion that the side rests on.
+    """Forecasts of a signal: its side and the probabilities that the side rests on.
 
     Returns
     -------
     DataFrame, (T * S) rows
-        ``sell``, ``hold``, ``buy`` are probabilities, NaN where nobody spoke; ``side`` is -1, 0 or +1 after
+        ``sell``, ``hold``, ``buy`` are probabilities, NaN where no member has a forecast; ``side`` is -1, 0 or +1 after
         every threshold; ``atr`` is in USD.
 
     Raises

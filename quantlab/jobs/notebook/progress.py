@@ -1,4 +1,4 @@
-"""What a person sees while a notebook's cell runs: one line per stage, with a bar while it lasts.
+"""Progress in a notebook: one line per stage, with a bar while it lasts.
 
 Plain HTML in a display that is updated in place: no widgets, so that every front end shows it, a notebook
 executed without one keeps one line of text per stage, and nothing is left to break in a saved file.

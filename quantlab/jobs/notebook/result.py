@@ -81,12 +81,12 @@ class Result:
 
     @cached_property
     def forecasts(self) -> pd.DataFrame:
-        """What the signal said on the simulated bars, all of them out of sample."""
+        """Forecasts of the signal on the simulated bars, all of them out of sample."""
         return forecasts_frame(self.run.bars, self.run.signal)
 
     @cached_property
     def members(self) -> pd.DataFrame:
-        """How good each ensemble member was out of sample; empty for a signal that was not learned."""
+        """Quality of each ensemble member out of sample; empty for a signal that was not learned."""
         report = self.run.study.report
         return pd.DataFrame() if report is None else members_frame(report)
 

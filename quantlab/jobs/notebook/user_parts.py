@@ -1,4 +1,4 @@
-"""What a user brings in place of an experiment's own parts: prices, signals, a policy, a sizer."""
+"""Parts of a user's own in place of an experiment's: prices, signals, a policy, a sizer."""
 
 from __future__ import annotations
 
@@ -43,11 +43,11 @@ class PrecomputedSignal:
 
     @property
     def fingerprint(self) -> str:
-        """sha256 over all that it says."""
+        """sha256 over the signal."""
         return fingerprint("PrecomputedSignal", self.values)
 
     def signal(self, bars: Bars) -> Signal:
-        """What was brought, if it has the shape of `bars`; ContractError otherwise."""
+        """Return the signal if it has the shape of `bars`; ContractError otherwise."""
         if self.values.side.shape != bars.state.shape:
             raise ContractError(
                 f"a signal of shape {bars.state.shape}, as the bars", found=str(self.values.side.shape), fix=_SIGNAL_FIX
@@ -57,7 +57,7 @@ class PrecomputedSignal:
     def stream(self, symbols: tuple[str, ...], interval_ms: int) -> SignalStream:
         """Refused: arrays carry no times to play them back by."""
         fix = "write the signal to a parquet file and take trading/signal=file"
-        raise ContractError("a source that speaks bar by bar", found="arrays of one history", fix=fix)
+        raise ContractError("a source that gives signals bar by bar", found="arrays of one history", fix=fix)
 
 
 @dataclass(frozen=True)

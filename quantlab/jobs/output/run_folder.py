@@ -139,7 +139,7 @@ def record_failure(cfg: DictConfig, reason: str) -> Path:
 
 
 def code_and_packages() -> dict[str, dict[str, str]]:
-    """What can change a result beside its configuration: this code, and the packages that it computes with."""
+    """Versions that can change a result beside its configuration: of this code, and of the packages that it computes with."""
     return {
         "code": {"version": quantlab.__version__, "sources": sources_fingerprint()},
         "packages": {name: importlib.metadata.version(name) for name in RESULT_PACKAGES},

@@ -1,4 +1,4 @@
-"""What a person sees while a job runs."""
+"""Progress of a job on the terminal."""
 
 from __future__ import annotations
 

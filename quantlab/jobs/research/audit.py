@@ -104,12 +104,12 @@ def audit(cfg: DictConfig, progress: Progress) -> AuditReport:
 
 
 def audited_parts(parts: Setup) -> AuditedParts:
-    """What the audit looks at of all that was constructed."""
+    """Parts that the audit checks, of all that were constructed."""
     return AuditedParts(parts.source, parts.cut, parts.signal, parts.make_strategy, parts.engine, parts.thresholds)
 
 
 def oracle_auc(log: AuditLog, cfg: DictConfig, parts: Setup, study: Study, history: Bars) -> float | None:
-    """What a synthetic market's own truth reaches on the tested labels; None on a real market."""
+    """AUC of a synthetic market's own truth on the tested labels; None on a real market."""
     if not parts.source.synthetic or study.report is None:
         return None
     bars = history.rows(study.first_row, study.last_row)

@@ -15,7 +15,7 @@ from rich.console import Console
 from quantlab.core.ports import Progress
 from quantlab.jobs.output.run_folder import RunFolder, run_folder
 from quantlab.jobs.output.terminal import TerminalProgress
-from quantlab.jobs.research.metrics import Judgement, fingerprints, judge, metrics_document
+from quantlab.jobs.research.metrics import Judgement, judge, metrics_document, result_fingerprints
 from quantlab.jobs.research.pipeline import Backtest, Setup, backtest, setup
 from quantlab.jobs.research.results import load_history, print_equity, print_results, write_results
 
@@ -66,11 +66,11 @@ def run_and_write(cfg: DictConfig, check: Check | None = None, write_page: PageW
         if check is not None:
             check(result, progress)
         judgement = judge(cfg, parts, result)
-        prints = fingerprints(parts, result)
-        write_results(folder, metrics_document(cfg, parts, result, judgement, prints), result)
+        fingerprints = result_fingerprints(parts, result)
+        write_results(folder, metrics_document(cfg, parts, result, judgement, fingerprints), result)
         if write_page is not None:
-            write_page(folder, parts, result, judgement, prints, progress)
-        folder.write_manifest(cfg, {**prints, **get_method(cfg.internal.save_members)(folder, cfg, result)})
+            write_page(folder, parts, result, judgement, fingerprints, progress)
+        folder.write_manifest(cfg, {**fingerprints, **get_method(cfg.internal.save_members)(folder, cfg, result)})
     print_results(console, parts, folder, result, judgement)
     objective: float | None = judgement.evidence["sharpe"]
     return objective

@@ -1,4 +1,4 @@
-"""What stands beside the strategy: holding, and its own signal with its knowledge taken away."""
+"""Benchmarks of a strategy: two holdings, and its own signal with its knowledge taken away."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def run_benchmarks(parts: Setup, result: Backtest, seed: int) -> Benchmarks:
 
 
 def rotated_signal(signal: Signal, close: Float64Array, seed: int) -> Signal:
-    """Every symbol's opinions, moved in time by a random offset of at least a tenth of the history.
+    """Return the signal of every symbol, moved in time by a random offset of at least a tenth of the history.
 
     All that is decided on moves together: sides, probabilities, targets. Distances keep their share of the
     price; only the ATR stays, since it describes the market.

@@ -14,6 +14,7 @@ from hydra.utils import get_method
 from omegaconf import DictConfig
 
 from quantlab.core.clock import iso_utc
+from quantlab.core.market import Bars
 from quantlab.core.results import SignalReport
 from quantlab.evaluation.statistics.baseline import blind_stop_share
 from quantlab.evaluation.statistics.by_symbol import by_symbol, symbol_numbers
@@ -109,7 +110,7 @@ def entry_weight(result: Backtest) -> float | None:
 
 
 def _distance(policy: Any, name: str, atr: float) -> float:
-    """What the policy asks for at this ATR, +inf where it has no such exit."""
+    """Distance of the policy's exit at this ATR, +inf where it has no such exit."""
     multiple = getattr(policy, name, None)
     return math.inf if multiple is None else float(multiple) * atr
 
@@ -160,7 +161,7 @@ def in_multirun() -> bool:
     return HydraConfig.initialized() and HydraConfig.get().mode == RunMode.MULTIRUN
 
 
-def fingerprints(parts: Setup, result: Backtest) -> dict[str, str]:
+def result_fingerprints(parts: Setup, result: Backtest) -> dict[str, str]:
     """Fingerprints of all that the result is a function of."""
     return {
         "data_fingerprint": result.history.fingerprint(),
@@ -170,24 +171,41 @@ def fingerprints(parts: Setup, result: Backtest) -> dict[str, str]:
     }
 
 
-def metrics_document(
-    cfg: DictConfig, parts: Setup, result: Backtest, judgement: Judgement, prints: dict[str, str]
-) -> dict[str, Any]:
-    """The content of ``metrics.json``; undefined numbers are null and have their reason beside them."""
+def common_metrics(cfg: DictConfig, parts: Setup, history: Bars, bars: Bars) -> dict[str, Any]:
+    """Experiment, market and period: keys that ``metrics.json`` of a backtest and of a sweep share.
+
+    Parameters
+    ----------
+    cfg : DictConfig
+    parts : Setup
+    history : Bars
+        Everything that was loaded.
+    bars : Bars
+        The out-of-sample rows.
+    """
     return {
         "experiment": cfg.experiment_name,
         "synthetic": parts.source.synthetic,
         "one_of_a_sweep": in_multirun(),
+        "period": {
+            "history_first": iso_utc(int(history.open_time_ms[0])),
+            "first": iso_utc(int(bars.open_time_ms[0])),
+            "last": iso_utc(int(bars.open_time_ms[-1])),
+        },
+    }
+
+
+def metrics_document(
+    cfg: DictConfig, parts: Setup, result: Backtest, judgement: Judgement, fingerprints: dict[str, str]
+) -> dict[str, Any]:
+    """The content of ``metrics.json``; undefined numbers are null and have their reason beside them."""
+    return {
+        **common_metrics(cfg, parts, result.history, result.bars),
         "verdict": judgement.verdict.verdict,
         "judgement": judgement.verdict.as_dict(),
         "evidence": judgement.evidence,
         "lived": judgement.lived,
-        "period": {
-            "history_first": iso_utc(int(result.history.open_time_ms[0])),
-            "first": iso_utc(int(result.bars.open_time_ms[0])),
-            "last": iso_utc(int(result.bars.open_time_ms[-1])),
-        },
-        **prints,
+        **fingerprints,
         "benchmarks": benchmark_numbers(judgement.benchmarks, result),
         "oracle": judgement.oracle,
         "suspicions": list(judgement.suspicions),

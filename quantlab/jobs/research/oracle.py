@@ -1,4 +1,4 @@
-"""What a synthetic market's own truth says: the most that anybody could know, and earn."""
+"""Oracle of a synthetic market: the most that anybody could know, and earn."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def oracle_numbers(
     truth = source.truth()
     start = int(np.searchsorted(source.history().open_time_ms, bars.open_time_ms[0]))
     rows, columns = slice(start, start + bars.n_bars), slice(0, bars.n_symbols)
-    expected, score = (said[rows, columns] for said in (truth.expected_return(horizon), truth.score(horizon)))
+    expected, score = (values[rows, columns] for values in (truth.expected_return(horizon), truth.score(horizon)))
     report = report_oracle(bars, expected, score, horizon=horizon, cost_bps=cost_bps)
     label_auc = directional_auc(score, label == BUY, label == SELL)
     return {**dataclasses.asdict(report), "label_auc": label_auc if math.isfinite(label_auc) else None}

@@ -25,7 +25,7 @@ from quantlab.learning.study.study_signal import study_signal
 
 @dataclass(frozen=True)
 class Setup:
-    """What a configuration names, constructed: what is impossible is refused before any work.
+    """Parts that a configuration names, constructed; an impossible one is refused before any work.
 
     Parameters
     ----------

@@ -26,13 +26,18 @@ SURVIVORS = (
 
 
 def tear_sheet(
-    cfg: DictConfig, folder: RunFolder, parts: Setup, result: Backtest, judgement: Judgement, prints: dict[str, str]
+    cfg: DictConfig,
+    folder: RunFolder,
+    parts: Setup,
+    result: Backtest,
+    judgement: Judgement,
+    fingerprints: dict[str, str],
 ) -> str:
     """The run as one self-contained HTML page."""
     history = result.history
     report = Report(
         experiment=cfg.experiment_name,
-        data_label=f"{history.n_symbols} perpetuals, {history.interval_ms // 60_000}-minute bars",
+        data_label=data_label(history),
         synthetic=parts.source.synthetic,
         verdict=judgement.verdict,
         evidence=AccountResult(result.evidence, judgement.evidence),
@@ -40,13 +45,8 @@ def tear_sheet(
         bars=result.bars,
         benchmarks=judgement.benchmarks.curves,
         signal=result.study.report,
-        stamps={
-            "run": folder.final.name,
-            "started": iso_utc(folder.started_ms),
-            "seed": str(cfg.seed),
-            "quantlab": quantlab.__version__,
-        },
-        fingerprints={name.removesuffix("_fingerprint"): value for name, value in prints.items()},
+        stamps=run_stamps(cfg, folder),
+        fingerprints={name.removesuffix("_fingerprint"): value for name, value in fingerprints.items()},
         notes=(
             *judgement.suspicions,
             *tuning_notes(result.study.tuning),
@@ -64,8 +64,23 @@ def tear_sheet(
     return html
 
 
+def data_label(history: Bars) -> str:
+    """Number of symbols and bar interval, in words."""
+    return f"{history.n_symbols} perpetuals, {history.interval_ms // 60_000}-minute bars"
+
+
+def run_stamps(cfg: DictConfig, folder: RunFolder) -> dict[str, str]:
+    """Name, start, seed and version of a run, as its report shows them."""
+    return {
+        "run": folder.final.name,
+        "started": iso_utc(folder.started_ms),
+        "seed": str(cfg.seed),
+        "quantlab": quantlab.__version__,
+    }
+
+
 def oracle_notes(judgement: Judgement) -> tuple[str, ...]:
-    """What could have been earned at best in a synthetic market."""
+    """Sentence on the best possible result in a synthetic market."""
     oracle = judgement.oracle
     if oracle is None:
         return ()
@@ -77,8 +92,8 @@ def oracle_notes(judgement: Judgement) -> tuple[str, ...]:
 
 
 def account_notes(simulation: Simulation) -> tuple[str, ...]:
-    """What the ledger could not price."""
-    said = (
+    """Sentences on positions that the ledger could not price, and on entries without a free slot."""
+    counts = (
         (
             simulation.missing_funding,
             "times a held position met a funding stamp without a rate and was charged nothing",
@@ -88,7 +103,7 @@ def account_notes(simulation: Simulation) -> tuple[str, ...]:
     refused = simulation.cuts["max_positions"]
     used = len(np.unique(simulation.orders["col"]))
     slots = f"{used} of {len(simulation.symbols)} symbols were ever traded: {refused:,} entries found no free slot (larger targets go first, then symbol order)"
-    return (*(f"{count:,} {text}" for count, text in said if count), *([slots] if refused else []))
+    return (*(f"{count:,} {text}" for count, text in counts if count), *([slots] if refused else []))
 
 
 def universe_notes(source: DataSource, bars: Bars) -> tuple[str, ...]:

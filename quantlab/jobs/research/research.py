@@ -45,11 +45,11 @@ def run(cfg: DictConfig) -> float | None:
         parts: Setup,
         result: Backtest,
         judgement: Judgement,
-        prints: dict[str, str],
+        fingerprints: dict[str, str],
         progress: Progress,
     ) -> None:
         with progress.stage("report", 1) as stage:
-            html = tear_sheet(cfg, folder, parts, result, judgement, prints)
+            html = tear_sheet(cfg, folder, parts, result, judgement, fingerprints)
             write_text(folder.path / "report.html", html)
             stage.advance()
 

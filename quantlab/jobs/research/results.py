@@ -1,4 +1,4 @@
-"""What every job that simulates does before and after: load, announce, write, close."""
+"""Steps before and after a simulation: load the history, print first numbers, write files, print results."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def print_results(console: Console, parts: Setup, folder: RunFolder, result: Bac
 
 
 def multirun_notes() -> tuple[str, ...]:
-    """What a verdict of one run does not say about the best of many."""
+    """Sentence on a multirun: the verdict of one run does not cover choosing the best of many."""
     if not in_multirun():
         return ()
     return ("This run is one of a sweep: its verdict counts one trial and does not cover choosing the best of them.",)
@@ -72,17 +72,17 @@ def multirun_notes() -> tuple[str, ...]:
 
 def result_remarks(judgement: Judgement) -> list[str]:
     """Suspicions, what the rules changed, and how the costs paid compare with what the trades could bear."""
-    evidence, said = judgement.evidence, [*judgement.suspicions, *multirun_notes()]
+    evidence, sentences = judgement.evidence, [*judgement.suspicions, *multirun_notes()]
     changed = ", ".join(f"{rule} {count:,} times" for rule, count in evidence["cuts"].items() if count)
     if changed:
-        said.append(f"Rules changed what the strategy asked for: {changed} (docs/simulation.md).")
+        sentences.append(f"Rules changed what the strategy asked for: {changed} (docs/simulation.md).")
     if evidence["cost_bps"] is not None:
-        said.append(
+        sentences.append(
             f"Costs were {evidence['cost_bps']:.2f} bps of traded notional; "
             f"the trades could bear {evidence['break_even_cost_bps']:.2f} bps."
         )
     if judgement.oracle is not None:
-        said.append(
+        sentences.append(
             f"An oracle that sees the planted edge has an after-cost Sharpe ratio of {judgement.oracle['sharpe']:.1f}."
         )
-    return said
+    return sentences

@@ -42,9 +42,11 @@ def run(cfg: DictConfig) -> float:
             certificate = certify(
                 features, bars, restarts=cfg.job.restarts, horizon=cfg.job.horizon, seed=cfg.seed, stage=stage
             )
-        prints = {"feature_fingerprint": certificate.fingerprint, "data_fingerprint": bars.fingerprint()}
-        write_json(folder.path / "warmup.json", {**certificate.to_dict(), **prints, "synthetic": source.synthetic})
-        folder.write_manifest(cfg, prints)
+        fingerprints = {"feature_fingerprint": certificate.fingerprint, "data_fingerprint": bars.fingerprint()}
+        write_json(
+            folder.path / "warmup.json", {**certificate.to_dict(), **fingerprints, "synthetic": source.synthetic}
+        )
+        folder.write_manifest(cfg, fingerprints)
     console.print(_table(certificate))
     console.print(f"run: {folder.final}", highlight=False, soft_wrap=True)
     _require_kept(certificate)

@@ -25,7 +25,7 @@ from quantlab.jobs.research.metrics import account_summaries
 from quantlab.jobs.research.pipeline import Backtest, Setup
 from quantlab.jobs.sweep.simulations import PreparedSweep
 
-#: The engine may be another one than the sweep's, whose books differ in their last digits.
+#: The engine may be another one than the sweep's, whose accounts differ in their last digits.
 _SAME_VALUE = 1e-9
 
 

@@ -71,7 +71,7 @@ def run_chunks(
     chunks: Chunks,
     progress: Progress,
 ) -> list[SweepResult]:
-    """Do, or find done, the rows ``0 .. count`` in chunks of `size`, in order.
+    """Simulate the rows ``0 .. count`` in chunks of `size`, in order; finished chunks are read.
 
     Parameters
     ----------

@@ -24,7 +24,7 @@ from quantlab.jobs.sweep.simulations import PreparedSweep, simulate
 
 @dataclass(frozen=True)
 class Holdout:
-    """What became of the parameter sets on bars that the choice had not seen, each in a fresh account.
+    """Results of all parameter sets on bars that the choice had not seen, each in a fresh account.
 
     Parameters
     ----------

@@ -62,7 +62,7 @@ def _distinct_notes(best: Best) -> Iterator[str]:
 
 
 def _scenario_notes(best: Best) -> Iterator[str]:
-    """What trading costs is no choice: which assumption the verdict rests on, or that it could not be kept apart."""
+    """Sentences on the assumed costs: the assumption that the verdict rests on, or that none could be kept apart."""
     family = best.score.scenario
     if family.assumed:
         why = "as configured" if best.as_configured else "the dearest, since the configured one was not swept"

@@ -1,4 +1,4 @@
-"""What a sweep will do: its parameter sets, checked and made into strategies before any simulation."""
+"""Plan of a sweep: its parameter sets, checked and made into strategies before any simulation."""
 
 from __future__ import annotations
 

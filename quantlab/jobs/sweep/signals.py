@@ -35,10 +35,10 @@ class SignalMaker:
     Parameters
     ----------
     source : Learner or SignalSource
-        What the configuration names. A learner's *thresholds* can be swept: its pooled opinions are not formed
+        What the configuration names. A learner's *thresholds* can be swept: its forecasts are not pooled
         again. Of a plain source every field can.
     study : Study
-        What it said as configured.
+        Its signal as configured.
     bars : Bars
         The whole history.
     """

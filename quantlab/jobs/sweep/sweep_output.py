@@ -1,4 +1,4 @@
-"""What a sweep leaves behind and says: files of the run folder, and the terminal's table."""
+"""Output of a sweep: files of the run folder, and the terminal's tables."""
 
 from __future__ import annotations
 
@@ -14,8 +14,6 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
-import quantlab
-from quantlab.core.clock import iso_utc
 from quantlab.core.files import write_bytes, write_json, write_text
 from quantlab.evaluation.report.content import AccountResult
 from quantlab.evaluation.sweep.content import SweepReport
@@ -24,9 +22,9 @@ from quantlab.evaluation.sweep.scenario_scores import ScenarioScore
 from quantlab.evaluation.sweep.scores import count_distinct, sharpe_dispersion, sharpe_quantiles
 from quantlab.jobs.output.run_folder import RunFolder, resolved_yaml
 from quantlab.jobs.output.tables import write_equity, write_orders
-from quantlab.jobs.research.metrics import in_multirun
+from quantlab.jobs.research.metrics import common_metrics
 from quantlab.jobs.research.pipeline import Setup
-from quantlab.jobs.research.report_content import account_notes
+from quantlab.jobs.research.report_content import account_notes, data_label, run_stamps
 from quantlab.jobs.sweep.best import Best, uncapped_deflation
 from quantlab.jobs.sweep.notes import sweep_notes
 from quantlab.jobs.sweep.simulations import PreparedSweep
@@ -37,14 +35,14 @@ MOST_SCENARIOS = 20
 
 def write_sweep(cfg: DictConfig, folder: RunFolder, parts: Setup, prepared: PreparedSweep, best: Best) -> None:
     """Every file of the run: all parameter sets with their results, and the records of the best."""
-    prints = fingerprints(parts, prepared, best)
-    write_json(folder.path / "metrics.json", sweep_metrics(cfg, parts, prepared, best, prints))
+    fingerprints = sweep_fingerprints(parts, prepared, best)
+    write_json(folder.path / "metrics.json", sweep_metrics(cfg, parts, prepared, best, fingerprints))
     write_table(folder, best)
     write_orders(folder.path / "orders.parquet", best.accounts)
     write_equity(folder.path / "equity.parquet", best.accounts)
-    page: str = get_method(cfg.internal.sweep_report)(sweep_report(cfg, folder, parts, prepared, best, prints))
+    page: str = get_method(cfg.internal.sweep_report)(sweep_report(cfg, folder, parts, prepared, best, fingerprints))
     write_text(folder.path / "report.html", page)
-    folder.write_manifest(cfg, prints)
+    folder.write_manifest(cfg, fingerprints)
 
 
 def write_table(folder: RunFolder, best: Best) -> None:
@@ -70,8 +68,8 @@ def _column(values: list[Any]) -> Any:
     return pa.array(known if len(kinds) == 1 else [value_text(value) for value in values])
 
 
-def fingerprints(parts: Setup, prepared: PreparedSweep, best: Best) -> dict[str, str]:
-    """What the result is a function of."""
+def sweep_fingerprints(parts: Setup, prepared: PreparedSweep, best: Best) -> dict[str, str]:
+    """Fingerprints of all that the result is a function of."""
     return {
         "data_fingerprint": prepared.history.fingerprint(),
         "feature_fingerprint": parts.feature_fingerprint,
@@ -82,22 +80,15 @@ def fingerprints(parts: Setup, prepared: PreparedSweep, best: Best) -> dict[str,
 
 
 def sweep_metrics(
-    cfg: DictConfig, parts: Setup, prepared: PreparedSweep, best: Best, prints: dict[str, str]
+    cfg: DictConfig, parts: Setup, prepared: PreparedSweep, best: Best, fingerprints: dict[str, str]
 ) -> dict[str, Any]:
     """The content of ``metrics.json``."""
     return {
-        "experiment": cfg.experiment_name,
-        "synthetic": parts.source.synthetic,
-        "one_of_a_sweep": in_multirun(),
+        **common_metrics(cfg, parts, prepared.history, prepared.bars),
         "verdict": best.verdict.verdict,
         "judgement": best.verdict.as_dict(),
         "evidence": best.evidence,
         "lived": best.lived,
-        "period": {
-            "history_first": iso_utc(int(prepared.history.open_time_ms[0])),
-            "first": iso_utc(int(prepared.bars.open_time_ms[0])),
-            "last": iso_utc(int(prepared.bars.open_time_ms[-1])),
-        },
         "sweep": {
             "tried": best.table.tried,
             "simulated": len(best.table),
@@ -110,12 +101,12 @@ def sweep_metrics(
             "best": _row(best, best.row),
             "top": [_row(best, int(row)) for row in best.score.order[: int(cfg.job.top)]],
         },
-        **prints,
+        **fingerprints,
     }
 
 
 def _dispersion(best: Best) -> dict[str, Any]:
-    """How far apart the annual Sharpe ratios lie, how far chance moves one, and how many accounts differ."""
+    """Deviation between the annual Sharpe ratios, error of one by chance, and number of distinct accounts."""
     apart, by_chance = sharpe_dispersion(best.family.daily_returns) or (None, None)
     literal_luck, literal_dsr = uncapped_deflation(best) or (None, None)
     return {
@@ -147,13 +138,12 @@ def _row(best: Best, row: int) -> dict[str, Any]:
 
 
 def sweep_report(
-    cfg: DictConfig, folder: RunFolder, parts: Setup, prepared: PreparedSweep, best: Best, prints: dict[str, str]
+    cfg: DictConfig, folder: RunFolder, parts: Setup, prepared: PreparedSweep, best: Best, fingerprints: dict[str, str]
 ) -> SweepReport:
     """Everything that the page shows."""
-    history = prepared.history
     return SweepReport(
         experiment=str(cfg.experiment_name),
-        data_label=f"{history.n_symbols} perpetuals, {history.interval_ms // 60_000}-minute bars",
+        data_label=data_label(prepared.history),
         synthetic=parts.source.synthetic,
         bars=prepared.bars,
         evidence=AccountResult(best.accounts["evidence"], best.evidence),
@@ -166,11 +156,8 @@ def sweep_report(
         verdict=best.verdict,
         notes=(*sweep_notes(prepared, best), *account_notes(best.accounts["evidence"])),
         stamps={
-            "run": folder.final.name,
-            "started": iso_utc(folder.started_ms),
-            "seed": str(cfg.seed),
-            "quantlab": quantlab.__version__,
-            **{name.removesuffix("_fingerprint"): value for name, value in prints.items()},
+            **run_stamps(cfg, folder),
+            **{name.removesuffix("_fingerprint"): value for name, value in fingerprints.items()},
         },
         config_text=resolved_yaml(cfg),
     )
