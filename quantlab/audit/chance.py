@@ -16,7 +16,7 @@ from quantlab.core.market import Bars
 from quantlab.core.ports import Labeler
 from quantlab.core.results import SignalReport, Simulation, Study
 from quantlab.core.types import NO_LABEL, Labels, Signal
-from quantlab.evaluation.verdict.suspicion import SUSPICIOUS_AUC, exceeds
+from quantlab.evaluation.verdict.suspicion import SUSPICIOUS_AUC, auc_exceeds
 
 
 @dataclass(frozen=True)
@@ -91,7 +91,7 @@ def check_auc(log: AuditLog, report: SignalReport | None, oracle_auc: float | No
             continue
         bound = SUSPICIOUS_AUC if oracle_auc is None else oracle_auc + 2.0 * member.auc_se
         log.diagnostics[f"auc.{name}"] = member.auc
-        if exceeds(member, bound):
+        if auc_exceeds(member, bound):
             evidence = f"directional AUC {member.auc:.3f} - 2 x {member.auc_se:.3f} is above {bound:.3f}"
             found.append(Finding("signal", "proba", f"member {name}", evidence))
     log.check("signal", "no member knows more than can be known", len(report.members), found)

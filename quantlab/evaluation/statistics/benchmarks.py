@@ -22,7 +22,7 @@ def buy_and_hold(bars: Bars, initial_cash: float, symbol: str) -> Float64Array:
         raise ConfigError(
             f"a symbol named {symbol!r}", found=", ".join(bars.symbols), fix="name one of the bars' symbols"
         )
-    return initial_cash * _relatives(bars)[:, bars.symbols.index(symbol)]
+    return initial_cash * _relative_prices(bars)[:, bars.symbols.index(symbol)]
 
 
 def most_traded(bars: Bars) -> str:
@@ -37,7 +37,7 @@ def equal_weight(bars: Bars, initial_cash: float) -> Float64Array:
     A symbol joins at the end of the day in which it first prints (on the first day: at its first open);
     one that stops printing stays at its last close.
     """
-    relative = _relatives(bars)
+    relative = _relative_prices(bars)
     started = np.logical_or.accumulate(np.isfinite(bars.close), axis=0)
     equity = np.empty(bars.n_bars)
     base, since, start = np.ones(bars.n_symbols), started[day_ends(bars.open_time_ms)[0]], 0
@@ -49,7 +49,7 @@ def equal_weight(bars: Bars, initial_cash: float) -> Float64Array:
     return equity
 
 
-def _relatives(bars: Bars) -> Float64Array:
+def _relative_prices(bars: Bars) -> Float64Array:
     """float64 (T, S): last finite close over the symbol's first open; 1 before it prints."""
     finite = np.isfinite(bars.close)
     row = np.maximum.accumulate(np.where(finite, np.arange(bars.n_bars)[:, None], -1), axis=0)

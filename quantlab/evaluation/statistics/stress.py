@@ -24,7 +24,7 @@ from quantlab.evaluation.statistics.metrics import Statistic, Undefined
 from quantlab.evaluation.statistics.summary import summarise
 
 #: What a replay keeps of its summary.
-_KEPT = (
+_SUMMARY_KEYS = (
     "net_pnl",
     "total_return",
     "sharpe",
@@ -121,8 +121,10 @@ class Stress:
 def replay(at: float, simulation: Simulation, bars: Bars) -> Replay:
     """Numbers of one replay."""
     summary = summarise(simulation, bars)
-    numbers = {name: summary[name] for name in _KEPT} | {"cut_fills": int(simulation.cuts.get("participation", 0))}
-    return Replay(at, numbers, {name: why for name, why in summary["undefined"].items() if name in _KEPT})
+    numbers = {name: summary[name] for name in _SUMMARY_KEYS} | {
+        "cut_fills": int(simulation.cuts.get("participation", 0))
+    }
+    return Replay(at, numbers, {name: why for name, why in summary["undefined"].items() if name in _SUMMARY_KEYS})
 
 
 def break_even_multiple(costs: Sequence[Replay]) -> Statistic:

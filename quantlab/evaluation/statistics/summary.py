@@ -125,9 +125,9 @@ def _trade_statistics(trades: Trades, stop_hit_baseline: float | None) -> dict[s
         "hit_rate": metrics.hit_rate(pnl),
         "profit_factor": metrics.profit_factor(pnl),
         "average_trade": float(np.mean(pnl)) if len(pnl) else none,
-        "stop_hit_share": _or(exit_share(closed, OrderReason.STOP), none),
-        "take_profit_share": _or(exit_share(closed, OrderReason.TAKE_PROFIT), none),
-        "stop_hit_baseline": _or(stop_hit_baseline, Undefined("no baseline was measured for these barriers")),
+        "stop_hit_share": _or_undefined(exit_share(closed, OrderReason.STOP), none),
+        "take_profit_share": _or_undefined(exit_share(closed, OrderReason.TAKE_PROFIT), none),
+        "stop_hit_baseline": _or_undefined(stop_hit_baseline, Undefined("no baseline was measured for these barriers")),
     }
 
 
@@ -177,5 +177,5 @@ def _capacity(simulation: Simulation, bars: Bars, participation: float | None, w
     return float(np.median(room) / weight)
 
 
-def _or(value: float | None, otherwise: Undefined) -> Statistic:
+def _or_undefined(value: float | None, otherwise: Undefined) -> Statistic:
     return otherwise if value is None else float(value)

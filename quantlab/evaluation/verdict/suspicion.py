@@ -8,7 +8,7 @@ from quantlab.core.results import MemberReport
 SUSPICIOUS_AUC = 0.57
 
 
-def exceeds(member: MemberReport, bound: float) -> bool:
+def auc_exceeds(member: MemberReport, bound: float) -> bool:
     """Return whether a member's directional AUC lies above `bound` by more than two of its standard errors.
 
     Parameters

@@ -22,7 +22,7 @@ from quantlab.evaluation.statistics.regimes import regime_numbers, regimes
 from quantlab.evaluation.statistics.stress import Stress, stress_numbers
 from quantlab.evaluation.statistics.summary import summarise
 from quantlab.evaluation.verdict.rule import Verdict
-from quantlab.evaluation.verdict.suspicion import SUSPICIOUS_AUC, exceeds
+from quantlab.evaluation.verdict.suspicion import SUSPICIOUS_AUC, auc_exceeds
 from quantlab.jobs.config.composition import build
 from quantlab.jobs.research.benchmarks import Benchmarks, benchmark_numbers, run_benchmarks
 from quantlab.jobs.research.oracle import oracle_numbers
@@ -152,7 +152,7 @@ def suspicions(report: SignalReport | None, oracle: dict[str, Any] | None) -> tu
     return tuple(
         f"{name}: directional AUC {m.auc:.3f} - 2 x {m.auc_se:.3f} is above the {bound:.3f} that {who}: look for a leak"
         for name, m in report.members.items()
-        if exceeds(m, bound)
+        if auc_exceeds(m, bound)
     )
 
 

@@ -22,7 +22,7 @@ def check_stress(plan: StressPlan, strategy: Any, engine: Any) -> None:
     """
     for multiple in plan.cost_multiples:
         try:
-            costlier(strategy, multiple)
+            multiply_slippage(strategy, multiple)
         except ConfigError as error:
             raise ConfigError(
                 "costs that stress.cost_multiples can multiply",
@@ -60,21 +60,25 @@ def stress(
     if not plan.cost_multiples and not sizes:
         return None
     return Stress(
-        tuple(_at_costs(multiple, engine, bars, signal, strategy, evidence) for multiple in plan.cost_multiples),
-        tuple(_with_cash(cash, engine, bars, signal, strategy, evidence) for cash in sizes),
+        tuple(_replay_at_costs(multiple, engine, bars, signal, strategy, evidence) for multiple in plan.cost_multiples),
+        tuple(_replay_with_cash(cash, engine, bars, signal, strategy, evidence) for cash in sizes),
         participation,
     )
 
 
-def _at_costs(multiple: float, engine: Any, bars: Bars, signal: Signal, strategy: Any, evidence: Simulation) -> Replay:
+def _replay_at_costs(
+    multiple: float, engine: Any, bars: Bars, signal: Signal, strategy: Any, evidence: Simulation
+) -> Replay:
     if multiple == 1.0:
         return replay(multiple, evidence, bars)
-    dearer = dataclasses.replace(bars, instruments=tuple(scaled(one, multiple) for one in bars.instruments))
-    run = engine.run(dearer, signal, costlier(strategy, multiple), limits_on=False)
+    dearer = dataclasses.replace(bars, instruments=tuple(multiply_fees(one, multiple) for one in bars.instruments))
+    run = engine.run(dearer, signal, multiply_slippage(strategy, multiple), limits_on=False)
     return replay(multiple, run, bars)
 
 
-def _with_cash(cash: float, engine: Any, bars: Bars, signal: Signal, strategy: Any, evidence: Simulation) -> Replay:
+def _replay_with_cash(
+    cash: float, engine: Any, bars: Bars, signal: Signal, strategy: Any, evidence: Simulation
+) -> Replay:
     if cash == evidence.initial_cash:
         return replay(cash, evidence, bars)
     return replay(
@@ -82,7 +86,7 @@ def _with_cash(cash: float, engine: Any, bars: Bars, signal: Signal, strategy: A
     )
 
 
-def costlier(strategy: Any, multiple: float) -> Any:
+def multiply_slippage(strategy: Any, multiple: float) -> Any:
     """The strategy with its slippage times `multiple`.
 
     Raises
@@ -94,7 +98,7 @@ def costlier(strategy: Any, multiple: float) -> Any:
     return dataclasses.replace(strategy, costs=dataclasses.replace(costs, slippage_bps=multiple * costs.slippage_bps))
 
 
-def scaled(instrument: Instrument, multiple: float) -> Instrument:
+def multiply_fees(instrument: Instrument, multiple: float) -> Instrument:
     """The instrument with its fees times `multiple`."""
     return dataclasses.replace(
         instrument,

@@ -22,7 +22,7 @@ from quantlab.evaluation.statistics.summary import summarise
 from quantlab.jobs.config.composition import compose
 from quantlab.jobs.research.pipeline import Backtest, backtest, setup
 from quantlab.jobs.research.results import load_history
-from quantlab.jobs.research.stress import check_stress, costlier, scaled, stress
+from quantlab.jobs.research.stress import check_stress, multiply_fees, multiply_slippage, stress
 
 Command = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -65,9 +65,9 @@ def test_the_multiple_one_and_the_same_cash_are_the_run_itself(result: Backtest)
         k: own[k] for k in ("net_pnl", "sharpe", "trades")
     }
     again = Scan(10_000.0).run(
-        dataclasses.replace(result.bars, instruments=tuple(scaled(i, 1.0) for i in result.bars.instruments)),
+        dataclasses.replace(result.bars, instruments=tuple(multiply_fees(i, 1.0) for i in result.bars.instruments)),
         result.signal,
-        costlier(result.strategy, 1.0),
+        multiply_slippage(result.strategy, 1.0),
         limits_on=False,
     )
     assert np.array_equal(again.equity, result.evidence.equity)  # what is left out would have been the same
@@ -75,10 +75,10 @@ def test_the_multiple_one_and_the_same_cash_are_the_run_itself(result: Backtest)
 
 def test_every_fee_and_the_slippage_are_multiplied_and_nothing_else(result: Backtest) -> None:
     one = result.bars.instruments[0]
-    dearer = scaled(one, 3.0)
+    dearer = multiply_fees(one, 3.0)
     assert (dearer.maker_fee_bps, dearer.taker_fee_bps) == (3.0 * one.maker_fee_bps, 3.0 * one.taker_fee_bps)
     assert dataclasses.replace(dearer, maker_fee_bps=one.maker_fee_bps, taker_fee_bps=one.taker_fee_bps) == one
-    costs, own = costlier(result.strategy, 3.0).costs, result.strategy.costs
+    costs, own = multiply_slippage(result.strategy, 3.0).costs, result.strategy.costs
     assert costs == dataclasses.replace(own, slippage_bps=3.0 * own.slippage_bps)
 
 
