@@ -1,4 +1,4 @@
-"""Where alerts go."""
+"""Sinks of alerts."""
 
 from __future__ import annotations
 

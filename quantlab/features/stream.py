@@ -56,11 +56,6 @@ class FeatureStream:
         ready: BoolArray = self._state["bars"] >= WARMUP
         return ready
 
-    @property
-    def last_time(self) -> int | None:
-        """Epoch milliseconds of the last bar's open; None before the first bar."""
-        return self._last
-
     def update(self, time: int, ohlcv: Float64Array) -> NDArray[Any]:
         """Take in one bar of every symbol; return its features.
 

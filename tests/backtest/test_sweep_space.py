@@ -83,7 +83,7 @@ def test_values_replace_what_they_name_and_nothing_else(strategy):
 
 
 @pytest.mark.parametrize(
-    ("values", "said"),
+    ("values", "message"),
     [
         ({"policy.stop_art": 1.0}, "Write policy.stop_atr"),
         ({"sizer.colour": 1.0}, "It has weight"),
@@ -94,8 +94,8 @@ def test_values_replace_what_they_name_and_nothing_else(strategy):
         ({"policy.horizon": 1.5}, "horizon"),
     ],
 )
-def test_a_value_that_cannot_be_is_refused(strategy, values, said):
-    with pytest.raises(ConfigError, match=said):
+def test_a_value_that_cannot_be_is_refused(strategy, values, message):
+    with pytest.raises(ConfigError, match=message):
         varied(strategy(), values)
 
 

@@ -31,7 +31,7 @@ INSTRUMENT = Instrument(
 )
 
 
-def make_world(seed: int = 0, n_bars: int = 400, n_symbols: int = 4, *, resets: bool = True) -> Bars:
+def make_market(seed: int = 0, n_bars: int = 400, n_symbols: int = 4, *, resets: bool = True) -> Bars:
     """A random market through the gate: holes short and long, a late listing, silent bars, hourly funding.
 
     Without `resets` there are only short holes, which leave features warm.
@@ -99,7 +99,7 @@ def make_strategy(signal: Any, **limits: Any) -> Strategy:
 
 
 @dataclasses.dataclass
-class Desk:
+class SessionParts:
     """Everything that a session on one market needs, and a way to start one."""
 
     bars: Bars
@@ -172,8 +172,8 @@ def small_ensemble() -> Callable[..., Any]:
 
 
 @pytest.fixture(scope="session")
-def world() -> Callable[..., Bars]:
-    return make_world
+def random_market() -> Callable[..., Bars]:
+    return make_market
 
 
 @pytest.fixture(scope="session")
@@ -187,11 +187,13 @@ def strategy() -> Callable[..., Strategy]:
 
 
 @pytest.fixture
-def desk(tmp_path: Path) -> Callable[..., Desk]:
-    """``desk(seed=, n_bars=, n_symbols=, **fields)``: a desk in a folder of its own."""
+def session_parts(tmp_path: Path) -> Callable[..., SessionParts]:
+    """``session_parts(seed=, n_bars=, n_symbols=, **fields)``: the parts of a session in a folder of its own."""
 
-    def make(seed: int = 0, n_bars: int = 400, n_symbols: int = 4, *, resets: bool = True, **fields: Any) -> Desk:
-        bars = make_world(seed, n_bars, n_symbols, resets=resets)
-        return Desk(bars, make_wild_signal(bars, seed), tmp_path / "session", **fields)
+    def make(
+        seed: int = 0, n_bars: int = 400, n_symbols: int = 4, *, resets: bool = True, **fields: Any
+    ) -> SessionParts:
+        bars = make_market(seed, n_bars, n_symbols, resets=resets)
+        return SessionParts(bars, make_wild_signal(bars, seed), tmp_path / "session", **fields)
 
     return make

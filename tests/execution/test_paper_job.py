@@ -41,9 +41,9 @@ def test_a_session_goes_on_where_it_was_and_ends_as_the_backtest(tmp_path, capsy
     feed = f"execution.feed.start={first}"
     paper.run(composed("paper", tmp_path, feed, "job.bars=150", f"job.backup={tmp_path}/safe.db"))
     equity = paper.run(composed("paper", tmp_path, feed))
-    said = capsys.readouterr().out
-    assert "150 bars, stopped: bars" in said
-    assert "the feed ended" in said
+    output = capsys.readouterr().out
+    assert "150 bars, stopped: bars" in output
+    assert "the feed ended" in output
     view = read_session(tmp_path / "paper" / "journal.db", check=True)
     assert view.counters["event.bar"] == 2 * 288
     assert view.last_bar["account"]["equity"] == equity
@@ -55,8 +55,8 @@ def test_a_session_goes_on_where_it_was_and_ends_as_the_backtest(tmp_path, capsy
     bars = parts.cut.load(parts.source)
     row = int(np.searchsorted(bars.open_time_ms, view.tables["equity"][0][0]))
     strategy = parts.make_strategy(signal=parts.signal)
-    said = parts.signal.signal(bars).rows(row, bars.n_bars)
-    simulation = parts.engine.run(bars.rows(row, bars.n_bars), said, strategy)
+    signals = parts.signal.signal(bars).rows(row, bars.n_bars)
+    simulation = parts.engine.run(bars.rows(row, bars.n_bars), signals, strategy)
     assert [line[1] for line in view.tables["equity"]] == simulation.equity.tolist()
     assert len(simulation.orders) > 0
 
@@ -68,11 +68,11 @@ def test_status_shows_a_session_beside_it(tmp_path, capsys):
     capsys.readouterr()
     with SqliteJournal(tmp_path / "paper" / "journal.db"):
         assert status.run(composed("status", tmp_path, "job.verify=true")) == 5_000.0
-        shown = capsys.readouterr().out
+        output = capsys.readouterr().out
         status.run(composed("status", tmp_path, "job.json=true"))
         facts = json.loads(capsys.readouterr().out)
     for word in ("equity", "halts", "last bar", "lag", "counter", "running"):
-        assert word in shown
+        assert word in output
     assert facts["running"] is True
     assert facts["ended"] == "bars"
     assert facts["counters"]["event.bar"] == 20
@@ -92,14 +92,14 @@ def test_what_is_mistyped_is_refused_before_anything_is_journalled(tmp_path):
     (tmp_path / "bundles" / "good" / "manifest.json").write_text("{}")
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / "metrics.json").write_text("{}")
-    for given, said in (
+    for given, message in (
         (f"bundle={tmp_path}/nowhere", "no folder"),
         (f"bundle={tmp_path}/run", "a finished run"),
         (f"bundle={tmp_path}/bundles", "none that is active"),
         ("job.bars=0", r"job\.bars"),
         ("job.gates=bogus", "one of monitoring_1h, paper_24h, production; found 'bogus'"),
     ):
-        with pytest.raises(ConfigError, match=said):
+        with pytest.raises(ConfigError, match=message):
             paper.run(composed("paper", tmp_path, given))
     path = tmp_path / "paper" / "journal.db"
     assert read_session(path).counters == {}

@@ -247,9 +247,9 @@ def test_promoted_members_speak_from_the_next_bar_on_as_their_history_does(tmp_p
     times = opens(tmp_path / "s")
     first = int(np.searchsorted(history.open_time_ms, times[0]))
     strategies = [load_bundle(folder).strategy for folder in (old, new)]
-    said = [strategy.signal.signal(history) for strategy in strategies]
-    heard = spliced(said[0].rows(first, first + 60), said[1].rows(first + 60, first + 120))
-    assert (said[0].proba[first + 60 : first + 120] != said[1].proba[first + 60 : first + 120]).any()
+    signals = [strategy.signal.signal(history) for strategy in strategies]
+    heard = spliced(signals[0].rows(first, first + 60), signals[1].rows(first + 60, first + 120))
+    assert (signals[0].proba[first + 60 : first + 120] != signals[1].proba[first + 60 : first + 120]).any()
     bars = [event.facts["bar"] for event in events(tmp_path / "s") if event.kind == "bar"]
     for t, bar in enumerate(bars):
         assert bar["signal"] == signal_facts(heard.rows(t, t + 1))

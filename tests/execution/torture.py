@@ -114,7 +114,7 @@ def _from(bars: Any, first: int) -> ReplayFeed:
 def plain_world(seed: int, n_bars: int, switches: int) -> World:
     """Random signals with stops and take-profits on a market with holes; a breaker would soon end the trading."""
     kit = beside("conftest")
-    bars = kit.make_world(seed, n_bars, 3)
+    bars = kit.make_market(seed, n_bars, 3)
     played = [kit.make_wild_signal(bars, seed), kit.make_wild_signal(bars, seed + 1)]
     strategies = [kit.make_strategy(kit.FixedSignal(signal), breaker=None) for signal in played]
     rows = [n_bars * k // (switches + 1) for k in range(1, switches + 1)]
@@ -127,7 +127,7 @@ def plain_world(seed: int, n_bars: int, switches: int) -> World:
 def model_world(seed: int, n_bars: int, _switches: int) -> World:
     """The 49 features, two members and their vote; drift is watched, and crosses its thresholds."""
     kit, models = beside("conftest"), beside("small_ensemble")
-    bars = kit.make_world(seed, 1_700 + n_bars, 3, resets=False)
+    bars = kit.make_market(seed, 1_700 + n_bars, 3, resets=False)
     source = models.small_ensemble(bars)
     rules = Drift(50, 10, 10_000, 20, 4, 100, 0.1, 0.25, 0.1, 0.2)
     history = source.features.transform(bars)
@@ -141,21 +141,21 @@ def model_world(seed: int, n_bars: int, _switches: int) -> World:
     )
 
 
-def live(world: World, path: Path) -> None:
+def live(random_market: World, path: Path) -> None:
     """One life, to its natural end."""
     with SqliteJournal(path) as journal:
-        session = world.session(journal)
+        session = random_market.session(journal)
         session.start()
         session.run()
 
 
-def fork(world: World, path: Path) -> int:
+def fork(random_market: World, path: Path) -> int:
     """Start a life; returns its process id."""
     child = os.fork()
     if child == 0:
         code = 1
         try:
-            live(world, path)
+            live(random_market, path)
             code = 0
         finally:
             os._exit(code)
@@ -191,17 +191,17 @@ def await_moment(rng: random.Random, path: Path, kills: int, n_bars: int) -> Non
     time.sleep(rng.uniform(0.0, 0.003))
 
 
-def torture(world: World, path: Path, kills: int, seed: int) -> dict[str, Any]:
+def torture(random_market: World, path: Path, kills: int, seed: int) -> dict[str, Any]:
     """Kill `kills` times, then let it live to the end; returns what was seen."""
     rng, took = random.Random(seed), time.monotonic()  # noqa: S311 - no secret
     killed, lives, ended = 0, 0, False
     while not ended or killed < kills:
         if ended:  # outlived the killer: begin another session beside it
             path, ended = path.with_name(f"{path.stem}_{lives}.db"), False
-        child = fork(world, path)
+        child = fork(random_market, path)
         lives += 1
         if killed < kills:
-            await_moment(rng, path, kills, world.bars.n_bars - world.first)
+            await_moment(rng, path, kills, random_market.bars.n_bars - random_market.first)
             os.kill(child, signal.SIGKILL)
         _, status = os.waitpid(child, 0)
         if os.WIFSIGNALED(status):
@@ -223,17 +223,17 @@ def ledger(path: Path) -> tuple[dict[str, Any], str]:
     return found, hashlib.sha256(json.dumps([lagless, looks]).encode()).hexdigest()
 
 
-def differences(world: World, folder: Path, tortured: list[Path]) -> list[str]:
+def differences(random_market: World, folder: Path, tortured: list[Path]) -> list[str]:
     """What is not as in the uninterrupted session, and what of that is not the backtest's."""
     whole = folder / "whole.db"
-    live(world, whole)
+    live(random_market, whole)
     wanted, wanted_bars = ledger(whole)
     wrong = []
     for path in tortured:
         found, found_bars = ledger(path)
         wrong += [f"{path.name}: {table}" for table in wanted if found[table] != wanted[table]]
         wrong += [f"{path.name}: bars"] if found_bars != wanted_bars else []
-    scanned = world.scanned()
+    scanned = random_market.scanned()
     if [row[1] for row in wanted["equity"]] != scanned.equity.tolist():
         wrong.append("whole.db: equity is not the backtest's")
     if [row[5] for row in wanted["fills"]] != scanned.orders["price"].tolist():
@@ -250,23 +250,23 @@ def main() -> int:
     parser.add_argument("--models", action="store_true")
     parser.add_argument("--switches", type=int, default=4)
     asked = parser.parse_args()
-    world = (model_world if asked.models else plain_world)(asked.seed, asked.bars, asked.switches)
+    random_market = (model_world if asked.models else plain_world)(asked.seed, asked.bars, asked.switches)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        live(world, folder / "warm.db")  # everything is compiled before the first fork
-        seen = torture(world, folder / "tortured.db", asked.kills, asked.seed)
-        wrong = differences(world, folder, sorted(folder.glob("tortured*.db")))
+        live(random_market, folder / "warm.db")  # everything is compiled before the first fork
+        seen = torture(random_market, folder / "tortured.db", asked.kills, asked.seed)
+        wrong = differences(random_market, folder, sorted(folder.glob("tortured*.db")))
         fills = len(ledger(folder / "whole.db")[0]["fills"])
         places = sorted({bars for path in folder.glob("tortured*.db") for bars in resumptions(path)})
         switched = {switches(path) for path in (folder / "whole.db", *folder.glob("tortured*.db"))}
-        wrong += [] if switched == {len(world.switches)} else [f"switches: {sorted(switched)}"]
+        wrong += [] if switched == {len(random_market.switches)} else [f"switches: {sorted(switched)}"]
     sys.stdout.write(
         json.dumps(
             {
                 **seen,
                 "bars": asked.bars,
                 "fills": fills,
-                "switches": len(world.switches),
+                "switches": len(random_market.switches),
                 "places": len(places),
                 "different": wrong,
             }

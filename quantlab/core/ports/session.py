@@ -10,7 +10,7 @@ from quantlab.core.market import Bars
 
 
 class Clock(Protocol):
-    """Where the time comes from."""
+    """The source of the time."""
 
     def now_ms(self) -> int:
         """Epoch milliseconds, UTC."""
@@ -58,7 +58,7 @@ class BarFetcher(Protocol):
 
 
 class Broker(Protocol):
-    """Where decisions become fills."""
+    """The venue where decisions become fills."""
 
     def sync(self, bar: Bars) -> None:
         """Bring the account up to date with everything that happened until the close of `bar`."""

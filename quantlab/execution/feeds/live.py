@@ -26,7 +26,7 @@ from quantlab.data.series.alignment import Series, align_funding
 from quantlab.data.series.live_checks import check_live
 from quantlab.data.series.spans import Span
 from quantlab.data.series.timestamp_checks import drop_repeats, floor_to_hour
-from quantlab.execution.feeds.live_requests import Question, ask_all
+from quantlab.execution.feeds.live_requests import SymbolRequest, request_all
 from quantlab.execution.feeds.live_universe import LiveUniverse
 from quantlab.execution.feeds.polled import PolledFeed
 from quantlab.execution.feeds.replay import Sleep
@@ -120,9 +120,9 @@ class CcxtBars:
     async def _fetch(self, start_ms: int, end_ms: int) -> list[RawBar]:
         client = await self._connected()
         # Read before the bars are asked for: what has closed by then is final in every answer.
-        question = self._bars_question(client, await client.now_ms())
+        request = self._bars_request(client, await client.now_ms())
         rows: dict[int, Float64Array] = {}
-        for symbol, (stamps, values) in (await self._ask(question, (start_ms, end_ms))).items():
+        for symbol, (stamps, values) in (await self._request(request, (start_ms, end_ms))).items():
             for open_ms, row in zip(stamps.tolist(), values, strict=True):
                 # Numbers that are partly missing go on: the gate counts them.
                 if not np.isnan(row).all():
@@ -135,16 +135,16 @@ class CcxtBars:
             for before, after in itertools.pairwise([start_ms - self._interval, *opens])
         ]
 
-    def _bars_question(self, client: ExchangeClient, now_ms: int) -> Question:
+    def _bars_request(self, client: ExchangeClient, now_ms: int) -> SymbolRequest:
         frame = _timeframe(self._interval)
 
-        async def ask(name: str, start: int, end: int, limit: int) -> Series:
+        async def fetch(name: str, start: int, end: int, limit: int) -> Series:
             return await client.bars(name, frame, start, end, limit)
 
         def check(symbol: str, rows: Series) -> Series:
             return check_live(rows, self._interval, now_ms, f"{symbol} at {self._exchange}")
 
-        return Question("bars", ask, check, (self._interval, self._most_bars, self._interval))
+        return SymbolRequest("bars", fetch, check, (self._interval, self._most_bars, self._interval))
 
     async def _due(self, client: ExchangeClient, opens: list[int]) -> Funding:
         """The rates that fall due after the first and up to the last open; where no hour begins nothing is asked."""
@@ -152,11 +152,11 @@ class CcxtBars:
         if low == high:
             return Funding(np.empty(0, np.int64), np.empty((0, len(self._symbols))))
         paging = (_HOUR_MS, self._most_rates, _USUAL_FUNDING_MS)
-        question = Question("funding rates", client.funding, _hours, paging)
-        return align_funding(await self._ask(question, (low + _HOUR_MS, high + _HOUR_MS)), self._symbols)
+        request = SymbolRequest("funding rates", client.funding, _hours, paging)
+        return align_funding(await self._request(request, (low + _HOUR_MS, high + _HOUR_MS)), self._symbols)
 
-    async def _ask(self, question: Question, span: Span) -> dict[str, Series]:
-        return await ask_all(question, self._names, span, self._concurrency)
+    async def _request(self, request: SymbolRequest, span: Span) -> dict[str, Series]:
+        return await request_all(request, self._names, span, self._concurrency)
 
     async def _connected(self) -> ExchangeClient:
         """The session's one client, which knows the exchange's markets."""

@@ -1,4 +1,4 @@
-"""One question to an exchange about every symbol at once; what fails for one of them fails for it alone."""
+"""One request to an exchange for every symbol at once; what fails for one of them fails for it alone."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Question:
-    """What is asked of each symbol.
+class SymbolRequest:
+    """A request for the rows of each symbol.
 
     Parameters
     ----------
-    what : str
+    subject : str
         For messages: ``bars``.
-    ask : callable
+    fetch : callable
         Takes a unified name, start, end (exclusive, ms) and how many rows; gives the rows.
     check : callable
         Takes a symbol and its rows; gives the rows that may be used, or raises DataError.
@@ -32,18 +32,20 @@ class Question:
         ``(step_ms, most, usual_ms)`` of :func:`~quantlab.data.exchange.pagination.fetch_span`.
     """
 
-    what: str
-    ask: Callable[[str, int, int, int], Awaitable[Series]]
+    subject: str
+    fetch: Callable[[str, int, int, int], Awaitable[Series]]
     check: Callable[[str, Series], Series]
     paging: tuple[int, int, int]
 
 
-async def ask_all(question: Question, names: Mapping[str, str], span: Span, concurrency: int) -> dict[str, Series]:
+async def request_all(
+    request: SymbolRequest, names: Mapping[str, str], span: Span, concurrency: int
+) -> dict[str, Series]:
     """The checked rows in `span` of every symbol that answers well, by symbol.
 
     Parameters
     ----------
-    question : Question
+    request : SymbolRequest
     names : dict of symbol to unified name
     span : Span
     concurrency : int
@@ -54,13 +56,13 @@ async def ask_all(question: Question, names: Mapping[str, str], span: Span, conc
     DataError
         If no symbol's answer can be used.
     """
-    gate = asyncio.Semaphore(concurrency)
+    slots = asyncio.Semaphore(concurrency)
 
     async def one(symbol: str, name: str) -> tuple[str, Series | DataError]:
-        async with gate:
+        async with slots:
             try:
-                rows = await fetch_span(functools.partial(question.ask, name), span, question.paging)
-                return symbol, question.check(symbol, rows)
+                rows = await fetch_span(functools.partial(request.fetch, name), span, request.paging)
+                return symbol, request.check(symbol, rows)
             except DataError as error:
                 return symbol, error
 
@@ -68,7 +70,7 @@ async def ask_all(question: Question, names: Mapping[str, str], span: Span, conc
     failed = [(symbol, answer) for symbol, answer in answers if isinstance(answer, DataError)]
     if len(failed) == len(answers):
         found = str(failed[0][1]) if failed else "none of the symbols"
-        raise DataError(f"{question.what} of the exchange", found=found, fix="wait")
+        raise DataError(f"{request.subject} of the exchange", found=found, fix="wait")
     if failed:
-        _log.warning("%s: %d of %d failed, e.g. %s: %s", question.what, len(failed), len(answers), *failed[0])
+        _log.warning("%s: %d of %d failed, e.g. %s: %s", request.subject, len(failed), len(answers), *failed[0])
     return {symbol: answer for symbol, answer in answers if not isinstance(answer, DataError)}

@@ -1,4 +1,4 @@
-"""Who belongs to the universe while a session runs: the last snapshot known at each bar's open.
+"""Membership of the universe while a session runs: the last snapshot known at each bar's open.
 
 ``job=universe`` adds a file a day beside the session; it is read when it appears.
 """

@@ -1,4 +1,4 @@
-"""Bars that are asked for as they close."""
+"""The polled feed: bars that are asked for as they close."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ class PolledFeed:
                 yield None
                 continue
             end = min(last + (self._most + 1) * self._interval, self._newest_closed() + self._interval)
-            found = self._ask(last + self._interval, end)
+            found = self._request(last + self._interval, end)
             for raw in found:
                 # Off the grid it is refused behind this; what is asked for next must lie on it.
                 last = max(last, raw.open_time_ms // self._interval * self._interval)
@@ -92,7 +92,7 @@ class PolledFeed:
     def _newest_closed(self) -> int:
         return (self.clock.now_ms() // self._interval - 1) * self._interval
 
-    def _ask(self, start_ms: int, end_ms: int) -> list[RawBar]:
+    def _request(self, start_ms: int, end_ms: int) -> list[RawBar]:
         try:
             return sorted(self._source.fetch(start_ms, end_ms), key=lambda raw: raw.open_time_ms)
         except QuantlabError as error:

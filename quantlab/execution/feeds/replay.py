@@ -1,4 +1,4 @@
-"""A history replayed as if it happened now."""
+"""The replay feed: a history as if it happened now."""
 
 from __future__ import annotations
 

@@ -29,7 +29,7 @@ def facts_text(facts: dict[str, Any]) -> str:
 
 
 def digest_of(payload: bytes) -> bytes:
-    """What the chain knows of a payload, so that an outdated one can be dropped without breaking it."""
+    """Return the chain's digest of a payload, so that an outdated payload can be dropped without breaking the chain."""
     return hashlib.sha256(payload).digest()
 
 

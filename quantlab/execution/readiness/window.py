@@ -65,13 +65,8 @@ class Window:
 
     @property
     def complete(self) -> bool:
-        """Whether as many bars are recorded as were asked for."""
+        """True if as many bars are recorded as were asked for."""
         return len(self.facts) >= self.required_bars > 0
-
-
-def read_window(path: Path, minutes: int, since: str | None = None) -> Window:
-    """:func:`read_windows` of one stretch."""
-    return read_windows(path, [(minutes, since)])[0]
 
 
 def read_windows(path: Path, stretches: Sequence[tuple[int, str | None]]) -> tuple[Window, ...]:
@@ -105,16 +100,16 @@ def _window(database: sqlite3.Connection, view: SessionView, minutes: int, since
     identity = view.identity
     wanted = 0 if identity is None else -(-minutes * 60_000 // int(identity["interval_ms"]))
     rows = _newest(database, wanted, _first(database, since))
-    terms = _terms(database)
-    entries = [json.loads(text) for text, _ in rows]
-    facts = tuple(entry["bar"] for entry in entries)
+    terms = _latest_terms(database)
+    records = [json.loads(text) for text, _ in rows]
+    facts = tuple(record["bar"] for record in records)
     return Window(
         required_bars=wanted,
         has_begun=identity is not None,
         counters=view.counters,
         barriers=terms.get("barriers"),
         facts=facts,
-        observed=tuple(entry["observed"] for entry in entries),
+        observed=tuple(record["observed"] for record in records),
         bars=_bars(rows, identity),
         atr=np.array([bar["atr"] for bar in facts], dtype=np.float64),
         rollouts=_rollouts(database),
@@ -143,7 +138,7 @@ def _rollouts(database: sqlite3.Connection) -> tuple[dict[str, Any], ...]:
     return tuple(json.loads(facts) for (facts,) in rows)
 
 
-def _terms(database: sqlite3.Connection) -> dict[str, Any]:
+def _latest_terms(database: sqlite3.Connection) -> dict[str, Any]:
     query = "SELECT facts FROM events WHERE kind = 'terms' ORDER BY seq DESC LIMIT 1"
     row = database.execute(query).fetchone()
     return {} if row is None else dict(json.loads(row[0]))

@@ -30,7 +30,7 @@ from quantlab.trading.strategy.strategy import Strategy
 
 @dataclass(frozen=True)
 class Market:
-    """What is traded.
+    """The market that is traded.
 
     Parameters
     ----------
@@ -105,7 +105,7 @@ class Engine:
         return self.gate.state.open_time_ms
 
     def identity(self) -> dict[str, Any]:
-        """What must be the same when a session goes on; strict JSON."""
+        """Return what must be the same when a session goes on; strict JSON."""
         return {
             "strategy": self.strategy.fingerprint,
             "signal": self.strategy.signal.fingerprint,
@@ -119,7 +119,7 @@ class Engine:
     def warm_up(self, history: Bars) -> int:
         """Let the signal see what lies before the first bar, without an account; returns how many bars it saw.
 
-        A source that names its ``warmup`` sees no more than that: what it says behind it does not depend on where
+        A source that names its ``warmup`` sees no more than that: what it says after it does not depend on where
         the history began, to the last bit.
         """
         needed = getattr(self.strategy.signal, "warmup", None)

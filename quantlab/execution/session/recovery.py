@@ -74,7 +74,7 @@ def require_identity(ours: dict[str, Any], journal: Journal, began: Event) -> No
 
 
 def _repeat(engine: Engine, event: Event) -> None:
-    """Do a journalled bar again and hold the outcome against what was written."""
+    """Repeat a journalled bar and compare the outcome with what was journalled."""
     journalled = event.facts["bar"]
     facts, _ = engine.work(unpack_raw(event.payload), stale="feed" in journalled["halts"])
     if facts_text(facts) != facts_text(journalled):

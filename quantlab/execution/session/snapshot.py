@@ -53,14 +53,14 @@ def restore_snapshot(blob: bytes, stream: SignalStream, account: Stepper) -> tup
     """
     header, arrays = unpack_arrays(_MARK, blob, "session snapshot")
     for name in _STORED:
-        kept, ours = arrays.get(f"account.{name}"), getattr(account.state, name)
-        if kept is None or kept.shape != ours.shape or kept.dtype != ours.dtype:
+        stored, ours = arrays.get(f"account.{name}"), getattr(account.state, name)
+        if stored is None or stored.shape != ours.shape or stored.dtype != ours.dtype:
             raise ArtifactError(
                 f"an account whose {name} is {ours.dtype} {ours.shape}",
-                found="none" if kept is None else f"{kept.dtype} {kept.shape}",
+                found="none" if stored is None else f"{stored.dtype} {stored.shape}",
                 fix="go on with the version that wrote the snapshot, or begin a session in a new folder",
             )
-        ours[...] = kept
+        ours[...] = stored
     stream.restore(arrays["stream"].tobytes())
     account.begin_after(header["last_ms"])
     gate = GateState(arrays["gate.last_close"], arrays["gate.missing"], header["gate_open_ms"])
@@ -99,7 +99,7 @@ def pack_raw(raw: RawBar) -> bytes:
 
 
 def unpack_raw(payload: bytes) -> RawBar:
-    """What :func:`pack_raw` was given; ArtifactError if it is damaged."""
+    """Return the bar that :func:`pack_raw` was given; ArtifactError if it is damaged."""
     header, arrays = unpack_arrays(_RAW_MARK, payload, "raw bar")
     funding = Funding(arrays["time_ms"], arrays["rate"]) if "time_ms" in arrays else None
     return RawBar(header["open_ms"], arrays["ohlcv"], funding, arrays.get("outside"))

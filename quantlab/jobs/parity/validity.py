@@ -132,7 +132,7 @@ def self_test(
 
     Parameters
     ----------
-    desk, folder, strategy
+    paper, folder, strategy
         As in the comparison.
     history : Bars
     first : int

@@ -82,7 +82,7 @@ def run(cfg: DictConfig) -> float | None:
 
 
 def _report(console: Console, gates: Readiness, folder: Path, stage: str) -> None:
-    """What the session has shown so far; every stage is in ``job=readiness``."""
+    """Write and print one stage's gates so far; every stage is in ``job=readiness``."""
     stages = gates.assess(folder / JOURNAL, [stage])
     write_json(folder / GATES, gate_document(stages))
     print_stages(console, stages)

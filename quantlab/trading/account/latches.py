@@ -106,7 +106,7 @@ def _latch_stops(state: State, records: Records, rules: Rules, open_time_ms: int
 
 @compiled(**INLINED)
 def halted(account: Any) -> bool:
-    """Whether increases are refused, by the latches in the account's slots (N_ACCOUNT_SLOTS,)."""
+    """Tell whether increases are refused, by the latches in the account's slots (N_ACCOUNT_SLOTS,)."""
     by_equity = account[DAILY_HALT] != 0.0 or account[BREAKER_HALT] != 0.0
     by_exits = account[LOSS_STREAK_HALT] != 0.0 or account[STOP_RATE_HALT] != 0.0
     return by_equity or by_exits or account[FEED_HALT] != 0.0
@@ -114,7 +114,7 @@ def halted(account: Any) -> bool:
 
 @compiled(**INLINED)
 def must_flatten(state: State, rules: Rules) -> bool:
-    """Whether the guard closes everything: always under the breaker, by choice under the daily limit."""
+    """Tell whether the guard closes everything: always under the breaker, by choice under the daily limit."""
     return state.account[BREAKER_HALT] != 0.0 or (state.account[DAILY_HALT] != 0.0 and rules.daily_flatten)
 
 

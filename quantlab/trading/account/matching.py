@@ -60,7 +60,7 @@ def budget(participation: float, volume: float, used: float, lot: float) -> floa
 
 @compiled(forceinline=True, _nrt=False)
 def has_volume(volume: float, open_price: float) -> bool:
-    """Whether anything can fill in a bar; false for NaN."""
+    """Tell whether anything can fill in a bar; false for NaN."""
     return volume > 0.0 and open_price > 0.0
 
 
@@ -88,7 +88,7 @@ def tighter_stop(side: float, one: float, other: float) -> float:
 
 @compiled(forceinline=True, _nrt=False)
 def gain_reached(side: float, low: float, high: float, level: float) -> bool:
-    """Whether the favourable extreme touched a level; NaN and levels <= 0 are never touched."""
+    """Tell whether the favourable extreme touched a level; NaN and levels <= 0 are never touched."""
     if side > 0.0:
         return level > 0.0 and high >= level
     return level > 0.0 and low <= level

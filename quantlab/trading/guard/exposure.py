@@ -8,7 +8,7 @@ from __future__ import annotations
 from quantlab.core.compiled import compiled
 from quantlab.core.market import CLOSE
 from quantlab.core.results import CUT_RULES
-from quantlab.trading.guard.legs import cut_increase, drop_increase, forget_empty, freed, is_entry, kept
+from quantlab.trading.guard.legs import base_units, cut_increase, drop_increase, forget_empty, freed, is_entry
 from quantlab.trading.lowlevel.layout import (
     EQUITY,
     GROSS,
@@ -70,7 +70,7 @@ def limit_weight(state: State, rules: Rules, row: Row) -> None:
         s = state.active[i]
         if state.orders[INCREASE, s] > 0.0 and abs(state.orders[WEIGHT, s]) > rules.max_weight:
             wanted = rules.max_weight * state.account[EQUITY] / row.ohlcv[s, CLOSE]
-            cut_increase(state, s, MAX_WEIGHT, wanted - kept(state, s))
+            cut_increase(state, s, MAX_WEIGHT, wanted - base_units(state, s))
 
 
 @compiled(**INLINED)
@@ -111,5 +111,5 @@ def roll_out(state: State, rules: Rules) -> None:
     for i in range(state.counters[N_ACTIVE]):
         s = state.active[i]
         if state.orders[INCREASE, s] > 0.0:
-            base = kept(state, s)
+            base = base_units(state, s)
             cut_increase(state, s, ROLLOUT, rules.rollout * (base + state.orders[INCREASE, s]) - base)

@@ -37,7 +37,7 @@ def cut_increase(state: State, s: int, rule: int, allowed: float) -> None:
 
 
 @compiled(**INLINED)
-def kept(state: State, s: int) -> float:
+def base_units(state: State, s: int) -> float:
     """Units that an increase builds on: what is held, or 0 for a flip's opening leg."""
     return 0.0 if state.orders[REDUCE, s] > 0.0 else abs(state.positions[UNITS, s])
 

@@ -18,7 +18,7 @@ from quantlab.trading.lowlevel.layout import BARS_HELD, ENTRY, EQUITY, INLINED, 
 
 
 class Market(NamedTuple):
-    """What is known at the close; read-only, every array (S,) but `proba`."""
+    """The market at the close; read-only, every array (S,) but `proba`."""
 
     side: Any  #: int8, -1 SELL, 0 HOLD, +1 BUY
     proba: Any  #: float64 (S, 3)
@@ -46,7 +46,7 @@ class Account(NamedTuple):
 
 
 class Intents(NamedTuple):
-    """What a policy wants; every array float64 (S,).
+    """The wishes of a policy; every array float64 (S,).
 
     `target`, `strength` and the first two distances start as NaN, the last two as +inf, `reason` as 0.
     Distances are in USD and count from the fill; +inf = deliberately none; one that is NaN or not

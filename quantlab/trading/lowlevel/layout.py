@@ -113,7 +113,7 @@ class State(NamedTuple):
 
 
 class Rules(NamedTuple):
-    """What does not change during a run; ``off`` is NaN for a limit on equity, +inf for the others."""
+    """Numbers that do not change during a run; ``off`` is NaN for a limit on equity, +inf for the others."""
 
     tick: Any  #: float64 (S,), USD
     lot: Any  #: float64 (S,), units

@@ -1,4 +1,4 @@
-"""How much of the equity a position gets: five sizers of one interface.
+"""The sizers that ship: five rules for how much of the equity a position gets.
 
 Each is one compiled formula. Whatever comes in, a weight lies between 0 and the sizer's largest, and
 an input that the formula reads and that is not finite (or not possible, such as a price of 0) gives

@@ -21,7 +21,7 @@ from quantlab.core.types import NO_LABEL, Features, Labels, Signal
 from quantlab.data import MAX_FILLED, ParquetSource, QualityGate
 from quantlab.data.universe.membership import Membership
 from quantlab.execution.feeds.replay import ReplayFeed, raw_bar
-from quantlab.execution.journal.projections import contents
+from quantlab.execution.journal.projections import read_tables
 from quantlab.execution.journal.sqlite import SqliteJournal
 from quantlab.execution.session.engine import Market
 from quantlab.execution.session.paper_broker import PaperBroker
@@ -433,7 +433,7 @@ def replayed(tmp_path: Path) -> Callable[..., dict[str, Any]]:
                 one = session(journal)
                 one.start()
                 one.run(most_bars=most)
-                tables: dict[str, Any] = contents(journal._database)
+                tables: dict[str, Any] = read_tables(journal._database)
         return tables
 
     return run

@@ -53,9 +53,9 @@ def bar_gate_for(bars):
 
 
 @pytest.mark.parametrize("start", [0, 1, 66, 67, 134, 136, 138, 139, 200, 205, 213, 221, 399])
-def test_a_replayed_history_passes_the_gate_unchanged_from_any_row(world, start):
+def test_a_replayed_history_passes_the_gate_unchanged_from_any_row(random_market, start):
     """Filled bars are taken out and filled again: the gate behind a part of a history is exactly where it was."""
-    bars = world(0)
+    bars = random_market(0)
     bar_gate = bar_gate_for(bars)
     if start:
         bar_gate.state = gate_state_after(bars.rows(0, start))
@@ -64,8 +64,8 @@ def test_a_replayed_history_passes_the_gate_unchanged_from_any_row(world, start)
     assert not any(bar_gate.counts.values())
 
 
-def test_the_gate_behind_thirteen_bars_is_the_gate_behind_them_all(world):
-    bars = world(3)
+def test_the_gate_behind_thirteen_bars_is_the_gate_behind_them_all(random_market):
+    bars = random_market(3)
     for t in range(13, bars.n_bars):
         whole, part = gate_state_after(bars.rows(0, t)), gate_state_after(bars.rows(t - 13, t))
         still = ~np.isnan(part.last_close)
@@ -79,8 +79,8 @@ def damaged(raw, symbol, values):
     return dataclasses.replace(raw, ohlcv=ohlcv)
 
 
-def test_every_kind_of_arrival_is_counted_and_only_sound_ones_pass(world):
-    bars = world(1, n_bars=60)
+def test_every_kind_of_arrival_is_counted_and_only_sound_ones_pass(random_market):
+    bars = random_market(1, n_bars=60)
     raws = [raw_bar(bars, t) for t in range(40)]
     step = bars.interval_ms
     arriving = [
@@ -119,16 +119,16 @@ def test_every_kind_of_arrival_is_counted_and_only_sound_ones_pass(world):
         assert_same_bars(passed[t], bars.rows(t, t + 1))
 
 
-def test_a_bar_that_has_not_closed_yet_is_early(world):
-    bars = world(1, n_bars=10)
+def test_a_bar_that_has_not_closed_yet_is_early(random_market):
+    bars = random_market(1, n_bars=10)
     bar_gate, raw = bar_gate_for(bars), raw_bar(bars, 0)
     close = raw.open_time_ms + bars.interval_ms
     assert bar_gate.find_fault(raw, close - 1) == "early"
     assert bar_gate.find_fault(raw, close) is None
 
 
-def test_what_arrived_wrong_is_counted_in_the_journal_and_changes_no_result(desk):
-    place = desk(0, n_bars=120)
+def test_what_arrived_wrong_is_counted_in_the_journal_and_changes_no_result(session_parts):
+    place = session_parts(0, n_bars=120)
     clean = [raw_bar(place.bars, t) for t in range(place.bars.n_bars)]
     noisy = []
     for t, raw in enumerate(clean):
@@ -152,8 +152,8 @@ def test_what_arrived_wrong_is_counted_in_the_journal_and_changes_no_result(desk
     assert [alert.kind for alert in place.alerts.sent].count("corrected") == 3
 
 
-def test_a_replay_is_paced_by_the_markets_clock(world):
-    bars, slept = world(0, n_bars=10), []
+def test_a_replay_is_paced_by_the_markets_clock(random_market):
+    bars, slept = random_market(0, n_bars=10), []
     feed = ReplayFeed(bars, start=None, pace=100.0, sleep=slept.append)
     times = [feed.clock.now_ms() for _ in feed.bars(None)]
     assert slept == [3.0] * 10
@@ -164,9 +164,9 @@ def test_a_replay_is_paced_by_the_markets_clock(world):
 @pytest.mark.parametrize(
     ("given", "name"), [({"start": "soon"}, "start"), ({"start": "2031-01-01"}, "start"), ({"pace": 0.0}, "pace")]
 )
-def test_an_impossible_replay_is_refused(world, given, name):
+def test_an_impossible_replay_is_refused(random_market, given, name):
     with pytest.raises(ConfigError, match=f"execution.feed.{name}"):
-        ReplayFeed(world(0, n_bars=10), **{"start": None, "pace": None, **given})
+        ReplayFeed(random_market(0, n_bars=10), **{"start": None, "pace": None, **given})
 
 
 class Venue:
@@ -189,8 +189,8 @@ class Venue:
 
 
 @pytest.mark.parametrize("delay_ms", [0, 7_000])
-def test_bars_are_asked_for_when_they_close_and_again_until_they_come(world, delay_ms):
-    bars = world(0, n_bars=40)
+def test_bars_are_asked_for_when_they_close_and_again_until_they_come(random_market, delay_ms):
+    bars = random_market(0, n_bars=40)
     clock = FakeClock(int(bars.open_time_ms[9]) + bars.interval_ms + 1)
     venue = Venue(bars, clock, delay_ms=delay_ms, broken={3, 4})
     feed = PolledFeed(
@@ -282,9 +282,9 @@ def listing(symbol):
 
 
 @pytest.fixture
-def exchange(world):
+def exchange(random_market):
     """A loopback exchange and its history."""
-    bars = dataclasses.replace(world(2, n_bars=60, n_symbols=3), symbols=("AAAUSDT", "BBBUSDT", "CCCUSDT"))
+    bars = dataclasses.replace(random_market(2, n_bars=60, n_symbols=3), symbols=("AAAUSDT", "BBBUSDT", "CCCUSDT"))
     server = ThreadingHTTPServer(("127.0.0.1", 0), Exchange)
     server.daemon_threads = True
     server.bars, server.mute, server.mute_funding = bars, set(), set()
@@ -371,27 +371,27 @@ def test_a_rate_that_cannot_be_had_is_unknown_and_none_at_all_is_an_error(exchan
         source.fetch(*span)
 
 
-def test_a_rate_told_twice_is_one_and_one_told_differently_is_unknown(exchange, source):
+def test_a_rate_given_twice_is_one_and_one_given_differently_is_unknown(exchange, source):
     bars = exchange.bars
     hours = np.flatnonzero(bars.open_time_ms % 3_600_000 == 0)
     span = (int(bars.open_time_ms[hours[1]]), int(bars.open_time_ms[hours[3]]) + bars.interval_ms)
 
-    def told():
+    def rates_of():
         return np.concatenate([raw.funding.rate for raw in source.fetch(*span)])
 
-    usual = told()
+    usual = rates_of()
     times, rates = (np.repeat(column, 2, axis=0) for column in (bars.funding.time_ms, bars.funding.rate))
     shown = {name: getattr(bars, name) for name in ("open_time_ms", "ohlcv", "state", "symbols", "interval_ms")}
     exchange.bars = SimpleNamespace(**shown, funding=SimpleNamespace(time_ms=times, rate=rates))
-    assert told().tobytes() == usual.tobytes()
+    assert rates_of().tobytes() == usual.tobytes()
     rates[::2, 1] += 1e-4
-    assert np.isnan(told()[:, 1]).all()
-    assert told()[:, [0, 2]].tobytes() == usual[:, [0, 2]].tobytes()
+    assert np.isnan(rates_of()[:, 1]).all()
+    assert rates_of()[:, [0, 2]].tobytes() == usual[:, [0, 2]].tobytes()
 
 
-def test_what_fell_due_while_no_bar_came_is_charged_in_its_place(world):
+def test_what_fell_due_while_no_bar_came_is_charged_in_its_place(random_market):
     """Twenty bars are missing; the session's gate gets every rate, once, on the bar that it falls due on."""
-    bars = world(0, n_bars=60)
+    bars = random_market(0, n_bars=60)
     bar_gate = bar_gate_for(bars)
     through(bar_gate, [raw_bar(bars, t) for t in range(10)])
     late = raw_bar(bars, 30)
@@ -480,8 +480,8 @@ def test_numbers_that_are_partly_missing_are_left_to_the_gate_and_counted(exchan
     assert bar_gate.counts["malformed_cell"] == 1
 
 
-def test_a_stamp_off_the_grid_does_not_move_what_is_asked_for_next(world):
-    bars = world(0, n_bars=20)
+def test_a_stamp_off_the_grid_does_not_move_what_is_asked_for_next(random_market):
+    bars = random_market(0, n_bars=20)
     clock = FakeClock(int(bars.open_time_ms[9]) + bars.interval_ms)
     asked = []
 
@@ -525,8 +525,8 @@ def test_an_impossible_exchange_is_refused(given, what):
         CcxtBars(("AAAUSDT",), 300_000, **{**SOURCE, **given})
 
 
-def test_a_live_feed_takes_market_and_interval_from_the_history(world):
-    bars = world(0, n_bars=20)
+def test_a_live_feed_takes_market_and_interval_from_the_history(random_market):
+    bars = random_market(0, n_bars=20)
     clock = FakeClock(int(bars.open_time_ms[-1]) + bars.interval_ms)
     seen = []
 
@@ -550,9 +550,9 @@ def snapshot(root, taken_ms, members):
     return Snapshot(taken_ms, "binanceusdm", "rules", rows).write(root, replace=True)
 
 
-def test_a_live_bar_is_marked_by_the_last_snapshot_known_at_its_open(world, tmp_path):
+def test_a_live_bar_is_marked_by_the_last_snapshot_known_at_its_open(random_market, tmp_path):
     """Snapshots are read as they appear; one that cannot be read lets nothing be opened."""
-    bars = world(0, n_bars=20)
+    bars = random_market(0, n_bars=20)
     day = 86_400_000
     first = int(bars.open_time_ms[0])
     snapshot(tmp_path, first - day, bars.symbols[:2])
@@ -577,8 +577,8 @@ def test_a_live_bar_is_marked_by_the_last_snapshot_known_at_its_open(world, tmp_
         LiveUniverse(tmp_path / "none", bars.symbols)
 
 
-def test_a_live_feed_hands_on_who_is_outside_and_the_gate_marks_it(world, tmp_path):
-    bars = world(0, n_bars=20)
+def test_a_live_feed_hands_on_who_is_outside_and_the_gate_marks_it(random_market, tmp_path):
+    bars = random_market(0, n_bars=20)
     clock = FakeClock(int(bars.open_time_ms[-1]) + bars.interval_ms)
     snapshot(tmp_path, int(bars.open_time_ms[0]) - 1_000, bars.symbols[:1])
     venue = Venue(bars, clock)
@@ -598,9 +598,9 @@ def test_a_live_feed_hands_on_who_is_outside_and_the_gate_marks_it(world, tmp_pa
     assert venue.closed  # the iterator is gone
 
 
-def test_an_odd_bar_is_counted_and_told_and_traded_on(desk):
-    """A fall to a tenth and back: nothing is changed, everything is said, a restart says nothing twice."""
-    place = desk(0, n_bars=120, resets=False)
+def test_an_odd_bar_is_counted_and_alerted_and_traded_on(session_parts):
+    """A fall to a tenth and back: nothing is changed, everything is alerted, a restart alerts nothing twice."""
+    place = session_parts(0, n_bars=120, resets=False)
     raws = [raw_bar(place.bars, t) for t in range(place.bars.n_bars)]
     spiked = raws[80].ohlcv.copy()
     spiked[0, 2:4] *= 0.1
@@ -615,5 +615,5 @@ def test_an_odd_bar_is_counted_and_told_and_traded_on(desk):
         session.run()
         counters = dict(journal._database.execute("SELECT * FROM counters WHERE name LIKE 'intake.suspect%'"))
     assert counters == {"intake.suspect_jump": 2, "intake.suspect_spike": 1}
-    told = [alert.facts["kind"] for alert in place.alerts.sent if alert.kind == "suspect_bar"]
-    assert told == ["jump", "jump", "spike"]
+    alerts = [alert.facts["kind"] for alert in place.alerts.sent if alert.kind == "suspect_bar"]
+    assert alerts == ["jump", "jump", "spike"]

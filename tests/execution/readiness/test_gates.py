@@ -15,7 +15,7 @@ from quantlab.core.results import OrderReason
 from quantlab.evaluation.statistics.baseline import blind_stop_share
 from quantlab.execution.readiness.gates import GATES, GateLimits
 from quantlab.execution.readiness.stages import Readiness, Stage
-from quantlab.execution.readiness.window import Window, read_window
+from quantlab.execution.readiness.window import Window, read_windows
 from quantlab.jobs.config.composition import build, compose
 from quantlab.jobs.session import paper, readiness
 
@@ -33,9 +33,9 @@ LIMITS = GateLimits(
 
 
 @pytest.fixture
-def recorded(desk):
-    """A journal of 400 bars with stops, halts and barriers, and the desk that made it."""
-    place = desk(1)
+def recorded(session_parts):
+    """A journal of 400 bars with stops, halts and barriers, and the session's parts."""
+    place = session_parts(1)
     with place.journal() as journal:
         session = place.session(journal)
         session.start()
@@ -49,7 +49,7 @@ def journal_of(place):
     return place.folder / "journal.db"
 
 
-def said(**changes):
+def bar_facts(**changes):
     bar = {"predictions": 4, "decisions": 4, "agreed": 3, "confidence_sum": 2.5, "buy": 2, "sell": 2, **changes}
     return {
         "signal": bar,
@@ -78,7 +78,7 @@ def window(*facts, random_bars, **changes):
 
 
 def test_the_window_is_what_was_traded(recorded):
-    found = read_window(journal_of(recorded), 60 * 24)
+    (found,) = read_windows(journal_of(recorded), [(60 * 24, None)])
     assert found.complete
     assert len(found.facts) == found.required_bars == 288
     bars = recorded.bars.rows(112, 400)
@@ -93,7 +93,7 @@ def test_the_window_is_what_was_traded(recorded):
 
 
 def test_exits_are_counted_as_the_fills_make_them(recorded):
-    found = read_window(journal_of(recorded), 60 * 24)
+    (found,) = read_windows(journal_of(recorded), [(60 * 24, None)])
     fills = [fill for bar in found.facts[1:] for fill in bar["fills"]]
     stops = sum(fill["reason"] == OrderReason.STOP.name for fill in fills)
     exits_for_sure = sum(fill["reason"] != OrderReason.SIGNAL.name for fill in fills)
@@ -106,37 +106,53 @@ def step(fraction=0.1, venue="somewhere"):
     return {"fraction": fraction, "before": None, "venue": venue, "at_ms": 0}
 
 
-def look(*alerts, rows=5_000):
+def reading(*alerts, rows=5_000):
     features = [{"feature": "rsi_14", "psi": 0.5, "ks": 0.3, "level": "alert" if alerts else "stable"}]
     return {"rows": rows, "bars": 288, "min_rows": 2_016, "alerts": list(alerts), "features": features}
 
 
 def test_drift_is_unknown_with_few_rows_and_no_question_where_nothing_was_learned(random_bars):
     for changes, status, evidence in (
-        ({"drift": look("rsi_14", rows=2_015)}, "UNKNOWN", "2,015 rows of 288 bars so far, 2,016 are needed"),
-        ({"drift": look("rsi_14", rows=1_152)}, "UNKNOWN", "some 504 bars"),
-        ({"drift": look("rsi_14", rows=0)}, "UNKNOWN", "0 rows of 288 bars so far"),
+        ({"drift": reading("rsi_14", rows=2_015)}, "UNKNOWN", "2,015 rows of 288 bars so far, 2,016 are needed"),
+        ({"drift": reading("rsi_14", rows=1_152)}, "UNKNOWN", "some 504 bars"),
+        ({"drift": reading("rsi_14", rows=0)}, "UNKNOWN", "0 rows of 288 bars so far"),
         ({"learned": True}, "UNKNOWN", "no reading"),
         ({"learned": False}, "PASS", "nothing was learned"),
     ):
-        found = GATES["feature_drift"](window(said(), random_bars=random_bars, **changes), LIMITS)
+        found = GATES["feature_drift"](window(bar_facts(), random_bars=random_bars, **changes), LIMITS)
         assert (found.status, evidence in found.evidence) == (status, True), found
 
 
 def test_every_gate_passes_fails_and_does_not_know(random_bars):
-    lost = [said(), {**said(), "account": {"equity": 99.0}}]
-    fallen = {**said(), "day": {"utc": "2025-01-01", "drawdown": 0.05}}
+    lost = [bar_facts(), {**bar_facts(), "account": {"equity": 99.0}}]
+    fallen = {**bar_facts(), "day": {"utc": "2025-01-01", "drawdown": 0.05}}
     cases = {
-        "feature_mismatches": (([said()], {}), ([said()], {"counters": {"event.feature_mismatch": 1}}), ([], {})),
-        "model_load_failures": (([said()], {}), ([], {"counters": {"event.model_load_failure": 1}}), ([], {})),
-        "predictions": (([said()], {}), ([said(), said(predictions=0)], {}), ([said(predictions=0)], {})),
-        "consensus_rate": (([said()], {}), ([said(agreed=2)], {}), ([said(decisions=0)], {})),
-        "mean_confidence": (([said()], {}), ([said(confidence_sum=1.5)], {}), ([said(decisions=0)], {})),
-        "balance": (([said(buy=5, sell=6)], {}), ([said(buy=9, sell=1)], {}), ([said()], {})),
-        "feature_drift": (([said()], {"drift": look()}), ([said()], {"drift": look("rsi_14")}), ([said()], {})),
-        "daily_drawdown": (([said()], {}), ([said(), fallen], {}), ([], {})),
-        "pnl": (([said(), said()], {}), (lost, {}), ([], {})),
-        "rollout": (([], {"rollouts": (step(),)}), ([], {"rollouts": (step(), step(venue="paper"))}), ([said()], {})),
+        "feature_mismatches": (
+            ([bar_facts()], {}),
+            ([bar_facts()], {"counters": {"event.feature_mismatch": 1}}),
+            ([], {}),
+        ),
+        "model_load_failures": (([bar_facts()], {}), ([], {"counters": {"event.model_load_failure": 1}}), ([], {})),
+        "predictions": (
+            ([bar_facts()], {}),
+            ([bar_facts(), bar_facts(predictions=0)], {}),
+            ([bar_facts(predictions=0)], {}),
+        ),
+        "consensus_rate": (([bar_facts()], {}), ([bar_facts(agreed=2)], {}), ([bar_facts(decisions=0)], {})),
+        "mean_confidence": (([bar_facts()], {}), ([bar_facts(confidence_sum=1.5)], {}), ([bar_facts(decisions=0)], {})),
+        "balance": (([bar_facts(buy=5, sell=6)], {}), ([bar_facts(buy=9, sell=1)], {}), ([bar_facts()], {})),
+        "feature_drift": (
+            ([bar_facts()], {"drift": reading()}),
+            ([bar_facts()], {"drift": reading("rsi_14")}),
+            ([bar_facts()], {}),
+        ),
+        "daily_drawdown": (([bar_facts()], {}), ([bar_facts(), fallen], {}), ([], {})),
+        "pnl": (([bar_facts(), bar_facts()], {}), (lost, {}), ([], {})),
+        "rollout": (
+            ([], {"rollouts": (step(),)}),
+            ([], {"rollouts": (step(), step(venue="paper"))}),
+            ([bar_facts()], {}),
+        ),
     }
     for gate, given in cases.items():
         for status, (facts, changes) in zip(("PASS", "FAIL", "UNKNOWN"), given, strict=True):
@@ -148,26 +164,26 @@ def test_every_gate_passes_fails_and_does_not_know(random_bars):
 
 def test_a_bar_that_did_not_arrive_is_a_gap(random_bars):
     seen = {"lag_ms": 0, "intake": {"missing": 1}}
-    found = GATES["predictions"](window(said(), random_bars=random_bars, observed=(seen,)), LIMITS)
+    found = GATES["predictions"](window(bar_facts(), random_bars=random_bars, observed=(seen,)), LIMITS)
     assert found.status == "FAIL"
 
 
 def test_a_bar_that_came_too_late_to_enter_on_is_a_gap(random_bars):
     """Bars that a session catches up with are no evidence of a day that it watched."""
-    late, halted = {**said(), "halts": ["feed"]}, {**said(), "halts": ["daily"]}
-    found = GATES["predictions"](window(said(), late, halted, random_bars=random_bars), LIMITS)
+    late, halted = {**bar_facts(), "halts": ["feed"]}, {**bar_facts(), "halts": ["daily"]}
+    found = GATES["predictions"](window(bar_facts(), late, halted, random_bars=random_bars), LIMITS)
     assert found.status == "FAIL"
     assert "too late to enter on: 1" in found.evidence
-    assert GATES["predictions"](window(said(), halted, random_bars=random_bars), LIMITS).status == "PASS"
+    assert GATES["predictions"](window(bar_facts(), halted, random_bars=random_bars), LIMITS).status == "PASS"
 
 
 def test_stops_are_held_against_blind_entries(random_bars):
     def traded(reason):
         entry = {"symbol": "A", "side": 1, "units": 0.3, "reason": "SIGNAL"}
-        return {**said(), "fills": [entry, {**entry, "side": -1, "reason": reason}]}
+        return {**bar_facts(), "fills": [entry, {**entry, "side": -1, "reason": reason}]}
 
     def found(facts, **changes):
-        return GATES["stop_hits"](window(said(), *facts, random_bars=random_bars, **changes), LIMITS)
+        return GATES["stop_hits"](window(bar_facts(), *facts, random_bars=random_bars, **changes), LIMITS)
 
     stopped, taken = [traded("STOP")] * 40, [traded("TAKE_PROFIT")] * 40
     assert found(taken).status == "PASS"

@@ -1,4 +1,4 @@
-"""Drift beside a session: what it says, that it is said once, that a restart repeats it, and that nothing depends on it."""
+"""Drift beside a session: its readings, one alert a crossing, the same after a restart; and nothing depends on it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from quantlab.execution.feeds.replay import ReplayFeed
 from quantlab.execution.journal.projections import read_tables
 from quantlab.execution.journal.reader import read_session
 from quantlab.execution.readiness.gates import feature_drift
-from quantlab.execution.readiness.window import read_window
+from quantlab.execution.readiness.window import read_windows
 from quantlab.execution.session.drift_watch import DriftWatchRules
 from quantlab.features.drift import Drift
 from quantlab.jobs.config.composition import compose
@@ -90,17 +90,17 @@ class ReadingStream:
 
 
 @pytest.fixture
-def reading(desk, strategy):
-    """``reading(features)``: a desk, and a strategy whose signal has read these."""
+def reading(session_parts, strategy):
+    """``reading(features)``: the parts of a session, and a strategy whose signal has read these."""
 
     def make(features, seed=0, **fields):
-        place = desk(seed, n_bars=BARS, n_symbols=SYMBOLS, **fields)
+        place = session_parts(seed, n_bars=BARS, n_symbols=SYMBOLS, **fields)
         return place, strategy(Reading(place.signal, read=features))
 
     return make
 
 
-def lived(place, strategy, watch, pieces=(BARS,), finish=False):
+def run_pieces(place, strategy, watch, pieces=(BARS,), finish=False):
     """Looks and crossings of a session in so many pieces, and all tables at its end."""
     for bars in pieces:
         with place.journal() as journal:
@@ -114,7 +114,7 @@ def lived(place, strategy, watch, pieces=(BARS,), finish=False):
         return found, read_tables(journal._database)
 
 
-def expected_looks(reference, features):
+def expected_reports(reference, features):
     """Each look's report, from a monitor of its own over all rows until then."""
     found = []
     for stop in range(EVERY, BARS + 1, EVERY):
@@ -124,61 +124,61 @@ def expected_looks(reference, features):
     return found
 
 
-def test_features_that_leave_are_told_once_a_crossing(reading, reference):
+def test_features_that_leave_bring_one_alert_a_crossing(reading, reference):
     features = make_features(2, BARS, AWAY)
     place, strategy = reading(features)
-    found, tables = lived(place, strategy, lambda: WATCH_RULES.watch(reference))
-    looks = [facts for kind, facts in found if kind == "drift"]
-    reports = expected_looks(reference, features)
-    assert len(looks) == len(reports) == BARS // EVERY
-    for look, report in zip(looks, reports, strict=True):
-        figures = [(f["feature"], f["psi"], f["ks"], f["level"]) for f in look["features"]]
+    found, tables = run_pieces(place, strategy, lambda: WATCH_RULES.watch(reference))
+    readings = [facts for kind, facts in found if kind == "drift"]
+    reports = expected_reports(reference, features)
+    assert len(readings) == len(reports) == BARS // EVERY
+    for one, report in zip(readings, reports, strict=True):
+        figures = [(f["feature"], f["psi"], f["ks"], f["level"]) for f in one["features"]]
         assert figures == [(f.name, f.psi, f.ks, f.level) for f in report.features]
-        assert (look["rows"], look["alerts"]) == (report.rows, [f.name for f in report.alerts])
-    assert [look["bars"] for look in looks[:5]] == [25, 50, 75, 80, 65]  # whole blocks of 20, the newest one growing
-    shifting = [look["alerts"] == ["shifting"] for look in looks]
-    assert sum(shifting) > 4  # it stays there, and is told twice all the same
+        assert (one["rows"], one["alerts"]) == (report.rows, [f.name for f in report.alerts])
+    assert [one["bars"] for one in readings[:5]] == [25, 50, 75, 80, 65]  # whole blocks of 20, the newest one growing
+    shifting = [one["alerts"] == ["shifting"] for one in readings]
+    assert sum(shifting) > 4  # it stays there, and brings two alerts all the same
     crossings = [facts["open_ms"] for kind, facts in found if kind == "drift_alert"]
     first = [i for i, now in enumerate(shifting) if now and not (i and shifting[i - 1])]
-    assert crossings == [looks[i]["open_ms"] for i in first]
+    assert crossings == [readings[i]["open_ms"] for i in first]
     assert len(crossings) == 2
     assert dict(tables["counters"])["event.drift_alert"] == 2
-    told = [alert for alert in place.alerts.sent if alert.kind == "drift_alert"]
-    assert [alert.facts["open_ms"] for alert in told] == crossings
-    assert told[0].message.startswith("shifting (PSI ")
+    alerts = [alert for alert in place.alerts.sent if alert.kind == "drift_alert"]
+    assert [alert.facts["open_ms"] for alert in alerts] == crossings
+    assert alerts[0].message.startswith("shifting (PSI ")
 
 
 def test_the_training_distribution_raises_nothing(reading, reference):
     place, strategy = reading(make_features(3, BARS))
-    found, tables = lived(place, strategy, lambda: WATCH_RULES.watch(reference))
+    found, tables = run_pieces(place, strategy, lambda: WATCH_RULES.watch(reference))
     assert [kind for kind, _ in found] == ["drift"] * (BARS // EVERY)
     assert "event.drift_alert" not in dict(tables["counters"])
-    levels = {f["level"] for _, look in found for f in look["features"]}
+    levels = {f["level"] for _, facts in found for f in facts["features"]}
     assert "alert" not in levels
     assert not [alert for alert in place.alerts.sent if alert.kind == "drift_alert"]
 
 
 def test_a_short_window_shows_its_figures_and_tells_nobody(reading, reference):
     place, strategy = reading(make_features(5, BARS, np.full(BARS, 1.5)))
-    found, _ = lived(
+    found, _ = run_pieces(
         place, strategy, lambda: WATCH_RULES.watch(reference), [60, BARS]
     )  # a restart before the first telling
-    looks = [facts for kind, facts in found if kind == "drift"]
-    assert [look["alerts"] for look in looks[1:4]] == [["shifting"]] * 3  # 50, 75 and 80 bars
-    assert [look["told"] for look in looks[1:4]] == [[], ["shifting"], ["shifting"]]
-    assert [facts["open_ms"] for kind, facts in found if kind == "drift_alert"] == [looks[2]["open_ms"]]
+    readings = [facts for kind, facts in found if kind == "drift"]
+    assert [one["alerts"] for one in readings[1:4]] == [["shifting"]] * 3  # 50, 75 and 80 bars
+    assert [one["told"] for one in readings[1:4]] == [[], ["shifting"], ["shifting"]]
+    assert [facts["open_ms"] for kind, facts in found if kind == "drift_alert"] == [readings[2]["open_ms"]]
 
 
 @pytest.mark.parametrize(("snapshot_every", "finish"), [(1, False), (30, True), (1_000, False)])
 def test_a_session_in_pieces_gives_the_figures_of_one(reading, reference, tmp_path, snapshot_every, finish):
     features = make_features(2, BARS, AWAY)
     whole, strategy = reading(features)
-    wanted, wanted_tables = lived(whole, strategy, lambda: WATCH_RULES.watch(reference))
+    wanted, wanted_tables = run_pieces(whole, strategy, lambda: WATCH_RULES.watch(reference))
     place, strategy = reading(features, snapshot_every=snapshot_every)
     place.folder = tmp_path / "pieces"
     rng = np.random.default_rng(snapshot_every)
     pieces = [int(n) for n in rng.integers(1, 90, 5)]
-    found, tables = lived(place, strategy, lambda: WATCH_RULES.watch(reference), [*pieces, BARS], finish=finish)
+    found, tables = run_pieces(place, strategy, lambda: WATCH_RULES.watch(reference), [*pieces, BARS], finish=finish)
     assert found == wanted
     for name in ("event.bar", "event.drift", "event.drift_alert"):
         assert dict(tables["counters"])[name] == dict(wanted_tables["counters"])[name]
@@ -190,8 +190,8 @@ def test_nothing_that_a_session_does_depends_on_it(reading, reference, tmp_path)
     place, strategy = reading(features)
     bare, bare_strategy = reading(features)
     bare.folder = tmp_path / "bare"
-    _, watched = lived(place, strategy, lambda: WATCH_RULES.watch(reference))
-    _, unwatched = lived(bare, bare_strategy, lambda: None)
+    _, watched = run_pieces(place, strategy, lambda: WATCH_RULES.watch(reference))
+    _, unwatched = run_pieces(bare, bare_strategy, lambda: None)
     for tables in (watched, unwatched):
         tables["counters"] = [row for row in tables["counters"] if not row[0].startswith("event.drift")]
     assert watched == unwatched
@@ -205,25 +205,27 @@ def test_another_window_is_counted_anew_and_other_thresholds_go_on(reading, refe
     place, strategy = reading(features)
     wider = DriftWatchRules(dataclasses.replace(RULES, blocks=6), EVERY, 60)
     calmer = DriftWatchRules(dataclasses.replace(RULES, psi_alert=9.0, ks_alert=0.99, blocks=6), EVERY, 60)
-    lived(place, strategy, lambda: None, [30])
-    lived(place, strategy, lambda: WATCH_RULES.watch(reference), [30])
-    lived(place, strategy, lambda: wider.watch(reference), [30])
-    found, tables = lived(place, strategy, lambda: calmer.watch(reference), [BARS])
+    run_pieces(place, strategy, lambda: None, [30])
+    run_pieces(place, strategy, lambda: WATCH_RULES.watch(reference), [30])
+    run_pieces(place, strategy, lambda: wider.watch(reference), [30])
+    found, tables = run_pieces(place, strategy, lambda: calmer.watch(reference), [BARS])
     assert dict(tables["counters"])["event.drift_anew"] == 2  # not watched before; another window
     assert {alert.kind for alert in place.alerts.sent} >= {"drift_anew"}
     assert found[-1][1]["bars"] == 110  # counted from bar 30 on: five whole blocks of 20, and half the running one
     assert not [facts for kind, facts in found if kind == "drift_alert"]
 
 
-def test_figures_of_a_running_ensemble_are_those_of_its_history(desk, world, small_ensemble, strategy, tmp_path):
+def test_figures_of_a_running_ensemble_are_those_of_its_history(
+    session_parts, random_market, small_ensemble, strategy, tmp_path
+):
     """The 49 features, live, through warm-up, snapshots and a restart, against one batch over the same bars."""
-    bars = world(3, 2_000, 3, resets=False)
+    bars = random_market(3, 2_000, 3, resets=False)
     source = small_ensemble(bars)
     history = source.features.transform(bars)
     rules = dataclasses.replace(RULES, min_rows=100)
     training = np.arange(2_000)[:, None] < 1_700
     reference = rules.reference(history, history.ready & training)
-    place = desk(3, n_bars=20)
+    place = session_parts(3, n_bars=20)
     place.bars, place.snapshot_every = bars, 40
     feed = ReplayFeed(bars, start=None, pace=None)
     feed._first = 1_700
@@ -249,22 +251,22 @@ def test_figures_of_a_running_ensemble_are_those_of_its_history(desk, world, sma
 
 def test_it_is_shown_beside_the_session_and_judged_by_its_gate(reading, reference):
     place, strategy = reading(make_features(2, BARS, AWAY))
-    lived(place, strategy, lambda: WATCH_RULES.watch(reference), [24])
+    run_pieces(place, strategy, lambda: WATCH_RULES.watch(reference), [24])
     path = place.folder / "journal.db"
     assert read_session(path).drift is None
-    lived(place, strategy, lambda: WATCH_RULES.watch(reference), [BARS])
+    run_pieces(place, strategy, lambda: WATCH_RULES.watch(reference), [BARS])
     view = read_session(path)
     assert status_facts(view, 0)["drift"] == view.drift
     titles = [str(table.columns[0].header) for table in status_tables(view, None)]
     assert any(title.startswith("drift over ") for title in titles)
-    found = feature_drift(read_window(path, 60), None)
+    found = feature_drift(read_windows(path, [(60, None)])[0], None)
     assert (found.status, found.value) == ("FAIL", 1.0)
     assert "1 of 3 features" in found.evidence
     assert "shifting" in found.evidence
 
 
-def test_a_signal_that_reads_no_features_cannot_be_watched(desk, reference):
-    place = desk(0)
+def test_a_signal_that_reads_no_features_cannot_be_watched(session_parts, reference):
+    place = session_parts(0)
     with place.journal() as journal, pytest.raises(ConfigError, match="newest_features"):
         place.session(journal, drift=WATCH_RULES.watch(reference))
 

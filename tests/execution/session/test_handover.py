@@ -52,8 +52,8 @@ def kinds(journal) -> list[str]:
 
 
 @pytest.fixture
-def place(desk):
-    return desk(3, n_bars=300)
+def place(session_parts):
+    return session_parts(3, n_bars=300)
 
 
 @pytest.fixture
@@ -152,17 +152,17 @@ def test_another_release_than_the_journals_is_refused_at_the_start(place, other,
         started(place, journal, moving_releases, swapped, moves)
 
 
-def test_members_warm_up_on_what_the_session_has_seen(desk, small_ensemble, strategy, moving_releases):
+def test_members_warm_up_on_what_the_session_has_seen(session_parts, small_ensemble, strategy, moving_releases):
     """From the switch on the vote is, bit for bit, the one of a history that knew no other release."""
-    place = desk(1, n_bars=1_760, n_symbols=2, resets=False, snapshot_every=7)
+    place = session_parts(1, n_bars=1_760, n_symbols=2, resets=False, snapshot_every=7)
     first = small_ensemble(place.bars)
     weights = dataclasses.replace(first.ensemble, weights=(0.2, 0.6, 0.2), temperature=1.3)
     second = dataclasses.replace(first, ensemble=weights)
     strategies = {"a": strategy(first), "b": strategy(second)}
     history, at = place.bars.rows(0, 1_600), 1_680
     moves = {open_of(place.bars, at - 1): release("b", strategies["b"])}
-    said, then = first.signal(place.bars), second.signal(place.bars)
-    assert (said.side[at:] != then.side[at:]).any()
+    signals, then = first.signal(place.bars), second.signal(place.bars)
+    assert (signals.side[at:] != then.side[at:]).any()
     start = str(np.datetime_as_string(np.datetime64(int(place.bars.open_time_ms[1_600]), "ms")))
     for most in (79, 1, 5, 75):
         with place.journal() as journal:
@@ -174,7 +174,7 @@ def test_members_warm_up_on_what_the_session_has_seen(desk, small_ensemble, stra
         warmed = journal.latest("switched").facts["warmed_up_on"]
     assert second.warmup <= warmed < 1_680
     scanned = Scan(CASH).run(
-        place.bars.rows(1_600, 1_760), spliced((said, 1_600, at), (then, at, 1_760)), strategies["a"]
+        place.bars.rows(1_600, 1_760), spliced((signals, 1_600, at), (then, at, 1_760)), strategies["a"]
     )
     assert [row[1] for row in found["equity"]] == scanned.equity.tolist()
     assert [row[5] for row in found["fills"]] == scanned.orders["price"].tolist()
@@ -188,7 +188,7 @@ def hungry(signal: Signal, warmup: int) -> FixedSignal:
     return made
 
 
-def test_what_is_refused_leaves_the_old_release_and_is_told_once(place, other, strategy, moving_releases):
+def test_what_is_refused_leaves_the_old_release_and_brings_one_alert(place, other, strategy, moving_releases):
     """A bundle that cannot be trusted, one that needs more bars, and one whose policy remembers other things."""
     policy = EnsembleThreshold(stop_atr=1.2, take_profit_atr=2.0, horizon=12, rebalance=False)
     moves = {
@@ -229,9 +229,9 @@ def test_every_step_of_the_rollout_is_journalled(place, other, strategy, moving_
     ]
 
 
-def test_a_decision_is_sent_again_although_a_snapshot_follows_it(desk):
+def test_a_decision_is_sent_again_although_a_snapshot_follows_it(session_parts):
     """The process may die between a commit that holds a snapshot, or a switch, and the sending."""
-    place = desk(3, snapshot_every=1)
+    place = session_parts(3, snapshot_every=1)
     with place.journal() as journal:
         session = place.session(journal)
         session.start()

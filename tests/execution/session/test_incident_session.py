@@ -86,7 +86,7 @@ RECORDED = FIRST + (STOPS - 1) * SPACING
 class Misfed:
     """The incident's source: the pipeline makes 49 columns, 22 of them reach a model that was fitted on all."""
 
-    said: Signal
+    signals: Signal
     contract: FeatureContract | None
 
     @property
@@ -95,10 +95,10 @@ class Misfed:
 
     @property
     def fingerprint(self) -> str:
-        return fingerprint("Misfed", self.said, self.contract is None)
+        return fingerprint("Misfed", self.signals, self.contract is None)
 
     def signal(self, bars: Bars) -> Signal:
-        return self.said.rows(0, bars.n_bars)
+        return self.signals.rows(0, bars.n_bars)
 
     def stream(self, symbols: tuple[str, ...], interval_ms: int) -> MisfedStream:
         return MisfedStream(self, self.features.stream(symbols, interval_ms))
@@ -116,7 +116,7 @@ class MisfedStream:
         if self.source.contract is not None:
             self.source.contract.check(Features(fed, made.ready, made.names[:COLUMNS_FED], made.fingerprint))
         self.row += 1
-        return self.source.said.rows(self.row - 1, self.row)
+        return self.source.signals.rows(self.row - 1, self.row)
 
     def state(self) -> bytes:
         return self.row.to_bytes(8, "little") + bytes(self.features.state())
@@ -251,7 +251,7 @@ def test_the_guard_ends_it_within_the_limit_and_one_bars_gap(place, opens):
     assert len(set(marks[hit + 1 : MIDNIGHT + 1])) == 1  # not a cent moves until the day is over
 
 
-def test_the_journal_holds_the_halt_and_somebody_is_told(place):
+def test_the_journal_holds_the_halt_and_an_alert_is_sent(place):
     where = place({"daily_loss_limit": LIMIT})
     where.trade(MIDNIGHT)
     bars = where.journalled()
@@ -308,7 +308,7 @@ def test_killed_behind_every_third_bar_it_is_the_backtest(place):
     """Every process dies without a word: to the last bit what the scan makes of the same signal."""
     where = place({"daily_loss_limit": LIMIT})
     where.snapshot_every = 7
-    scanned = Scan(CASH).run(where.bars, where.strategy.signal.said, where.strategy)
+    scanned = Scan(CASH).run(where.bars, where.strategy.signal.signals, where.strategy)
     while where.trade(3):
         pass
     bars = where.journalled()
@@ -335,8 +335,8 @@ def test_with_the_contract_on_a_session_refuses_before_the_first_order(place):
         assert where.journalled() == []
         assert where.counters()["event.feature_mismatch"] == attempt
     assert feature_mismatch_total() == refused + 2
-    told = [alert.message for alert in where.alerts.sent if alert.kind == "feature_mismatch"]
-    assert len(told) == 2
+    alerts = [alert.message for alert in where.alerts.sent if alert.kind == "feature_mismatch"]
+    assert len(alerts) == 2
     with where.journal() as journal:
         tables = read_tables(journal._database)
         assert journal.latest("feature_mismatch").facts["open_ms"] == START_MS

@@ -62,8 +62,8 @@ def assert_ledger_is(journal, simulation):
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_a_session_is_the_scan_bit_for_bit(desk, seed):
-    place = desk(seed)
+def test_a_session_is_the_scan_bit_for_bit(session_parts, seed):
+    place = session_parts(seed)
     scanned = Scan(CASH).run(place.bars, place.signal, place.strategy)
     with place.journal() as journal:
         session = place.session(journal)
@@ -75,9 +75,9 @@ def test_a_session_is_the_scan_bit_for_bit(desk, seed):
     assert OrderReason.STOP in scanned.reasons
 
 
-def test_rows_that_share_their_funding_pay_it_once_and_in_time(desk):
+def test_rows_that_share_their_funding_pay_it_once_and_in_time(session_parts):
     """Rows of a history hand over all its stamps; the stepper remembers when the next one is due."""
-    place = desk(1)
+    place = session_parts(1)
     scanned = Scan(CASH).run(place.bars, place.signal, place.strategy)
     rows = ((place.bars.rows(t, t + 1), place.signal.rows(t, t + 1)) for t in range(place.bars.n_bars))
     replayed = replay(rows, place.strategy, CASH)
@@ -87,8 +87,8 @@ def test_rows_that_share_their_funding_pay_it_once_and_in_time(desk):
 
 
 @pytest.mark.parametrize("snapshot_every", [1, 7, 1_000])
-def test_a_session_in_pieces_is_the_session_in_one(desk, snapshot_every):
-    place = desk(2, snapshot_every=snapshot_every)
+def test_a_session_in_pieces_is_the_session_in_one(session_parts, snapshot_every):
+    place = session_parts(2, snapshot_every=snapshot_every)
     scanned = Scan(CASH).run(place.bars, place.signal, place.strategy)
     rng = np.random.default_rng(5)
     done = 0
@@ -103,9 +103,9 @@ def test_a_session_in_pieces_is_the_session_in_one(desk, snapshot_every):
         assert_ledger_is(journal, scanned)
 
 
-def test_a_journal_that_was_tampered_with_consistently_is_still_noticed(desk):
+def test_a_journal_that_was_tampered_with_consistently_is_still_noticed(session_parts):
     """Facts that do not follow from the bar are found even where every hash was made again."""
-    place = desk(1, snapshot_every=1_000)
+    place = session_parts(1, snapshot_every=1_000)
     with place.journal() as journal:
         session = place.session(journal)
         session.start()
@@ -125,16 +125,16 @@ def test_a_journal_that_was_tampered_with_consistently_is_still_noticed(desk):
     ("change", "name"),
     [({"initial_cash": 5_000.0}, "initial_cash"), ({"limits_on": False}, "limits_on")],
 )
-def test_a_session_goes_on_as_it_began_or_not_at_all(desk, change, name):
-    place = desk()
+def test_a_session_goes_on_as_it_began_or_not_at_all(session_parts, change, name):
+    place = session_parts()
     with place.journal() as journal:
         place.session(journal).start()
     with place.journal() as journal, pytest.raises(ConfigError, match=name):
         place.session(journal, **change).start()
 
 
-def test_another_strategy_is_refused(desk, strategy):
-    place = desk()
+def test_another_strategy_is_refused(session_parts, strategy):
+    place = session_parts()
     with place.journal() as journal:
         place.session(journal).start()
     other = strategy(FixedSignal(place.signal), max_positions=2)
@@ -142,8 +142,8 @@ def test_another_strategy_is_refused(desk, strategy):
         place.session(journal, strategy=other).start()
 
 
-def test_the_decision_is_journalled_before_it_is_sent(desk):
-    place = desk(3)
+def test_the_decision_is_journalled_before_it_is_sent(session_parts):
+    place = session_parts(3)
 
     class Nosy(PaperBroker):
         def submit(self, decision):
@@ -162,8 +162,8 @@ def test_the_decision_is_journalled_before_it_is_sent(desk):
     assert sum(count for _, count in seen) > 50
 
 
-def test_the_decision_of_the_last_commit_is_sent_again(desk):
-    place = desk(3)
+def test_the_decision_of_the_last_commit_is_sent_again(session_parts):
+    place = session_parts(3)
     with place.journal() as journal:
         session = place.session(journal)
         session.start()
@@ -185,8 +185,8 @@ def test_the_decision_of_the_last_commit_is_sent_again(desk):
     assert brokers[0].heard == [int(place.bars.open_time_ms[76])]
 
 
-def test_nothing_is_sent_when_the_journal_cannot_be_written(desk):
-    place = desk(3)
+def test_nothing_is_sent_when_the_journal_cannot_be_written(session_parts):
+    place = session_parts(3)
     sent = []
 
     class Counting(PaperBroker):
@@ -210,9 +210,9 @@ def test_nothing_is_sent_when_the_journal_cannot_be_written(desk):
         assert_ledger_is(journal, scanned)
 
 
-def test_a_stale_feed_stops_entries_and_says_so(desk):
+def test_a_stale_feed_stops_entries_and_says_so(session_parts):
     """Bars that come too late settle and exit as ever, but nothing is entered on them; a restart repeats that."""
-    place = desk(0, n_bars=300, stale_after_ms=60_000, snapshot_every=1_000)
+    place = session_parts(0, n_bars=300, stale_after_ms=60_000, snapshot_every=1_000)
     feed = ReplayFeed(place.bars, start=None, pace=None)
     raws = list(ReplayFeed(place.bars, start=None, pace=None).bars(None))
 
@@ -243,8 +243,8 @@ def test_a_stale_feed_stops_entries_and_says_so(desk):
         assert place.session(journal, feed=Late()).start() == 200
 
 
-def test_a_silent_feed_is_told_once(desk):
-    place = desk(0, n_bars=20, stale_after_ms=60_000)
+def test_a_silent_feed_brings_one_alert(session_parts):
+    place = session_parts(0, n_bars=20, stale_after_ms=60_000)
     raws = [raw_bar(place.bars, t) for t in range(5)]
     feed = ListFeed([*raws, None, None, None], place.bars.interval_ms)
 
@@ -262,8 +262,8 @@ def test_a_silent_feed_is_told_once(desk):
     assert [alert.kind for alert in place.alerts.sent] == ["stale_feed"]
 
 
-def test_a_breaker_is_released_by_hand_and_stays_released_after_a_crash(desk, strategy):
-    place = desk(0, snapshot_every=10_000)
+def test_a_breaker_is_released_by_hand_and_stays_released_after_a_crash(session_parts, strategy):
+    place = session_parts(0, snapshot_every=10_000)
     chosen = strategy(FixedSignal(place.signal), breaker=0.01)
     with place.journal() as journal:
         session = place.session(journal, strategy=chosen)
@@ -279,8 +279,8 @@ def test_a_breaker_is_released_by_hand_and_stays_released_after_a_crash(desk, st
         assert [part.tobytes() for part in again.account.state] == state
 
 
-def test_a_broken_promise_of_the_features_is_journalled_and_stops(desk):
-    place = desk(0, n_bars=60)
+def test_a_broken_promise_of_the_features_is_journalled_and_stops(session_parts):
+    place = session_parts(0, n_bars=60)
 
     class Broken(FixedSignal):
         def stream(self, symbols, interval_ms):
@@ -306,8 +306,8 @@ def test_a_broken_promise_of_the_features_is_journalled_and_stops(desk):
     assert counters["event.feature_mismatch"] == 1
 
 
-def test_what_the_gate_report_needs_is_in_every_bar(desk):
-    place = desk(5, n_bars=200)
+def test_what_the_gate_report_needs_is_in_every_bar(session_parts):
+    place = session_parts(5, n_bars=200)
     with place.journal() as journal:
         session = place.session(journal)
         session.start()
@@ -318,11 +318,11 @@ def test_what_the_gate_report_needs_is_in_every_bar(desk):
     sell, hold, buy = proba[..., 0], proba[..., 1], proba[..., 2]
     decided = (buy > np.maximum(hold, sell)) | (sell > np.maximum(hold, buy))
     for t, bar in enumerate(bars):
-        said = bar["signal"]
-        assert said["predictions"] == side.shape[1]
-        assert (said["buy"], said["sell"]) == ((side[t] > 0).sum(), (side[t] < 0).sum())
-        assert said["decisions"] == decided[t].sum()
-        assert said["agreed"] == (decided[t] & (consensus[t] >= 0.7)).sum()
+        signals = bar["signal"]
+        assert signals["predictions"] == side.shape[1]
+        assert (signals["buy"], signals["sell"]) == ((side[t] > 0).sum(), (side[t] < 0).sum())
+        assert signals["decisions"] == decided[t].sum()
+        assert signals["agreed"] == (decided[t] & (consensus[t] >= 0.7)).sum()
     equity = np.array([bar["account"]["equity"] for bar in bars])
     start, worst, peak = CASH, {}, {}
     for t, bar in enumerate(bars):
@@ -334,8 +334,8 @@ def test_what_the_gate_report_needs_is_in_every_bar(desk):
     assert {row[0]: row[4] for row in days} == worst
 
 
-def test_a_model_in_the_loop_survives_a_restart_bit_for_bit(desk, small_ensemble, strategy):
-    place = desk(1, n_bars=1_760, n_symbols=2, resets=False, snapshot_every=7)
+def test_a_model_in_the_loop_survives_a_restart_bit_for_bit(session_parts, small_ensemble, strategy):
+    place = session_parts(1, n_bars=1_760, n_symbols=2, resets=False, snapshot_every=7)
     source = small_ensemble(place.bars)
     chosen = strategy(source)
     history = place.bars.rows(0, 1_600)
@@ -353,13 +353,13 @@ def test_a_model_in_the_loop_survives_a_restart_bit_for_bit(desk, small_ensemble
     assert len(scanned.orders) > 10
 
 
-def test_a_session_on_real_markets_is_the_scan_bit_for_bit(desk, perps_5m, wild_signal, strategy):
+def test_a_session_on_real_markets_is_the_scan_bit_for_bit(session_parts, perps_5m, wild_signal, strategy):
     symbols = ("BTC", "ETH", "SOL", "OM", "TST")
     instrument = Instrument(0.0, 0.0, 10.0, 0.03, 1.5, 4.5)
     source = ParquetSource(perps_5m, symbols, instrument, "2025-06-07", "2025-06-09", "auto", ())
     bars = source.history()
     signal = wild_signal(bars, 4)
-    place = dataclasses.replace(desk(), bars=bars, signal=signal)
+    place = dataclasses.replace(session_parts(), bars=bars, signal=signal)
     scanned = Scan(CASH).run(bars, signal, place.strategy)
     with place.journal() as journal:
         session = place.session(journal)
@@ -370,9 +370,9 @@ def test_a_session_on_real_markets_is_the_scan_bit_for_bit(desk, perps_5m, wild_
     assert len(scanned.orders) > 100
 
 
-def test_a_polled_feed_gives_the_session_that_a_replay_gives(desk):
+def test_a_polled_feed_gives_the_session_that_a_replay_gives(session_parts):
     """Bars asked for at their close, through the same gate, journal and account."""
-    place = desk(0, n_bars=80, stale_after_ms=60_000)
+    place = session_parts(0, n_bars=80, stale_after_ms=60_000)
     scanned = Scan(CASH).run(place.bars, place.signal, place.strategy)
     bars = place.bars
     clock = FakeClock(int(bars.open_time_ms[0]) + bars.interval_ms)
@@ -410,9 +410,9 @@ def test_a_polled_feed_gives_the_session_that_a_replay_gives(desk):
     assert place.alerts.sent == [] or all(alert.kind in ("daily_limit", "breaker") for alert in place.alerts.sent)
 
 
-def test_a_session_warms_up_on_what_its_signal_needs_and_no_more(desk, small_ensemble, strategy):
+def test_a_session_warms_up_on_what_its_signal_needs_and_no_more(session_parts, small_ensemble, strategy):
     """The account of the whole history, though a hole lies across the first bar that the signal saw."""
-    place = desk(1, n_bars=2_600, n_symbols=3)
+    place = session_parts(1, n_bars=2_600, n_symbols=3)
     source = small_ensemble(place.bars)
     chosen = strategy(source, daily_loss_limit=None, breaker=None)
     first = 2_600 // 3 + 2 + source.warmup

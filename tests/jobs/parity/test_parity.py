@@ -157,12 +157,12 @@ def test_a_broker_that_keeps_another_account_is_noticed(case, tmp_path, monkeypa
 
 def test_a_signal_that_history_did_not_give_is_noticed(case, tmp_path):
     cfg, whole = case
-    said = whole.study.signal
-    side, proba = said.side.copy(), said.proba.copy()
+    signals = whole.study.signal
+    side, proba = signals.side.copy(), signals.proba.copy()
     side[whole.first + 200, 1] *= -1
     side[whole.first + 200, 1] += side[whole.first + 200, 1] == 0
     proba[whole.first + 100, 0, 0] += 2e-6
-    study = dataclasses.replace(whole.study, signal=dataclasses.replace(said, side=side, proba=proba))
+    study = dataclasses.replace(whole.study, signal=dataclasses.replace(signals, side=side, proba=proba))
     found = compare(cfg, dataclasses.replace(whole, study=study), tmp_path)
     assert found["differing"]["decisions"] == 1
     assert found["probabilities"]["not_bit_equal"] == 1

@@ -157,14 +157,14 @@ def test_impossible_values_are_refused(strategy, limits):
 def test_the_breaker_is_released_by_hand(market, signal, strategy):
     rows = [FLAT, FLAT] + [[80.0] * 4 + [1e9]] * 4 + [[70.5] * 4 + [1e9]] * 2 + [[70.0] * 4 + [1e9]] * 2
     bars = market(rows)
-    said = signal(bars, target=[0.6, NAN, 0.5, 0.5, 1.0, NAN, NAN, NAN, NAN, NAN])
+    signals = signal(bars, target=[0.6, NAN, 0.5, 0.5, 1.0, NAN, NAN, NAN, NAN, NAN])
     account = Replay(
         strategy(limits={"breaker": 0.12}), bars.symbols, bars.instruments, bars.interval_ms, initial_cash=10_000.0
     )
     for t in range(bars.n_bars):
         if t == 4:
             reset_breaker(account.state)
-        account.update(bars.rows(t, t + 1), said.rows(t, t + 1))
+        account.update(bars.rows(t, t + 1), signals.rows(t, t + 1))
     result = account.simulation()
     # 8,800 at the reset; from there 12 % are 7,744: 110 units of 80 at 70.4
     assert events(result) == [(2, "BREAKER", 8_800.0), (8, "BREAKER", 0.88 * 8_800.0)]

@@ -63,11 +63,11 @@ def test_every_policy_sizer_limit_and_cost_runs_through_one_loop(
 ):
     bars = random_bars(n_bars=50)
     rng = np.random.default_rng(0)
-    said = signal(bars, side=rng.integers(-1, 2, (50, 3)), confidence=0.7, atr=0.5)
+    signals = signal(bars, side=rng.integers(-1, 2, (50, 3)), confidence=0.7, atr=0.5)
     bring = signal(bars, target=rng.normal(0.0, 0.2, (50, 3)), trail_distance=1.0, break_even_distance=2.0)
     for policy, sizer in zip(POLICIES * 2, itertools.cycle(SIZERS)):
-        Scan(1e4).run(bars, said, strategy(policy=policy, sizer=sizer))
-        replay([(bars.rows(0, 1), said.rows(0, 1))], strategy(policy=policy, sizer=sizer), 1e4)
+        Scan(1e4).run(bars, signals, strategy(policy=policy, sizer=sizer))
+        replay([(bars.rows(0, 1), signals.rows(0, 1))], strategy(policy=policy, sizer=sizer), 1e4)
     for policy in POLICIES:
         assert list(policy.step.overloads) == [STEP.args]
     for sizer in SIZERS:
@@ -78,7 +78,7 @@ def test_every_policy_sizer_limit_and_cost_runs_through_one_loop(
     results = set()
     for policy, sizer, limits, costs in itertools.product(POLICIES, SIZERS, LIMITS, COSTS):
         chosen = strategy(policy=policy, sizer=sizer, limits=limits, costs=costs)
-        results.add(Scan(1e4).run(bars, said, chosen).equity.tobytes())
+        results.add(Scan(1e4).run(bars, signals, chosen).equity.tobytes())
         Scan(2e4).run(bars, bring, chosen, limits_on=False)
     assert compilations == []
     assert len(scan_loop().overloads) == 1

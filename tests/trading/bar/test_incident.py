@@ -37,9 +37,9 @@ def incident(market, signal):
 
 
 def lived(incident, strategy, limits=None):
-    bars, said = incident
+    bars, signals = incident
     chosen = strategy(policy=FromSignals(False), sizer=FixedFraction(1.0), limits=limits or {})
-    return Scan(10_000.0).run(bars, said, chosen)
+    return Scan(10_000.0).run(bars, signals, chosen)
 
 
 def lost(result):
@@ -103,8 +103,8 @@ def test_what_ships_by_default_loses_less_than_two_per_cent(incident, strategy):
 class Misfed:
     """The incident's source: its model was fitted on 49 columns and is fed 22 of them."""
 
-    def __init__(self, names, said, checked):
-        self.said, self.checked = said, checked
+    def __init__(self, names, signals, checked):
+        self.signals, self.checked = signals, checked
         self.contract = FeatureContract(names, "f" * 64)
         self.names = names[:22]
 
@@ -112,13 +112,13 @@ class Misfed:
         row = Features(np.zeros((1, 1, 22), np.float32), np.ones((1, 1), np.bool_), self.names, "f" * 64)
         if self.checked:
             self.contract.check(row)
-        return self.said.rows(t, t + 1)
+        return self.signals.rows(t, t + 1)
 
 
 @pytest.mark.parametrize("checked", [False, True])
 def test_the_feature_contract_stops_it_before_the_first_order(incident, strategy, checked):
-    bars, said = incident
-    source = Misfed(tuple(f"feature_{i}" for i in range(49)), said, checked)
+    bars, signals = incident
+    source = Misfed(tuple(f"feature_{i}" for i in range(49)), signals, checked)
     chosen = strategy(policy=FromSignals(False), sizer=FixedFraction(1.0))
     fed, refused = [], feature_mismatch_total()
 

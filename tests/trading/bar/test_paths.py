@@ -84,8 +84,8 @@ def ledger(result):
 def test_cash_and_positions_are_what_was_earned_and_paid(signal, strategy):
     orders = 0
     for seed in range(1_000):
-        bars, said, chosen = case(seed, signal, strategy)
-        result = Scan(CASH).run(bars, said, chosen)
+        bars, signals, chosen = case(seed, signal, strategy)
+        result = Scan(CASH).run(bars, signals, chosen)
         units, entry, realised, fees = ledger(result)
         marks = [c[np.isfinite(c)][-1] for c in bars.close.T]
         unrealised = sum(u * (m - e) for u, m, e in zip(units, marks, entry, strict=True))
@@ -98,13 +98,13 @@ def test_cash_and_positions_are_what_was_earned_and_paid(signal, strategy):
 def test_the_future_changes_nothing(signal, strategy):
     differed = 0
     for seed in range(600):
-        bars, said, chosen = case(seed, signal, strategy)
+        bars, signals, chosen = case(seed, signal, strategy)
         cut = 5 + seed % 12
         rng = np.random.default_rng(seed + 1_000_000)
         ohlcv = bars.ohlcv.copy()
         ohlcv[cut:] *= np.exp(rng.normal(0.0, 0.05, ohlcv[cut:].shape[:2]))[:, :, None]
-        one = Scan(CASH).run(bars, said, chosen)
-        two = Scan(CASH).run(dataclasses.replace(bars, ohlcv=ohlcv), said, chosen)
+        one = Scan(CASH).run(bars, signals, chosen)
+        two = Scan(CASH).run(dataclasses.replace(bars, ohlcv=ohlcv), signals, chosen)
         assert one.equity[:cut].tobytes() == two.equity[:cut].tobytes()
         for records in ("orders", "events"):
             a, b = (getattr(r, records) for r in (one, two))

@@ -79,11 +79,17 @@ def wild_strategy(rng, strategy):
     )
 
 
-class Books:
+class Accounts:
     """What an auditor knows: order records, bars, equity. It shares no code with the guard."""
 
-    def __init__(self, bars, said, chosen, result):
-        self.bars, self.said, self.limits, self.costs, self.result = bars, said, chosen.limits, chosen.costs, result
+    def __init__(self, bars, signals, chosen, result):
+        self.bars, self.signals, self.limits, self.costs, self.result = (
+            bars,
+            signals,
+            chosen.limits,
+            chosen.costs,
+            result,
+        )
         self.units, self.flow, self.mark = [0.0] * S, [0.0] * S, [math.nan] * S
         self.streak, self.stops, self.halts, self.breaker = 0, [], set(), False
         self.high, self.seen = CASH, Counter()
@@ -134,15 +140,15 @@ class Books:
         self.latch(t)
 
     def check_increase(self, t, s, units, before, halted):
-        said, limits, close, equity = self.said, self.limits, self.bars.ohlcv[t - 1, s, 3], self.equity[t]
+        signals, limits, close, equity = self.signals, self.limits, self.bars.ohlcv[t - 1, s, 3], self.equity[t]
         assert not halted
         assert equity > 0.0
         assert self.bars.state[t - 1, s] == BarState.TRADED
         assert np.isfinite(close)
-        assert np.isfinite(said.target[t - 1, s])
-        assert all(getattr(said, name)[t - 1, s] > 0.0 for name in DISTANCES)
+        assert np.isfinite(signals.target[t - 1, s])
+        assert all(getattr(signals, name)[t - 1, s] > 0.0 for name in DISTANCES)
         after = abs(self.units[s] + units)
-        asked = abs(said.target[t - 1, s]) * equity / close
+        asked = abs(signals.target[t - 1, s]) * equity / close
         assert after <= limits.rollout * asked * EPS
         if limits.max_weight is not None:
             assert after * close <= limits.max_weight * equity * EPS
@@ -167,7 +173,7 @@ class Books:
 
     def flip_was_cut(self, t, s, before):
         """The other side was asked for, and this bar did not even close the first."""
-        asked = np.sign(self.said.target[t - 1, s])
+        asked = np.sign(self.signals.target[t - 1, s])
         return asked * before < 0.0 < self.units[s] * before
 
     def check_gross(self, wanted, before, most):
@@ -208,9 +214,9 @@ def test_no_order_passes_a_limit(signal, strategy, part):
     rng, seen, cuts = np.random.default_rng(part), Counter(), Counter()
     for _ in range(PATHS // 10):
         bars, chosen = wild_bars(rng), wild_strategy(rng, strategy)
-        said = wild_signal(rng, signal, bars)
-        result = Scan(CASH).run(bars, said, chosen)
-        seen += Books(bars, said, chosen, result).seen
+        signals = wild_signal(rng, signal, bars)
+        result = Scan(CASH).run(bars, signals, chosen)
+        seen += Accounts(bars, signals, chosen, result).seen
         cuts += Counter(result.cuts)
     # It proves something only where every rule was met.
     assert min(seen[k] for k in ("increases", "max_weight", "max_positions", "max_gross_leverage")) > 1_000, seen

@@ -90,10 +90,10 @@ def full_signal(rng, bars, signal):
     )
 
 
-def expected_of(bars, said):
+def expected_of(bars, signals):
     """Everything of the market that a policy may see, row by row: (T, 12, S)."""
-    named = [getattr(said, name) for name in SEEN[:10]]
-    named[1] = said.proba[:, :, 2]
+    named = [getattr(signals, name) for name in SEEN[:10]]
+    named[1] = signals.proba[:, :, 2]
     return np.stack([*named, bars.close, bars.state], axis=1).astype(float)
 
 
@@ -103,21 +103,21 @@ def seen_in(memory, n_bars):
     return memory[1:].reshape(n_bars, len(SEEN), -1)
 
 
-def by_scan(bars, said, chosen, monkeypatch):
+def by_scan(bars, signals, chosen, monkeypatch):
     """What the policy saw in the backtest's loop, and the result."""
     states = []
     real = scan.begin_account
     monkeypatch.setattr(scan, "begin_account", lambda *given: states.append(real(*given)) or states[0])
-    result = scan.Scan(CASH).run(bars, said, chosen)
+    result = scan.Scan(CASH).run(bars, signals, chosen)
     return seen_in(states[0].memory, bars.n_bars), result
 
 
-def by_stepper(bars, said, chosen):
+def by_stepper(bars, signals, chosen):
     """What it saw in a session's account, driven bar by bar, and units, entries and equity after every bar."""
     account = Stepper(chosen, bars.symbols, bars.instruments, bars.interval_ms, CASH)
     after = []
     for t in range(bars.n_bars):
-        account.advance(bars.rows(t, t + 1), said.rows(t, t + 1))
+        account.advance(bars.rows(t, t + 1), signals.rows(t, t + 1))
         state = account.state
         after.append([*state.positions[[UNITS, ENTRY]], np.full(bars.n_symbols, state.account[EQUITY])])
     return seen_in(account.state.memory, bars.n_bars), np.array(after)
@@ -126,12 +126,12 @@ def by_stepper(bars, said, chosen):
 def test_every_row_and_the_account_beside_it_are_seen(random_bars, signal, strategy, monkeypatch):
     """Against the arrays that were handed in, and against the account after each bar."""
     bars = random_bars(n_bars=80, n_symbols=5)
-    said = full_signal(np.random.default_rng(1), bars, signal)
+    signals = full_signal(np.random.default_rng(1), bars, signal)
     chosen = strategy(policy=Spy(bars.n_bars))
-    whole, result = by_scan(bars, said, chosen, monkeypatch)
-    stepped, after = by_stepper(bars, said, chosen)
+    whole, result = by_scan(bars, signals, chosen, monkeypatch)
+    stepped, after = by_stepper(bars, signals, chosen)
     for seen in (whole, stepped):
-        np.testing.assert_array_equal(seen[:, :12], expected_of(bars, said))
+        np.testing.assert_array_equal(seen[:, :12], expected_of(bars, signals))
         np.testing.assert_array_equal(seen[:, 12:], after)
     np.testing.assert_array_equal(whole[:, 14, 0], result.equity)
     assert len(result.orders) > 200
@@ -148,11 +148,11 @@ def counted():
 def test_what_a_policy_allocates_is_given_back_and_what_it_is_lent_stays(random_bars, signal, strategy, counted):
     bars = random_bars(n_bars=2_000, n_symbols=4)
     rng = np.random.default_rng(2)
-    said = signal(bars, confidence=rng.random((2_000, 4)))
-    scan.Scan(CASH).run(bars, said, strategy(policy=Hoarder()))
+    signals = signal(bars, confidence=rng.random((2_000, 4)))
+    scan.Scan(CASH).run(bars, signals, strategy(policy=Hoarder()))
     before = counted()
     for _ in range(3):
-        scan.Scan(CASH).run(bars, said, strategy(policy=Hoarder()))
+        scan.Scan(CASH).run(bars, signals, strategy(policy=Hoarder()))
     after = counted()
     assert after.alloc - before.alloc >= 3 * 2_000
     assert after.alloc - before.alloc == after.free - before.free

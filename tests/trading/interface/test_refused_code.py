@@ -112,8 +112,8 @@ ARRAYS = {
 
 @pytest.mark.parametrize("case", ARRAYS)
 def test_an_array_of_another_kind_is_refused_by_the_name_that_it_was_given(case: str) -> None:
-    array, said = ARRAYS[case]
-    with pytest.raises(ContractError, match=said):
+    array, message = ARRAYS[case]
+    with pytest.raises(ContractError, match=message):
         signal_of(target=array)
 
 

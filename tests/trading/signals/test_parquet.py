@@ -46,22 +46,22 @@ def test_rows_are_placed_and_the_rest_says_nothing(write, random_bars):
         target=[-0.2, 0.1, None, 0.3, 0.3],
         stop_distance=[1.0, INF, None, 1.0, 1.0],
     )
-    said = source.signal(bars)
-    np.testing.assert_array_equal(said.target, [[0.1, NAN], [NAN, NAN], [NAN, -0.2], [NAN, NAN]])
-    np.testing.assert_array_equal(said.stop_distance, [[INF, NAN], [NAN, NAN], [NAN, 1.0], [NAN, NAN]])
-    assert said.side.tolist() == [[1, 0], [0, 0], [0, -1], [0, 0]]
-    assert said.take_distance is None
-    np.testing.assert_array_equal(said.confidence, [[1.0, NAN], [NAN, NAN], [NAN, 1.0], [NAN, NAN]])
-    assert np.isnan(said.atr).all()
+    signals = source.signal(bars)
+    np.testing.assert_array_equal(signals.target, [[0.1, NAN], [NAN, NAN], [NAN, -0.2], [NAN, NAN]])
+    np.testing.assert_array_equal(signals.stop_distance, [[INF, NAN], [NAN, NAN], [NAN, 1.0], [NAN, NAN]])
+    assert signals.side.tolist() == [[1, 0], [0, 0], [0, -1], [0, 0]]
+    assert signals.take_distance is None
+    np.testing.assert_array_equal(signals.confidence, [[1.0, NAN], [NAN, NAN], [NAN, 1.0], [NAN, NAN]])
+    assert np.isnan(signals.atr).all()
 
 
 def test_every_column(write, random_bars):
     floats = {name: [0.5] for name in ("target", *DISTANCES)}
-    said = write(timestamp=[1], symbol=["S00"], side=[-1], confidence=[0.4], **floats).signal(random_bars(n_bars=3))
-    assert said.side[1, 0] == -1
-    assert said.confidence[1, 0] == 0.4
+    signals = write(timestamp=[1], symbol=["S00"], side=[-1], confidence=[0.4], **floats).signal(random_bars(n_bars=3))
+    assert signals.side[1, 0] == -1
+    assert signals.confidence[1, 0] == 0.4
     for name in floats:
-        assert getattr(said, name)[1, 0] == 0.5
+        assert getattr(signals, name)[1, 0] == 0.5
 
 
 def test_the_atr_comes_from_the_features(write, random_bars, range_features):
@@ -75,8 +75,8 @@ def test_the_atr_comes_from_the_features(write, random_bars, range_features):
 @pytest.mark.parametrize("stamp", [pa.timestamp("ns", tz="UTC"), pa.timestamp("s", tz="Europe/Berlin")])
 def test_any_zone_and_resolution_is_the_same_time(write, random_bars, stamp):
     time = dt.datetime.fromtimestamp((START + STEP) / 1000, dt.UTC)
-    said = write(timestamp=pa.array([time], stamp), symbol=["S02"], side=[1]).signal(random_bars(n_bars=3))
-    assert said.side.tolist() == [[0, 0, 0], [0, 0, 1], [0, 0, 0]]
+    signals = write(timestamp=pa.array([time], stamp), symbol=["S02"], side=[1]).signal(random_bars(n_bars=3))
+    assert signals.side.tolist() == [[0, 0, 0], [0, 0, 1], [0, 0, 0]]
 
 
 GOOD = {"timestamp": [0, 1], "symbol": ["S00", "S01"], "target": [0.1, 0.2]}
@@ -156,16 +156,16 @@ def test_the_users_rows_reach_the_account(write, market, strategy):
     """From the file to fills, by hand: entry, stop distance and all."""
     rows = [[100.0, 100.0, 100.0, 100.0, 1e9]] * 2 + [[100.0, 100.0, 97.0, 98.0, 1e9]]
     bars = market(rows)
-    said = write(timestamp=[0], symbol=["S0"], target=[0.5], stop_distance=[2.0]).signal(bars)
-    result = Scan(10_000.0).run(bars, said, strategy())
+    signals = write(timestamp=[0], symbol=["S0"], target=[0.5], stop_distance=[2.0]).signal(bars)
+    result = Scan(10_000.0).run(bars, signals, strategy())
     assert result.orders["price"].tolist() == [100.0, 98.0]
 
 
 def test_arrays_of_ones_own():
     target = np.array([[0.1, NAN], [-0.2, 0.0]])
-    said = signal_of(target=target, stop_distance=np.full((2, 2), INF))
-    assert said.side.tolist() == [[1, 0], [-1, 0]]
-    assert said.live_members.tolist() == [[1, 0], [1, 1]]
+    signals = signal_of(target=target, stop_distance=np.full((2, 2), INF))
+    assert signals.side.tolist() == [[1, 0], [-1, 0]]
+    assert signals.live_members.tolist() == [[1, 0], [1, 1]]
     for bad, match in (
         ({}, "neither"),
         ({"target": target, "stop": target}, "stop"),

@@ -12,32 +12,32 @@ from quantlab.trading import MovingAverageSignal, RandomSignal
 
 def test_the_moving_average_is_the_crossing_of_two_means(random_bars, range_features):
     bars = random_bars(seed=1, n_bars=300, n_symbols=4)
-    said = MovingAverageSignal(range_features, 5, 20).signal(bars)
+    signals = MovingAverageSignal(range_features, 5, 20).signal(bars)
     for t in range(19, 300):
         fast = bars.close[t - 4 : t + 1].mean(axis=0)
         slow = bars.close[t - 19 : t + 1].mean(axis=0)
-        assert np.array_equal(said.side[t], np.sign(fast - slow).astype(np.int8))
-    assert not said.side[:19].any()
+        assert np.array_equal(signals.side[t], np.sign(fast - slow).astype(np.int8))
+    assert not signals.side[:19].any()
 
 
 def test_a_history_shorter_than_the_window_says_nothing(random_bars, range_features):
-    said = MovingAverageSignal(range_features, 5, 20).signal(random_bars(n_bars=19))
-    assert not said.side.any()
+    signals = MovingAverageSignal(range_features, 5, 20).signal(random_bars(n_bars=19))
+    assert not signals.side.any()
 
 
 def test_a_hole_silences_the_window(market, range_features):
     rows = np.array([[p, p + 1, p - 1, p, 1.0] for p in np.arange(100.0, 120.0)])
     rows[10] = np.nan
-    said = MovingAverageSignal(range_features, 2, 4).signal(market(rows))
-    assert said.side[:, 0].tolist() == [0] * 3 + [1] * 7 + [0] * 4 + [1] * 6
+    signals = MovingAverageSignal(range_features, 2, 4).signal(market(rows))
+    assert signals.side[:, 0].tolist() == [0] * 3 + [1] * 7 + [0] * 4 + [1] * 6
 
 
 def test_probabilities_are_sure_and_absent_in_warm_up(random_bars, range_features):
-    said = MovingAverageSignal(range_features, 2, 4).signal(random_bars(n_bars=50))
-    assert np.isnan(said.proba[0]).all()
-    assert said.live_members[0].tolist() == [0, 0, 0]
-    assert np.array_equal(said.proba[1:].argmax(axis=-1) - 1, said.side[1:])
-    assert np.all(said.proba[1:].sum(axis=-1) == 1.0)
+    signals = MovingAverageSignal(range_features, 2, 4).signal(random_bars(n_bars=50))
+    assert np.isnan(signals.proba[0]).all()
+    assert signals.live_members[0].tolist() == [0, 0, 0]
+    assert np.array_equal(signals.proba[1:].argmax(axis=-1) - 1, signals.side[1:])
+    assert np.all(signals.proba[1:].sum(axis=-1) == 1.0)
 
 
 @pytest.mark.parametrize("turnover", [0.0, 0.05, 0.4, 1.0])
