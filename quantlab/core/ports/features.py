@@ -16,7 +16,7 @@ class FeatureStream(Protocol):
         ...
 
     def state(self) -> bytes:
-        """Everything that the next update depends on."""
+        """State that the next update depends on."""
         ...
 
     def restore(self, state: bytes) -> None:

@@ -71,12 +71,12 @@ class StridedModel(Protocol):
     """Optional: a fitted member that can leave rows out, and with them their cost."""
 
     def predict_every(self, features: Features, stride: int) -> Float32Array:
-        """As ``predict_proba`` in every stride-th row, counted back from the last; NaN between them."""
+        """Predict as ``predict_proba`` does in every stride-th row, counted back from the last; NaN between them."""
         ...
 
 
 class ModelStore(Protocol):
-    """Where fitted members are kept; hands out nothing that it did not verify."""
+    """Keeps fitted members; hands out nothing that it did not verify."""
 
     def active(self) -> dict[str, str]:
         """Member -> version that serves.

@@ -18,7 +18,7 @@ class SignalStream(Protocol):
         ...
 
     def state(self) -> bytes:
-        """Everything that the next update depends on; a session survives by it."""
+        """State that the next update depends on; a session survives by it."""
         ...
 
     def restore(self, state: bytes) -> None:

@@ -1,4 +1,4 @@
-"""Which bundle of a folder is active: one pointer, moved in one rename, that keeps every move it ever made.
+"""Active bundle of a folder: one pointer, moved in one rename, that keeps every move it ever made.
 
 ``promoted.json`` lies beside the bundles and holds the moves, oldest first; the last one counts. A session that
 was started with that folder goes on with the bundle that it names, between two bars; a move back to an older
@@ -48,7 +48,7 @@ class Move:
 
 
 def is_pointed_at(folder: Path) -> bool:
-    """Whether `folder` holds bundles under a pointer, and is no bundle itself."""
+    """Tell whether `folder` holds bundles under a pointer, and is no bundle itself."""
     return (folder / POINTER).is_file() and not (folder / MANIFEST).is_file()
 
 
@@ -96,7 +96,7 @@ def active(root: Path) -> Move:
 
 
 def bundle_folder(root: Path, name: str) -> Path:
-    """Where a bundle that the pointer names lies.
+    """Folder of a bundle that the pointer names.
 
     Raises
     ------

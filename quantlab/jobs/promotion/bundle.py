@@ -156,7 +156,7 @@ def _require_same_installation(folder: Path, manifest: Mapping[str, Any]) -> Non
 
 
 def _signal(folder: Path, config: DictConfig, models: Mapping[str, Any], features: FeatureSource) -> SignalSource:
-    """From stored members where there are any; else the source that the configuration names."""
+    """Signal of the stored members where there are any; else the source that the configuration names."""
     if models:
         return stored_signal(features, folder / MEMBERS, ensemble_of(models["ensemble"]))
     source: SignalSource = build(config.signal)

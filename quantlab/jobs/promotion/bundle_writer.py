@@ -1,4 +1,4 @@
-"""From a finished run to a bundle: what was tested, and nothing else, under one seal."""
+"""Writer of bundles: what a finished run tested, and nothing else, under one seal."""
 
 from __future__ import annotations
 

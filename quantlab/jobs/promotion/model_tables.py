@@ -70,7 +70,7 @@ def _text(value: Any) -> str:
 
 
 def moves_table(before: dict[str, str], after: dict[str, str]) -> Table:
-    """What served before and what serves now, member by member."""
+    """Versions that served before and that serve now, member by member."""
     table = Table("member", "before", "now", title="in service", title_justify="left")
     for member in sorted({*before, *after}):
         table.add_row(member, before.get(member, "-"), after.get(member, "-"))

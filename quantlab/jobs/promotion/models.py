@@ -28,7 +28,7 @@ _STAMP = re.compile(r"v?(\d{8})_?(\d{6})", re.ASCII)  # Hydra reads 20250316_120
 
 @dataclass(frozen=True)
 class Request:
-    """What was asked, and what it is asked of."""
+    """One request to the registry."""
 
     cfg: DictConfig
     registry: Registry

@@ -61,7 +61,7 @@ def _proven(folder: Path, registry: Registry) -> Bundle:
 
 
 def bundle_table(bundle: Bundle) -> Table:
-    """What a person should know of a bundle before it runs."""
+    """Facts of a bundle that a person should know before it runs."""
     facts = bundle.manifest
     table = Table("", facts["bundle"], title_justify="left")
     members = facts["models"].get("ensemble", {})

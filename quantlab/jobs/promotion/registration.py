@@ -1,4 +1,4 @@
-"""From a finished run to candidates: the last fold's members, exactly the files that were tested."""
+"""Registration of a finished run's candidates: the last fold's members, exactly the files that were tested."""
 
 from __future__ import annotations
 

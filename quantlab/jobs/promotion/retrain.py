@@ -44,7 +44,7 @@ _THRESHOLDS = ("active", "configured")
 
 @dataclass(frozen=True)
 class PromotionDecision:
-    """What was found, and what follows.
+    """Result of the comparison, and what follows from it.
 
     Parameters
     ----------
@@ -129,7 +129,7 @@ def candidate_thresholds(cfg: DictConfig, registry: Registry) -> Thresholds | No
 
 
 def describe_thresholds(cfg: DictConfig, thresholds: Thresholds | None) -> str:
-    """Whose thresholds the candidate has, and where the configuration wanted others."""
+    """Describe the origin of the candidate's thresholds, and those that the configuration wanted otherwise."""
     if thresholds is None:
         return "as configured"
     wanted = cfg.learning.ensemble

@@ -1,4 +1,4 @@
-"""What a run keeps so that it can be promoted without anything but its own folder.
+"""Members and facts that a run keeps, so that it can be promoted from its own folder alone.
 
 ``members/<name>/`` holds the last fold's fitted members, copied from the forecast cache with their hashes; the
 manifest says on which market, features and code the numbers rest.
@@ -109,7 +109,7 @@ def training_distribution(
 
 
 def market(history: Bars) -> dict[str, Any]:
-    """Which symbols and bars."""
+    """Symbols and bars of a history."""
     return {
         "symbols": list(history.symbols),
         "interval_ms": history.interval_ms,
@@ -119,7 +119,7 @@ def market(history: Bars) -> dict[str, Any]:
 
 
 def costs(history: Bars) -> dict[str, dict[str, float]]:
-    """What trading each symbol costs beside slippage; steps of price and size are the venue's, and may change."""
+    """Costs of trading each symbol beside slippage; steps of price and size are the venue's, and may change."""
     names = ("maker_fee_bps", "taker_fee_bps", "maintenance_margin_rate")
     return {
         symbol: {name: getattr(instrument, name) for name in names}

@@ -1,4 +1,4 @@
-"""What a run says about its own choices: numbers for ``metrics.json``, a sentence, tables, a file."""
+"""Record of a run's own choices: numbers for ``metrics.json``, a sentence, tables, a file."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def total_window(stages: Sequence[TuningStage]) -> Window | None:
 
 
 def tuning_notes(stages: Sequence[TuningStage]) -> tuple[str, ...]:
-    """What a reader must see: did choosing thresholds on the past help afterwards?"""
+    """Sentence that says whether choosing thresholds on the past helped afterwards."""
     total = total_window(stages)
     if total is None:
         return ()

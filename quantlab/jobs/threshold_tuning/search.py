@@ -35,7 +35,7 @@ from quantlab.learning.tuning.simulated_trial import ENSEMBLE, SimulatedTrial
 
 @dataclass(frozen=True)
 class ThresholdTuner:
-    """Everything that stage 2 needs beside a study.
+    """Stage 2 of tuning: the search for thresholds, and all that it needs beside a study.
 
     Parameters
     ----------
@@ -146,7 +146,7 @@ class _Walk:
         )
 
     def _context(self, rows: tuple[int, int]) -> str:
-        """Everything that a trial on these rows depends on."""
+        """Hash of all that a trial on these rows depends on."""
         what = self.bars.rows(*rows).fingerprint(), self.study.signal.rows(*rows), self.tuner.learner.ensemble
         return fingerprint(*what, self.strategy.fingerprint, self.tuner.cash, sources_fingerprint())
 

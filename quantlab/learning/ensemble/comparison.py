@@ -1,4 +1,4 @@
-"""Is a new ensemble better than the one that serves? A paired test on rows that neither has seen.
+"""Paired test of a new ensemble against the one that serves, on rows that neither has seen.
 
 The measure is the log loss of the pooled probabilities: a proper score (Gneiting and Raftery 2007), which only
 better probabilities improve, and which every labelled row informs. After-cost returns would be nearer to the
@@ -36,7 +36,7 @@ DAY_MS = 86_400_000
 
 @dataclass(frozen=True)
 class Comparison:
-    """What a paired test found.
+    """Result of a paired test.
 
     Parameters
     ----------
@@ -62,7 +62,7 @@ class Comparison:
 
     @property
     def better(self) -> bool:
-        """Is the candidate better with that confidence?"""
+        """Tell whether the candidate is better with that confidence."""
         return self.low > 0.0
 
     def __str__(self) -> str:

@@ -67,7 +67,7 @@ class Ensemble:
         return Thresholds(self.min_confidence, self.min_consensus, self.quorum, self.min_gain_bps)
 
     def check(self, n_members: int) -> None:
-        """Can `n_members` vote under these rules?
+        """Check that `n_members` can vote under these rules.
 
         Raises
         ------
@@ -179,7 +179,7 @@ class FittedEnsemble:
     def pool_forecasts(
         self, members: Float32Array, state: Liveness, *, without: str | None = None
     ) -> tuple[PooledForecast, Liveness]:
-        """As :meth:`pool`, before expected gains and thresholds: every side is HOLD."""
+        """Vote as :meth:`pool` does, before expected gains and thresholds: every side is HOLD."""
         if members.ndim != 4 or members.shape[0] != len(self.names) or members.shape[3] != 3:
             raise ContractError(
                 f"probabilities of shape ({len(self.names)}, T, S, 3)",
@@ -206,7 +206,7 @@ class FittedEnsemble:
 
 
 def _skill(name: str, proba: Float32Array, label: Int8Array, weight: Float32Array, rows: BoolArray) -> float:
-    """By how much a member's weighted log loss beats the calibration rows' own class shares, in nats."""
+    """Nats by which a member's weighted log loss beats the calibration rows' own class shares."""
     scored = rows & has_forecast(proba)
     classes, weights = label[scored], weight[scored].astype(np.float64)
     if not weights.sum() > 0.0:

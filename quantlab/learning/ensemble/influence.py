@@ -1,4 +1,4 @@
-"""How much does a member decide? Leave it out, and count the decisions that change."""
+"""Influence of a member: the decisions that change when it is left out."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from quantlab.learning.ensemble.pooling import PooledForecast
 
 @dataclass(frozen=True)
 class Influence:
-    """How many decisions above all thresholds there were, and how many each member carried.
+    """Number of decisions above all thresholds, and of those that each member carried.
 
     Parameters
     ----------

@@ -52,7 +52,7 @@ class Liveness:
 
     @classmethod
     def begin(cls, n_members: int, n_symbols: int) -> Liveness:
-        """Before the first bar: nothing is known."""
+        """State before the first bar: nothing is known."""
         return cls(
             last=np.full((n_members, n_symbols, 3), np.nan, dtype=np.float32),
             forecast_bars=np.zeros(n_members, dtype=np.int64),

@@ -1,4 +1,4 @@
-"""How good are probabilities? AUC with its day-block error, log loss, reliability."""
+"""Scores of probabilities: AUC with its day-block error, log loss, reliability."""
 
 from __future__ import annotations
 
@@ -141,7 +141,7 @@ def log_loss(
 def reliability(
     confidence: Float64Array, correct: BoolArray, *, n_bins: int = 10
 ) -> tuple[tuple[float, float, int], ...]:
-    """Does 0.4 mean 40 %? Bins of equal count by confidence; equal values are never parted.
+    """Reliability curve: bins of equal count by confidence; equal values are never parted.
 
     Parameters
     ----------

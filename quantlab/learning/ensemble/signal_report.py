@@ -17,7 +17,7 @@ BROAD_CONSENSUS = 0.7
 
 @dataclass(frozen=True)
 class OutOfSampleRows:
-    """Everything that a report reads: out-of-sample rows of all folds, joined.
+    """Out-of-sample rows of all folds, joined: the input of a report.
 
     Parameters
     ----------

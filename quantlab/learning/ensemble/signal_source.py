@@ -39,7 +39,7 @@ class Member:
 
 @dataclass(frozen=True, eq=False)
 class EnsembleSignal:
-    """What is promoted is what was tested: the last fold's members, weights and temperature.
+    """Signal of the last fold's members, weights and temperature: the object that was tested is the one that is promoted.
 
     Parameters
     ----------

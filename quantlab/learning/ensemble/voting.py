@@ -1,4 +1,4 @@
-"""From forecasts to votes: one fold at a time, then all test rows joined."""
+"""Votes of the members' forecasts: one fold at a time, then all test rows joined."""
 
 from __future__ import annotations
 
@@ -106,7 +106,7 @@ def join_votes(votes: Sequence[Vote], n_bars: int, n_symbols: int) -> PooledFore
 
 
 def join_out_of_sample(votes: Sequence[Vote], dataset: Dataset) -> OutOfSampleRows:
-    """What the report reads: the test rows of all folds, which follow each other."""
+    """Test rows of all folds, which follow each other, for the report."""
     rows = slice(votes[0].fold.test[0], votes[-1].fold.test[1])
     names = votes[0].ensemble.names
     weights = np.mean([one.ensemble.weights for one in votes], axis=0)

@@ -32,7 +32,7 @@ _REFIT = "fit the member again, or restore the folder from a backup"
 
 @dataclass(frozen=True, eq=False)
 class MemberCard:
-    """What is written beside the native file.
+    """Card that is written beside the native file.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""What a fitted linear member knows: how to make columns comparable, and one coefficient per column and class."""
+"""Parameters of a fitted linear member: a standardizer of columns, and one coefficient per column and class."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _ROUNDING = float(np.sqrt(np.finfo(np.float64).eps))
 
 @dataclass(frozen=True, eq=False)
 class Standardizer:
-    """What makes columns comparable.
+    """Mean, deviation and cut that make columns comparable.
 
     Parameters
     ----------
@@ -38,7 +38,7 @@ class Standardizer:
 
     @classmethod
     def of(cls, rows: RowTable, clip: float) -> Self:
-        """In two passes, so that a large mean does not swallow a small deviation."""
+        """Moments of `rows`, in two passes, so that a large mean does not swallow a small deviation."""
         mean, square = np.zeros((2, rows.values.shape[1]))
         for block in blocks(rows):
             mean += block.sum(axis=0, dtype=np.float64) / len(rows)
@@ -55,7 +55,7 @@ class Standardizer:
 
 @dataclass(frozen=True, eq=False)
 class LinearMap:
-    """From rows to class probabilities.
+    """Map from rows to class probabilities.
 
     Parameters
     ----------
@@ -106,7 +106,7 @@ class LinearMap:
         return np.ascontiguousarray(proba.T, dtype=np.float32)
 
     def payload(self) -> bytes:
-        """As JSON, from which every number comes back bit for bit."""
+        """JSON bytes, from which every number comes back bit for bit."""
         content = {
             "mean": self.standard.mean.tolist(),
             "deviation": self.standard.deviation.tolist(),
@@ -119,7 +119,7 @@ class LinearMap:
 
     @classmethod
     def read(cls, payload: bytes) -> Self:
-        """What :meth:`payload` wrote.
+        """Read what :meth:`payload` wrote.
 
         Raises
         ------

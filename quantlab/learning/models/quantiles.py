@@ -1,4 +1,4 @@
-"""From forecast quantiles to class probabilities.
+"""Calibrator: a map from forecast quantiles to class probabilities.
 
 A network says how the next returns are distributed; whether a barrier is met first is another question.
 The map between them is a small multinomial logistic regression on three numbers per forecast: where it

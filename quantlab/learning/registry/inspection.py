@@ -1,4 +1,4 @@
-"""Verifying what is stored, and what follows when it fails: the registry's own hands.
+"""Verification of stored versions, and the quarantine that follows when it fails.
 
 A version that fails is quarantined by the very call that found it out, so that nobody can load it after that;
 what served before serves again. What the caller did wrong quarantines nothing.
@@ -25,7 +25,7 @@ from quantlab.learning.stored.code_versions import versions
 
 @dataclass(frozen=True)
 class Inspector:
-    """What reads, proves and writes down; see :class:`~quantlab.learning.registry.store.Registry` for the parameters."""
+    """Reader, prover and recorder of versions; see :class:`~quantlab.learning.registry.store.Registry` for the parameters."""
 
     folder: Path
     clock: Clock

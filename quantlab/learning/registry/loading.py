@@ -75,7 +75,7 @@ def prove(manifest: MemberFacts, folder: Path, timeout_s: float) -> None:
 
 
 def _listen(ours: Connection, timeout_s: float) -> bytes:
-    """What the child sent; nothing if it did not in time, or died before."""
+    """Bytes that the child sent; none if it did not in time, or died before."""
     with ours:
         try:
             return ours.recv_bytes() if ours.poll(timeout_s) else b""
@@ -84,7 +84,7 @@ def _listen(ours: Connection, timeout_s: float) -> bytes:
 
 
 def _end(child: SpawnProcess, grace_s: float) -> str:
-    """How the child ended, in words; empty if it ended well."""
+    """End the child and describe a bad end in words; empty if it ended well."""
     child.join(timeout=grace_s)
     if child.is_alive():
         child.kill()

@@ -71,7 +71,7 @@ class Record:
 
     @property
     def sha256(self) -> str:
-        """Over all fields."""
+        """Hash over all fields."""
         return fingerprint(_plain(asdict(self)))
 
     def line(self) -> bytes:
@@ -112,7 +112,7 @@ class History:
 
 
 def read_history(root: Path) -> History:
-    """What the pointer and the log say; empty for a registry in which nothing happened yet.
+    """Read pointer and log; the history of a registry in which nothing happened yet is empty.
 
     Raises
     ------
@@ -272,5 +272,5 @@ def _damaged(path: Path, found: str) -> ArtifactError:
 
 
 def was_proven(records: Sequence[Record], version: str, manifest: str, environment: str) -> bool:
-    """Was this very manifest of `version` loaded and found good with these libraries before?"""
+    """Tell whether this very manifest of `version` was loaded and found good with these libraries before."""
     return any(r.environment == environment and r.proofs.get(version) == manifest for r in records)

@@ -1,4 +1,4 @@
-"""What is stored beside a member's native files: where it came from, what it was fitted on, how good it was."""
+"""Manifest beside a member's native files: its origin, the rows it was fitted on, and its scores."""
 
 from __future__ import annotations
 

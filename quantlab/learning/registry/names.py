@@ -17,7 +17,7 @@ _VERSION = re.compile(r"(?P<member>[A-Za-z0-9][A-Za-z0-9._-]*)_v(?P<stamp>\d{8}_
 
 
 def is_version(name: str) -> bool:
-    """Is `name` of the form ``<member>_vYYYYMMDD_HHMMSS``?"""
+    """Tell whether `name` is of the form ``<member>_vYYYYMMDD_HHMMSS``."""
     return _NAME.fullmatch(name) is not None and _VERSION.fullmatch(name) is not None
 
 
@@ -64,7 +64,7 @@ def check_member(name: str) -> str:
 
 
 def version_name(member: str, time_ms: int) -> str:
-    """What a member that is stored at `time_ms` (epoch ms, UTC) is called.
+    """Name of a member that is stored at `time_ms` (epoch ms, UTC).
 
     Raises
     ------

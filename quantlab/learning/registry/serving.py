@@ -1,4 +1,4 @@
-"""From the active release to a source of signals, and the change to a new one between two bars."""
+"""Signals of the active release, and the change to a new release between two bars."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Made = TypeVar("Made")
 
 @dataclass(frozen=True, eq=False)
 class Serving:
-    """What a session runs, and what it knows of the registry.
+    """Signal that a session runs, and the releases of the registry that it has seen.
 
     Parameters
     ----------
@@ -70,7 +70,7 @@ def serving_thresholds(store: ModelStore) -> Thresholds | None:
 
 
 def _newest_trusted(store: ModelStore, make: Callable[[dict[str, str]], Made]) -> tuple[Made, dict[str, str], str]:
-    """What `make` makes of the newest release that can be trusted, that release, and the first refusal before it."""
+    """Result of `make` for the newest release that can be trusted, that release, and the first refusal before it."""
     release, refusal = store.active(), ""
     while True:
         try:
@@ -83,7 +83,7 @@ def _newest_trusted(store: ModelStore, make: Callable[[dict[str, str]], Made]) -
 
 
 def poll(store: ModelStore, features: FeatureSource, serving: Serving) -> Serving:
-    """Between two bars: has the active release changed? Then load and verify it before it takes over.
+    """Look between two bars for a new active release; load and verify it before it takes over.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""What the audit log says about versions: their status, and which releases a move leads to.
+"""Status of versions, and the releases that a move leads to, derived from the audit log.
 
 A *release* is the whole of what serves: one version per member. Versions that were tested together serve
 together or not at all, because the ensemble's weights and temperature were fitted over all of them.
@@ -13,7 +13,7 @@ from quantlab.learning.registry.log import History, Release
 
 
 class Status(StrEnum):
-    """Where a version stands."""
+    """Status of a version."""
 
     CANDIDATE = "candidate"
     SHADOW = "shadow"
@@ -59,7 +59,7 @@ def status(history: History, version: str) -> Status:
 
 
 def releases(history: History) -> list[Release]:
-    """What has served and can be gone back to, oldest first; the last is what serves now."""
+    """Releases that have served and can be gone back to, oldest first; the last is the one that serves now."""
     stack: list[Release] = [{}]
     for record in history.records:
         if record.event == "promote":
@@ -103,7 +103,7 @@ def earlier_release(history: History, but: frozenset[str] = frozenset()) -> Rele
 
 
 def release_without(history: History, version: str) -> Release:
-    """What serves once `version` may not: an earlier release, or the rest that does not depend on it."""
+    """Release that serves once `version` may not: an earlier one, or the rest that does not depend on it."""
     active = history.active
     if version not in active.values():
         return active

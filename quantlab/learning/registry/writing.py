@@ -47,7 +47,7 @@ class Candidate:
 
 @dataclass(frozen=True)
 class Registration:
-    """What members that are stored together have in common."""
+    """Facts that members which are stored together have in common."""
 
     together: tuple[str, ...]
     ensemble: FittedEnsemble | None

@@ -12,7 +12,7 @@ from quantlab.core.types import NO_LABEL, Dataset, Features, Labels
 
 
 def build_dataset(bars: Bars, features: Features, labels: Labels, horizon: int) -> Dataset:
-    """Everything a model may learn from; the mask holds the rows that are ready and labelled.
+    """Join everything a model may learn from; the mask holds the rows that are ready and labelled.
 
     Parameters
     ----------

@@ -37,7 +37,7 @@ _NO_RACE = -1
 
 @dataclass(frozen=True)
 class TripleBarrier:
-    """Which barrier does the price meet first?
+    """Labels by the barrier that the price meets first.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""What else a forecast depends on: the code and the libraries that made it."""
+"""Code and libraries that a forecast depends on."""
 
 from __future__ import annotations
 

@@ -69,7 +69,7 @@ class FoldLosses:
 
 @dataclass(frozen=True)
 class TuningRows:
-    """Everything that stage 1 may look at.
+    """Rows and folds that stage 1 may look at.
 
     Parameters
     ----------

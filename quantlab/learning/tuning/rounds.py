@@ -49,7 +49,7 @@ _STATES = {
 
 @dataclass(frozen=True)
 class Search:
-    """What is searched, and how.
+    """Settings of one search.
 
     Parameters
     ----------

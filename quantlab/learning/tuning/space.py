@@ -1,4 +1,4 @@
-"""What may be varied: named ranges and choices around a configured value."""
+"""Search space: named ranges and choices around a configured value."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class Parameter:
 
     @property
     def distribution(self) -> BaseDistribution:
-        """As optuna takes it; choices are spelled as JSON, because lists are no values to it."""
+        """Distribution for optuna; choices are spelled as JSON, because lists are no values to it."""
         if self.low is None or self.high is None:
             return CategoricalDistribution([json.dumps(choice) for choice in self.choices])
         low, high = min(self.low, self.configured), max(self.high, self.configured)
@@ -53,7 +53,7 @@ class Parameter:
         return kind(low, high, log=self.log)
 
     def value(self, raw: Any) -> Any:
-        """What optuna's own value stands for."""
+        """Value that optuna's own value stands for."""
         return json.loads(raw) if self.low is None else raw
 
     def raw(self, value: Any) -> Any:

@@ -60,11 +60,11 @@ class ThresholdTuning:
 
     @property
     def objective(self) -> str:
-        """In words."""
+        """Objective in words."""
         return f"annual Sharpe ratio after costs, with at least {self.min_trades:,} trades"
 
     def dimensions(self, configured: Mapping[str, Any]) -> Space:
-        """What is searched.
+        """Parameters that are searched.
 
         Parameters
         ----------
@@ -79,7 +79,7 @@ class ThresholdTuning:
         return space(f"{_CONFIG_KEY}.space", self.space, configured)
 
     def evaluate(self, candidates: Sequence[Candidate], *, simulate: Simulate) -> list[Outcome]:
-        """What became of every candidate, in order."""
+        """Results of all candidates, in order."""
         return [outcome_of(one, self.min_trades) for one in simulate([one.values for one in candidates])]
 
 
