@@ -47,12 +47,12 @@ class Move:
     reason: str
 
 
-def is_pointed_at(folder: Path) -> bool:
+def has_pointer(folder: Path) -> bool:
     """Tell whether `folder` holds bundles under a pointer, and is no bundle itself."""
     return (folder / POINTER).is_file() and not (folder / MANIFEST).is_file()
 
 
-def moves(root: Path) -> tuple[Move, ...]:
+def read_moves(root: Path) -> tuple[Move, ...]:
     """Every move, oldest first; none where nothing was ever made active.
 
     Raises
@@ -79,7 +79,7 @@ def moves(root: Path) -> tuple[Move, ...]:
     return found
 
 
-def active(root: Path) -> Move:
+def active_move(root: Path) -> Move:
     """The move that counts.
 
     Raises
@@ -89,7 +89,7 @@ def active(root: Path) -> Move:
     ConfigError
         If there is none.
     """
-    found = moves(root)
+    found = read_moves(root)
     if not found:
         raise ConfigError(f"an active bundle in {root}", found="none", fix="job=promote bundle=FOLDER makes one active")
     return found[-1]
@@ -144,7 +144,7 @@ def make_active(folder: Path, clock: Clock, reason: str) -> Move:
     """
     root = folder.parent
     with _locked(root):
-        done = moves(root)
+        done = read_moves(root)
         try:
             move = Move(iso_utc(clock.now_ms()), folder.name, sha256_file(folder / MANIFEST), reason)
             content = {"moves": [asdict(one) for one in (*done, move)]}

@@ -29,9 +29,9 @@ from quantlab.jobs.config.composition import build
 from quantlab.jobs.promotion.run_members import MEMBERS, code_hashes
 from quantlab.learning.registry.bundle_members import load_drift, require_plain, stored_signal
 from quantlab.learning.registry.manifest import ensemble_of
-from quantlab.learning.stored.code_versions import LIBRARIES, versions
+from quantlab.learning.stored.code_versions import LIBRARIES, library_versions
 from quantlab.learning.stored.member_facts import require_features
-from quantlab.learning.stored.sealed_folder import verify
+from quantlab.learning.stored.sealed_folder import verify_folder
 
 CONFIG = "config.json"
 
@@ -47,7 +47,7 @@ _KEYS = (
     "feature_fingerprint",
     "strategy_fingerprint",
 )
-_AGAIN = "run the research again with what is installed now, and promote that run"
+_RUN_AGAIN = "run the research again with what is installed now, and promote that run"
 RESTORE = "restore the folder from a backup, or promote the run again"
 
 
@@ -91,7 +91,7 @@ def load_bundle(folder: Path) -> Bundle:
         If its configuration names what this installation does not have.
     """
     require_plain(folder)
-    manifest = verify(folder, RESTORE)
+    manifest = verify_folder(folder, RESTORE)
     missing = [key for key in _KEYS if key not in manifest]
     if missing:
         raise ArtifactError(f"a strategy bundle in {folder}", found=f"a manifest without {missing[0]}", fix=RESTORE)
@@ -103,7 +103,7 @@ def load_bundle(folder: Path) -> Bundle:
     strategy = build(config.strategy)(signal=_signal(folder, config, manifest["models"], features))
     if strategy.fingerprint != manifest["strategy_fingerprint"]:
         raise ArtifactError(
-            f"the strategy {manifest['strategy_fingerprint']} in {folder}", found=strategy.fingerprint, fix=_AGAIN
+            f"the strategy {manifest['strategy_fingerprint']} in {folder}", found=strategy.fingerprint, fix=_RUN_AGAIN
         )
     return Bundle(folder, strategy, config, manifest, features, _drift(folder, manifest["models"]))
 
@@ -138,13 +138,13 @@ def require_same_code(what: object, stated: Mapping[str, str]) -> None:
     changed = sorted(room for room in {*stated, *now} if stated.get(room) != now.get(room))
     if changed:
         raise ArtifactError(
-            f"the code that {what} was made with", found=f"other sources in {', '.join(changed)}", fix=_AGAIN
+            f"the code that {what} was made with", found=f"other sources in {', '.join(changed)}", fix=_RUN_AGAIN
         )
 
 
 def _require_same_installation(folder: Path, manifest: Mapping[str, Any]) -> None:
     require_same_code(folder.name, manifest["rooms"])
-    now = versions()
+    now = library_versions()
     changed = [name for name in LIBRARIES if manifest["packages"].get(name) != now[name]]
     if changed:
         first = changed[0]

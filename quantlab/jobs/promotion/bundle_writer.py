@@ -19,8 +19,8 @@ from quantlab.jobs.promotion.finished_run import FinishedRun
 from quantlab.jobs.promotion.run_members import MEMBERS
 from quantlab.learning.registry.bundle_members import StoredMember
 from quantlab.learning.registry.loading import prove
-from quantlab.learning.stored.code_versions import versions
-from quantlab.learning.stored.sealed_folder import seal
+from quantlab.learning.stored.code_versions import library_versions
+from quantlab.learning.stored.sealed_folder import seal_folder
 
 #: What a strategy is built from or described by. The signal of a learned run is its stored members.
 SECTIONS = ("experiment_name", "seed", "cash", "barriers", "features", "drift", "trading")
@@ -60,7 +60,7 @@ def write_bundle(run: FinishedRun, final: Path, clock: Clock, load_timeout_s: fl
         remove_abandoned(final.parent)
         with staged_folder(final) as folder:
             _copy_parts(run, folder)
-            seal(folder, _facts(run, final.name, clock))
+            seal_folder(folder, _facts(run, final.name, clock))
             prove_members(folder, run.manifest["models"], load_timeout_s)
             load_bundle(folder)
     except FileExistsError as error:
@@ -148,7 +148,7 @@ def _facts(run: FinishedRun, name: str, clock: Clock) -> dict[str, Any]:
         "costs": manifest["costs"],
         "features": manifest["features"],
         "rooms": manifest["rooms"],
-        "packages": versions(),
+        "packages": library_versions(),
         **{key: manifest[key] for key in _FINGERPRINTS},
     }
 

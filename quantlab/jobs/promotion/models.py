@@ -47,7 +47,7 @@ class Request:
         ConfigError
             If they name none.
         """
-        return choose(self.registry.versions(), self.cfg.job.model, self.cfg.job.version)
+        return choose_versions(self.registry.versions(), self.cfg.job.model, self.cfg.job.version)
 
     def one(self) -> str:
         """The one version that is named.
@@ -79,7 +79,7 @@ def run(cfg: DictConfig) -> None:
     action(Request(cfg, build(cfg.learning.registry), build(cfg.features), Console()))
 
 
-def choose(known: tuple[str, ...], model: str | None, version: str | int | None) -> tuple[str, ...]:
+def choose_versions(known: tuple[str, ...], model: str | None, version: str | int | None) -> tuple[str, ...]:
     """Registered versions by full name, by stamp, or all of a model; newest last.
 
     Raises

@@ -22,7 +22,7 @@ from quantlab.jobs.promotion.bundle_writer import bundle_name, prove_members, wr
 from quantlab.jobs.promotion.finished_run import read_run
 from quantlab.learning.registry.bundle_members import require_plain
 from quantlab.learning.registry.store import Registry
-from quantlab.learning.stored.sealed_folder import verify
+from quantlab.learning.stored.sealed_folder import verify_folder
 
 BUNDLES = "bundles"
 
@@ -39,7 +39,9 @@ def run(cfg: DictConfig) -> None:
         found = "neither" if cfg.run is None else "both"
         raise ConfigError("a finished run or a bundle", found=found, fix="add run=runs/EXPERIMENT/RUN or bundle=FOLDER")
     registry: Registry = build(cfg.learning.registry)
-    bundle = _written(cfg, registry) if cfg.bundle is None else _proven(Path(cfg.bundle).resolve(), registry)
+    bundle = (
+        _write_new_bundle(cfg, registry) if cfg.bundle is None else _prove_bundle(Path(cfg.bundle).resolve(), registry)
+    )
     console = Console()
     console.print(bundle_table(bundle))
     console.print(f"bundle: {bundle.folder}", highlight=False, soft_wrap=True)
@@ -48,15 +50,15 @@ def run(cfg: DictConfig) -> None:
         console.print(f"active: {move.bundle}, since {move.time} ({move.reason})", highlight=False, soft_wrap=True)
 
 
-def _written(cfg: DictConfig, registry: Registry) -> Bundle:
+def _write_new_bundle(cfg: DictConfig, registry: Registry) -> Bundle:
     finished = read_run(Path(cfg.run).resolve(), "run")
     final = registry.folder.resolve() / BUNDLES / bundle_name(cfg.job.name, finished)
     return write_bundle(finished, final, registry.clock, registry.load_timeout_s)
 
 
-def _proven(folder: Path, registry: Registry) -> Bundle:
+def _prove_bundle(folder: Path, registry: Registry) -> Bundle:
     require_plain(folder)
-    prove_members(folder, verify(folder, RESTORE).get("models", {}), registry.load_timeout_s)
+    prove_members(folder, verify_folder(folder, RESTORE).get("models", {}), registry.load_timeout_s)
     return load_bundle(folder)
 
 

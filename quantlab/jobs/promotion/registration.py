@@ -14,7 +14,7 @@ from quantlab.core.files import partial_prefix
 from quantlab.core.market import Bars
 from quantlab.core.ports import FeatureSource
 from quantlab.core.results import Study
-from quantlab.jobs.promotion.finished_run import AGAIN, read_run
+from quantlab.jobs.promotion.finished_run import RUN_AGAIN, read_run
 from quantlab.jobs.promotion.run_members import MEMBERS, as_dict, keep_members
 from quantlab.learning.registry.bundle_members import StoredMember, load_drift, load_model
 from quantlab.learning.registry.manifest import ensemble_of
@@ -83,7 +83,7 @@ def _candidate(folder: Path, sha256: str, name: str, learning: dict[str, Any], m
     stored = StoredMember.read(folder)
     if (stored.version, stored.model_sha256) != (name, sha256):
         found = f"{stored.version} with {stored.model_sha256}"
-        raise ArtifactError(f"{name} with sha256 {sha256}", found=found, fix=AGAIN)
+        raise ArtifactError(f"{name} with sha256 {sha256}", found=found, fix=RUN_AGAIN)
     return Candidate(
         member=name,
         model=load_model(folder, stored),

@@ -24,8 +24,8 @@ from quantlab.jobs.research.pipeline import Backtest
 from quantlab.jobs.research.results import models_used
 from quantlab.learning.registry.bundle_members import keep_member
 from quantlab.learning.registry.names import check_member
-from quantlab.learning.stored.code_versions import package_code
-from quantlab.learning.study.forecasts import read
+from quantlab.learning.stored.code_versions import package_code_hash
+from quantlab.learning.study.forecasts import read_forecast
 
 MEMBERS = "members"
 #: The rooms that a decision runs through, each fingerprinted by its sources.
@@ -84,7 +84,7 @@ def keep_members(
     # The members of a run share a fold, so this is made once and not once for each of them.
     references: dict[tuple[str, str], DriftReference] = {}
     for name, entry in entries.items():
-        fit = read(entry).facts["parts"]["fit"]
+        fit = read_forecast(entry).facts["parts"]["fit"]
         window = (fit["first"], fit["last"])
         if window not in references:
             references[window] = training_distribution(rules, history, features, *window)
@@ -129,4 +129,4 @@ def costs(history: Bars) -> dict[str, dict[str, float]]:
 
 def code_hashes() -> dict[str, str]:
     """Room -> sha256 over its sources."""
-    return {room: package_code((room,)) for room in CODE_ROOMS}
+    return {room: package_code_hash((room,)) for room in CODE_ROOMS}

@@ -14,7 +14,7 @@ from quantlab.core.market import Bars
 from quantlab.core.ports import Learner
 from quantlab.features.drift_reference import DriftReference
 from quantlab.jobs.config.composition import build
-from quantlab.jobs.promotion.active_bundle import active, bundle_folder, is_pointed_at, require_manifest
+from quantlab.jobs.promotion.active_bundle import active_move, bundle_folder, has_pointer, require_manifest
 from quantlab.jobs.promotion.bundle import Bundle, load_bundle
 from quantlab.jobs.promotion.bundle_writer import write_bundle
 from quantlab.jobs.promotion.finished_run import read_run
@@ -107,7 +107,7 @@ def paper_strategy(cfg: DictConfig, folder: Path, running: str | None = None) ->
     if cfg.bundle is not None:
         root = Path(cfg.bundle).resolve()
         _require_bundles(root)
-        return _active_strategy(root, running) if is_pointed_at(root) else strategy_of(load_bundle(root))
+        return _active_strategy(root, running) if has_pointer(root) else strategy_of(load_bundle(root))
     if cfg.run is not None:
         return strategy_of(_bundle_of_run(cfg, folder / "bundle"))
     signal = build(cfg.signal)
@@ -126,7 +126,7 @@ def _require_bundles(root: Path) -> None:
         raise ConfigError(f"a bundle, or a folder of bundles, in {root}", found="no folder", fix="correct bundle=")
     if (root / "metrics.json").is_file():
         raise ConfigError("a bundle", found=f"a finished run, {root}", fix="give it as run=, or promote it first")
-    if not is_pointed_at(root) and not (root / MANIFEST).is_file() and any(root.glob(f"*/{MANIFEST}")):
+    if not has_pointer(root) and not (root / MANIFEST).is_file() and any(root.glob(f"*/{MANIFEST}")):
         raise ConfigError(
             f"a bundle in {root}, or one of its bundles made active",
             found="bundles, and none that is active",
@@ -144,7 +144,7 @@ def _bundle_of_run(cfg: DictConfig, folder: Path) -> Bundle:
 def _active_strategy(root: Path, running: str | None) -> PaperStrategy:
     """Return the bundle that the session ended with, or the active one where none has begun."""
     if running is None:
-        move = active(root)
+        move = active_move(root)
         found = bundle_folder(root, move.bundle)
         require_manifest(found, move)
     else:

@@ -101,7 +101,7 @@ class ThresholdTuner:
                 found=str(len(study.windows)),
                 fix="raise learning.splits.n_folds, or set learning.tuning.thresholds=null",
             )
-        walk = _Walk(self, study, bars, self.make_strategy(signal=study.source))
+        walk = _ThresholdWalk(self, study, bars, self.make_strategy(signal=study.source))
         searches = [self.search_for(k + 1) for k in range(1, len(study.windows))]
         with progress.stage("tuning the thresholds", sum(search.trials for search in searches)) as stage:
             return tuple(
@@ -110,7 +110,7 @@ class ThresholdTuner:
 
 
 @dataclass(frozen=True)
-class _Walk:
+class _ThresholdWalk:
     """A study on its way through the test windows, with the strategy as it is configured."""
 
     tuner: ThresholdTuner
@@ -156,14 +156,14 @@ class _Walk:
         return Window(
             first=iso_utc(int(opens[rows[0]])),
             last=iso_utc(int(opens[rows[1] - 1])),
-            chosen_return=_total(chosen),
-            configured_return=_total(configured),
+            chosen_return=_total_return(chosen),
+            configured_return=_total_return(configured),
             chosen_trades=chosen.trades,
             configured_trades=configured.trades,
         )
 
 
-def _total(simulated: SimulatedTrial) -> float:
+def _total_return(simulated: SimulatedTrial) -> float:
     return float(np.prod(1.0 + np.array(simulated.returns)) - 1.0)
 
 
@@ -180,11 +180,13 @@ def simulate_all(
     """One account per set of thresholds, limits off; a set that the ensemble refuses has its refusal instead."""
     made = [_thresholds_of(one, rules) for one in values]
     good = tuple(one for one in made if isinstance(one, Thresholds))
-    simulated = iter(_simulated(bars, _ThresholdedSignals(signal, good), strategy, cash, threads) if good else ())
+    simulated = iter(
+        _simulate_thresholds(bars, _ThresholdedSignals(signal, good), strategy, cash, threads) if good else ()
+    )
     return [one if isinstance(one, SimulatedTrial) else next(simulated) for one in made]
 
 
-def _simulated(
+def _simulate_thresholds(
     bars: Bars, signals: _ThresholdedSignals, strategy: Any, cash: float, threads: int
 ) -> Iterator[SimulatedTrial]:
     result = sweep(bars, signals, [strategy] * len(signals), cash, threads=threads)

@@ -22,7 +22,7 @@ from quantlab.core.errors import HistoryError
 
 #: Smallest probability that a loss looks at: the resolution of a float32 near 1. It bounds a loss, and
 #: never touches a forecast.
-SMALLEST = float(np.finfo(np.float32).eps)
+MIN_PROBABILITY = float(np.finfo(np.float32).eps)
 #: Temperatures that a fit may return; at a bound the pool knows (almost) nothing or (almost) everything.
 TEMPERATURE_RANGE = (0.1, 10.0)
 
@@ -57,7 +57,7 @@ def fit_temperature(proba: Float64Array, label: Int8Array, weight: Float32Array)
             found=f"{len(label)} rows of total weight {float(weight.sum()):g}",
             fix="use a longer history or a larger learning.splits.calibration_fraction",
         )
-    log_proba = np.log(np.maximum(proba, SMALLEST))
+    log_proba = np.log(np.maximum(proba, MIN_PROBABILITY))
     log_proba -= log_proba.max(axis=1, keepdims=True)
     chosen = log_proba[np.arange(len(label)), label]
     share = weight.astype(np.float64) / weight.sum(dtype=np.float64)
@@ -102,7 +102,7 @@ def scale_of_least_loss(
 
 
 def log_losses(proba: Float64Array | Float32Array, label: Int8Array) -> Float64Array:
-    """float64 (N,): ``-ln p[label]`` of rows (N, 3); a probability below :data:`SMALLEST` counts as that."""
+    """float64 (N,): ``-ln p[label]`` of rows (N, 3); a probability below :data:`MIN_PROBABILITY` counts as that."""
     chosen = proba[np.arange(len(label)), label].astype(np.float64)
-    losses: Float64Array = -np.log(np.maximum(chosen, SMALLEST))
+    losses: Float64Array = -np.log(np.maximum(chosen, MIN_PROBABILITY))
     return losses

@@ -41,7 +41,7 @@ def predict_rows(
     """
     first = max(0, start - lookback(model) + 1)
     seen = features.rows(first, stop)
-    proba = read_only(_ask(model, seen, stride), np.float32, (*seen.ready.shape, 3), f"probabilities of {name}")
+    proba = read_only(_predict(model, seen, stride), np.float32, (*seen.ready.shape, 3), f"probabilities of {name}")
     present = has_forecast(proba)
     sums = proba[present].sum(axis=1, dtype=np.float64)
     off = np.abs(sums - 1.0).max(initial=0.0)
@@ -84,7 +84,7 @@ def predict_part(
     return proba
 
 
-def _ask(model: FittedModel, features: Features, stride: int) -> Float32Array:
+def _predict(model: FittedModel, features: Features, stride: int) -> Float32Array:
     if stride > 1 and isinstance(model, StridedModel):
         return model.predict_every(features, stride)
     return model.predict_proba(features)

@@ -68,7 +68,7 @@ def directional_auc(
         return Auc(None, None, {"auc": reason, "auc_se": reason})
     day_of_bar = np.broadcast_to((open_time_ms // DAY_MS)[:, None], label.shape)
     days, day = np.unique(day_of_bar[chosen], return_inverse=True)
-    pairs = _pairs_by_day(_lean(proba[chosen]), is_buy, day, len(days))
+    pairs = _pairs_by_day(_buy_share(proba[chosen]), is_buy, day, len(days))
     buys = np.bincount(day[is_buy], minlength=len(days)).astype(np.float64)
     sells = np.bincount(day[~is_buy], minlength=len(days)).astype(np.float64)
     value = float(pairs.sum() / (buys.sum() * sells.sum()))
@@ -77,12 +77,12 @@ def directional_auc(
     return Auc(value, _bootstrap_se(pairs, buys, sells, bootstrap_samples, seed), {})
 
 
-def _lean(proba: Float32Array) -> Float64Array:
+def _buy_share(proba: Float32Array) -> Float64Array:
     """float64 (N,): pB / (pB + pS), one half where both are 0."""
     sell, buy = proba[:, SELL].astype(np.float64), proba[:, BUY].astype(np.float64)
     both = sell + buy
-    lean: Float64Array = np.divide(buy, both, out=np.full(len(both), 0.5), where=both > 0.0)
-    return lean
+    buy_share: Float64Array = np.divide(buy, both, out=np.full(len(both), 0.5), where=both > 0.0)
+    return buy_share
 
 
 def _pairs_by_day(score: Float64Array, is_buy: BoolArray, day: Int64Array, n_days: int) -> Float64Array:

@@ -180,7 +180,7 @@ class EnsembleStream:
                 fix="open a stream for these symbols",
             )
         row = self.features.update(bar)
-        self.window = _slide(self.window, row, self.source.lookback)
+        self.window = _append_row(self.window, row, self.source.lookback)
         members = self.source._member_forecasts(self.window, len(self.window.ready) - 1)
         atr = average_true_range(bar, row)
         pooled, self.liveness = self.source._vote(members, self.liveness, bar, atr)
@@ -227,7 +227,7 @@ class EnsembleStream:
             self.window = Features(arrays["values"], arrays["ready"], features.names, features.fingerprint)
 
 
-def _slide(window: Features | None, row: Features, keep: int) -> Features:
+def _append_row(window: Features | None, row: Features, keep: int) -> Features:
     if window is None or keep == 1:
         return row
     before = window.rows(max(0, len(window.ready) - keep + 1), len(window.ready))

@@ -22,12 +22,12 @@ from quantlab.features.contract import FeatureContract
 
 CARD_FILE = "member.json"
 #: The card's key for the hash over its other values.
-_OWN_HASH = "card_sha256"
+_CARD_HASH = "card_sha256"
 
 #: exp() differs in its last bits between hosts; a wrong file is wrong by far more.
 GOLDEN_TOLERANCE = 1e-6
 
-_REFIT = "fit the member again, or restore the folder from a backup"
+_FIX = "fit the member again, or restore the folder from a backup"
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,7 +76,7 @@ class MemberCard:
         off = float(np.abs(outputs.astype(np.float64) - np.array(self.golden_outputs)).max())
         if not off <= tolerance:
             raise ArtifactError(
-                f"a member that repeats its golden predictions to {tolerance:g}", found=f"{off:g} off", fix=_REFIT
+                f"a member that repeats its golden predictions to {tolerance:g}", found=f"{off:g} off", fix=_FIX
             )
 
     @classmethod
@@ -92,17 +92,17 @@ class MemberCard:
         try:
             content: dict[str, Any] = json.loads(text)
             as_written = to_json(content) == text
-            if content.pop(_OWN_HASH) != fingerprint(content) or not as_written:
-                raise ArtifactError(f"{folder / CARD_FILE} as it was written", found="an altered card", fix=_REFIT)
+            if content.pop(_CARD_HASH) != fingerprint(content) or not as_written:
+                raise ArtifactError(f"{folder / CARD_FILE} as it was written", found="an altered card", fix=_FIX)
             card = cls(**{name: _frozen(value) for name, value in content.items()})
         except (ValueError, TypeError, AttributeError, KeyError, RecursionError) as error:
-            raise ArtifactError(f"a member's card in {folder / CARD_FILE}", found=str(error), fix=_REFIT) from error
+            raise ArtifactError(f"a member's card in {folder / CARD_FILE}", found=str(error), fix=_FIX) from error
         native = folder / card.file
         if Path(card.file).name != card.file or not native.is_file():
-            raise ArtifactError(f"a model file {card.file!r} in {folder}", found="no such file", fix=_REFIT)
+            raise ArtifactError(f"a model file {card.file!r} in {folder}", found="no such file", fix=_FIX)
         found = sha256_file(native)
         if found != card.sha256:
-            raise ArtifactError(f"sha256 {card.sha256} of {native}", found=found, fix=_REFIT)
+            raise ArtifactError(f"sha256 {card.sha256} of {native}", found=found, fix=_FIX)
         return card
 
 
@@ -130,7 +130,7 @@ def write_member(
         golden_outputs=_frozen(golden_outputs.tolist()),
     )
     content = json.loads(to_json(asdict(card)))
-    write_json(folder / CARD_FILE, {**content, _OWN_HASH: fingerprint(content)})
+    write_json(folder / CARD_FILE, {**content, _CARD_HASH: fingerprint(content)})
     return card
 
 
@@ -138,7 +138,7 @@ def _read(path: Path) -> str:
     try:
         return path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise ArtifactError(f"a readable {path}", found=str(error), fix=_REFIT) from error
+        raise ArtifactError(f"a readable {path}", found=str(error), fix=_FIX) from error
 
 
 def _frozen(value: Any) -> Any:

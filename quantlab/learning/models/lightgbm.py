@@ -32,7 +32,7 @@ class FittedLightGBM(FittedTrees):
         return bytes(self.booster.model_to_string().encode())
 
     @classmethod
-    def booster_of(cls, payload: bytes, threads: int) -> Any:  # noqa: ARG003 - its predictions take them each time
+    def load_booster(cls, payload: bytes, threads: int) -> Any:  # noqa: ARG003 - its predictions take them each time
         """See :class:`~quantlab.learning.models.trees.FittedTrees`."""
         return lgb.Booster(model_str=payload.decode("utf-8"))
 

@@ -33,7 +33,7 @@ from quantlab.learning.ensemble.calibration import scale_of_least_loss
 from quantlab.learning.models.artifact import MemberCard
 from quantlab.learning.models.linear_map import N_CLASSES, LinearMap, Standardizer, blocks, softmax
 from quantlab.learning.models.native import NativeMember
-from quantlab.learning.models.rows import RowTable, common_contract, score
+from quantlab.learning.models.rows import RowTable, classify_ready_rows, common_contract
 
 MODEL_FILE = "linear.json"
 #: Scales that a fit may return. At the lower end the scores were of no use on the validation rows; it is
@@ -43,10 +43,10 @@ SCALE_RANGE = (0.1, 10.0)
 #: Of the fit: sums of products depend on how many threads share them. Predicting needs no more.
 _THREADS = 1
 #: The search for the smallest loss ends where no slope of it is larger.
-_FLAT = 1e-8
+_GRADIENT_TOLERANCE = 1e-8
 #: Weight of one average row of each class that is fitted beside the real ones, of weight 1: a class that never
 #: occurred is then very unlikely instead of unknown.
-_UNSEEN = 1e-3
+_PRIOR_WEIGHT = 1e-3
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,7 +72,7 @@ class FittedLinear(NativeMember):
     def predict_proba(self, features: Features) -> Float32Array:
         """See :class:`quantlab.core.ports.FittedModel`."""
         self.contract.check(features)
-        return score(features, self.map.classify)
+        return classify_ready_rows(features, self.map.classify)
 
     def payload(self) -> bytes:
         """The map as its file holds it."""
@@ -162,9 +162,12 @@ class Linear:
             table[done : done + len(block)] = standard(block)
             done += len(block)
         label = np.concatenate([rows.label, np.arange(N_CLASSES)])
-        weight = np.concatenate([rows.weight.astype(np.float64), np.full(N_CLASSES, _UNSEEN)])
+        weight = np.concatenate([rows.weight.astype(np.float64), np.full(N_CLASSES, _PRIOR_WEIGHT)])
         model = LogisticRegression(
-            C=N_CLASSES / (self.penalty * weight.sum()), tol=_FLAT, max_iter=self.max_iterations, solver="lbfgs"
+            C=N_CLASSES / (self.penalty * weight.sum()),
+            tol=_GRADIENT_TOLERANCE,
+            max_iter=self.max_iterations,
+            solver="lbfgs",
         )
         with threadpool_limits(limits=_THREADS), warnings.catch_warnings():
             warnings.simplefilter("error", ConvergenceWarning)

@@ -17,15 +17,15 @@ from quantlab.core.arrays import Float32Array, Float64Array, Int8Array
 from quantlab.core.types import HOLD
 
 #: Fewer cannot show both width and lean.
-FEWEST_QUANTILES = 3
+MIN_QUANTILES = 3
 #: A forecast of (almost) no width would have an unbounded logarithm.
-_NARROWEST = 1e-3
+_MIN_WIDTH = 1e-3
 #: Standardised summaries beyond are cut: outside of what it was fitted on the map does not extrapolate.
-_FARTHEST = 4.0
+_CLIP = 4.0
 #: Holds the intercept of a class that never occurred at about -11 instead of minus infinity.
 _INTERCEPT_PENALTY = 1e-6
 _MAX_NEWTON_STEPS = 100
-_OTHERS = [k for k in range(3) if k != HOLD]
+_DIRECTIONS = [k for k in range(3) if k != HOLD]
 
 
 def summary(forecast: Float32Array) -> Float64Array:
@@ -47,7 +47,7 @@ def summary(forecast: Float32Array) -> Float64Array:
     """
     steps = np.sort(forecast.astype(np.float64), axis=2)
     low, centre, high = (steps[:, :, q].mean(axis=1) for q in (0, steps.shape[2] // 2, -1))
-    width = np.maximum(high - low, _NARROWEST)
+    width = np.maximum(high - low, _MIN_WIDTH)
     return np.stack([steps.mean(axis=(1, 2)), np.log(width), (high + low - 2.0 * centre) / width], axis=1)
 
 
@@ -72,13 +72,13 @@ class Calibrator:
         # Not a matrix product: a row's bits must not depend on how many others there are.
         terms = self.design(summaries)[:, :, None] * self.coefficients
         odds = np.zeros((len(summaries), 3))
-        odds[:, _OTHERS] = terms.sum(axis=1)
+        odds[:, _DIRECTIONS] = terms.sum(axis=1)
         powers = np.exp(odds - odds.max(axis=1, keepdims=True))
         return np.asarray(powers / powers.sum(axis=1, keepdims=True), dtype=np.float32)
 
     def design(self, summaries: Float64Array) -> Float64Array:
         """float64 (N, D + 1): a one, and the standardised summaries."""
-        standard = np.clip((summaries - self.mean) / self.deviation, -_FARTHEST, _FARTHEST)
+        standard = np.clip((summaries - self.mean) / self.deviation, -_CLIP, _CLIP)
         return np.column_stack([np.ones(len(standard)), standard])
 
 
@@ -99,8 +99,8 @@ def fit_calibrator(summaries: Float64Array, label: Int8Array, weight: Float64Arr
     """
     mean, deviation = summaries.mean(axis=0), summaries.std(axis=0)
     deviation[deviation < np.sqrt(np.finfo(np.float64).eps)] = 1.0
-    start = Calibrator(mean, deviation, np.zeros((summaries.shape[1] + 1, len(_OTHERS))))
-    wanted = np.stack([label == k for k in _OTHERS], axis=1).astype(np.float64)
+    start = Calibrator(mean, deviation, np.zeros((summaries.shape[1] + 1, len(_DIRECTIONS))))
+    wanted = np.stack([label == k for k in _DIRECTIONS], axis=1).astype(np.float64)
     ridge = np.full(start.coefficients.shape, penalty)
     ridge[0] = _INTERCEPT_PENALTY
     # Products over many rows have other bits when threads share them, and a search that follows other bits may stop
@@ -146,8 +146,11 @@ def _loss(
 def _curvature(design: Float64Array, proba: Float64Array, share: Float64Array, ridge: Float64Array) -> Float64Array:
     """Second derivatives ((D + 1) * 2, (D + 1) * 2), class by class."""
     blocks = [
-        [design.T @ ((share * (proba[:, a] * ((a == b) - proba[:, b])))[:, None] * design) for b in range(len(_OTHERS))]
-        for a in range(len(_OTHERS))
+        [
+            design.T @ ((share * (proba[:, a] * ((a == b) - proba[:, b])))[:, None] * design)
+            for b in range(len(_DIRECTIONS))
+        ]
+        for a in range(len(_DIRECTIONS))
     ]
     return np.asarray(np.block(blocks) + 2.0 * np.diag(ridge.T.reshape(-1)))
 
@@ -155,6 +158,6 @@ def _curvature(design: Float64Array, proba: Float64Array, share: Float64Array, r
 def are_symmetric_levels(levels: tuple[float, ...]) -> bool:
     """Tell whether quantile levels are rising, inside (0, 1), symmetric, and with the median in the middle."""
     array: Float64Array = np.asarray(levels, dtype=np.float64)
-    if len(array) < FEWEST_QUANTILES or len(array) % 2 == 0 or not 0.0 < array[0] < array[-1] < 1.0:
+    if len(array) < MIN_QUANTILES or len(array) % 2 == 0 or not 0.0 < array[0] < array[-1] < 1.0:
         return False
     return bool(np.all(np.diff(array) > 0.0) and np.allclose(array + array[::-1], 1.0, atol=1e-9))

@@ -126,7 +126,7 @@ def refusals_of(member: str, refusals: type[Exception] | tuple[type[Exception], 
         ) from error
 
 
-def score(features: Features, classify: Callable[[Float32Array], Float32Array]) -> Float32Array:
+def classify_ready_rows(features: Features, classify: Callable[[Float32Array], Float32Array]) -> Float32Array:
     """Class probabilities of every ready row, block by block.
 
     Parameters

@@ -18,7 +18,7 @@ from quantlab.core.types import Dataset, Features
 from quantlab.features.contract import FeatureContract
 from quantlab.learning.models.artifact import MemberCard
 from quantlab.learning.models.native import NativeMember
-from quantlab.learning.models.rows import LARGEST_SEED, RowTable, common_contract, refusals_of, score
+from quantlab.learning.models.rows import LARGEST_SEED, RowTable, classify_ready_rows, common_contract, refusals_of
 from quantlab.learning.parallel.progress import no_progress
 
 
@@ -115,7 +115,7 @@ class TreeRecipe(ABC):
         with refusals_of(self.name, self.fitted_class.refusals):
             payload = self.boost(rows, stop_on, self._directions(contract), on_progress)
         kind = self.fitted_class
-        return kind(kind.booster_of(payload, self.threads), contract, self.threads, rows.golden())
+        return kind(kind.load_booster(payload, self.threads), contract, self.threads, rows.golden())
 
     @abstractmethod
     def boost(
@@ -167,12 +167,12 @@ class FittedTrees(NativeMember):
     def predict_proba(self, features: Features) -> Float32Array:
         """See :class:`quantlab.core.ports.FittedModel`."""
         self.contract.check(features)
-        return score(features, self.classify)
+        return classify_ready_rows(features, self.classify)
 
     @classmethod
     def read(cls, path: Path, card: MemberCard) -> Self:
         """See :class:`~quantlab.learning.models.native.NativeMember`."""
-        return cls(cls.booster_of(path.read_bytes(), card.threads), card.contract, card.threads, card.golden())
+        return cls(cls.load_booster(path.read_bytes(), card.threads), card.contract, card.threads, card.golden())
 
     def prediction_threads(self) -> int:
         """Threads that it predicts with."""
@@ -184,7 +184,7 @@ class FittedTrees(NativeMember):
 
     @classmethod
     @abstractmethod
-    def booster_of(cls, payload: bytes, threads: int) -> Any:
+    def load_booster(cls, payload: bytes, threads: int) -> Any:
         """The library's booster of a file's bytes: no training data, no training state."""
 
     @abstractmethod

@@ -22,7 +22,7 @@ from quantlab.core.types import Dataset, Features
 
 #: Scaled values beyond are cut. Quantiles commute with a cut, so a forecast inside it is the same; without
 #: it one illiquid window, whose own scale is next to nothing, would outweigh all others in a loss.
-LARGEST = np.float32(10.0)
+CLIP = np.float32(10.0)
 
 #: Windows gathered at once to know their scale: bounds the working memory.
 _WINDOWS_AT_ONCE = 4096
@@ -100,7 +100,7 @@ class WindowTable:
         exogenous = np.empty((*returns.shape, len(others)), dtype=np.float32)
         for c, column in enumerate(others):
             exogenous[:, :, c] = (column - moments.mean[c]) / moments.deviation[c]
-        np.clip(exogenous, -LARGEST, LARGEST, out=exogenous)
+        np.clip(exogenous, -CLIP, CLIP, out=exogenous)
         return cls(np.ascontiguousarray(returns), exogenous, length)
 
     def gather(self, index: Int64Array) -> Batch:
@@ -159,7 +159,7 @@ def known_rows(dataset: Dataset, length: int, deadline_ms: int | None = None) ->
 
 def targets(dataset: Dataset, index: Int64Array, scale: Float32Array) -> Float32Array:
     """float32 (N, H): forward returns of rows in units of their windows' scale (N,)."""
-    scaled: Float32Array = np.clip(_forward(dataset, index) / scale[:, None], -LARGEST, LARGEST)
+    scaled: Float32Array = np.clip(_forward(dataset, index) / scale[:, None], -CLIP, CLIP)
     return scaled
 
 

@@ -19,7 +19,7 @@ from quantlab.learning.models.trees import FittedTrees, TreeRecipe
 
 MODEL_FILE = "model.ubj"
 
-_DEEPEST = 20
+_MAX_DEPTH = 20
 
 
 class FittedXGBoost(FittedTrees):
@@ -34,7 +34,7 @@ class FittedXGBoost(FittedTrees):
         return bytes(self.booster.save_raw("ubj"))
 
     @classmethod
-    def booster_of(cls, payload: bytes, threads: int) -> Any:
+    def load_booster(cls, payload: bytes, threads: int) -> Any:
         """See :class:`~quantlab.learning.models.trees.FittedTrees`."""
         booster = xgb.Booster()
         booster.load_model(bytearray(payload))
@@ -85,7 +85,7 @@ class XGBoost(TreeRecipe):
     def __post_init__(self) -> None:
         super().__post_init__()
         # A tree of depth d is made room for at once: 2^d leaves.
-        check_whole(f"{self.name}.max_depth", self.max_depth, low=1, high=_DEEPEST)
+        check_whole(f"{self.name}.max_depth", self.max_depth, low=1, high=_MAX_DEPTH)
         for name in ("subsample", "colsample_bytree"):
             check_range(f"{self.name}.{name}", getattr(self, name), low=1e-6, high=1.0)
         for name in ("min_child_weight", "reg_lambda"):

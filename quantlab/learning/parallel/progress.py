@@ -12,7 +12,7 @@ from quantlab.core.ports import FittedModel, Model, ProgressCallback, ProgressRe
 from quantlab.core.types import Dataset
 
 #: A piece of work advances its stage in so many parts: a power of two, so that their sum is exactly one.
-_PARTS = 64
+_PARTS_OF_PIECE = 64
 
 
 def no_progress(share: float) -> None:
@@ -56,7 +56,7 @@ class StageProgress:
 
     def update(self, piece: int, share: float) -> None:
         """Advance the stage to `share` of a piece."""
-        now, before = int(_PARTS * share), self.advanced.get(piece, 0)
+        now, before = int(_PARTS_OF_PIECE * share), self.advanced.get(piece, 0)
         if now > before:
             self.advanced[piece] = now
-            self.stage.advance((now - before) / _PARTS)
+            self.stage.advance((now - before) / _PARTS_OF_PIECE)

@@ -24,8 +24,8 @@ from quantlab.learning.registry.manifest import DRIFT_FILE, MODEL_FOLDER
 from quantlab.learning.registry.names import check_member
 from quantlab.learning.stored.golden_rows import FILES
 from quantlab.learning.stored.member_facts import MemberFacts
-from quantlab.learning.stored.sealed_folder import files_digest, seal, verify
-from quantlab.learning.study.forecasts import read
+from quantlab.learning.stored.sealed_folder import files_digest, seal_folder, verify_folder
+from quantlab.learning.study.forecasts import read_forecast
 
 _FIX = "restore it from a backup, or run again what made it"
 
@@ -44,7 +44,7 @@ class StoredMember(MemberFacts):
             If the folder is missing, holds links or is damaged.
         """
         require_plain(folder)
-        facts = verify(folder, _FIX)
+        facts = verify_folder(folder, _FIX)
         if set(facts) != {field.name for field in fields(cls)}:
             raise ArtifactError(f"a stored member in {folder}", found=f"the keys {', '.join(facts)}", fix=_FIX)
         stored = cls(**{**facts, "feature_names": tuple(facts["feature_names"])})
@@ -77,7 +77,7 @@ def keep_member(
     ArtifactError
         If the entry is damaged, or holds another member.
     """
-    forecast = read(entry)
+    forecast = read_forecast(entry)
     if forecast.digest != sha256:
         raise ArtifactError(f"{entry.name} with sha256 {sha256}", found=forecast.digest, fix=_FIX)
     shutil.copytree(forecast.folder, folder / MODEL_FOLDER)
@@ -93,7 +93,7 @@ def keep_member(
         feature_definitions=dict(definitions),
         parts=forecast.facts["parts"],
     )
-    seal(folder, {**asdict(stored), "feature_names": list(stored.feature_names)})
+    seal_folder(folder, {**asdict(stored), "feature_names": list(stored.feature_names)})
     return stored
 
 

@@ -20,7 +20,7 @@ from quantlab.learning.registry.log import History, Record, Release, commit, loc
 from quantlab.learning.registry.manifest import Manifest, read_manifest
 from quantlab.learning.registry.names import check_version, split_version, version_folder
 from quantlab.learning.registry.status import quarantined_versions, registered_versions, release_without
-from quantlab.learning.stored.code_versions import versions
+from quantlab.learning.stored.code_versions import library_versions
 
 
 @dataclass(frozen=True)
@@ -126,4 +126,4 @@ class Inspector:
 
 
 def _environment() -> str:
-    return fingerprint(versions())
+    return fingerprint(library_versions())

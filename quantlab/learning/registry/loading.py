@@ -22,7 +22,7 @@ from quantlab.learning.registry.manifest import MODEL_FOLDER
 from quantlab.learning.stored.member_facts import MemberFacts
 
 _FIX = "leave it out of service and register the member again"
-_GOOD = b"good"
+_OK = b"good"
 #: Seconds that a child has to end after it sent nothing in time.
 _SILENT_GRACE_S = 1.0
 
@@ -66,7 +66,7 @@ def prove(manifest: MemberFacts, folder: Path, timeout_s: float) -> None:
         # A child that has answered may be long in unloading its libraries on a busy machine: no fault of the version.
         ending = _end(child, timeout_s if verdict else _SILENT_GRACE_S)
         output_lines = child_output.read().decode(errors="replace").strip().splitlines()
-    if verdict and verdict != _GOOD:
+    if verdict and verdict != _OK:
         expected, found, fix = json.loads(verdict)
         raise ArtifactError(f"{manifest.version} to load: {expected}", found=found, fix=fix)
     if ending or not verdict:
@@ -102,6 +102,6 @@ def _load_in_child(manifest: MemberFacts, folder: Path, theirs: Connection, chil
     os.dup2(2, 1)
     try:
         load_verified(manifest, folder)
-        theirs.send_bytes(_GOOD)
+        theirs.send_bytes(_OK)
     except QuantlabError as error:
         theirs.send_bytes(json.dumps([error.expected, error.found, error.fix]).encode())

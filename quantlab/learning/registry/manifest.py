@@ -13,7 +13,7 @@ from quantlab.features.drift_reference import DriftReference, read_reference
 from quantlab.learning.ensemble.ensemble import Ensemble, FittedEnsemble
 from quantlab.learning.registry.names import split_version, version_folder
 from quantlab.learning.stored.member_facts import MemberFacts
-from quantlab.learning.stored.sealed_folder import MANIFEST, files_digest, verify
+from quantlab.learning.stored.sealed_folder import MANIFEST, files_digest, verify_folder
 
 MODEL_FOLDER = "model"
 #: The distribution of the features over the training rows, where it was made.
@@ -131,7 +131,7 @@ def read_manifest(root: Path, version: str) -> tuple[Manifest, str]:
     """
     folder = version_folder(root, version)
     try:
-        manifest = Manifest.of_facts(verify(folder, _FIX))
+        manifest = Manifest.of_facts(verify_folder(folder, _FIX))
         found, sha256 = files_digest(folder, MODEL_FOLDER), sha256_file(folder / MANIFEST)
     except OSError as error:
         raise ArtifactError(f"readable files in {folder}", found=str(error), fix=_FIX) from error

@@ -19,9 +19,9 @@ from quantlab.learning.ensemble.members import class_path
 from quantlab.learning.registry.log import unwritable
 from quantlab.learning.registry.manifest import DRIFT_FILE, MODEL_FOLDER, Manifest
 from quantlab.learning.registry.names import version_name
-from quantlab.learning.stored.code_versions import versions
+from quantlab.learning.stored.code_versions import library_versions
 from quantlab.learning.stored.golden_rows import Golden
-from quantlab.learning.stored.sealed_folder import files_digest, seal
+from quantlab.learning.stored.sealed_folder import files_digest, seal_folder
 
 
 @dataclass(frozen=True, eq=False)
@@ -126,7 +126,7 @@ def write_version(root: Path, version: str, candidate: Candidate, registration: 
                     found=found,
                     fix="make its save write the same bytes for the same member",
                 )
-            seal(folder, _manifest(version, candidate, registration, found).facts())
+            seal_folder(folder, _manifest(version, candidate, registration, found).facts())
     except OSError as error:
         # The last step of all, syncing the parent, can fail when the folder has its name already.
         if error.errno not in (errno.EEXIST, errno.ENOTEMPTY) and not isinstance(error, FileExistsError):
@@ -150,7 +150,7 @@ def _manifest(version: str, candidate: Candidate, registration: Registration, mo
         settings=candidate.settings,
         parts=candidate.parts,
         metrics=candidate.metrics,
-        packages=versions(),
+        packages=library_versions(),
         together=registration.together,
         ensemble=None if registration.ensemble is None else asdict(registration.ensemble),
         source=registration.source,

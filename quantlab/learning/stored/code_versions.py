@@ -32,7 +32,7 @@ _ROOMS = ("core", "features", "learning")
 
 
 @cache
-def versions() -> dict[str, str]:
+def library_versions() -> dict[str, str]:
     """Python, machine and library versions, without importing a library."""
     found = {"python": platform.python_version(), "machine": platform.machine()}
     for library in LIBRARIES:
@@ -44,7 +44,7 @@ def versions() -> dict[str, str]:
 
 
 @cache
-def package_code(rooms: tuple[str, ...] = _ROOMS) -> str:
+def package_code_hash(rooms: tuple[str, ...] = _ROOMS) -> str:
     """sha256 over the sources of some rooms, by default those that a forecast runs through."""
     digest = hashlib.sha256()
     for room in rooms:
@@ -53,7 +53,7 @@ def package_code(rooms: tuple[str, ...] = _ROOMS) -> str:
     return digest.hexdigest()
 
 
-def identity(part: Any) -> str:
+def configuration_hash(part: Any) -> str:
     """sha256 over the values of a frozen dataclass and the source file of its class.
 
     Raises

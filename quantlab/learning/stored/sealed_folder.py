@@ -17,13 +17,13 @@ from quantlab.core.fingerprint import fingerprint
 MANIFEST = "manifest.json"
 
 
-def seal(folder: Path, facts: dict[str, Any]) -> None:
+def seal_folder(folder: Path, facts: dict[str, Any]) -> None:
     """Write the manifest: `facts` (strict JSON values), and sha256 and size of every file in `folder`."""
     body = {"facts": facts, "files": _inventory(folder)}
     write_json(folder / MANIFEST, {**body, "sha256": fingerprint(json.loads(json.dumps(body)))})
 
 
-def verify(folder: Path, fix: str | None = None) -> dict[str, Any]:
+def verify_folder(folder: Path, fix: str | None = None) -> dict[str, Any]:
     """The facts of a sealed folder, after every file has been hashed.
 
     Parameters

@@ -36,9 +36,9 @@ from quantlab.learning.parallel.progress import StageProgress, fit_member, scale
 from quantlab.learning.parallel.shared_memory import map_dataset, write_dataset
 from quantlab.learning.parallel.workers import Workers
 from quantlab.learning.samples.splits import Fold, Part, part, part_facts
-from quantlab.learning.stored.code_versions import identity, package_code, versions
+from quantlab.learning.stored.code_versions import configuration_hash, library_versions, package_code_hash
 from quantlab.learning.stored.golden_rows import Golden
-from quantlab.learning.stored.sealed_folder import files_digest, seal, verify
+from quantlab.learning.stored.sealed_folder import files_digest, seal_folder, verify_folder
 
 #: Rows on which a stored member is compared with the one that was saved.
 _GOLDEN_ROWS = 64
@@ -120,10 +120,10 @@ def make_task(root: Path, context: str, member: str, model: Model, fold: Fold, s
     Raises
     ------
     ConfigError
-        If `stride` is below 1, or the model has no stable identity, see :func:`quantlab.learning.stored.code_versions.identity`.
+        If `stride` is below 1, or the model has no stable identity, see :func:`quantlab.learning.stored.code_versions.configuration_hash`.
     """
     check_whole("the stride of forecasts", stride, low=1)
-    key = fingerprint(context, fold, identity(model), stride, package_code(), versions())
+    key = fingerprint(context, fold, configuration_hash(model), stride, package_code_hash(), library_versions())
     return Task(member=member, model=model, fold=fold, entry=root / key, stride=stride)
 
 
@@ -149,31 +149,33 @@ def forecasts(tasks: Sequence[Task], dataset: Dataset, workers: Workers, stage: 
     found: dict[Path, Forecast] = {}
     for task in tasks:
         if task.entry.is_dir():
-            found[task.entry] = read(task.entry)
+            found[task.entry] = read_forecast(task.entry)
             stage.advance()
     missing = [task for task in tasks if task.entry not in found]
-    _compute(missing, dataset, workers, StageProgress(stage).update)
-    return [found[task.entry] if task.entry in found else read(task.entry) for task in tasks]
+    _compute_missing(missing, dataset, workers, StageProgress(stage).update)
+    return [found[task.entry] if task.entry in found else read_forecast(task.entry) for task in tasks]
 
 
-def _compute(tasks: list[Task], dataset: Dataset, workers: Workers, on_progress: Callable[[int, float], None]) -> None:
+def _compute_missing(
+    tasks: list[Task], dataset: Dataset, workers: Workers, on_progress: Callable[[int, float], None]
+) -> None:
     if min(workers.count, len(tasks)) <= 1:
         for index, task in enumerate(tasks):
-            compute(task, dataset, partial(on_progress, index))
+            compute_forecast(task, dataset, partial(on_progress, index))
             on_progress(index, 1.0)
         return
     root = tasks[0].entry.parent
     root.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=root, prefix=partial_prefix("dataset")) as folder:
         write_dataset(dataset, Path(folder))
-        workers.run(_compute_from, [(task, Path(folder)) for task in tasks], on_progress)
+        workers.run(_compute_mapped, [(task, Path(folder)) for task in tasks], on_progress)
 
 
-def _compute_from(task: Task, folder: Path, on_progress: ProgressCallback) -> None:
-    compute(task, map_dataset(folder), on_progress)
+def _compute_mapped(task: Task, folder: Path, on_progress: ProgressCallback) -> None:
+    compute_forecast(task, map_dataset(folder), on_progress)
 
 
-def compute(task: Task, dataset: Dataset, on_progress: ProgressCallback) -> None:
+def compute_forecast(task: Task, dataset: Dataset, on_progress: ProgressCallback) -> None:
     """Fit on the past, forecast what follows, and store both under the task's entry.
 
     `on_progress` gets the share of the fit up to a half, and then that of the forecast rows.
@@ -188,9 +190,9 @@ def compute(task: Task, dataset: Dataset, on_progress: ProgressCallback) -> None
             np.save(folder / "proba.npy", proba)
             (folder / "model").mkdir()
             model.save(folder / "model")
-            _require_same(task, model, type(model).load(folder / "model"), dataset)
+            _require_same_forecasts(task, model, type(model).load(folder / "model"), dataset)
             Golden.of(task.member, model, dataset.features, task.rows[1]).save(folder)
-            seal(folder, _facts(task, model, dataset))
+            seal_folder(folder, _facts(task, model, dataset))
     except OSError:
         # Another run may have stored the same key meanwhile; whichever came first is verified like any other.
         if not task.entry.is_dir():
@@ -206,11 +208,11 @@ def _facts(task: Task, model: FittedModel, dataset: Dataset) -> dict[str, Any]:
         "parts": part_facts(dataset, task.fold),
         "feature_names": list(dataset.features.names),
         "feature_fingerprint": dataset.features.fingerprint,
-        **versions(),
+        **library_versions(),
     }
 
 
-def _require_same(task: Task, saved: FittedModel, loaded: FittedModel, dataset: Dataset) -> None:
+def _require_same_forecasts(task: Task, saved: FittedModel, loaded: FittedModel, dataset: Dataset) -> None:
     stop = task.rows[1]
     start = max(task.rows[0], stop - _GOLDEN_ROWS)
     before, after = (predict_rows(task.member, model, dataset.features, start, stop) for model in (saved, loaded))
@@ -222,7 +224,7 @@ def _require_same(task: Task, saved: FittedModel, loaded: FittedModel, dataset: 
         )
 
 
-def read(entry: Path) -> Forecast:
+def read_forecast(entry: Path) -> Forecast:
     """A stored forecast, after every file of its entry has been verified.
 
     Raises
@@ -230,7 +232,7 @@ def read(entry: Path) -> Forecast:
     ArtifactError
         If the entry is damaged.
     """
-    facts = verify(entry)
+    facts = verify_folder(entry)
     proba = np.load(entry / "proba.npy", mmap_mode="r", allow_pickle=False)
     return Forecast(
         proba=proba.view(np.ndarray),

@@ -42,7 +42,7 @@ from quantlab.learning.ensemble.voting import Vote, join_out_of_sample, join_vot
 from quantlab.learning.parallel.workers import Workers, worker_processes
 from quantlab.learning.samples.dataset import build_dataset
 from quantlab.learning.samples.splits import Fold
-from quantlab.learning.stored.code_versions import identity
+from quantlab.learning.stored.code_versions import configuration_hash
 from quantlab.learning.study.forecasts import Forecast, forecasts, make_task
 
 
@@ -134,7 +134,7 @@ class WalkForward:
             labels = self.labels.label(bars, atr)
             dataset = build_dataset(bars, features, labels, self.labels.horizon)
             folds = self._folds(dataset)
-        context = fingerprint(bars.fingerprint(), self.features.fingerprint, identity(self.labels))
+        context = fingerprint(bars.fingerprint(), self.features.fingerprint, configuration_hash(self.labels))
         with worker_processes(self.workers, len(folds) * len(self.members)) as workers:
             members, tuning = self._tune_members(dataset, folds[0], context, workers, progress)
             cached = self._forecasts(members, dataset, folds, context, workers, progress)

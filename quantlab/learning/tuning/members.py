@@ -35,7 +35,7 @@ from quantlab.learning.ensemble.pooling import has_forecast
 from quantlab.learning.parallel.shared_memory import map_dataset, write_dataset
 from quantlab.learning.parallel.workers import Workers
 from quantlab.learning.samples.splits import Fold, Rows, part, tile
-from quantlab.learning.stored.code_versions import identity, package_code, versions
+from quantlab.learning.stored.code_versions import configuration_hash, library_versions, package_code_hash
 from quantlab.learning.tuning.rounds import Candidate, Outcome, Search, run_search
 from quantlab.learning.tuning.store import RoundStore
 
@@ -170,8 +170,8 @@ def tune_members(
 
 def search_key(search: Search, member: Model, tuning_rows: TuningRows) -> str:
     """sha256 over everything that the search's result depends on."""
-    code = (package_code(), versions(), version("optuna"))
-    return fingerprint("member", search, identity(member), tuning_rows.folds, tuning_rows.context, code)
+    code = (package_code_hash(), library_versions(), version("optuna"))
+    return fingerprint("member", search, configuration_hash(member), tuning_rows.folds, tuning_rows.context, code)
 
 
 def _evaluate(

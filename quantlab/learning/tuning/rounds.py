@@ -163,7 +163,7 @@ def run_search(search: Search, evaluate: Evaluate, store: RoundStore, stage: Sta
             done = tuple(one.to_trial(outcome) for one, outcome in zip(candidates, outcomes, strict=True))
             store.write(index, done)
         trials += done
-        stage.say(_so_far(search, trials))
+        stage.say(_best_value_text(search, trials))
         stage.advance(len(done))
     return TuningStage(
         name=search.name,
@@ -252,7 +252,7 @@ def _frozen(search: Search, trial: Trial) -> optuna.trial.FrozenTrial:
     )
 
 
-def _so_far(search: Search, trials: Sequence[Trial]) -> str:
+def _best_value_text(search: Search, trials: Sequence[Trial]) -> str:
     values = [trial.value for trial in trials if trial.value is not None]
     if not values:
         return "no value yet"

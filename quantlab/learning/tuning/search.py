@@ -26,11 +26,11 @@ from quantlab.core.results import TuningStage
 from quantlab.core.types import Dataset
 from quantlab.learning.parallel.workers import Workers
 from quantlab.learning.samples.splits import Fold
-from quantlab.learning.stored.code_versions import versions
+from quantlab.learning.stored.code_versions import library_versions
 from quantlab.learning.tuning.members import OBJECTIVE, TuningRows, inner_folds, rows_before, tune_members
 from quantlab.learning.tuning.rounds import Search, run_search
 from quantlab.learning.tuning.simulated_trial import Simulate
-from quantlab.learning.tuning.space import space
+from quantlab.learning.tuning.space import parse_space
 from quantlab.learning.tuning.store import RoundStore
 from quantlab.learning.tuning.thresholds import ThresholdTuning
 
@@ -51,7 +51,7 @@ class MemberTuning:
         p-value of the signed-rank test below which a trial is given up; 0 = never.
     searches : dict of member name to ``{trials, space}``
         Trials in all, >= 1, of which the first is the configuration itself, and a space for
-        :func:`quantlab.learning.tuning.space.space`. A member that is not named keeps its values.
+        :func:`quantlab.learning.tuning.space.parse_space`. A member that is not named keeps its values.
 
     Raises
     ------
@@ -124,7 +124,9 @@ class Tuning:
                 )
         searches = {}
         for name, node in ((name, rules.searches[name]) for name in members if name in rules.searches):
-            dimensions = space(f"learning.tuning.members.searches.{name}.space", node["space"], _fields(members[name]))
+            dimensions = parse_space(
+                f"learning.tuning.members.searches.{name}.space", node["space"], _field_values(members[name])
+            )
             if dimensions:
                 searches[name] = self._search(name, OBJECTIVE, False, dimensions, node["trials"], rules.prune_below)
         return searches
@@ -165,7 +167,7 @@ class Tuning:
         tuning_rows = TuningRows(rows_before(dataset, first.test[0]), folds, context)
         stages = tune_members(searches, members, tuning_rows, cache_dir / "tuning", workers, progress)
         chosen = {stage.name: stage.chosen for stage in stages}
-        return {name: _with(member, chosen.get(name, {})) for name, member in members.items()}, stages
+        return {name: _with_values(member, chosen.get(name, {})) for name, member in members.items()}, stages
 
     def threshold_search(self, configured: Mapping[str, Any], window: int) -> Search | None:
         """Stage 2's search for one test window; None if it is off.
@@ -213,7 +215,7 @@ class Tuning:
         """
         rules = self.thresholds
         assert rules is not None  # noqa: S101 - there is a search
-        key = fingerprint("thresholds", search, rules.min_trades, context, versions(), version("optuna"))
+        key = fingerprint("thresholds", search, rules.min_trades, context, library_versions(), version("optuna"))
         evaluate = partial(rules.evaluate, simulate=simulate)
         return run_search(search, evaluate, RoundStore(cache_dir / "tuning" / key), stage)
 
@@ -221,10 +223,10 @@ class Tuning:
         return Search(name, objective, maximise, dimensions, trials, self.round_size, prune, self.seed)
 
 
-def _fields(member: Any) -> dict[str, Any]:
+def _field_values(member: Any) -> dict[str, Any]:
     return {field.name: getattr(member, field.name) for field in dataclasses.fields(member)}
 
 
-def _with(member: Any, values: dict[str, Any]) -> Model:
+def _with_values(member: Any, values: dict[str, Any]) -> Model:
     changed: Model = dataclasses.replace(member, **values)
     return changed

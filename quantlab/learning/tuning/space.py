@@ -64,7 +64,7 @@ class Parameter:
 Space = tuple[Parameter, ...]
 
 
-def space(where: str, spec: Mapping[str, Any], configured: Mapping[str, Any]) -> Space:
+def parse_space(where: str, spec: Mapping[str, Any], configured: Mapping[str, Any]) -> Space:
     """The parameters that `spec` names, in the order of their names.
 
     Parameters

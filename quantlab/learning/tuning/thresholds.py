@@ -19,7 +19,7 @@ from quantlab.core.errors import ConfigError
 from quantlab.evaluation.statistics.metrics import DAYS_PER_YEAR, Undefined, moments
 from quantlab.learning.tuning.rounds import Candidate, Outcome
 from quantlab.learning.tuning.simulated_trial import ENSEMBLE, Simulate, SimulatedTrial
-from quantlab.learning.tuning.space import Space, space
+from quantlab.learning.tuning.space import Space, parse_space
 
 _CONFIG_KEY = "learning.tuning.thresholds"
 
@@ -76,7 +76,7 @@ class ThresholdTuning:
         ConfigError
             If the space names something else, or describes it wrongly.
         """
-        return space(f"{_CONFIG_KEY}.space", self.space, configured)
+        return parse_space(f"{_CONFIG_KEY}.space", self.space, configured)
 
     def evaluate(self, candidates: Sequence[Candidate], *, simulate: Simulate) -> list[Outcome]:
         """Results of all candidates, in order."""

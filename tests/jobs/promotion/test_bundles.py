@@ -35,7 +35,7 @@ from quantlab.jobs.research import backtest as backtest_job
 from quantlab.jobs.research.pipeline import Backtest, backtest, setup
 from quantlab.jobs.research.results import load_history
 from quantlab.learning.registry import inspection as registry_module
-from quantlab.learning.stored.sealed_folder import MANIFEST, seal
+from quantlab.learning.stored.sealed_folder import MANIFEST, seal_folder
 
 TREES = (
     "experiment=ensemble_v2", "debug=tiny", "learning.tuning=null", "workers=1",
@@ -101,7 +101,7 @@ def reseal(folder: Path, change: Callable[[dict[str, Any]], None]) -> None:
     facts = json.loads((folder / MANIFEST).read_text())["facts"]
     change(facts)
     (folder / MANIFEST).unlink()
-    seal(folder, facts)
+    seal_folder(folder, facts)
 
 
 def says_what_the_run_said(stored: Path, *overrides: str) -> Bundle:

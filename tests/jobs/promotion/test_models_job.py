@@ -12,7 +12,7 @@ import pytest
 
 from quantlab.core.errors import ArtifactError, ConfigError
 from quantlab.jobs.config.composition import build, compose
-from quantlab.jobs.promotion.models import ACTIONS, choose, run
+from quantlab.jobs.promotion.models import ACTIONS, choose_versions, run
 from quantlab.learning.registry.serving import serve
 
 TREES = (
@@ -102,4 +102,4 @@ def test_every_action_is_in_the_yaml(repository: Path) -> None:
 
 def test_a_stamp_may_lose_its_underscore() -> None:
     """Hydra reads digits with an underscore between them as a whole number."""
-    assert choose(("a_v20250316_120000",), None, 20250316120000) == ("a_v20250316_120000",)
+    assert choose_versions(("a_v20250316_120000",), None, 20250316120000) == ("a_v20250316_120000",)

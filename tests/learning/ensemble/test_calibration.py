@@ -6,7 +6,7 @@ from scipy.optimize import minimize_scalar
 from threadpoolctl import threadpool_limits
 
 from quantlab.core.errors import HistoryError
-from quantlab.learning.ensemble.calibration import SMALLEST, TEMPERATURE_RANGE, fit_temperature, log_losses
+from quantlab.learning.ensemble.calibration import MIN_PROBABILITY, TEMPERATURE_RANGE, fit_temperature, log_losses
 
 
 def _tempered(proba: np.ndarray, temperature: float) -> np.ndarray:
@@ -65,7 +65,7 @@ def test_certainty_is_no_trouble() -> None:
     proba = np.array([[1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.2, 0.5, 0.3]])
     assert np.isfinite(fit_temperature(proba, np.array([0, 0, 1], dtype=np.int8), np.ones(3, dtype=np.float32)))
     losses = log_losses(proba, np.array([0, 0, 1], dtype=np.int8))
-    np.testing.assert_allclose(losses, [0.0, -np.log(SMALLEST), np.log(2.0)])
+    np.testing.assert_allclose(losses, [0.0, -np.log(MIN_PROBABILITY), np.log(2.0)])
 
 
 @pytest.mark.parametrize("seed", [14, 22])

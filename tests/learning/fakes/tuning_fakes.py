@@ -11,10 +11,10 @@ from pathlib import Path
 import numpy as np
 
 from quantlab.learning.tuning.rounds import Candidate, Outcome, Search, run_search
-from quantlab.learning.tuning.space import space
+from quantlab.learning.tuning.space import parse_space
 from quantlab.learning.tuning.store import RoundStore
 
-SPACE = space(
+SPACE = parse_space(
     "here",
     {"x": {"low": 0.1, "high": 10.0, "log": True}, "n": {"low": 1, "high": 6}, "c": {"choices": [[], ["u"]]}},
     {"x": 1.0, "n": 3, "c": ("u",)},

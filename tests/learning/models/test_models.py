@@ -28,7 +28,7 @@ from quantlab.features import NAMES
 from quantlab.learning import models
 from quantlab.learning.ensemble.scores import directional_auc
 from quantlab.learning.models.artifact import CARD_FILE
-from quantlab.learning.models.rows import BLOCK_ROWS, RowTable, score
+from quantlab.learning.models.rows import BLOCK_ROWS, RowTable, classify_ready_rows
 
 CONF = Path(__file__).resolve().parents[3] / "conf" / "learning" / "models"
 RECIPES = sorted(path.stem for path in CONF.glob("*.yaml"))
@@ -436,7 +436,7 @@ def test_scoring_is_bounded_and_blind_to_block_borders(monkeypatch: pytest.Monke
         return np.ascontiguousarray(rows[:, :3])
 
     def check(present: Callable[..., Any]) -> np.ndarray:
-        proba = score(features, present)
+        proba = classify_ready_rows(features, present)
         np.testing.assert_array_equal(proba[features.ready], features.values[features.ready][:, :3])
         return proba
 

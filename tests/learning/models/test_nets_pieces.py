@@ -15,7 +15,7 @@ from quantlab.core.errors import ContractError, HistoryError
 from quantlab.core.types import Dataset, Features
 from quantlab.learning.models.quantiles import Calibrator, are_symmetric_levels, fit_calibrator, summary
 from quantlab.learning.models.windows import (
-    LARGEST,
+    CLIP,
     Moments,
     ValidationSplit,
     WindowTable,
@@ -100,9 +100,9 @@ def test_a_dead_window_stays_zero_and_extremes_are_cut(dataset: Dataset) -> None
     batch = table_of(features).gather(np.array([39 * S, 45 * S]))
     assert (batch.returns[0] == 0.0).all()
     assert batch.scale[0] == 1.0
-    assert batch.exogenous[1, -1, 0] == LARGEST
+    assert batch.exogenous[1, -1, 0] == CLIP
     tiny = np.full(1, 1e-9, np.float32)
-    assert np.abs(targets(dataset, np.array([39 * S]), tiny)).max() == LARGEST
+    assert np.abs(targets(dataset, np.array([39 * S]), tiny)).max() == CLIP
 
 
 def test_moments_are_those_of_the_given_rows_only(dataset: Dataset) -> None:

@@ -17,8 +17,8 @@ from quantlab.learning.ensemble.ensemble import Ensemble, FittedEnsemble
 from quantlab.learning.ensemble.members import class_path
 from quantlab.learning.registry.bundle_members import StoredMember, keep_member, load_drift, load_model, stored_signal
 from quantlab.learning.stored.golden_rows import Golden
-from quantlab.learning.stored.sealed_folder import MANIFEST, files_digest, seal, verify
-from quantlab.learning.study.forecasts import read
+from quantlab.learning.stored.sealed_folder import MANIFEST, files_digest, seal_folder, verify_folder
+from quantlab.learning.study.forecasts import read_forecast
 
 FEATURES = Contract(world().features.names, world().features.fingerprint)
 FLIPS = 200
@@ -43,7 +43,7 @@ def shelves(tmp_path_factory: pytest.TempPathFactory) -> Path:
         model.save(entry / "model")
         Golden.of(recipe, model, world().features, len(world().label)).save(entry)
         np.save(entry / "proba.npy", model.predict_proba(world().features))
-        seal(entry, {
+        seal_folder(entry, {
             "class": class_path(model), "member": recipe, "parts": {}, "feature_names": list(FEATURES.names),
             "feature_fingerprint": FEATURES.fingerprint,
         })  # fmt: skip
@@ -55,7 +55,7 @@ def shelves(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(params=["cache", "members"])
 def shelf(request: pytest.FixtureRequest, shelves: Path) -> tuple[Path, Callable[[Path], object]]:
     """A folder of every recipe, and what loads from it."""
-    return shelves / request.param, read if request.param == "cache" else StoredMember.read
+    return shelves / request.param, read_forecast if request.param == "cache" else StoredMember.read
 
 
 def damages(recipe: str, data: bytes, flips: int) -> Iterator[bytes]:
@@ -145,11 +145,11 @@ def test_another_members_folder_and_a_way_out_are_refused(shelves: Path, tmp_pat
 def test_other_native_files_are_refused_even_under_a_new_seal(shelves: Path, tmp_path: Path) -> None:
     folder = tmp_path / RECIPES[0]
     shutil.copytree(shelves / "members" / RECIPES[0], folder)
-    facts = verify(folder)
+    facts = verify_folder(folder)
     path = next(path for path in sorted((folder / "model").iterdir()))
     path.write_bytes(path.read_bytes() + b" ")
     (folder / MANIFEST).unlink()
-    seal(folder, facts)
+    seal_folder(folder, facts)
     with pytest.raises(ArtifactError, match="native files"):
         StoredMember.read(folder)
 

@@ -30,7 +30,7 @@ from quantlab.learning.registry.log import LOG, POINTER
 from quantlab.learning.registry.serving import Serving, poll, serve
 from quantlab.learning.registry.status import Status
 from quantlab.learning.registry.store import Registry
-from quantlab.learning.stored.sealed_folder import MANIFEST, seal
+from quantlab.learning.stored.sealed_folder import MANIFEST, seal_folder
 
 FEATURES = Contract()
 
@@ -195,7 +195,7 @@ def test_a_manifest_forged_in_itself_is_not_the_one_that_was_registered(registry
     manifest = json.loads(path.read_text())
     facts = {**manifest["facts"], "feature_fingerprint": "another"}
     path.unlink()
-    seal(path.parent, facts)
+    seal_folder(path.parent, facts)
     with pytest.raises(ArtifactError, match="another, consistent in itself"):
         registry.load(a2, Contract(fingerprint="another"))
     assert registry.active()["a"] == a1

@@ -30,7 +30,7 @@ from quantlab.learning.registry.status import Status
 from quantlab.learning.registry.store import Registry
 from quantlab.learning.registry.writing import Candidate
 from quantlab.learning.stored.golden_rows import Golden
-from quantlab.learning.stored.sealed_folder import MANIFEST, seal
+from quantlab.learning.stored.sealed_folder import MANIFEST, seal_folder
 
 FEATURES = Contract(world().features.names, world().features.fingerprint)
 FAST_FLIPS, ALL_FLIPS = 40, 200
@@ -233,7 +233,7 @@ def test_an_edited_manifest_is_refused(registry: Registry, recipe: str, change: 
         (folder / MANIFEST).write_text(json.dumps(manifest, indent=2, sort_keys=True) + "\n")
         assert_load_refused(registry, version)
         (folder / MANIFEST).unlink()
-        seal(folder, manifest["facts"])
+        seal_folder(folder, manifest["facts"])
         (registry.folder / POINTER).write_bytes(pointer)
         assert_load_refused(registry, version)
 

@@ -22,8 +22,8 @@ from quantlab.learning.parallel.workers import worker_processes
 from quantlab.learning.samples.dataset import build_dataset
 from quantlab.learning.samples.splits import PurgedWalkForward
 from quantlab.learning.samples.triple_barrier import TripleBarrier
-from quantlab.learning.stored.code_versions import identity
-from quantlab.learning.stored.sealed_folder import seal, verify
+from quantlab.learning.stored.code_versions import configuration_hash
+from quantlab.learning.stored.sealed_folder import seal_folder, verify_folder
 from quantlab.learning.study.forecasts import Forecast, Task, forecasts, make_task
 
 SPLITS = PurgedWalkForward(
@@ -115,10 +115,10 @@ def test_every_input_is_part_of_the_key(tmp_path: Path, dataset: Dataset, monkey
     base = key()
     assert key() == base
     others = [key("d"), key(model=Centroids(scale=2.0)), key(fold=1), key(every_k=3), key(model=Recording("x"))]
-    monkeypatch.setattr("quantlab.learning.study.forecasts.versions", lambda: {"numpy": "another"})
+    monkeypatch.setattr("quantlab.learning.study.forecasts.library_versions", lambda: {"numpy": "another"})
     others.append(key())
     monkeypatch.undo()
-    monkeypatch.setattr("quantlab.learning.study.forecasts.package_code", lambda: "another")
+    monkeypatch.setattr("quantlab.learning.study.forecasts.package_code_hash", lambda: "another")
     others.append(key())
     assert len({base, *others}) == 8
 
@@ -128,12 +128,12 @@ def test_an_identity_needs_values_and_a_file() -> None:
     class Holder:
         thing: Any
 
-    assert identity(Holder(1)) != identity(Holder(2))
+    assert configuration_hash(Holder(1)) != configuration_hash(Holder(2))
     with pytest.raises(ConfigError, match="plain values"):
-        identity(Holder(object()))
+        configuration_hash(Holder(object()))
     Interactive = dataclasses.make_dataclass("Interactive", ["x"], frozen=True, namespace={"__module__": "sys"})
     with pytest.raises(ConfigError, match="module file"):
-        identity(Interactive(1))
+        configuration_hash(Interactive(1))
 
 
 @pytest.mark.parametrize("file", ["proba.npy", "model/means.npy", "manifest.json"])
@@ -150,23 +150,23 @@ def test_a_flipped_byte_is_refused(tmp_path: Path, dataset: Dataset, file: str) 
 
 def test_a_missing_and_an_extra_file_are_refused(tmp_path: Path) -> None:
     (tmp_path / "a").write_text("a")
-    seal(tmp_path, {"x": 1})
-    assert verify(tmp_path) == {"x": 1}
+    seal_folder(tmp_path, {"x": 1})
+    assert verify_folder(tmp_path) == {"x": 1}
     (tmp_path / "b").write_text("b")
     with pytest.raises(ArtifactError, match="b not in the manifest"):
-        verify(tmp_path)
+        verify_folder(tmp_path)
     (tmp_path / "b").unlink()
     (tmp_path / "a").unlink()
     with pytest.raises(ArtifactError, match="a missing"):
-        verify(tmp_path)
+        verify_folder(tmp_path)
     (tmp_path / "manifest.json").unlink()
     with pytest.raises(ArtifactError, match="cannot be read"):
-        verify(tmp_path)
+        verify_folder(tmp_path)
 
 
 def test_every_single_bit_of_a_manifest_counts(tmp_path: Path) -> None:
     (tmp_path / "a").write_text("a")
-    seal(tmp_path, {"class": "module:Name"})
+    seal_folder(tmp_path, {"class": "module:Name"})
     good = (tmp_path / "manifest.json").read_bytes()
     for i in range(len(good)):
         if good[i : i + 1].isspace():
@@ -175,7 +175,7 @@ def test_every_single_bit_of_a_manifest_counts(tmp_path: Path) -> None:
         bad[i] ^= 1
         (tmp_path / "manifest.json").write_bytes(bad)
         with pytest.raises(ArtifactError):
-            verify(tmp_path)
+            verify_folder(tmp_path)
 
 
 @pytest.mark.parametrize("workers", [1, 2])

@@ -23,7 +23,7 @@ from tuning_fakes import Silent, evaluate, losses, search
 from quantlab.core.errors import ArtifactError, ConfigError
 from quantlab.core.results import Trial, TuningStage
 from quantlab.learning.tuning.rounds import Candidate, Outcome, best_trial, propose, run_search
-from quantlab.learning.tuning.space import space
+from quantlab.learning.tuning.space import parse_space
 from quantlab.learning.tuning.store import RoundStore
 
 
@@ -202,13 +202,13 @@ def test_a_round_that_was_touched_is_refused(whole: TuningStage, tmp_path: Path)
 @settings(max_examples=50, deadline=None)
 @given(low=st.floats(-5, 5), width=st.floats(0, 5), now=st.floats(-20, 20))
 def test_a_range_always_holds_the_configured_value(low: float, width: float, now: float) -> None:
-    (one,) = space("s", {"x": {"low": low, "high": low + width}}, {"x": now})
+    (one,) = parse_space("s", {"x": {"low": low, "high": low + width}}, {"x": now})
     assert isinstance(one.distribution, FloatDistribution)
     assert one.distribution._contains(one.raw(now))
 
 
 def test_whole_numbers_stay_whole_and_lists_are_extended() -> None:
-    c, n = space("s", {"n": {"low": 1, "high": 4}, "c": {"choices": [12, 24]}}, {"n": 9, "c": None})
+    c, n = parse_space("s", {"n": {"low": 1, "high": 4}, "c": {"choices": [12, 24]}}, {"n": 9, "c": None})
     assert isinstance(n.distribution, IntDistribution)
     assert (n.distribution.low, n.distribution.high) == (1, 9)
     assert [c.value(raw) for raw in c.distribution.choices] == [None, 12, 24]
@@ -229,4 +229,4 @@ def test_whole_numbers_stay_whole_and_lists_are_extended() -> None:
 )
 def test_what_is_no_space_is_refused(spec: dict[str, object], said: str) -> None:
     with pytest.raises(ConfigError, match=said):
-        space("s", spec, {"x": 1})
+        parse_space("s", spec, {"x": 1})
