@@ -79,7 +79,7 @@ class SweepResult:
         return costs
 
 
-def join(parts: Sequence[SweepResult]) -> SweepResult:
+def join_results(parts: Sequence[SweepResult]) -> SweepResult:
     """Results of the same bars, one after the other.
 
     Raises

@@ -32,8 +32,8 @@ def split_name(name: str, parts: Sequence[str]) -> tuple[str, str]:
     return part, field
 
 
-def replaced(owner: Any, part: str, values: dict[str, Any]) -> Any:
-    """A frozen dataclass with other values of some of its fields.
+def replace_fields(owner: Any, part: str, values: dict[str, Any]) -> Any:
+    """Return a frozen dataclass with other values of some of its fields.
 
     Raises
     ------
@@ -52,8 +52,8 @@ def replaced(owner: Any, part: str, values: dict[str, Any]) -> Any:
     return dataclasses.replace(owner, **values)
 
 
-def varied(strategy: Strategy, values: dict[str, Any]) -> Strategy:
-    """`strategy` with other values.
+def with_values(strategy: Strategy, values: dict[str, Any]) -> Strategy:
+    """Return `strategy` with other values.
 
     Parameters
     ----------
@@ -69,5 +69,5 @@ def varied(strategy: Strategy, values: dict[str, Any]) -> Strategy:
     for name, value in values.items():
         part, field = split_name(name, PARTS)
         changes.setdefault(part, {})[field] = value
-    parts = {part: replaced(getattr(strategy, part), part, fields) for part, fields in changes.items()}
+    parts = {part: replace_fields(getattr(strategy, part), part, fields) for part, fields in changes.items()}
     return dataclasses.replace(strategy, **parts)

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from quantlab.backtest.scan import Scan
-from quantlab.backtest.sweep import SweepResult, join, sweep
-from quantlab.backtest.sweep_strategies import varied
+from quantlab.backtest.sweep import SweepResult, join_results, sweep
+from quantlab.backtest.sweep_strategies import with_values
 from quantlab.core.errors import ConfigError, ContractError
 from quantlab.core.results import RiskEvent
 from quantlab.evaluation.statistics.metrics import daily_returns
@@ -48,7 +48,7 @@ def assert_row_is(result: SweepResult, i: int, simulation, bars) -> None:
 def test_every_row_is_the_backtest(case, seed, limits_on):
     bars, signal, strategy = case(seed + 300)
     changes = [{}, {"costs.slippage_bps": 20.0}, {"sizer.weight": 0.05}, {"limits.max_positions": 1}]
-    strategies = [varied(strategy, change) for change in changes]
+    strategies = [with_values(strategy, change) for change in changes]
     result = sweep(bars, signal, strategies, CASH, threads=2, limits_on=limits_on)
     assert len(result) == len(strategies)
     for i, one in enumerate(strategies):
@@ -68,11 +68,11 @@ def test_real_markets(real_bars, wild_signal, strategy):
 
 def test_neither_threads_nor_order_nor_company_change_a_bit(case):
     bars, signal, strategy = case(310)
-    strategies = [varied(strategy, {"costs.slippage_bps": float(i)}) for i in range(9)]
+    strategies = [with_values(strategy, {"costs.slippage_bps": float(i)}) for i in range(9)]
     alone = sweep(bars, signal, strategies, CASH, threads=1)
     together = sweep(bars, signal, strategies, CASH, threads=3)
     backwards = sweep(bars, signal, strategies[::-1], CASH, threads=2)
-    halves = join([sweep(bars, signal, part, CASH, threads=1) for part in (strategies[:4], strategies[4:])])
+    halves = join_results([sweep(bars, signal, part, CASH, threads=1) for part in (strategies[:4], strategies[4:])])
     for field in dataclasses.fields(SweepResult):
         expected = getattr(alone, field.name)
         for other in (getattr(together, field.name), getattr(backwards, field.name)[::-1], getattr(halves, field.name)):
@@ -110,7 +110,7 @@ def test_what_does_not_fit_is_refused(case):
     with pytest.raises(ConfigError, match="initial_cash"):
         sweep(bars, signal, [strategy], -1.0, threads=1)
     with pytest.raises(ContractError, match="at least one result"):
-        join([])
+        join_results([])
 
 
 def test_after_a_failure_no_thread_takes_another_strategy(case):

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from quantlab.backtest.sweep_space import Axis, Grid, RandomSearch, axes_of
-from quantlab.backtest.sweep_strategies import varied
+from quantlab.backtest.sweep_strategies import with_values
 from quantlab.core.errors import ConfigError
 
 
@@ -74,12 +74,12 @@ def test_an_empty_or_endless_space_is_refused():
 
 def test_values_replace_what_they_name_and_nothing_else(strategy):
     before = strategy()
-    after = varied(before, {"policy.stop_atr": 3.0, "costs.slippage_bps": 7.0, "limits.breaker": None})
+    after = with_values(before, {"policy.stop_atr": 3.0, "costs.slippage_bps": 7.0, "limits.breaker": None})
     assert (after.policy.stop_atr, after.costs.slippage_bps, after.limits.breaker) == (3.0, 7.0, None)
     assert after.policy == dataclasses.replace(before.policy, stop_atr=3.0)
     assert after.sizer is before.sizer
     assert before.policy.stop_atr == 1.2
-    assert varied(before, {}) == before
+    assert with_values(before, {}) == before
 
 
 @pytest.mark.parametrize(
@@ -96,7 +96,7 @@ def test_values_replace_what_they_name_and_nothing_else(strategy):
 )
 def test_a_value_that_cannot_be_is_refused(strategy, values, message):
     with pytest.raises(ConfigError, match=message):
-        varied(strategy(), values)
+        with_values(strategy(), values)
 
 
 def test_an_axis_knows_its_kind():

@@ -138,15 +138,15 @@ class MovingReleases:
     journal: SqliteJournal
     name: str
     moves: dict[int, Any]
-    looked_at: int = -1
+    last_move: int = -1
 
     def newer(self) -> Any:
         bar = self.journal.latest("bar")
         last_ms = -1 if bar is None else bar.facts["bar"]["open_ms"]
         due = max(at for at in self.moves if at <= last_ms)
-        if due == self.looked_at:
+        if due == self.last_move:
             return None
-        self.looked_at = due
+        self.last_move = due
         found = self.moves[due]
         if isinstance(found, Exception):
             raise found

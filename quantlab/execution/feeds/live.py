@@ -129,7 +129,9 @@ class CcxtBars:
                     place = rows.setdefault(open_ms, np.full((len(self._symbols), 5), np.nan))
                     place[self._symbols.index(symbol)] = row
         opens = sorted(rows)
-        due = await self._due(client, [start_ms - self._interval, *opens]) if self._funding and opens else None
+        due = (
+            await self._fetch_funding(client, [start_ms - self._interval, *opens]) if self._funding and opens else None
+        )
         return [
             RawBar(after, rows[after], None if due is None else due.between(before, after))
             for before, after in itertools.pairwise([start_ms - self._interval, *opens])
@@ -146,13 +148,13 @@ class CcxtBars:
 
         return SymbolRequest("bars", fetch, check, (self._interval, self._most_bars, self._interval))
 
-    async def _due(self, client: ExchangeClient, opens: list[int]) -> Funding:
+    async def _fetch_funding(self, client: ExchangeClient, opens: list[int]) -> Funding:
         """The rates that fall due after the first and up to the last open; where no hour begins nothing is asked."""
         low, high = (opens[k] // _HOUR_MS * _HOUR_MS for k in (0, -1))
         if low == high:
             return Funding(np.empty(0, np.int64), np.empty((0, len(self._symbols))))
         paging = (_HOUR_MS, self._most_rates, _USUAL_FUNDING_MS)
-        request = SymbolRequest("funding rates", client.funding, _hours, paging)
+        request = SymbolRequest("funding rates", client.funding, _floor_rates, paging)
         return align_funding(await self._request(request, (low + _HOUR_MS, high + _HOUR_MS)), self._symbols)
 
     async def _request(self, request: SymbolRequest, span: Span) -> dict[str, Series]:
@@ -174,7 +176,7 @@ class CcxtBars:
         return self._client
 
 
-def _hours(symbol: str, rows: Series) -> Series:
+def _floor_rates(symbol: str, rows: Series) -> Series:
     time_ms, rates, _ = drop_repeats(*rows, f"{symbol}'s funding")
     return floor_to_hour(time_ms, f"{symbol}'s funding"), rates.ravel()
 

@@ -58,7 +58,7 @@ async def request_all(
     """
     slots = asyncio.Semaphore(concurrency)
 
-    async def one(symbol: str, name: str) -> tuple[str, Series | DataError]:
+    async def request_one(symbol: str, name: str) -> tuple[str, Series | DataError]:
         async with slots:
             try:
                 rows = await fetch_span(functools.partial(request.fetch, name), span, request.paging)
@@ -66,7 +66,7 @@ async def request_all(
             except DataError as error:
                 return symbol, error
 
-    answers = await asyncio.gather(*(one(*item) for item in names.items()))
+    answers = await asyncio.gather(*(request_one(*item) for item in names.items()))
     failed = [(symbol, answer) for symbol, answer in answers if isinstance(answer, DataError)]
     if len(failed) == len(answers):
         found = str(failed[0][1]) if failed else "none of the symbols"

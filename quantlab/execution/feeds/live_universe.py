@@ -39,7 +39,7 @@ class LiveUniverse:
 
     def __init__(self, root: Path, symbols: tuple[str, ...]) -> None:
         self._root, self._symbols = root, symbols
-        self._files = self._listed()
+        self._files = self._list_files()
         self._membership: Membership | None = Membership.of(read_snapshots(root), symbols)
 
     def mark(self, raw: RawBar) -> RawBar:
@@ -52,7 +52,7 @@ class LiveUniverse:
         return dataclasses.replace(raw, outside=outside if outside.any() else None)
 
     def _refresh(self) -> None:
-        files = self._listed()
+        files = self._list_files()
         if files == self._files:
             return
         self._files = files
@@ -63,7 +63,7 @@ class LiveUniverse:
             self._membership = None
             _log.warning("nothing is opened until the universe can be read again: %s", error)
 
-    def _listed(self) -> tuple[tuple[str, int, int], ...]:
+    def _list_files(self) -> tuple[tuple[str, int, int], ...]:
         found = []
         for path in sorted(self._root.glob("*.json")):
             with suppress(FileNotFoundError):  # taken away in between

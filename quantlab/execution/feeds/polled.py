@@ -82,7 +82,7 @@ class PolledFeed:
             end = min(last + (self._most + 1) * self._interval, self._newest_closed() + self._interval)
             found = self._request(last + self._interval, end)
             for raw in found:
-                # Off the grid it is refused behind this; what is asked for next must lie on it.
+                # The gate refuses a bar off the grid; the next request must lie on the grid all the same.
                 last = max(last, raw.open_time_ms // self._interval * self._interval)
                 yield raw if self._mark is None else self._mark(raw)
             if not found:

@@ -34,7 +34,7 @@ def digest_of(payload: bytes) -> bytes:
 
 
 def chain_hash(before: bytes, seq: int, kind: str, facts: str, digest: bytes) -> bytes:
-    """sha256 of an entry behind one whose hash is `before`."""
+    """Return the sha256 of an entry that follows one whose hash is `before`."""
     prefix = f"{seq}:{len(kind)}:{kind}:{len(facts)}:".encode()
     return hashlib.sha256(before + prefix + facts.encode() + digest).digest()
 

@@ -52,8 +52,8 @@ class Stage:
 
 def _partial_finding(found: Finding, stage: Stage, minutes: float) -> Finding:
     """Return a gate's finding on less time than was asked for: a failure is one however little is recorded."""
-    behind = "" if stage.since is None else f" after an entry {stage.since!r}"
-    recorded = f"{minutes:,.0f} of {stage.minutes:,} minutes recorded{behind}"
+    after = "" if stage.since is None else f" after an entry {stage.since!r}"
+    recorded = f"{minutes:,.0f} of {stage.minutes:,} minutes recorded{after}"
     if found.status == FAIL:
         return Finding(FAIL, f"{found.evidence}; {recorded}", found.value)
     return Finding(UNKNOWN, f"{recorded}; so far: {found.evidence}", found.value)

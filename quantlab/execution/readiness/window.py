@@ -77,7 +77,7 @@ def read_windows(path: Path, stretches: Sequence[tuple[int, str | None]]) -> tup
     path : Path
         The SQLite file; every entry of it is verified, once for all stretches.
     stretches : sequence of (minutes, since)
-        Only bars behind the first entry of the kind `since` count, where one is named; none does where there is no
+        Only bars after the first entry of the kind `since` count, where one is named; none does where there is no
         such entry.
 
     Raises

@@ -141,7 +141,7 @@ class BarGate:
         for suspect in self.suspects:
             self.counts[f"suspect_{suspect.kind}"] += 1
 
-    def faults(self) -> dict[str, int]:
+    def pending_faults(self) -> dict[str, int]:
         """Return what arrived wrong since :meth:`clear_counts`, without zeros."""
         return {name: count for name, count in self.counts.items() if count}
 

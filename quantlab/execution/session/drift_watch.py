@@ -7,7 +7,7 @@ crossed into ``alert`` since the reading before. A feature that stays there brin
 back and leaves once more does. A day is one regime, not a distribution: there is no alert before `alert_after`
 bars were compared, though the figures are kept from the first reading on.
 
-What a restart needs: the counts are part of the session's snapshot and the bars behind it are counted
+What a restart needs: the counts are part of the session's snapshot and the bars after it are counted
 again; which features are on alert lies in the journal's newest reading. Both are then what they were, bit for bit.
 """
 

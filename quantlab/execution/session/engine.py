@@ -129,7 +129,7 @@ class Engine:
         self.gate.begin_after(history)
         return history.n_bars - first
 
-    def work(self, raw: RawBar, *, stale: bool) -> tuple[dict[str, Any], Decision]:
+    def process(self, raw: RawBar, *, stale: bool) -> tuple[dict[str, Any], Decision]:
         """One bar that continues the grid: gate, signal, settle, decide.
 
         Parameters
@@ -162,8 +162,8 @@ class Engine:
         decision = decision_of(self.account, raw.open_time_ms)
         return bar_facts(self.account, bar, signal, decision, self._day, cuts), decision
 
-    def due(self) -> Decision | None:
-        """The decision of the last bar, as it was sent; None before the first."""
+    def last_decision(self) -> Decision | None:
+        """Return the decision of the last bar, as it was sent; None before the first."""
         last_ms = self.account.last_ms
         return None if last_ms is None else decision_of(self.account, last_ms)
 
@@ -205,7 +205,7 @@ class Engine:
         reset_breaker(self.account.state)
 
     def drift_reading(self) -> DriftReading | None:
-        """Return how far the features have drifted, where a reading is due at the bar just worked."""
+        """Return how far the features have drifted, where a reading is due at the bar just processed."""
         return None if self.drift is None or self.last_ms is None else self.drift.reading(self.last_ms)
 
     def snapshot(self) -> bytes:

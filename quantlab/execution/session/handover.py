@@ -63,7 +63,7 @@ def release_of(journal: Journal) -> str | None:
     return None if event is None else event.facts.get("release")
 
 
-def seen_bars(journal: Journal, history: Bars | None, quality_gate: QualityGate, strategy: Strategy) -> list[Bars]:
+def recent_bars(journal: Journal, history: Bars | None, quality_gate: QualityGate, strategy: Strategy) -> list[Bars]:
     """The newest bars that a session has seen, as many as a strategy's signal needs, oldest first.
 
     Parameters
@@ -89,7 +89,7 @@ def seen_bars(journal: Journal, history: Bars | None, quality_gate: QualityGate,
     needed = getattr(strategy.signal, "warmup", None)
     most = None if needed is None else needed + _MARGIN
     raws = [unpack_raw(event.payload) for event in journal.newest("bar", most)]
-    before = _leading_up_to(history, raws[0].open_time_ms if raws else None)
+    before = _rows_before(history, raws[0].open_time_ms if raws else None)
     if most is not None and before is not None:
         count = min(before.n_bars, most - len(raws))
         before = before.rows(before.n_bars - count, before.n_bars) if count else None
@@ -105,7 +105,7 @@ def seen_bars(journal: Journal, history: Bars | None, quality_gate: QualityGate,
     return bars
 
 
-def _leading_up_to(history: Bars | None, open_ms: int | None) -> Bars | None:
+def _rows_before(history: Bars | None, open_ms: int | None) -> Bars | None:
     """The rows before a bar; None if the last of them is not its predecessor."""
     if history is None or open_ms is None:
         return history

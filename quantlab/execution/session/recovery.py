@@ -49,9 +49,9 @@ def recover(engine: Engine, journal: Journal) -> tuple[int, bool]:
             engine.reset_breaker()
     if engine.drift is not None:
         engine.drift.restore_alerts(_last_reading(journal))
-    due = engine.due()
-    if due is not None:
-        engine.broker.submit(due)
+    last_decision = engine.last_decision()
+    if last_decision is not None:
+        engine.broker.submit(last_decision)
     return repeated, counted
 
 
@@ -76,7 +76,7 @@ def require_identity(ours: dict[str, Any], journal: Journal, began: Event) -> No
 def _repeat(engine: Engine, event: Event) -> None:
     """Repeat a journalled bar and compare the outcome with what was journalled."""
     journalled = event.facts["bar"]
-    facts, _ = engine.work(unpack_raw(event.payload), stale="feed" in journalled["halts"])
+    facts, _ = engine.process(unpack_raw(event.payload), stale="feed" in journalled["halts"])
     if facts_text(facts) != facts_text(journalled):
         wrong = next(key for key in journalled if facts_text({"": facts.get(key)}) != facts_text({"": journalled[key]}))
         raise ArtifactError(

@@ -34,7 +34,7 @@ from quantlab.core.ports import AlertSink, BarFeed, Broker, Journal, ReleaseSour
 from quantlab.execution.session.drift_watch import ALERT, RESTART, DriftWatch
 from quantlab.execution.session.engine import Engine, Market
 from quantlab.execution.session.events import bar_events, begin_events, handover_events, snapshot_event
-from quantlab.execution.session.handover import PAPER_VENUE, Release, seen_bars
+from quantlab.execution.session.handover import PAPER_VENUE, Release, recent_bars
 from quantlab.execution.session.recovery import recover, require_identity
 from quantlab.trading.bar.stepper import Stepper
 from quantlab.trading.strategy.strategy import Strategy
@@ -173,7 +173,7 @@ class Session:
 
     def finish(self, reason: str) -> None:
         """Journal a last snapshot and why the session ended; it can go on from there."""
-        facts = {"reason": reason, "at_ms": self._now(), "intake": self._engine.gate.faults()}
+        facts = {"reason": reason, "at_ms": self._now(), "intake": self._engine.gate.pending_faults()}
         self._journal.append([Event("stopped", facts), self._snapshot()])
 
     def reset_breaker(self) -> None:
@@ -215,16 +215,16 @@ class Session:
         return len(bars)
 
     def _advance(self, raw: RawBar) -> None:
-        """Work one bar of the grid, commit, send."""
+        """Process one bar of the grid, commit, send."""
         lag_ms = self._now() - raw.open_time_ms - self._engine.market.interval_ms
         stale = self.rules.stale_after_ms is not None and lag_ms > self.rules.stale_after_ms
         try:
-            facts, decision = self._engine.work(raw, stale=stale)
+            facts, decision = self._engine.process(raw, stale=stale)
         except ContractError as error:
             self.note("feature_mismatch", {"open_ms": raw.open_time_ms, "error": str(error)}, str(error))
             raise
         self._engine.gate.count_suspects()
-        observed = {"intake": self._engine.gate.faults(), "lag_ms": lag_ms}
+        observed = {"intake": self._engine.gate.pending_faults(), "lag_ms": lag_ms}
         reading = self._engine.drift_reading()
         events = bar_events(raw, facts, observed, reading)
         self._since_snapshot += 1
@@ -252,7 +252,7 @@ class Session:
             release = self._releases.newer()
             if release is None or release.strategy.fingerprint == self._engine.strategy.fingerprint:
                 return
-            seen = seen_bars(self._journal, self._history, self._engine.gate.quality_gate, release.strategy)
+            seen = recent_bars(self._journal, self._history, self._engine.gate.quality_gate, release.strategy)
             successor = self._engine.successor(release.strategy, seen, release.drift)
         except QuantlabError as error:
             self.note("release_refused", {"running": self._release, "error": str(error)}, str(error))

@@ -66,10 +66,10 @@ def count_compared(ours: AccountRecord, theirs: AccountRecord) -> dict[str, int]
 
 def count_differing(ours: AccountRecord, theirs: AccountRecord) -> dict[str, int]:
     """Count the lines without an equal on the other side, by kind; numbers are equal if all their bits are."""
-    return {f.name: _unmatched(getattr(ours, f.name), getattr(theirs, f.name)) for f in fields(ours)}
+    return {f.name: _count_unmatched(getattr(ours, f.name), getattr(theirs, f.name)) for f in fields(ours)}
 
 
-def _unmatched(ours: list[Line], theirs: list[Line]) -> int:
+def _count_unmatched(ours: list[Line], theirs: list[Line]) -> int:
     # repr of a float is exact, and tells 0.0 from -0.0.
     here, there = Counter(map(repr, ours)), Counter(map(repr, theirs))
     return max((here - there).total(), (there - here).total())

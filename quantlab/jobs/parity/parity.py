@@ -35,7 +35,7 @@ from quantlab.jobs.parity.account_record import AccountRecord, count_compared, c
 from quantlab.jobs.parity.cases import Case, configured_case, promoted_case, with_promoted_settings
 from quantlab.jobs.parity.paper_session import PaperSession
 from quantlab.jobs.parity.recorded_signal import RecordedSignal, StreamRecord
-from quantlab.jobs.parity.signals import differing_decisions, probabilities
+from quantlab.jobs.parity.signals import compare_probabilities, count_differing_decisions
 from quantlab.jobs.parity.validity import count_conditions, self_test, validity_report
 from quantlab.jobs.promotion.bundle import load_bundle
 
@@ -99,40 +99,33 @@ def compare(cfg: DictConfig, case: Case, folder: Path, progress: Progress) -> di
     paper = paper_session(cfg)
     features: FeatureSource = build(cfg.features)
     with progress.stage("features of history", 1) as stage:
-        stream_record = StreamRecord(
-            features.transform(case.history).rows(case.first, case.last), case.bars.open_time_ms
-        )
+        rows = features.transform(case.history).rows(case.first, case.last)
+        record = StreamRecord(rows, case.bars.open_time_ms)
         stage.advance()
-    recorded = dataclasses.replace(case.strategy, signal=RecordedSignal(case.study.source, features, stream_record))
-    rows = case.history.rows(case.warmup_start, case.last)
+    recorded = dataclasses.replace(case.strategy, signal=RecordedSignal(case.study.source, features, record))
+    warm = case.history.rows(case.warmup_start, case.last)
     with progress.stage("paper session", case.last - case.first) as stage:
-        session = paper.run(folder / "session.db", recorded, rows, case.first - case.warmup_start, stage)
-    session_signal = stream_record.signal()
+        session = paper.run(folder / "session.db", recorded, warm, case.first - case.warmup_start, stage)
+    session_signal = record.signal()
     with progress.stage("backtest on the session's signal", 1) as stage:
         backtest = _backtest(case, session_signal)
         stage.advance()
     with progress.stage("one price moved by one ulp", 1) as stage:
         test = self_test(paper, folder, case.strategy, case.history, case.first, session_signal, backtest, stage)
-    near = probabilities(session_signal, case.signal, float(cfg.job.probability_tolerance))
+    probability_report = compare_probabilities(session_signal, case.signal, float(cfg.job.probability_tolerance))
+    n_decisions = {"decisions": int(session_signal.side.size)}
+    n_other_decisions = {"decisions": count_differing_decisions(session_signal, case.signal)}
     lines = {
-        "compared": {
-            **count_compared(session, backtest),
-            "decisions": int(session_signal.side.size),
-            "features": stream_record.compared,
-        },
-        "differing": {
-            **count_differing(session, backtest),
-            "decisions": differing_decisions(session_signal, case.signal),
-            "features": stream_record.differing,
-        },
+        "compared": {**count_compared(session, backtest), **n_decisions, "features": record.compared},
+        "differing": {**count_differing(session, backtest), **n_other_decisions, "features": record.differing},
     }
-    reached = validity_report(count_conditions(backtest, case.history, case.first, case.last), dict(cfg.job.needed))
+    conditions = validity_report(count_conditions(backtest, case.history, case.first, case.last), dict(cfg.job.needed))
     return {
-        **_verdict(lines["differing"], reached, test, near),
+        **_verdict(lines["differing"], conditions, test, probability_report),
         **lines,
-        "validity": reached,
+        "validity": conditions,
         "self_test": test,
-        "probabilities": near,
+        "probabilities": probability_report,
         "with_the_signal_of_history": _compare_on_signal_of_history(case, session),
         "what": _description(case),
     }
@@ -147,15 +140,15 @@ def _compare_on_signal_of_history(case: Case, session: AccountRecord) -> dict[st
     """Compare the session with the backtest of the signal that history computed: its sizes follow the last bit."""
     record = _backtest(case, case.signal)
     pairs = zip(session.equity_marks, record.equity_marks, strict=True)
-    furthest = max(abs(ours[1] / theirs[1] - 1.0) for ours, theirs in pairs if ours[1] and theirs[1])
-    return {"differing": count_differing(session, record), "largest_relative_difference_of_equity": furthest}
+    largest = max(abs(ours[1] / theirs[1] - 1.0) for ours, theirs in pairs if ours[1] and theirs[1])
+    return {"differing": count_differing(session, record), "largest_relative_difference_of_equity": largest}
 
 
 def _verdict(
-    differing: dict[str, int], reached: dict[str, Any], test: dict[str, Any], near: dict[str, Any]
+    differing: dict[str, int], conditions: dict[str, Any], test: dict[str, Any], probability_report: dict[str, Any]
 ) -> dict[str, Any]:
-    valid = test["noticed"] and all(line["found"] >= line["needed"] for line in reached.values())
-    equal = not any(differing.values()) and near["within_tolerance"]
+    valid = test["noticed"] and all(line["found"] >= line["needed"] for line in conditions.values())
+    equal = not any(differing.values()) and probability_report["within_tolerance"]
     return {"valid": valid, "equal": equal, "verdict": "FAIL" if not equal else "PASS" if valid else "UNKNOWN"}
 
 

@@ -10,12 +10,12 @@ from quantlab.core.arrays import Float64Array
 from quantlab.core.types import Signal
 
 
-def differing_decisions(ours: Signal, theirs: Signal) -> int:
+def count_differing_decisions(ours: Signal, theirs: Signal) -> int:
     """Count cells (bar, symbol) in which BUY, SELL or HOLD is another one."""
     return int((ours.side != theirs.side).sum())
 
 
-def probabilities(ours: Signal, theirs: Signal, tolerance: float) -> dict[str, Any]:
+def compare_probabilities(ours: Signal, theirs: Signal, tolerance: float) -> dict[str, Any]:
     """Measure how far two signals are apart; strict JSON.
 
     Parameters
@@ -26,20 +26,20 @@ def probabilities(ours: Signal, theirs: Signal, tolerance: float) -> dict[str, A
     """
     known = np.isfinite(ours.proba).all(axis=2)
     known_too = np.isfinite(theirs.proba).all(axis=2)
-    furthest = _furthest(ours.proba, theirs.proba)
+    largest = _largest_difference(ours.proba, theirs.proba)
     return {
         "tolerance": tolerance,
         "compared": int((known | known_too).sum()) * 3,
         "spoken_by_one_side_only": int((known ^ known_too).sum()),
         "not_bit_equal": int((_bits(ours.proba) != _bits(theirs.proba))[known & known_too].sum()),
-        "largest_difference": furthest,
-        "largest_difference_of_confidence": _furthest(ours.confidence, theirs.confidence),
+        "largest_difference": largest,
+        "largest_difference_of_confidence": _largest_difference(ours.confidence, theirs.confidence),
         "atr_not_bit_equal": int((_bits(ours.atr) != _bits(theirs.atr))[np.isfinite(ours.atr)].sum()),
-        "within_tolerance": furthest <= tolerance and bool((known == known_too).all()),
+        "within_tolerance": largest <= tolerance and bool((known == known_too).all()),
     }
 
 
-def _furthest(ours: Float64Array, theirs: Float64Array) -> float:
+def _largest_difference(ours: Float64Array, theirs: Float64Array) -> float:
     both = np.isfinite(ours) & np.isfinite(theirs)
     return float(np.abs(ours[both] - theirs[both]).max(initial=0.0))
 

@@ -38,8 +38,8 @@ def count_conditions(record: AccountRecord, history: Bars, first: int, last: int
         "fills": len(record.fills),
         "stops": sum(fill[-1] == "STOP" for fill in record.fills),
         "halts": sum(event[1] in _HALTS for event in record.risk_events),
-        "holes": holes(history, first, last),
-        "late_listings": late_listings(history, first, last),
+        "holes": count_holes(history, first, last),
+        "late_listings": count_late_listings(history, first, last),
     }
 
 
@@ -56,7 +56,7 @@ def validity_report(found: dict[str, int], needed: dict[str, Any]) -> dict[str, 
     return {name: {"found": count, "needed": int(needed[name])} for name, count in found.items()}
 
 
-def holes(history: Bars, first: int, last: int) -> int:
+def count_holes(history: Bars, first: int, last: int) -> int:
     """Count runs of missing bars that begin in the rows ``first:last``, with a bar before and a bar after them."""
     missing = history.state >= BarState.FILLED
     begins = np.zeros_like(missing)
@@ -66,7 +66,7 @@ def holes(history: Bars, first: int, last: int) -> int:
     return int((begins & resumes)[first:last].sum())
 
 
-def late_listings(history: Bars, first: int, last: int) -> int:
+def count_late_listings(history: Bars, first: int, last: int) -> int:
     """Count symbols whose first bar ever lies in the rows ``first:last``."""
     present = history.state < BarState.FILLED
     listed = np.argmax(present, axis=0)
@@ -151,7 +151,7 @@ def self_test(
         return {"moved": None, "unmoved_differing": None, "differing": None, "noticed": False}
     before, after = min(BEFORE, first), min(moved.row + 1 + AFTER, len(signal.side))
     bars = history.rows(first - before, first + after)
-    played = dataclasses.replace(strategy, signal=FixedSignal(_padded(signal.rows(0, after), before)))
+    played = dataclasses.replace(strategy, signal=FixedSignal(_with_padding(signal.rows(0, after), before)))
     wanted = record.until(int(compared.open_time_ms[after - 1]))
     found = {}
     for name, market in {"as_it_was": bars, "moved": with_one_ulp_less(bars, before + moved.row, moved.symbol)}.items():
@@ -167,7 +167,7 @@ def self_test(
     }
 
 
-def _padded(signal: Signal, before: int) -> Signal:
+def _with_padding(signal: Signal, before: int) -> Signal:
     """Return the signal after rows without any forecast."""
     if before == 0:
         return signal

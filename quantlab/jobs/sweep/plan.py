@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from quantlab.backtest.sweep_space import Values
-from quantlab.backtest.sweep_strategies import PARTS, replaced, split_name, varied
+from quantlab.backtest.sweep_strategies import PARTS, replace_fields, split_name, with_values
 from quantlab.core.errors import ConfigError
 from quantlab.evaluation.sweep.scenarios import ASSUMPTIONS
 from quantlab.jobs.sweep.signals import SIGNAL, SignalMaker, signal_values
@@ -71,7 +71,7 @@ def plan_sweep(strategy: Any, maker: SignalMaker, combinations: list[Values]) ->
         try:
             maker.accepts(wanted)
             own = {name: value for name, value in values.items() if not name.startswith(f"{SIGNAL}.")}
-            possible.append((values, varied(strategy, own), wanted))
+            possible.append((values, with_values(strategy, own), wanted))
         except ConfigError as error:
             first = first or error
             refused.append(values)
@@ -97,4 +97,4 @@ def check_names(strategy: Any, maker: SignalMaker, names: tuple[str, ...]) -> No
             maker.check([field])
         else:
             owner = getattr(strategy, part)
-            replaced(owner, part, {field: getattr(owner, field, None)})
+            replace_fields(owner, part, {field: getattr(owner, field, None)})

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, cast, overload
 
 from quantlab.backtest.sweep_space import Values
-from quantlab.backtest.sweep_strategies import replaced, split_name
+from quantlab.backtest.sweep_strategies import replace_fields, split_name
 from quantlab.core.errors import ConfigError
 from quantlab.core.market import Bars
 from quantlab.core.ports import FeatureSource, FeatureStream, Learner, SignalSource
@@ -50,7 +50,7 @@ class SignalMaker:
     def check(self, names: Sequence[str]) -> None:
         """Raise ConfigError unless the signal has all these fields."""
         owner = self._owner()
-        replaced(owner, SIGNAL, {name: getattr(owner, name, None) for name in names} if names else {})
+        replace_fields(owner, SIGNAL, {name: getattr(owner, name, None) for name in names} if names else {})
 
     def make(self, values: Values) -> Signal:
         """The signal with other values, on the study's out-of-sample rows.
@@ -62,14 +62,14 @@ class SignalMaker:
         """
         signal = self.study.signal
         if values:
-            owner = replaced(self._owner(), SIGNAL, values)
+            owner = replace_fields(self._owner(), SIGNAL, values)
             learned = isinstance(self.source, Learner)
             signal = with_thresholds(signal, owner.thresholds) if learned else owner.signal(self.bars)
         return signal.rows(self.study.first_row, self.study.last_row)
 
     def accepts(self, values: Values) -> None:
         """Raise ConfigError unless the values are possible; makes no signal."""
-        replaced(self._owner(), SIGNAL, values)
+        replace_fields(self._owner(), SIGNAL, values)
 
     def _owner(self) -> Any:
         if not isinstance(self.source, Learner):

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from omegaconf import DictConfig
 
-from quantlab.backtest.sweep import SweepResult, join, sweep
+from quantlab.backtest.sweep import SweepResult, join_results, sweep
 from quantlab.core.checks import check_whole
 from quantlab.core.fingerprint import fingerprint
 from quantlab.core.market import Bars
@@ -78,4 +78,4 @@ def simulate(cfg: DictConfig, prepared: PreparedSweep, progress: Progress) -> Sw
         return sweep(prepared.bars, signals[start:stop], strategies, prepared.initial_cash, threads=threads)
 
     chunks = Chunks(Path(cfg.cache_dir) / "sweeps" / prepared.key()[:32] / f"{int(cfg.job.chunk)}")
-    return join(run_chunks(len(prepared.plan.values), int(cfg.job.chunk), work, chunks, progress))
+    return join_results(run_chunks(len(prepared.plan.values), int(cfg.job.chunk), work, chunks, progress))

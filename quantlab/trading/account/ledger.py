@@ -45,7 +45,7 @@ BUY_ORDER, SELL_ORDER = 0, 1  # vectorbt's codes
 
 
 @compiled(**INLINED)
-def book(state: State, records: Records, s: int, units: float, price: float, fee: float, reason: int) -> None:
+def book_fill(state: State, records: Records, s: int, units: float, price: float, fee: float, reason: int) -> None:
     """Settle one fill of `units` (signed, not 0) and record it.
 
     ``cash -= units * price``, then ``cash -= fee``. A fill from zero sets the entry price, one that

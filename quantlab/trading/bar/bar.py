@@ -107,11 +107,11 @@ def decide(state: State, rules: Rules, row: Row, view: Any, t: int, functions: F
 def _request(state: State, rules: Rules, row: Row, intents: Intents, size: Any) -> None:
     """Turn weights into legs: units to take off, and units to add."""
     orders, n = state.orders, 0
-    for i in range(_list_requested(state, row, intents)):
+    for i in range(_list_requests(state, row, intents)):
         s = state.active[i]
         weight = intents.target[s]
         if np.isnan(weight) and not np.isnan(intents.strength[s]):
-            weight = _size_weight(state, rules, row, intents, s, size)
+            weight = _weight_of(state, rules, row, intents, s, size)
         if np.isnan(weight) and orders[CLOSING, s] == 0.0:
             continue
         held = state.positions[UNITS, s]
@@ -141,14 +141,14 @@ def _request(state: State, rules: Rules, row: Row, intents: Intents, size: Any) 
 
 
 @compiled(**INLINED)
-def _list_requested(state: State, row: Row, intents: Intents) -> int:
+def _list_requests(state: State, row: Row, intents: Intents) -> int:
     """Write the symbols of which anything may be wanted into ``state.active``, and return their number."""
-    requested = 0
+    n_requests = 0
     for s in range(state.orders.shape[1]):
         idle = np.isnan(intents.target[s]) & np.isnan(intents.strength[s]) & (state.orders[CLOSING, s] == 0.0)
         state.active[s] = 0 if idle else 1
-        requested += 0 if idle else 1
-    if requested == 0:
+        n_requests += 0 if idle else 1
+    if n_requests == 0:
         return 0
     n = list_marked(state.active)
     for i in range(n):
@@ -158,7 +158,7 @@ def _list_requested(state: State, row: Row, intents: Intents) -> int:
 
 
 @compiled(**INLINED)
-def _size_weight(state: State, rules: Rules, row: Row, intents: Intents, s: int, size: Any) -> float:
+def _weight_of(state: State, rules: Rules, row: Row, intents: Intents, s: int, size: Any) -> float:
     """The sizer's weight; what is not finite becomes infinite, which the guard refuses and counts."""
     strength = intents.strength[s]
     if strength == 0.0:

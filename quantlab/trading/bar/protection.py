@@ -14,7 +14,7 @@ import numpy as np
 from quantlab.core.compiled import compiled
 from quantlab.core.market import HIGH, LOW, OPEN, VOLUME
 from quantlab.core.results import CUT_RULES, OrderReason
-from quantlab.trading.account.ledger import book, maker_fee, taker_fee
+from quantlab.trading.account.ledger import book_fill, maker_fee, taker_fee
 from quantlab.trading.account.matching import (
     budget,
     fill_price,
@@ -56,8 +56,8 @@ TAKE_PROFIT_REASON = int(OrderReason.TAKE_PROFIT)
 
 
 @compiled(**INLINED)
-def remaining(state: State, rules: Rules, row: Row, s: int) -> float:
-    """Units of symbol `s` that capped fills may still take in this bar."""
+def remaining_budget(state: State, rules: Rules, row: Row, s: int) -> float:
+    """Return the units of symbol `s` that capped fills may still take in this bar."""
     return budget(rules.participation, row.ohlcv[s, VOLUME], state.positions[CAPPED, s], rules.lot[s])
 
 
@@ -117,8 +117,8 @@ def _fill_stop(state: State, records: Records, rules: Rules, row: Row, s: int, u
     level, open_price = state.positions[STOP_LEVEL, s], row.ohlcv[s, OPEN]
     reached = min(open_price, level) if units > 0.0 else max(open_price, level)
     price = fill_price(-units, reached, rules.slippage, rules.tick[s])
-    above_budget = abs(units) > remaining(state, rules, row, s)
-    book(state, records, s, -units, price, taker_fee(rules, s, units, price), STOP_REASON)
+    above_budget = abs(units) > remaining_budget(state, rules, row, s)
+    book_fill(state, records, s, -units, price, taker_fee(rules, s, units, price), STOP_REASON)
     records.over_participation[state.counters[N_ORDERS] - 1] = above_budget
     state.positions[STOPPED, s] = 1.0
     state.stop_times[state.counters[N_STOPS] % STOP_MEMORY] = row.open_time_ms
@@ -129,12 +129,12 @@ def _fill_stop(state: State, records: Records, rules: Rules, row: Row, s: int, u
 def _fill_take_profit(state: State, records: Records, rules: Rules, row: Row, s: int, units: float) -> None:
     """A resting limit: at the level, or at the open beyond it; capped, as a maker; the rest keeps resting."""
     level, open_price = state.positions[TAKE_LEVEL, s], row.ohlcv[s, OPEN]
-    filled = min(abs(units), remaining(state, rules, row, s))
+    filled = min(abs(units), remaining_budget(state, rules, row, s))
     if filled < abs(units):
         state.cuts[PARTICIPATION] += 1
     if filled > 0.0:
         signed = -filled if units > 0.0 else filled
         reached = max(open_price, level) if units > 0.0 else min(open_price, level)
         price = fill_price(signed, reached, 0.0, rules.tick[s])
-        book(state, records, s, signed, price, maker_fee(rules, s, signed, price), TAKE_PROFIT_REASON)
+        book_fill(state, records, s, signed, price, maker_fee(rules, s, signed, price), TAKE_PROFIT_REASON)
         state.positions[CAPPED, s] += filled

@@ -8,9 +8,9 @@ from __future__ import annotations
 from quantlab.core.compiled import compiled
 from quantlab.core.market import OPEN, VOLUME
 from quantlab.core.results import CUT_RULES, OrderReason, RiskEvent
-from quantlab.trading.account.ledger import adverse_extreme, book, list_held, record_event, sum_equity, taker_fee
+from quantlab.trading.account.ledger import adverse_extreme, book_fill, list_held, record_event, sum_equity, taker_fee
 from quantlab.trading.account.matching import fill_price, has_volume
-from quantlab.trading.bar.protection import remaining, set_levels
+from quantlab.trading.bar.protection import remaining_budget, set_levels
 from quantlab.trading.lowlevel.layout import (
     BARS_HELD,
     CAPPED,
@@ -53,13 +53,13 @@ def _fill_capped(state: State, records: Records, rules: Rules, row: Row, s: int,
     if not has_volume(row.ohlcv[s, VOLUME], row.ohlcv[s, OPEN]):
         state.cuts[NO_VOLUME] += counted
         return wanted
-    filled = min(wanted, remaining(state, rules, row, s))
+    filled = min(wanted, remaining_budget(state, rules, row, s))
     if filled < wanted:
         state.cuts[PARTICIPATION] += counted
     if filled > 0.0:
         signed = filled if units > 0.0 else -filled
         price = fill_price(signed, row.ohlcv[s, OPEN], rules.slippage, rules.tick[s])
-        book(state, records, s, signed, price, taker_fee(rules, s, signed, price), reason)
+        book_fill(state, records, s, signed, price, taker_fee(rules, s, signed, price), reason)
         state.positions[CAPPED, s] += filled
     return wanted - filled
 
@@ -116,7 +116,7 @@ def liquidate(state: State, records: Records, rules: Rules, row: Row, worst: flo
         units = state.positions[UNITS, s]
         if units != 0.0:
             price = fill_price(-units, adverse_extreme(state, row, s), 0.0, rules.tick[s])
-            book(state, records, s, -units, price, 0.0, LIQUIDATION_REASON)
+            book_fill(state, records, s, -units, price, 0.0, LIQUIDATION_REASON)
             fee = abs(units) * price * rules.liquidation_fee
             state.account[CASH] -= fee
             state.account[LIQUIDATION_FEE] += fee

@@ -8,7 +8,7 @@ from __future__ import annotations
 from quantlab.core.compiled import compiled
 from quantlab.core.market import CLOSE
 from quantlab.core.results import CUT_RULES
-from quantlab.trading.guard.legs import base_units, cut_increase, drop_increase, forget_empty, freed, is_entry
+from quantlab.trading.guard.legs import base_units, cut_increase, drop_increase, forget_empty, freed_units, is_entry
 from quantlab.trading.lowlevel.layout import (
     EQUITY,
     GROSS,
@@ -87,7 +87,7 @@ def limit_leverage(state: State, rules: Rules, row: Row) -> None:
         s = state.active[i]
         if state.orders[INCREASE, s] > 0.0:
             increases += 1
-            beyond += max(state.orders[INCREASE, s] - freed(state, s), 0.0) * row.ohlcv[s, CLOSE]
+            beyond += max(state.orders[INCREASE, s] - freed_units(state, s), 0.0) * row.ohlcv[s, CLOSE]
     if increases == 0:
         return
     room = rules.max_gross_leverage * state.account[EQUITY] - state.account[GROSS]
@@ -98,7 +98,7 @@ def limit_leverage(state: State, rules: Rules, row: Row) -> None:
     for i in range(state.counters[N_ACTIVE]):
         s = state.active[i]
         if state.orders[INCREASE, s] > 0.0:
-            own = freed(state, s)
+            own = freed_units(state, s)
             allowed = own + factor * max(state.orders[INCREASE, s] - own, 0.0) + excess / row.ohlcv[s, CLOSE]
             cut_increase(state, s, MAX_GROSS_LEVERAGE, allowed)
 

@@ -38,13 +38,13 @@ def cut_increase(state: State, s: int, rule: int, allowed: float) -> None:
 
 @compiled(**INLINED)
 def base_units(state: State, s: int) -> float:
-    """Units that an increase builds on: what is held, or 0 for a flip's opening leg."""
+    """Return the units that an increase builds on: what is held, or 0 for a flip's opening leg."""
     return 0.0 if state.orders[REDUCE, s] > 0.0 else abs(state.positions[UNITS, s])
 
 
 @compiled(**INLINED)
-def freed(state: State, s: int) -> float:
-    """Units that a flip takes off before its opening leg, which fills only after all of them; else 0."""
+def freed_units(state: State, s: int) -> float:
+    """Return the units that a flip takes off before its opening leg, which fills only after all of them; else 0."""
     return abs(state.positions[UNITS, s]) if state.orders[REDUCE, s] > 0.0 else 0.0
 
 

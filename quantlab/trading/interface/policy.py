@@ -13,7 +13,7 @@ from quantlab.core.compiled import compiled
 from quantlab.core.market import CLOSE
 from quantlab.trading.account.latches import halted
 from quantlab.trading.interface.policy_view import POLICY_VIEW_POINTER
-from quantlab.trading.lowlevel.compile_errors import compiled_around, inlined
+from quantlab.trading.lowlevel.compile_errors import compile_around, inline
 from quantlab.trading.lowlevel.layout import BARS_HELD, ENTRY, EQUITY, INLINED, STOPPED, UNITS
 
 
@@ -105,7 +105,7 @@ def compiled_step(function: Any) -> Any:
     that is not its own; the package's own steps are held against references, and go without that check.
     """
     # Reference counts are off in the step, which only borrows, and on in the policy, which may make arrays.
-    decide = inlined(function, ("params", "memory", "market", "account", "intents"), _nrt=True)
+    decide = inline(function, ("params", "memory", "market", "account", "intents"), _nrt=True)
 
     def step(pointer: Any, t: int) -> None:
         view = pointer[0]
@@ -128,4 +128,4 @@ def compiled_step(function: Any) -> Any:
         account = Account(held[UNITS], held[ENTRY], held[BARS_HELD], held[STOPPED], view.account[EQUITY], halt)
         decide(view.params, view.memory, market, account, intents_of(view.intents))
 
-    return compiled_around(function, step, STEP, _nrt=False)
+    return compile_around(function, step, STEP, _nrt=False)

@@ -12,7 +12,7 @@ from numba import types
 from quantlab.core.arrays import Float64Array
 from quantlab.core.checks import check_range
 from quantlab.core.compiled import compiled
-from quantlab.trading.lowlevel.compile_errors import compiled_around, inlined
+from quantlab.trading.lowlevel.compile_errors import compile_around, inline
 from quantlab.trading.lowlevel.layout import read_only_array, tuple_type
 
 
@@ -54,12 +54,12 @@ def compiled_size(function: Any) -> Any:
     Code from outside the package is checked for indices beyond an array, as in
     :func:`quantlab.trading.interface.policy.compiled_step`.
     """
-    rule = inlined(function, ("params", "entry"))
+    rule = inline(function, ("params", "entry"))
 
     def size(params: Float64Array, entry: Entry) -> float:
         return rule(params, entry)  # type: ignore[no-any-return]
 
-    return compiled_around(function, size, SIZE)
+    return compile_around(function, size, SIZE)
 
 
 @compiled(forceinline=True, _nrt=False)

@@ -40,7 +40,7 @@ def require_arguments(function: Any, names: tuple[str, ...]) -> None:
         )
 
 
-def inlined(function: Any, names: tuple[str, ...], **options: Any) -> Any:
+def inline(function: Any, names: tuple[str, ...], **options: Any) -> Any:
     """`function`, to be compiled into what calls it; with bounds checked if it is none of the package's.
 
     Raises
@@ -53,7 +53,7 @@ def inlined(function: Any, names: tuple[str, ...], **options: Any) -> Any:
     return register_jitable(error_model="numpy", forceinline=True, boundscheck=checked, **options)(function)
 
 
-def compiled_around(function: Any, caller: Any, signature: Any, **options: Any) -> Any:
+def compile_around(function: Any, caller: Any, signature: Any, **options: Any) -> Any:
     """Compile `caller`, into which `function` is inlined.
 
     Raises

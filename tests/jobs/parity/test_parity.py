@@ -20,7 +20,7 @@ from quantlab.jobs.parity import validity as parity_validity
 from quantlab.jobs.parity.account_record import AccountRecord, count_compared, count_differing
 from quantlab.jobs.parity.cases import configured_case
 from quantlab.jobs.parity.recorded_signal import StreamRecord
-from quantlab.jobs.parity.validity import holes, late_listings
+from quantlab.jobs.parity.validity import count_holes, count_late_listings
 from quantlab.jobs.promotion import promote
 from quantlab.jobs.promotion.bundle import load_bundle
 from quantlab.jobs.research import backtest
@@ -232,11 +232,11 @@ def test_holes_and_listings_are_counted_where_they_are(random_bars):
     state[15:18, 3] = BarState.FILLED
     state[18, 3] = BarState.ABSENT  # one hole, not two
     bars = dataclasses.replace(bars, state=state)
-    assert holes(bars, 0, 20) == 2
-    assert holes(bars, 9, 20) == 1
-    assert late_listings(bars, 0, 20) == 1
-    assert late_listings(bars, 5, 20) == 0
-    assert late_listings(bars, 0, 5) == 0
+    assert count_holes(bars, 0, 20) == 2
+    assert count_holes(bars, 9, 20) == 1
+    assert count_late_listings(bars, 0, 20) == 1
+    assert count_late_listings(bars, 5, 20) == 0
+    assert count_late_listings(bars, 0, 5) == 0
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,7 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from quantlab.trading.account.matching import (
@@ -27,6 +27,7 @@ prices = st.floats(1e-4, 1e6)
 
 
 @given(prices, steps)
+@settings(deadline=None)  # the first call compiles
 def test_rounding_brackets_the_value_by_whole_steps(value: float, step: float) -> None:
     down, up = round_down(value, step), round_up(value, step)
     assert down == round(down / step) * step

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import secrets
 import subprocess
 import sys
 
@@ -246,11 +247,11 @@ def test_a_step_is_compiled_once_and_never_stale(tmp_path):
         units, hits, misses = done.stdout.split()
         return float(units), int(hits), int(misses)
 
-    module = tmp_path / "mine.py"
-    module.write_text(POLICY)
+    module, policy = tmp_path / "mine.py", f"{POLICY}# {secrets.token_hex()}\n"  # no earlier run compiled this text
+    module.write_text(policy)
     assert play() == (25.0, 0, 1)
     assert play() == (25.0, 1, 0)
-    module.write_text(POLICY.replace("0.25", "0.75"))
+    module.write_text(policy.replace("0.25", "0.75"))
     assert play() == (75.0, 0, 1)
 
 
