@@ -28,9 +28,10 @@ from quantlab.core.arrays import Float64Array, Int64Array
 from quantlab.core.checks import check_range, check_whole
 from quantlab.core.errors import HistoryError
 from quantlab.core.types import Labels
-from quantlab.evaluation.statistics.metrics import DAY_MS
 from quantlab.learning.ensemble.calibration import log_losses
 from quantlab.learning.ensemble.pooling import has_forecast
+
+DAY_MS = 86_400_000
 
 
 @dataclass(frozen=True)

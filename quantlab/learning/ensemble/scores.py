@@ -9,9 +9,10 @@ import numpy as np
 from quantlab.core.arrays import BoolArray, Float32Array, Float64Array, Int8Array, Int64Array
 from quantlab.core.compiled import compiled
 from quantlab.core.types import BUY, SELL
-from quantlab.evaluation.statistics.metrics import DAY_MS
 from quantlab.learning.ensemble.calibration import log_losses
 from quantlab.learning.ensemble.pooling import has_forecast
+
+DAY_MS = 86_400_000
 
 
 @dataclass(frozen=True)
