@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from code_commit import belongs_to, code_commit
 from scipy.signal import lfilter
 
 from quantlab.core.arrays import Float64Array
@@ -163,6 +164,7 @@ def table_of(record: dict[str, Any]) -> str:
 def main() -> None:
     """Write the record."""
     worlds = int(sys.argv[1]) if len(sys.argv) > 1 else 2_000
+    commit = code_commit()
     record = study(worlds)
     FOLDER.mkdir(parents=True, exist_ok=True)
     write_json(FOLDER / "deflation.json", record)
@@ -170,7 +172,7 @@ def main() -> None:
     text = f"# Size and power of a sweep's deflated Sharpe ratio\n\nPer cent of {worlds:,} worlds in which the best has at least {PASSED}.\n\n"
     write_text(
         FOLDER / "README.md",
-        f"{text}{table_of(record)}\n\n{said}\nReproduce with\n\n```\npython tests/tools/write_deflation.py\n```\n",
+        f"{text}{table_of(record)}\n\n{said}\nReproduce with\n\n```\npython tests/tools/write_deflation.py\n```\n\n{belongs_to(commit)}\n",
     )
     sys.stdout.write(f"{table_of(record)}\n")
 

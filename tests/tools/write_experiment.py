@@ -15,6 +15,7 @@ from typing import Any
 import matplotlib as mpl
 import numpy as np
 import pyarrow.parquet as pq
+from code_commit import belongs_to, code_commit
 
 mpl.use("svg")
 import matplotlib.pyplot as plt
@@ -40,7 +41,7 @@ Out of sample from {first} to {last}; {symbols} symbols. Reproduce with
 {command}
 ```
 
-Every number is in [metrics.json](metrics.json).
+Every number is in [metrics.json](metrics.json). {belongs}
 """
 ROWS = (
     ("total_return", "return", "{:+.2%}"),
@@ -106,6 +107,7 @@ def main() -> None:
         rows=rows,
         members=member_table(metrics),
         command=command,
+        belongs=belongs_to(code_commit()),
         symbols=evidence["symbols"],
         first=metrics["period"]["first"],
         last=metrics["period"]["last"],
