@@ -49,8 +49,9 @@ format: $(INSTALLED) ## rewrite the sources in the project's format
 bench: $(INSTALLED) ## speed as ratios against a peer or a bare loop in the same run; writes runs/bench.json
 	$(BIN)/python tests/bench/run.py
 
-docs: $(INSTALLED) ## write docs/features.md from the catalogue
+docs: $(INSTALLED) ## write docs/features.md from the catalogue, and docs/rooms.svg from the layer contracts
 	$(BIN)/python tests/tools/write_feature_docs.py
+	$(BIN)/python tests/tools/write_rooms.py
 
 lock: $(INSTALLED) ## write requirements.lock from what is installed
 	$(BIN)/python tests/tools/write_lock.py

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import ast
+import importlib.util
 import os
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
 from vectorbt.portfolio.enums import order_dt
 
+from quantlab.core import ports
 from quantlab.core.results import ORDER_DTYPE
 
 #: Classes that only conf, notebooks and tests may name outside their own room.
@@ -90,3 +93,64 @@ def test_a_backtest_loads_only_what_it_needs(tmp_path: Path, experiment: str, lo
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines()[-1] == f"LOADED {loaded}"
+
+
+def test_the_picture_of_the_rooms_is_drawn_from_the_contracts(repository: Path) -> None:
+    path = repository / "tests" / "tools" / "write_rooms.py"
+    spec = importlib.util.spec_from_file_location("write_rooms", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    drawn = module.picture()
+    assert drawn == module.PICTURE.read_text(), "make docs"
+    assert all(
+        f">{room.name}</text>" in drawn
+        for room in (repository / "quantlab").iterdir()
+        if room.is_dir() and room.name != "__pycache__"
+    )
+
+
+def test_every_room_with_folders_has_a_contract_of_its_own(repository: Path) -> None:
+    tool = tomllib.loads((repository / "pyproject.toml").read_text())["tool"]["importlinter"]
+    contained = {one["containers"][0]: one for one in tool["contracts"] if one["type"] == "layers"}
+    rooms = {f"quantlab.{path.parent.name}" for path in (repository / "quantlab").glob("*/__init__.py")}
+    assert set(contained) == {"quantlab", *rooms}
+    assert all(one.get("exhaustive") for one in contained.values())
+
+
+def test_no_two_folders_import_each_other(repository: Path) -> None:
+    imports: dict[str, set[str]] = {}
+    for path in modules(repository):
+        folder = path.parent.relative_to(repository).as_posix()
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith("quantlab."):
+                imports.setdefault(folder, set()).add(folder_of(repository, node.module))
+    mutual = [(a, b) for a, seen in imports.items() for b in seen if a < b and a in imports.get(b, set())]
+    assert mutual == []
+
+
+def folder_of(repository: Path, module: str) -> str:
+    """The folder that a module's file lies in."""
+    path = repository.joinpath(*module.split("."))
+    return (path if path.is_dir() else path.parent).relative_to(repository).as_posix()
+
+
+def test_no_folder_holds_more_than_25_modules(repository: Path) -> None:
+    for folder in {path.parent for path in modules(repository)}:
+        held = [path.name for path in folder.glob("*.py") if path.name != "__init__.py"]
+        assert len(held) <= 25, folder
+
+
+def test_protocols_live_in_core_ports_and_none_is_written_twice(repository: Path) -> None:
+    found = [
+        (node.name, path.relative_to(repository).as_posix())
+        for path in modules(repository)
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.ClassDef) and any("Protocol" in ast.unparse(base) for base in node.bases)
+    ]
+    assert [where for where in found if not where[1].startswith("quantlab/core/ports/")] == []
+    names = [name for name, _ in found]
+    assert len(names) == len(set(names))
+    # Beside protocols the face names the types of callbacks.
+    assert set(names) <= set(ports.__all__)

@@ -9,11 +9,10 @@ from sklearn.metrics import log_loss as sklearn_log_loss
 from sklearn.metrics import roc_auc_score
 
 from quantlab.core.types import BUY, HOLD, SELL
-from quantlab.evaluation.statistics.metrics import DAY_MS
 from quantlab.learning.ensemble.ensemble import Ensemble, FittedEnsemble
 from quantlab.learning.ensemble.influence import Influence, measure_influence
 from quantlab.learning.ensemble.pooling import PooledForecast
-from quantlab.learning.ensemble.scores import Auc, directional_auc, log_loss, reliability
+from quantlab.learning.ensemble.scores import DAY_MS, Auc, directional_auc, log_loss, reliability
 from quantlab.learning.ensemble.signal_report import OutOfSampleRows, signal_report
 
 HOUR_MS = 3_600_000
