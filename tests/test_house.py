@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import importlib.util
 import os
+import re
 import subprocess
 import sys
 import tomllib
@@ -154,3 +155,18 @@ def test_protocols_live_in_core_ports_and_none_is_written_twice(repository: Path
     assert len(names) == len(set(names))
     # Beside protocols the face names the types of callbacks.
     assert set(names) <= set(ports.__all__)
+
+
+_QUESTION = re.compile(r"(what|who|whose|which|how|where|when|why|whether|was|is|does|nobody|and)\b", re.IGNORECASE)
+
+
+def test_no_docstring_opens_with_a_question_word(repository: Path) -> None:
+    """A first line names the thing (a class, a module) or what it does (a function)."""
+    found = [
+        f"{path.relative_to(repository)}:{getattr(node, 'lineno', 1)}"
+        for path in modules(repository)
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef)
+        and _QUESTION.match((ast.get_docstring(node) or "").strip())
+    ]
+    assert found == []

@@ -65,7 +65,7 @@ def _tuned_windows(stages: Sequence[TuningStage]) -> list[TunedWindow]:
 
 
 def _choices(tuned: Sequence[TunedWindow]) -> Html:
-    """What was chosen, and its value on the past."""
+    """Chosen thresholds of every test window, and their value on the past."""
     names = list(tuned[0][0].chosen)
     rows = [
         (
@@ -80,7 +80,7 @@ def _choices(tuned: Sequence[TunedWindow]) -> Html:
 
 
 def _outcomes(tuned: Sequence[TunedWindow]) -> Html:
-    """What the windows then came to."""
+    """Outcome of every test window at the configured and at the chosen thresholds."""
     total = reduce(add, (window for _, window in tuned))
     rows = [(stage.name, *_outcome_cells(window)) for stage, window in tuned]
     head = ("Afterwards", "From", "To", "Return, configured", "Return, chosen", "Trades, configured", "Trades, chosen")
@@ -95,7 +95,7 @@ def _outcome_cells(window: Window) -> tuple[str, ...]:
 
 
 def _importances(tuned: Sequence[TunedWindow]) -> Html:
-    """Which thresholds set good trials apart from the rest (PED-ANOVA), window by window."""
+    """Share of each threshold in what sets good trials apart from the rest (PED-ANOVA), by test window."""
     names = list(tuned[0][0].chosen)
     rows = [
         (stage.name, *(percent(stage.importance.get(name), ".0f") for name in names))
