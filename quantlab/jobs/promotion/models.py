@@ -90,9 +90,9 @@ def choose_versions(known: tuple[str, ...], model: str | None, version: str | in
     Examples
     --------
     >>> known = ("lightgbm_v20250316_120000", "xgboost_v20250316_120000", "xgboost_v20250401_120000")
-    >>> choose(known, "xgboost", None)
+    >>> choose_versions(known, "xgboost", None)
     ('xgboost_v20250316_120000', 'xgboost_v20250401_120000')
-    >>> choose(known, None, "v20250316_120000")
+    >>> choose_versions(known, None, "v20250316_120000")
     ('lightgbm_v20250316_120000', 'xgboost_v20250316_120000')
     """
     stamp = None if version is None else _STAMP.fullmatch(str(version))

@@ -17,6 +17,7 @@ import pytest
 from quantlab.core import fakes, ports
 from quantlab.core.clock import SystemClock
 from quantlab.core.errors import ContractError
+from quantlab.core.events import Event
 from quantlab.core.market import Bars, Instrument
 from quantlab.data.synthetic.source import SyntheticSource
 from quantlab.execution.alerts import LogAlerts
@@ -254,12 +255,12 @@ def test_and_with_all_of_them_at_once(parts, expected):
 
 def test_the_memory_journal_refuses_and_returns_what_the_real_one_does(tmp_path):
     """Numbers from 1, strict JSON, all or none."""
-    first = [fakes.Event("drift", {"row": (1, 2.5)}, b"x"), fakes.Event("note", {})]
-    bad = [fakes.Event("note", {}), fakes.Event("note", {"value": float("nan")})]
+    first = [Event("drift", {"row": (1, 2.5)}, b"x"), Event("note", {})]
+    bad = [Event("note", {}), Event("note", {"value": float("nan")})]
     with SqliteJournal(tmp_path / "j.db") as real:
         for journal in (real, fakes.MemoryJournal()):
             journal.append(first)
-            journal.append([fakes.Event("drift", {"row": [3]}, b"y")])
+            journal.append([Event("drift", {"row": [3]}, b"y")])
             with pytest.raises(ValueError, match="JSON"):
                 journal.append(bad)
             assert [(e.seq, e.kind, e.facts, e.payload) for e in journal.replay(1)] == [
