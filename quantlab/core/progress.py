@@ -11,7 +11,7 @@ class _SilentStage:
     def advance(self, steps: float = 1.0) -> None:
         """Show nothing."""
 
-    def say(self, text: str) -> None:
+    def set_remark(self, text: str) -> None:
         """Show nothing."""
 
 

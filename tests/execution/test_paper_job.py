@@ -97,7 +97,7 @@ def test_what_is_mistyped_is_refused_before_anything_is_journalled(tmp_path):
         (f"bundle={tmp_path}/run", "a finished run"),
         (f"bundle={tmp_path}/bundles", "none that is active"),
         ("job.bars=0", r"job\.bars"),
-        ("job.gates=bogus", "one of monitoring_1h, paper_24h, production; found 'bogus'"),
+        ("job.stage=bogus", "one of monitoring_1h, paper_24h, production; found 'bogus'"),
     ):
         with pytest.raises(ConfigError, match=message):
             paper.run(composed("paper", tmp_path, given))

@@ -129,7 +129,7 @@ def screen(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, str]]:
 def test_a_stage_is_one_line_with_a_bar_while_it_lasts(screen: list[dict[str, str]]) -> None:
     with NotebookProgress().stage("members <4>", 8) as stage:
         stage.advance(2)
-        stage.say("fold 1")
+        stage.set_remark("fold 1")
         stage.advance(6)
     assert '<progress value="2" max="8"' in screen[1]["text/html"]
     assert "s left" in screen[1]["text/html"]

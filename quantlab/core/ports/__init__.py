@@ -4,7 +4,7 @@ Users extend quantlab by writing a class with these methods and naming it in yam
 inherit. Protocols whose name begins with ``Has`` or that are marked as *optional* name a power that a source, a signal
 or a model may have in addition; callers ask for it with ``isinstance``.
 
-Every port that a session or a job is built of has a stand-in for tests in :mod:`quantlab.core.fakes`.
+Every port of a session has a stand-in for tests in :mod:`quantlab.core.fakes`.
 """
 
 from quantlab.core.ports.data import (
@@ -31,7 +31,7 @@ from quantlab.core.ports.models import (
 from quantlab.core.ports.progress import Progress, ProgressCallback, Stage
 from quantlab.core.ports.reports import ReportedAccount, ReportedVerdict, StrategyReport
 from quantlab.core.ports.session import AlertSink, BarFeed, BarFetcher, Broker, Clock, Journal, ReleaseSource
-from quantlab.core.ports.signals import FeatureReader, HasModels, Learner, SignalSource, SignalStream
+from quantlab.core.ports.signals import FeatureReader, HasModels, HasWarmup, Learner, SignalSource, SignalStream
 from quantlab.core.ports.trading import BacktestEngine, Policy, PositionSizer
 from quantlab.core.ports.tuning import ThresholdSearch
 
@@ -56,6 +56,7 @@ __all__ = [
     "HasSoundPart",
     "HasTruth",
     "HasUniverseNotes",
+    "HasWarmup",
     "Importer",
     "Journal",
     "Labeler",

@@ -17,7 +17,7 @@ class Stage(Protocol):
         """Say that `steps` more of the stage's total are done."""
         ...
 
-    def say(self, text: str) -> None:
+    def set_remark(self, text: str) -> None:
         """Show a remark beside the stage, in place of the last one."""
         ...
 

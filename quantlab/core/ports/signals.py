@@ -63,6 +63,16 @@ class SignalSource(Protocol):
 
 
 @runtime_checkable
+class HasWarmup(Protocol):
+    """Optional: a signal source that forgets the bars before its warm-up; sessions and parity ask for it."""
+
+    @property
+    def warmup(self) -> int:
+        """Bars after which its values depend on no earlier bar, to the last bit."""
+        ...
+
+
+@runtime_checkable
 class Learner(Protocol):
     """Something that must be fitted on the past before it can forecast the future."""
 

@@ -13,7 +13,7 @@ from quantlab.core.types import Signal
 class Policy(Protocol):
     """Decides, from one bar's signal and the account, what to hold; a frozen dataclass.
 
-    ``step`` is a compiled function of the signature ``quantlab.trading.strategy.policies.STEP``; everything
+    ``step`` is a compiled function of the signature ``quantlab.trading.interface.policy.STEP``; everything
     it may vary is in ``params``, so that another value never recompiles.
     """
 
@@ -32,7 +32,7 @@ class Policy(Protocol):
 class PositionSizer(Protocol):
     """Turns a side and its strength into a signed weight of equity; a frozen dataclass.
 
-    ``size`` is a compiled function of the signature ``quantlab.trading.strategy.sizers.SIZE``.
+    ``size`` is a compiled function of the signature ``quantlab.trading.interface.sizer.SIZE``.
     """
 
     @property

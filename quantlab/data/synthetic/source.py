@@ -24,7 +24,7 @@ _HOUR_MS = 3_600_000
 
 @dataclass(frozen=True)
 class SyntheticSource:
-    """Bars of an invented venue; :mod:`quantlab.data.synthetic.market` says how they come about.
+    """Bars of a synthetic venue; :mod:`quantlab.data.synthetic.market` says how they come about.
 
     Two sources that differ only in `days` agree bit for bit on the days that both have.
 

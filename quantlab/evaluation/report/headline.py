@@ -27,7 +27,7 @@ _VERDICT_KIND = {EDGE: "edge", NOT_ENOUGH: "unknown"}
 
 
 def header(report: StrategyReport, title: str) -> Html:
-    """Title, data, span; the loud badge of a made-up market."""
+    """Title, data, span; the loud badge of a synthetic market."""
     bars = report.bars
     span = f"{utc_minute(int(bars.open_time_ms[0]))} to {utc_minute(int(bars.close_time_ms[-1]))} UTC"
     size = f"{bars.n_symbols:,} symbols × {bars.n_bars:,} bars of {bars.interval_ms / 60_000:g} min"

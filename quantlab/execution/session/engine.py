@@ -15,7 +15,7 @@ from quantlab.core.errors import ContractError
 from quantlab.core.events import Decision, RawBar
 from quantlab.core.fingerprint import fingerprint
 from quantlab.core.market import Bars, Instrument
-from quantlab.core.ports import Broker, FeatureReader, SignalStream
+from quantlab.core.ports import Broker, FeatureReader, HasWarmup, SignalStream
 from quantlab.data.quality.gate import QualityGate
 from quantlab.execution.session.bar_gate import BarGate
 from quantlab.execution.session.bar_record import Day, bar_facts, day_of
@@ -122,8 +122,8 @@ class Engine:
         A source that names its ``warmup`` sees no more than that: what it says after it does not depend on where
         the history began, to the last bit.
         """
-        needed = getattr(self.strategy.signal, "warmup", None)
-        first = 0 if needed is None else max(0, history.n_bars - needed)
+        signal = self.strategy.signal
+        first = max(0, history.n_bars - signal.warmup) if isinstance(signal, HasWarmup) else 0
         for t in range(first, history.n_bars):
             self._stream.update(history.rows(t, t + 1))
         self.gate.begin_after(history)

@@ -20,7 +20,7 @@ from typing import Any
 
 from quantlab.core.errors import HistoryError
 from quantlab.core.market import Bars
-from quantlab.core.ports import Journal
+from quantlab.core.ports import HasWarmup, Journal
 from quantlab.data.quality.gate import MAX_FILLED, QualityGate
 from quantlab.execution.session.bar_gate import BarGate, gate_state_after
 from quantlab.execution.session.drift_watch import DriftWatch
@@ -86,7 +86,7 @@ def recent_bars(journal: Journal, history: Bars | None, quality_gate: QualityGat
     HistoryError
         If there are fewer than the signal's warm-up.
     """
-    needed = getattr(strategy.signal, "warmup", None)
+    needed = strategy.signal.warmup if isinstance(strategy.signal, HasWarmup) else None
     most = None if needed is None else needed + _MARGIN
     raws = [unpack_raw(event.payload) for event in journal.newest("bar", most)]
     before = _rows_before(history, raws[0].open_time_ms if raws else None)

@@ -66,7 +66,7 @@ def measure(cfg: DictConfig, record: HonestyRecord) -> None:
             for one in workers.map(judge_market, [(plain, market) for market in some]):
                 record.add(one)
                 stage.advance()
-            stage.say(", ".join(f"{one.kind} {one.edge}/{one.markets}" for one in record.shares))
+            stage.set_remark(", ".join(f"{one.kind} {one.edge}/{one.markets}" for one in record.shares))
 
 
 def _table(found: tuple[Share, ...], confidence: float) -> Table:

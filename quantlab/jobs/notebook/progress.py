@@ -49,7 +49,7 @@ class _Line:
         self.done += steps
         self._refresh()
 
-    def say(self, text: str) -> None:
+    def set_remark(self, text: str) -> None:
         self.remark = text
         self._refresh()
 

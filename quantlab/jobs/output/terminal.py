@@ -33,7 +33,7 @@ class _Bar:
     def advance(self, steps: float = 1.0) -> None:
         self.progress.advance(self.task, steps)
 
-    def say(self, text: str) -> None:
+    def set_remark(self, text: str) -> None:
         self.remark = text
         self.progress.update(self.task, description=f"{self.name} [dim]{text}[/]")
 

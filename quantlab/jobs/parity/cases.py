@@ -12,7 +12,7 @@ from quantlab.core.checks import check_whole
 from quantlab.core.clock import parse_utc
 from quantlab.core.errors import ContractError
 from quantlab.core.market import Bars
-from quantlab.core.ports import BacktestEngine, Progress
+from quantlab.core.ports import BacktestEngine, HasWarmup, Progress
 from quantlab.core.results import Study
 from quantlab.core.types import Signal
 from quantlab.jobs.config.composition import build
@@ -129,7 +129,7 @@ def _rows(study: Study, n_bars: int | None) -> tuple[int, int, int]:
     if n_bars is not None:
         check_whole("job.bars", n_bars, low=1)
     first = max(study.first_row, study.last_test)
-    warmup = getattr(study.source, "warmup", first)
+    warmup = study.source.warmup if isinstance(study.source, HasWarmup) else first
     last = study.last_row if n_bars is None else min(study.last_row, first + n_bars)
     return max(0, first - warmup), first, last
 

@@ -6,7 +6,7 @@ made a bundle in the session's folder first), or from the experiment's configura
 bundle, between two bars, as soon as ``job=promote`` has made it active.
 Ctrl-C and a termination end it cleanly between two bars, with exit code 0; a second Ctrl-C at once, and nothing
 is lost either. Start the same command again and it goes on. A session ends in a report: whether it has passed the
-stage ``job.gates``, and on which evidence.
+stage ``job.stage``, and on which evidence.
 """
 
 from __future__ import annotations
@@ -53,8 +53,8 @@ def run(cfg: DictConfig) -> float | None:
     gates: Readiness = build(cfg.execution.gates)
     if cfg.job.bars is not None:
         check_whole("job.bars", cfg.job.bars, low=1)
-    if cfg.job.gates is not None:
-        gates.require_stage(str(cfg.job.gates))
+    if cfg.job.stage is not None:
+        gates.require_stage(str(cfg.job.stage))
     folder = Path(cfg.job.folder).resolve()
     require_writable("job.folder", folder)
     with json_log(folder / LOG), stop_on_signals() as stop:
@@ -75,8 +75,8 @@ def run(cfg: DictConfig) -> float | None:
         view = read_session(folder / JOURNAL)
     for table in status_tables(view, now_ms=None):
         console.print(table)
-    if cfg.job.gates is not None:
-        _report(console, gates, folder, str(cfg.job.gates))
+    if cfg.job.stage is not None:
+        _report(console, gates, folder, str(cfg.job.stage))
     console.print(f"{taken:,} bars, stopped: {view.ended}; session: {folder}", highlight=False, soft_wrap=True)
     return None if view.last_bar is None else view.last_bar["account"]["equity"]
 

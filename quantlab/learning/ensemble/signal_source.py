@@ -146,25 +146,6 @@ class EnsembleStream:
         """Features (1, S, F) of the newest bar; None before the first."""
         return None if self.window is None else self.window.rows(len(self.window.ready) - 1, len(self.window.ready))
 
-    def take_over(self, source: EnsembleSignal) -> None:
-        """Go on with other members between two bars: their liveness begins, features and window stay.
-
-        A member that reads further back than its predecessors forecasts once the window has grown to that.
-
-        Raises
-        ------
-        ContractError
-            If `source` reads other features than this stream makes.
-        """
-        if source.features.fingerprint != self.source.features.fingerprint:
-            raise ContractError(
-                f"members on features {self.source.features.fingerprint}",
-                found=source.features.fingerprint,
-                fix="start a new stream for them",
-            )
-        self.source = source
-        self.liveness = source.ensemble.begin(len(self.symbols))
-
     def update(self, bar: Bars) -> Signal:
         """One bar in, one row of signal out: the same features, members and vote as in history.
 
@@ -192,9 +173,8 @@ class EnsembleStream:
         arrays: dict[str, Any] = {
             "features": features,
             "last": self.liveness.last,
-            # The keys of states that were saved before the fields had their present names.
-            "spoke": self.liveness.forecast_bars,
-            "still": self.liveness.unmoved_bars,
+            "forecast_bars": self.liveness.forecast_bars,
+            "unmoved_bars": self.liveness.unmoved_bars,
         }
         if self.window is not None:
             arrays |= {"values": self.window.values, "ready": self.window.ready}
@@ -220,7 +200,7 @@ class EnsembleStream:
                     fix="restore it into the stream it was taken from, or warm up again",
                 )
         self.features.restore(arrays["features"].tobytes())
-        self.liveness = Liveness(arrays["last"], arrays["spoke"], arrays["still"])
+        self.liveness = Liveness(arrays["last"], arrays["forecast_bars"], arrays["unmoved_bars"])
         self.window = None
         if "values" in arrays:
             features = self.source.features

@@ -24,7 +24,7 @@ from quantlab.learning.stored.member_facts import MemberFacts
 _FIX = "leave it out of service and register the member again"
 _OK = b"good"
 #: Seconds that a child has to end after it sent nothing in time.
-_SILENT_GRACE_S = 1.0
+_NO_ANSWER_GRACE_S = 1.0
 
 
 def load_verified(manifest: MemberFacts, folder: Path) -> FittedModel:
@@ -62,19 +62,19 @@ def prove(manifest: MemberFacts, folder: Path, timeout_s: float) -> None:
                 "a second process to load a model in", found=str(error), fix="free some memory"
             ) from error
         theirs.close()
-        verdict = _listen(ours, timeout_s)
+        verdict = _receive(ours, timeout_s)
         # A child that has answered may be long in unloading its libraries on a busy machine: no fault of the version.
-        ending = _end(child, timeout_s if verdict else _SILENT_GRACE_S)
+        ending = _end(child, timeout_s if verdict else _NO_ANSWER_GRACE_S)
         output_lines = child_output.read().decode(errors="replace").strip().splitlines()
     if verdict and verdict != _OK:
         expected, found, fix = json.loads(verdict)
         raise ArtifactError(f"{manifest.version} to load: {expected}", found=found, fix=fix)
     if ending or not verdict:
-        how = (ending or "one that said nothing") + (f" ({output_lines[-1][:200]})" if output_lines else "")
+        how = (ending or "one that sent nothing") + (f" ({output_lines[-1][:200]})" if output_lines else "")
         raise ArtifactError(f"{manifest.version} to load in a process of its own", found=how, fix=_FIX)
 
 
-def _listen(ours: Connection, timeout_s: float) -> bytes:
+def _receive(ours: Connection, timeout_s: float) -> bytes:
     """Bytes that the child sent; none if it did not in time, or died before."""
     with ours:
         try:

@@ -1,12 +1,12 @@
-"""Signals of the active release, and the change to a new release between two bars."""
+"""The signal of the active release of the registry."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TypeVar
 
-from quantlab.core.errors import ArtifactError, QuantlabError
+from quantlab.core.errors import ArtifactError
 from quantlab.core.ports import FeatureSource, ModelStore
 from quantlab.learning.ensemble.signal_source import EnsembleSignal, Member
 from quantlab.learning.ensemble.thresholds import Thresholds
@@ -16,28 +16,25 @@ Made = TypeVar("Made")
 
 
 @dataclass(frozen=True, eq=False)
-class Serving:
-    """Signal that a session runs, and the releases of the registry that it has seen.
+class ServedRelease:
+    """The active release as a signal.
 
     Parameters
     ----------
     signal : EnsembleSignal
     release : dict of member to version
         That `signal` was made of.
-    seen : dict of member to version
-        The newest release that was looked at, taken over or refused; it is not looked at again.
     refusal : str
-        The last one since `signal` took over: of a newer release, or of a store that cannot be read.
+        Why a newer release, which the store has quarantined, does not serve; empty if the newest does.
     """
 
     signal: EnsembleSignal
     release: dict[str, str]
-    seen: dict[str, str]
-    refusal: str = ""
+    refusal: str
 
 
-def serve(store: ModelStore, features: FeatureSource) -> Serving:
-    """Load what is active, at the start of a session.
+def serve(store: ModelStore, features: FeatureSource) -> ServedRelease:
+    """Load the active release.
 
     A version that fails is quarantined by the store, which goes back to what served before; that is then
     loaded instead, and `refusal` says so.
@@ -50,7 +47,7 @@ def serve(store: ModelStore, features: FeatureSource) -> Serving:
         If the active members were fitted on other features.
     """
     signal, release, refusal = _newest_trusted(store, lambda release: _assemble(store, features, release))
-    return Serving(signal, release, release, refusal)
+    return ServedRelease(signal, release, refusal)
 
 
 def serving_thresholds(store: ModelStore) -> Thresholds | None:
@@ -80,29 +77,6 @@ def _newest_trusted(store: ModelStore, make: Callable[[dict[str, str]], Made]) -
             if fallback == release:
                 raise
             release, refusal = fallback, refusal or str(error)
-
-
-def poll(store: ModelStore, features: FeatureSource, serving: Serving) -> Serving:
-    """Look between two bars for a new active release; load and verify it before it takes over.
-
-    Returns
-    -------
-    Serving
-        The very same object if nothing changed; with another `signal` if the change was made; with the old
-        one and a `refusal` if the new release, or the registry itself, cannot be trusted.
-    """
-    try:
-        release = store.active()
-    except QuantlabError as error:
-        return serving if serving.refusal == str(error) else replace(serving, refusal=str(error))
-    if release == serving.seen:
-        return serving
-    if release == serving.release:  # the store went back to what runs here
-        return replace(serving, seen=release)
-    try:
-        return Serving(_assemble(store, features, release), release, release)
-    except QuantlabError as error:
-        return replace(serving, seen=release, refusal=str(error))
 
 
 def _assemble(store: ModelStore, features: FeatureSource, release: dict[str, str]) -> EnsembleSignal:

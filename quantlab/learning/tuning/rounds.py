@@ -163,7 +163,7 @@ def run_search(search: Search, evaluate: Evaluate, store: RoundStore, stage: Sta
             done = tuple(one.to_trial(outcome) for one, outcome in zip(candidates, outcomes, strict=True))
             store.write(index, done)
         trials += done
-        stage.say(_best_value_text(search, trials))
+        stage.set_remark(_best_value_text(search, trials))
         stage.advance(len(done))
     return TuningStage(
         name=search.name,

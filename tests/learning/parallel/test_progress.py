@@ -71,7 +71,7 @@ class Advances:
     def advance(self, steps: float = 1.0) -> None:
         self.steps.append(steps)
 
-    def say(self, text: str) -> None:
+    def set_remark(self, text: str) -> None:
         """Nothing to show."""
 
 

@@ -27,7 +27,7 @@ from quantlab.core.market import Bars
 from quantlab.learning.ensemble.members import predict_rows
 from quantlab.learning.registry import inspection as registry_module
 from quantlab.learning.registry.log import LOG, POINTER
-from quantlab.learning.registry.serving import Serving, poll, serve
+from quantlab.learning.registry.serving import serve
 from quantlab.learning.registry.status import Status
 from quantlab.learning.registry.store import Registry
 from quantlab.learning.stored.sealed_folder import MANIFEST, seal_folder
@@ -294,7 +294,7 @@ def test_registering_is_refused_for_wrong_names_twice_and_for_other_bytes(regist
         registry.register([other], ensemble=None, source={})
 
 
-# What a session sees.
+# What serves.
 
 
 @pytest.fixture(scope="module")
@@ -302,14 +302,13 @@ def bars(trending_bars: Callable[..., Bars]) -> Bars:
     return trending_bars(3, 160)
 
 
-def test_a_session_serves_what_is_active(registry: Registry, bars: Bars) -> None:
+def test_what_is_active_serves(registry: Registry, bars: Bars) -> None:
     serving = serve(registry, SmallFeatures())
     assert serving.release == registry.active()
     features = SmallFeatures().transform(bars)
     for member, seed in zip(serving.signal.members, (10, 11), strict=True):
         said = predict_rows(member.name, member.model, features, 0, bars.n_bars)
         np.testing.assert_array_equal(said, centroids(seed).predict_proba(features))
-    assert poll(registry, SmallFeatures(), serving) is serving
 
 
 def test_nothing_active_is_nothing_to_serve(tmp_path: Path) -> None:
@@ -317,7 +316,7 @@ def test_nothing_active_is_nothing_to_serve(tmp_path: Path) -> None:
         serve(new_registry(tmp_path), SmallFeatures())
 
 
-def test_a_session_starts_on_what_served_before_a_damaged_release(registry: Registry) -> None:
+def test_what_served_before_a_damaged_release_serves_again(registry: Registry) -> None:
     (a1, b1), (_, b2) = old_and_new(registry)
     damage(registry, b2)
     serving = serve(registry, SmallFeatures())
@@ -325,74 +324,21 @@ def test_a_session_starts_on_what_served_before_a_damaged_release(registry: Regi
     assert b2 in serving.refusal
 
 
-def test_a_promotion_takes_over_between_two_bars(registry: Registry, bars: Bars) -> None:
-    (a1, b1), _ = old_and_new(registry)
-    serving = serve(registry, SmallFeatures())
-    before = serving.signal
-    stream = before.stream(bars.symbols, bars.interval_ms)
-    said = [stream.update(bars.rows(t, t + 1)) for t in range(100)]
-    registry.promote([a1, b1], FEATURES, "older is better")
-    serving = poll(registry, SmallFeatures(), serving)
-    assert serving.release == {"a": a1, "b": b1}
-    assert serving.signal.fingerprint != before.fingerprint
-    stream.take_over(serving.signal)
-    said += [stream.update(bars.rows(t, t + 1)) for t in range(100, bars.n_bars)]
-    proba = np.concatenate([signal.proba for signal in said])
-    np.testing.assert_allclose(proba[:100], before.signal(bars).proba[:100], atol=1e-6)
-    np.testing.assert_allclose(proba[100:], serving.signal.signal(bars).proba[100:], atol=1e-6)
-    assert not np.allclose(proba[100:], before.signal(bars).proba[100:], atol=1e-3, equal_nan=True)
-    assert stream.liveness.forecast_bars.max() <= bars.n_bars - 100, "the new members' liveness is their own"
-
-
-def test_another_pipelines_members_do_not_take_over(registry: Registry, bars: Bars) -> None:
-    serving = serve(registry, SmallFeatures())
-    stream = serving.signal.stream(bars.symbols, bars.interval_ms)
-    other = type(serving.signal)(Contract(fingerprint="x"), serving.signal.members, serving.signal.ensemble)  # type: ignore[arg-type]
-    with pytest.raises(ContractError, match="new stream"):
-        stream.take_over(other)
-
-
-def test_a_damaged_promotion_is_refused_and_the_old_one_goes_on(registry: Registry) -> None:
-    (a1, b1), (a2, b2) = old_and_new(registry)
-    old = serve(registry, SmallFeatures())
-    registry.promote([a1, b1], FEATURES, "older is better")
-    damage(registry, a1)  # after it was verified, before the session looks
-    kept = poll(registry, SmallFeatures(), old)
-    assert kept.signal is old.signal
-    assert a1 in kept.refusal
-    assert registry.active() == {"a": a2, "b": b2}
-    again = poll(registry, SmallFeatures(), kept)
-    assert (again.signal, again.refusal) == (old.signal, kept.refusal)
-    assert poll(registry, SmallFeatures(), again) is again
-
-
 @pytest.mark.parametrize("file", [POINTER, LOG])
-def test_a_damaged_registry_is_said_and_the_old_release_goes_on(registry: Registry, file: str) -> None:
-    old = serve(registry, SmallFeatures())
+def test_a_damaged_registry_serves_nothing(registry: Registry, file: str) -> None:
     good = (registry.folder / file).read_bytes()
     (registry.folder / file).write_bytes(good[: len(good) // 2])
-    kept = poll(registry, SmallFeatures(), old)
-    assert kept.signal is old.signal
-    assert "as it was written" in kept.refusal
-    assert poll(registry, SmallFeatures(), kept) is kept
-    with pytest.raises(ArtifactError):
+    with pytest.raises(ArtifactError, match="as it was written"):
         serve(registry, SmallFeatures())
 
 
-def test_a_refused_release_is_looked_at_once(registry: Registry) -> None:
+def test_a_release_of_versions_that_were_not_tested_together_is_refused(registry: Registry) -> None:
     """A store that cannot quarantine, as on a disk that is read only."""
-    serving = serve(registry, SmallFeatures())
     facts = {version: registry.describe(version) for version in registry.versions()}
     models = {version: registry.load(version, FEATURES) for version in registry.versions()}
     (a1, b1), (a2, b2) = old_and_new(registry)
-    store = MemoryStore(models, facts, {"a": a2, "b": b2}, broken={a1})
-    store.serving = {"a": a1, "b": b1}
-    kept = poll(store, SmallFeatures(), serving)
-    assert isinstance(kept, Serving)
-    assert kept.signal is serving.signal
-    assert poll(store, SmallFeatures(), kept) is kept
-    store.serving = {"a": a1, "b": b2}
-    mixed = poll(store, SmallFeatures(), kept)
-    assert "tested together" in mixed.refusal
+    assert serve(MemoryStore(models, facts, {"a": a1, "b": b1}), SmallFeatures()).refusal == ""
     with pytest.raises(ArtifactError, match="tested together"):
-        serve(store, SmallFeatures())
+        serve(MemoryStore(models, facts, {"a": a1, "b": b2}), SmallFeatures())
+    with pytest.raises(ArtifactError, match="promote another"):
+        serve(MemoryStore(models, facts, {"a": a2, "b": b2}, broken={a2}), SmallFeatures())
