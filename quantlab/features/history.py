@@ -13,6 +13,7 @@ from numpy.typing import DTypeLike, NDArray
 from quantlab.core.arrays import Float64Array, Int64Array, read_only
 from quantlab.core.clock import iso_utc
 from quantlab.core.errors import ConfigError, ContractError, DataError
+from quantlab.core.soundness import LARGEST, SMALLEST
 from quantlab.features.contract import output_dtype, positive_interval
 from quantlab.features.kernels.cells import COUNT
 from quantlab.features.kernels.loops import first_malformed, run
@@ -61,8 +62,7 @@ def compute(
     ContractError
         If a shape, a dtype or a time step is not as above, or `out` shares its memory with `ohlcv`.
     DataError
-        If a bar is neither absent nor sound (``0 < low <= open, close <= high``, ``volume >= 0``,
-        all of a size between 1e-100 and 1e100).
+        If a bar is neither absent nor sound (:mod:`quantlab.core.soundness`).
     ConfigError
         If `interval`, `dtype` or `threads` cannot be used.
 
@@ -96,7 +96,7 @@ def malformed_bar(bar: Float64Array, time: int, symbol: int | str) -> DataError:
     """The error for a bar that is neither absent nor sound."""
     values = ", ".join(f"{name} {value:g}" for name, value in zip("OHLCV", bar, strict=True))
     return DataError(
-        "bars with 0 < low <= open, close <= high < 1e100 and 0 <= volume < 1e100, or five NaN",
+        f"bars with {SMALLEST:g} <= low <= open, close <= high <= {LARGEST:g} and a volume of 0 or as these, or five NaN",
         found=f"{values} at {iso_utc(time)}, symbol {symbol}",
         fix="pass the data through the quality gate",
     )

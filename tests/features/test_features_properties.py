@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from quantlab.core.soundness import LARGEST, SMALLEST
 from quantlab.features import NAMES, WARMUP, compute
 from quantlab.features.catalogue import CATALOGUE
-from quantlab.features.kernels.loops import LARGEST, SMALLEST
 
 INTERVAL = 300_000
 BARS = WARMUP + 350

@@ -1,8 +1,4 @@
-"""Checks of a single bar: one rule, used on files and on live bars.
-
-A bar is sound when all five numbers are finite, the four prices are positive, the volume is not
-negative, and the low and the high enclose the open and the close.
-"""
+"""Checks of bars in files, imports and live feeds, by the one definition in :mod:`quantlab.core.soundness`."""
 
 from __future__ import annotations
 
@@ -12,40 +8,24 @@ from quantlab.core.arrays import Float64Array, Int64Array, UInt8Array
 from quantlab.core.clock import iso_utc
 from quantlab.core.compiled import compiled
 from quantlab.core.errors import DataError
+from quantlab.core.soundness import LARGEST, NOT_FINITE, ORDER, PRICE, SIZE, SMALLEST, VOLUME, bar_faults
 
 FIELDS = ("open", "high", "low", "close", "volume")
-
-#: Faults of one bar, as bits of one code; a bar with a missing value is not judged any further.
-NOT_FINITE, PRICE, VOLUME, ORDER = 1, 2, 4, 8
 
 _SENTENCES = {
     PRICE: "a price that is not positive",
     VOLUME: "a negative volume",
+    SIZE: f"a price or volume that is not between {SMALLEST:g} and {LARGEST:g}",
     ORDER: "a low and high that do not enclose the open and close",
 }
 
 
-@compiled(forceinline=True)
-def bar_code(o: float, h: float, lo: float, c: float, v: float) -> int:
-    """Fault bits of one bar; 0 = sound."""
-    if not (np.isfinite(o) and np.isfinite(h) and np.isfinite(lo) and np.isfinite(c) and np.isfinite(v)):
-        return NOT_FINITE
-    code = 0
-    if o <= 0.0 or h <= 0.0 or lo <= 0.0 or c <= 0.0:
-        code |= PRICE
-    if v < 0.0:
-        code |= VOLUME
-    if h < max(o, c) or lo > min(o, c):
-        code |= ORDER
-    return code
-
-
 @compiled
 def bar_codes(ohlcv: Float64Array) -> UInt8Array:
-    """uint8 (N,): :func:`bar_code` of every row of a float64 (N, 5) array."""
+    """uint8 (N,): :func:`~quantlab.core.soundness.bar_faults` of every row of a float64 (N, 5) array."""
     codes = np.empty(ohlcv.shape[0], dtype=np.uint8)
     for i in range(ohlcv.shape[0]):
-        codes[i] = bar_code(ohlcv[i, 0], ohlcv[i, 1], ohlcv[i, 2], ohlcv[i, 3], ohlcv[i, 4])
+        codes[i] = bar_faults(ohlcv[i, 0], ohlcv[i, 1], ohlcv[i, 2], ohlcv[i, 3], ohlcv[i, 4])
     return codes
 
 
@@ -69,7 +49,7 @@ def check_rows(ohlcv: Float64Array, time_ms: Int64Array, origin: str) -> None:
     if not codes.any():
         return
     raise DataError(
-        f"sound bars (finite, prices > 0, volume >= 0, low <= open, close <= high) in {origin}",
+        f"sound bars ({SMALLEST:g} <= low <= open, close <= high <= {LARGEST:g}, volume 0 or as these) in {origin}",
         found="; ".join(_faults(codes, ohlcv, time_ms)),
         fix="correct those rows in the file, or delete them: the quality gate marks what is missing",
     )
@@ -96,8 +76,8 @@ def _where(rows: Int64Array, time_ms: Int64Array) -> str:
 
 
 def fault_in_bar(bar: Float64Array) -> str:
-    """Name the faults of one float64 (5,) bar that :func:`bar_code` refused."""
-    code = bar_code(*(float(x) for x in bar))
+    """Name the faults of one float64 (5,) bar that is not sound."""
+    code = bar_faults(*(float(x) for x in bar))
     if code == NOT_FINITE:
         return "missing or infinite " + ", ".join(n for n, x in zip(FIELDS, bar, strict=True) if not np.isfinite(x))
     values = ", ".join(f"{name} {value:g}" for name, value in zip(FIELDS, bar, strict=True))

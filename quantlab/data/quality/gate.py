@@ -4,7 +4,7 @@ A fold over bars with explicit state, the same for history and live, because liv
 long a hole will be:
 
 1. Before a symbol's first bar it is ``ABSENT`` (NaN).
-2. A bar that is there must be sound (:mod:`quantlab.data.quality.bar_checks`); it is ``TRADED``, or
+2. A bar that is there must be sound (:mod:`quantlab.core.soundness`); it is ``TRADED``, or
    ``ZERO_VOLUME`` if nothing changed hands.
 3. The first :data:`MAX_FILLED` missing bars of any hole become flat bars at the last close with zero
    volume, as venues print them: ``FILLED``, neither tradable nor labelled.
@@ -24,7 +24,8 @@ from quantlab.core.clock import iso_utc
 from quantlab.core.compiled import compiled
 from quantlab.core.errors import DataError
 from quantlab.core.market import Bars, BarState, Funding, Instrument
-from quantlab.data.quality.bar_checks import bar_code, fault_in_bar
+from quantlab.core.soundness import is_sound_bar
+from quantlab.data.quality.bar_checks import fault_in_bar
 
 #: Missing bars that are filled at the start of every hole. Part of the features' definition (a longer
 #: hole resets their warm-up), hence a constant and not a setting.
@@ -54,7 +55,7 @@ def _fold(ohlcv: Float64Array, last_close: Float64Array, missing: Int64Array, st
                     bar[:4] = last_close[s]
                     bar[4] = 0.0
                     state[t, s] = _FILLED
-            elif bar_code(bar[0], bar[1], bar[2], bar[3], bar[4]) != 0:
+            elif not is_sound_bar(bar[0], bar[1], bar[2], bar[3], bar[4]):
                 return int(t * n_symbols + s)
             else:
                 last_close[s] = bar[3]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from quantlab.core.compiled import compiled
+from quantlab.core.soundness import is_sound_bar
 from quantlab.features.kernels.cells import CELLS, COUNT, LANES
 from quantlab.features.kernels.derive import derive_pairs, derive_prices, derive_returns, derive_volumes
 from quantlab.features.kernels.fold import (
@@ -23,16 +24,12 @@ from quantlab.features.kernels.windows import Kernel
 WARMUP = 1536
 
 ABSENT, SOUND, MALFORMED = 0, 1, 2
-#: Prices and volumes (but 0) of a sound bar lie between these, so that no product or quotient of them overflows.
-SMALLEST, LARGEST = 1e-100, 1e100
 
 
 @compiled(forceinline=True)
 def judge(open_: Kernel, high: Kernel, low: Kernel, close: Kernel, volume: Kernel) -> Kernel:
-    """ABSENT if all five are NaN, SOUND if they can be a bar, else MALFORMED."""
-    # Comparisons with NaN are false, so that a single NaN is never sound.
-    ordered = low >= SMALLEST and low <= open_ and low <= close and open_ <= high and close <= high and high <= LARGEST
-    if ordered and (volume == 0.0 or (volume >= SMALLEST and volume <= LARGEST)):
+    """ABSENT if all five are NaN, SOUND if they are a sound bar, else MALFORMED."""
+    if is_sound_bar(open_, high, low, close, volume):
         return SOUND
     if open_ != open_ and high != high and low != low and close != close and volume != volume:
         return ABSENT
