@@ -81,7 +81,7 @@ class Funding(ReadOnlyPickling):
     Parameters
     ----------
     time_ms : int64 (N,)
-        Stamps, strictly increasing, already floored to the hour.
+        Hours at which the rates are charged, strictly increasing.
     rate : float64 (N, S)
         Fraction of notional; longs pay a positive rate. NaN = the venue has no rate for that cell.
     """

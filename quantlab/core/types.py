@@ -226,9 +226,12 @@ class CollectOutcome:
         Symbols that stopped early, and why; what came before is stored.
     notes : tuple of str
         What else a reader should know.
+    refused_rates : dict of symbol to int
+        Funding rates that were left out because they are not sound.
     """
 
     rows: int = 0
     repeated: int = 0
     refused: Mapping[str, DataError] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    refused_rates: Mapping[str, int] = field(default_factory=dict)

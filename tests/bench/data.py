@@ -54,7 +54,7 @@ def data_rows() -> list[Row]:
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
         write_dataset(root, bars)
-        source = CollectedSource(root, "all", RULES, None, None, "auto")
+        source = CollectedSource(root, "all", RULES, None, None, "auto", 0.05)
         ours, bare = wall_medians(source.history, lambda: decode_only(root), repeats=3)
         grown = _grown(source)
     data = bars.ohlcv.nbytes / 1e6

@@ -68,6 +68,7 @@ def write_funding() -> Callable[..., Path]:
 def parquet_source(instrument: Instrument) -> Callable[..., ParquetSource]:
     def make(root: Path, symbols: Any = "all", **settings: Any) -> ParquetSource:
         defaults: dict[str, Any] = {"start": None, "end": None, "funding": "auto", "folders": []}
+        defaults["largest_funding_rate"] = 10.0  # the rates of most tests here are whole numbers
         return ParquetSource(root=root, symbols=symbols, instrument=instrument, **(defaults | settings))
 
     return make
@@ -151,6 +152,7 @@ def exchange_source() -> Callable[..., ExchangeSource]:
             "bars_per_request": 288,
             "rates_per_request": 48,
             "margin_notional_usd": 10_000.0,
+            "largest_funding_rate": 0.05,
             "grace_seconds": 5.0,
             "retry": Retry(5, 0.0, 0.0, 0.0, 60.0),
             "settings": {"urls": {"api": {"fapiPublic": url}}, "rateLimit": 1, "timeout": 5000},
@@ -163,7 +165,7 @@ def exchange_source() -> Callable[..., ExchangeSource]:
 @pytest.fixture(scope="session")
 def collected_source(instrument: Instrument) -> Callable[..., CollectedSource]:
     def make(root: Path, symbols: Any = "all", **settings: Any) -> CollectedSource:
-        defaults: dict[str, Any] = {"start": None, "end": None, "funding": "auto"}
+        defaults: dict[str, Any] = {"start": None, "end": None, "funding": "auto", "largest_funding_rate": 0.05}
         return CollectedSource(root=root, symbols=symbols, instrument=instrument, **(defaults | settings))
 
     return make

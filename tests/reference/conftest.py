@@ -78,6 +78,7 @@ def april_bars(perps_5m: Path) -> Bars:
     listed_late = sorted(path.stem for path in (perps_5m / "ragged").glob("*.parquet"))[:2]
     return ParquetSource(
         root=perps_5m,
+        largest_funding_rate=0.05,
         symbols=["BTC", "OM", "TST", "UMA", "VVV", "kPEPE", *listed_late],
         instrument=instrument,
         start="2025-04-10",

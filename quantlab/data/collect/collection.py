@@ -23,6 +23,7 @@ from quantlab.data.exchange.client import ExchangeClient
 from quantlab.data.exchange.errors import ExchangeLost
 from quantlab.data.exchange.pagination import fetch_span
 from quantlab.data.series.alignment import Series
+from quantlab.data.series.funding_rates import drop_unsound_rates
 from quantlab.data.series.spans import Span, Spans, difference, windows
 from quantlab.data.store.day_files import BARS, DAY_MS, FUNDING
 from quantlab.data.store.manifest import SymbolFacts
@@ -49,6 +50,8 @@ class Paging:
     bars_per_request, rates_per_request : int
     concurrency : int
         Requests under way at once.
+    largest_funding_rate : float
+        Largest size of a sound rate, fraction of notional.
     """
 
     exchange: str
@@ -57,6 +60,7 @@ class Paging:
     bars_per_request: int
     rates_per_request: int
     concurrency: int
+    largest_funding_rate: float
 
     def page(self, kind: str) -> tuple[int, int]:
         """The shortest step between two rows in ms, and the rows of an answer."""
@@ -111,6 +115,7 @@ class Collection:
     rows, repeated : int
         New rows, and such as were there or came twice.
     refused : dict of symbol to DataError
+    refused_rates : dict of symbol to int
     """
 
     client: ExchangeClient
@@ -122,6 +127,7 @@ class Collection:
     rows: int = 0
     repeated: int = 0
     refused: dict[str, DataError] = field(default_factory=dict)
+    refused_rates: dict[str, int] = field(default_factory=dict)
 
     async def collect(self, plans: Mapping[str, Plan]) -> None:
         """Fetch what is missing, the oldest window first.
@@ -188,6 +194,9 @@ class Collection:
         parts += [got for got in [await fetch_span(fetch_page, span, paging) for span in spans] if len(got[0])]
         time_ms, values = (np.concatenate(columns) for columns in zip(*parts, strict=True))
         origin = f"{symbol} at {self.paging.exchange}"
+        if kind == FUNDING:
+            (time_ms, values), refused = drop_unsound_rates((time_ms, values), self.paging.largest_funding_rate)
+            self.refused_rates[symbol] = self.refused_rates.get(symbol, 0) + refused
         series, dropped = check_series(kind, time_ms, values, self.paging.interval_ms, origin)
         self.repeated += dropped
         return series

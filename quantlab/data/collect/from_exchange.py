@@ -25,6 +25,7 @@ from quantlab.data.collect.market_choice import MarketChoice, split_listed
 from quantlab.data.exchange.client import ExchangeClient, connect
 from quantlab.data.exchange.quirks import quirks_of, turnover_usd
 from quantlab.data.exchange.retry import Retry
+from quantlab.data.series.funding_rates import refused_rates_note
 from quantlab.data.series.instruments import MARGIN, maintenance_margin_rate, margin_note, rules_of
 from quantlab.data.series.spans import Span
 from quantlab.data.series.stored_source import parse_time
@@ -57,6 +58,8 @@ class ExchangeSource:
         What the exchange gives at most in one answer.
     margin_notional_usd : float
         Size of the position whose maintenance margin is stored: larger positions of a market have higher ones.
+    largest_funding_rate : float
+        Largest size of a sound rate, fraction of notional; larger ones are left out and counted.
     grace_seconds : float
         A bar counts as closed so long after its close, by the exchange's clock.
     retry : Retry
@@ -79,6 +82,7 @@ class ExchangeSource:
     bars_per_request: int
     rates_per_request: int
     margin_notional_usd: float
+    largest_funding_rate: float
     grace_seconds: float
     retry: Retry
     settings: Mapping[str, Any]
@@ -88,6 +92,7 @@ class ExchangeSource:
             check_whole(name, getattr(self, name), low=1)
         check_range("grace_seconds", self.grace_seconds, low=0.0)
         check_range("margin_notional_usd", self.margin_notional_usd, low=0.0)
+        check_range("largest_funding_rate", self.largest_funding_rate, low=0.0)
         timeframe_ms(self.timeframe)
         for name in ("start", "end"):
             parse_time(f"job.source.{name}", getattr(self, name))
@@ -126,8 +131,13 @@ class ExchangeSource:
             }
             collection = Collection(client, store, progress, self._paging, facts, now_ms)
             await collection.collect(plans)
-            notes = (*_unreachable(self.choice.unlisted_members(markets), gone), *_notes(store, gone))
-            return CollectOutcome(collection.rows, collection.repeated, collection.refused, notes)
+            refused = collection.refused_rates
+            notes = (
+                *_unreachable(self.choice.unlisted_members(markets), gone),
+                *_notes(store, gone),
+                *refused_rates_note(refused, self.largest_funding_rate),
+            )
+            return CollectOutcome(collection.rows, collection.repeated, collection.refused, notes, refused)
         finally:
             await client.close()
 
@@ -140,6 +150,7 @@ class ExchangeSource:
             self.bars_per_request,
             self.rates_per_request,
             self.concurrency,
+            self.largest_funding_rate,
         )
 
     async def _volumes(self, client: ExchangeClient, markets: Markets) -> dict[str, float]:

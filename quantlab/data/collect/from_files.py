@@ -7,7 +7,7 @@ by batches; each batch is one commit, and importing a file twice changes nothing
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar, NamedTuple
@@ -18,8 +18,11 @@ from quantlab.core.errors import DataError
 from quantlab.core.ports import CollectProgress
 from quantlab.core.types import CollectOutcome
 from quantlab.data.series.alignment import Series
+from quantlab.data.series.funding_rates import drop_unsound_rates, refused_rates_note
 from quantlab.data.series.spans import Span, Spans, union
 from quantlab.data.series.timeframes import timeframe_ms
+from quantlab.data.series.timestamp_checks import EARLY_MS
+from quantlab.data.store.day_files import BARS
 from quantlab.data.store.row_checks import check_series
 from quantlab.data.store.store import Batch, Store
 
@@ -52,11 +55,14 @@ class FileImport(ABC):
         The exchange that the bars belong to, as ccxt names it.
     timeframe : str
         E.g. ``5m``.
+    largest_funding_rate : float
+        Largest size of a sound rate, fraction of notional; larger ones are left out and counted.
     """
 
     folder: str | Path
     exchange: str
     timeframe: str
+    largest_funding_rate: float
     #: File names that are looked at.
     pattern: ClassVar[str]
 
@@ -93,7 +99,7 @@ class FileImport(ABC):
             raise DataError(f"{self.expected_files} in {folder}", found="none", fix=fix)
         others = len(candidates) - len(files)
         notes = (f"{others} files of another kind or interval were left alone",) if others else ()
-        return _import_files(files, self.read, self.interval_ms, store, progress, notes)
+        return _import_files(self, files, store, progress, notes)
 
 
 @dataclass
@@ -118,12 +124,12 @@ class _Tally:
     rows: int = 0
     repeated: int = 0
     refused: dict[str, DataError] = field(default_factory=dict)
+    refused_rates: dict[str, int] = field(default_factory=dict)
 
 
 def _import_files(
+    kind: FileImport,
     files: Sequence[SourceFile],
-    read: Callable[[SourceFile], Series],
-    interval_ms: int,
     store: Store,
     progress: CollectProgress,
     notes: tuple[str, ...],
@@ -137,19 +143,22 @@ def _import_files(
     pending: dict[str, _Pending] = {}
     for file in files:
         try:
-            series, dropped = _check_file(file, read(file), interval_ms)
+            series = kind.read(file)
+            rows, dropped, refused = _check_file(file, series, kind)
         except DataError as error:
             tally.refused.setdefault(f"{file.symbol} ({file.path.name})", error)
         else:
             tally.repeated += dropped
             waiting = pending.setdefault(file.kind, _Pending(file.kind))
-            waiting.add(file, series, file.span or _extent(series, interval_ms))
+            waiting.add(file, rows, file.span or _extent(series, kind.interval_ms))
+            tally.refused_rates[file.symbol] = tally.refused_rates.get(file.symbol, 0) + refused
             if waiting.rows >= _BATCH_ROWS:
                 _commit(pending.pop(file.kind), store, tally)
         progress.advance(file.symbol)
     for waiting in pending.values():
         _commit(waiting, store, tally)
-    return CollectOutcome(tally.rows, tally.repeated, tally.refused, notes)
+    notes = (*notes, *refused_rates_note(tally.refused_rates, kind.largest_funding_rate))
+    return CollectOutcome(tally.rows, tally.repeated, tally.refused, notes, tally.refused_rates)
 
 
 def _list_files(folder: Path, pattern: str) -> Iterator[Path]:
@@ -159,17 +168,20 @@ def _list_files(folder: Path, pattern: str) -> Iterator[Path]:
     yield from sorted((path for path in folder.rglob(pattern) if path.is_file()), key=lambda path: path.name)
 
 
-def _check_file(file: SourceFile, series: Series, interval_ms: int) -> tuple[Series, int]:
+def _check_file(file: SourceFile, series: Series, kind: FileImport) -> tuple[Series, int, int]:
+    """The rows of one file that may be stored, how many repeat another, and how many rates are not sound."""
     if not len(series[0]):
         raise DataError(f"at least one row in {file.path.name}", found="none", fix="fetch it again, or leave it out")
-    rows, dropped = check_series(file.kind, *series, interval_ms, file.path.name)
-    if file.span is not None and not (file.span[0] <= rows[0][0] and rows[0][-1] < file.span[1]):
+    sound, refused = (series, 0) if file.kind == BARS else drop_unsound_rates(series, kind.largest_funding_rate)
+    rows, dropped = check_series(file.kind, *sound, kind.interval_ms, file.path.name)
+    slack = 0 if file.kind == BARS else EARLY_MS  # the first rate of a month may be stamped in the month before
+    if file.span is not None and not np.all((rows[0] >= file.span[0] - slack) & (rows[0] < file.span[1])):
         raise DataError(
             f"rows of the period in the name of {file.path.name}",
             found=f"rows from {np.datetime64(int(rows[0][0]), 'ms')} to {np.datetime64(int(rows[0][-1]), 'ms')}",
             fix="fetch the file again",
         )
-    return rows, dropped
+    return rows, dropped, refused
 
 
 def _extent(series: Series, interval_ms: int) -> Span:

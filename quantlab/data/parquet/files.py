@@ -60,28 +60,21 @@ def read_funding(path: Path) -> tuple[Int64Array, Float64Array]:
     Returns
     -------
     time_ms : int64 (N,)
-        Floored to the hour (venues stamp some milliseconds late), strictly increasing.
+        The hours at which the rates are charged, strictly increasing.
     rate : float64 (N,)
-        Finite.
+        As in the file: the source decides which are sound.
 
     Raises
     ------
     DataError
-        If anything is not as above, or two rates fall into one hour.
+        If anything is not as above, or two rates belong to one hour.
     """
     table = _read(path, ("funding_rate",))
     time_ms = _stamps(table, path)
     rate = _floats(table, "funding_rate", path)
     time_ms, column = _without_repeats(time_ms, rate[:, None], path)
     rate = np.ascontiguousarray(column[:, 0])
-    time_ms = floor_to_hour(time_ms, path.name)
-    if not np.isfinite(rate).all():
-        raise DataError(
-            f"a finite funding rate in every row of {path.name}",
-            found=f"{int((~np.isfinite(rate)).sum())} missing or infinite",
-            fix="delete those rows or correct them",
-        )
-    return time_ms, rate
+    return floor_to_hour(time_ms, path.name), rate
 
 
 def _read(path: Path, columns: tuple[str, ...]) -> pa.Table:

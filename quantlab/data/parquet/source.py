@@ -12,6 +12,7 @@ from quantlab.core.market import Bars, Funding
 from quantlab.data.parquet.files import read_bars, read_funding
 from quantlab.data.quality.grid import RawGrid
 from quantlab.data.series.alignment import Series, align_bars, align_funding, common_interval
+from quantlab.data.series.funding_rates import drop_unsound_rates, refused_rates_note
 from quantlab.data.series.stored_source import StoredSource, choose_symbols
 
 
@@ -24,7 +25,7 @@ class ParquetSource(StoredSource):
 
     Parameters
     ----------
-    root, start, end
+    root, start, end, largest_funding_rate
         As in :class:`~quantlab.data.series.stored_source.StoredSource`.
     symbols : str or sequence of str
         File names without the suffix, in the order wanted; ``"all"`` takes all, alphabetically. There
@@ -84,6 +85,16 @@ class ParquetSource(StoredSource):
         left = [symbol for symbol in files if symbol not in bad]
         return replace(self, symbols=left) if left else None
 
+    def data_notes(self) -> tuple[str, ...]:
+        """Sentences on funding rates that count as missing."""
+        if self.funding == "off":
+            return ()
+        refused = {}
+        for symbol, path in self._funding_files(tuple(self._files())).items():
+            if _refusal(read_funding, path) is None:
+                _, refused[symbol] = drop_unsound_rates(read_funding(path), self.largest_funding_rate)
+        return refused_rates_note(refused, self.largest_funding_rate)
+
     def _grid(self) -> RawGrid:
         series = {symbol: read_bars(path) for symbol, path in self._files().items()}
         interval_ms = common_interval(series)
@@ -115,9 +126,9 @@ class ParquetSource(StoredSource):
     def _funding(self, symbols: tuple[str, ...]) -> Funding | None:
         if self.funding == "off" or not (Path(self.root) / "funding").is_dir():
             return None
-        series: dict[str, Series] = {
-            symbol: read_funding(path) for symbol, path in self._funding_files(symbols).items()
-        }
+        series: dict[str, Series] = {}
+        for symbol, path in self._funding_files(symbols).items():
+            series[symbol], _ = drop_unsound_rates(read_funding(path), self.largest_funding_rate)
         return align_funding(series, symbols)
 
 

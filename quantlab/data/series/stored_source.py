@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
-from quantlab.core.checks import check_choice, check_has
+from quantlab.core.checks import check_choice, check_has, check_range
 from quantlab.core.clock import parse_utc
 from quantlab.core.errors import ConfigError, DataError
 from quantlab.core.market import Instrument
@@ -89,6 +89,8 @@ class StoredSource:
         ISO 8601, UTC unless they name a zone; ``start <= open < end``. None = the data's own bound.
     funding : str
         One of :attr:`funding_modes`.
+    largest_funding_rate : float
+        Largest size of a sound rate, fraction of notional; larger ones count as missing, and notes say so.
 
     Raises
     ------
@@ -102,6 +104,7 @@ class StoredSource:
     start: str | None
     end: str | None
     funding: str
+    largest_funding_rate: float
     #: The ways in which funding can be read.
     funding_modes: ClassVar[tuple[str, ...]] = ("auto", "off")
 
@@ -114,6 +117,7 @@ class StoredSource:
             found = f"{self.start} .. {self.end}"
             raise ConfigError("data.start before data.end", found=found, fix="choose a later end")
         check_choice("data.funding", self.funding, self.funding_modes)
+        check_range("data.largest_funding_rate", self.largest_funding_rate, low=0.0)
 
     @property
     def synthetic(self) -> bool:

@@ -11,6 +11,10 @@ from quantlab.core.errors import DataError
 #: Stamps outside these years were written in another unit than they say (bitcoin began in 2009).
 _EARLIEST, _LATEST = np.datetime64("2009-01-01", "ms"), np.datetime64("2100-01-01", "ms")
 _HOUR_MS = 3_600_000
+#: A funding stamp so shortly before an hour belongs to it. Venues pay on the hour and their stamps miss it by
+#: milliseconds, to either side; a minute, the length of the shortest bar, is far more than that and far less than the
+#: hour between two payments. A late stamp needs no tolerance: it belongs to the hour that it lies in.
+EARLY_MS = 60_000
 
 
 def check_years(time_ms: Int64Array, origin: str) -> None:
@@ -115,14 +119,26 @@ def check_on_grid(time_ms: Int64Array, interval_ms: int, origin: str) -> None:
 
 
 def floor_to_hour(time_ms: Int64Array, origin: str) -> Int64Array:
-    """Funding stamps as they are charged: venues stamp them some milliseconds late.
+    """The hour at which each funding stamp is charged: the next one within :data:`EARLY_MS`, else the one it lies in.
+
+    Parameters
+    ----------
+    time_ms : int64 (N,)
+        Increasing.
+    origin : str
+        For the message.
 
     Raises
     ------
     DataError
-        If two stamps fall into one hour.
+        If two stamps belong to one hour.
+
+    Examples
+    --------
+    >>> floor_to_hour(np.array([3_599_990, 7_200_012, 12_000_000]), "a file").tolist()
+    [3600000, 7200000, 10800000]
     """
-    hours = time_ms // _HOUR_MS * _HOUR_MS
+    hours = (time_ms + EARLY_MS) // _HOUR_MS * _HOUR_MS
     twice = np.flatnonzero(np.diff(hours) == 0)
     if len(twice):
         raise DataError(

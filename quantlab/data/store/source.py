@@ -16,6 +16,7 @@ from quantlab.core.market import Bars, Funding
 from quantlab.data.quality.gate import MAX_FILLED
 from quantlab.data.quality.grid import RawGrid, funding_due
 from quantlab.data.series.alignment import Series, align_funding
+from quantlab.data.series.funding_rates import drop_unsound_rates, refused_rates_note
 from quantlab.data.series.instruments import MARGIN, instrument_of, margin_note
 from quantlab.data.series.stored_source import StoredSource, choose_symbols
 from quantlab.data.series.timestamp_checks import floor_to_hour
@@ -23,6 +24,8 @@ from quantlab.data.store.day_files import BARS, FUNDING, DayTable, day_of, read_
 from quantlab.data.store.manifest import Manifest, Part, read_manifest
 
 _READERS = 4
+#: The end of 2099: no stamp is later (:func:`~quantlab.data.series.timestamp_checks.check_years`).
+_END_OF_TIME = 4_102_444_799_999
 
 
 @dataclass(frozen=True)
@@ -31,7 +34,7 @@ class CollectedSource(StoredSource):
 
     Parameters
     ----------
-    root, symbols, start, end
+    root, symbols, start, end, largest_funding_rate
         As in :class:`~quantlab.data.series.stored_source.StoredSource`.
     instrument : Instrument
         Trading rules where the exchange states none; those that it states are stored with the data and go first.
@@ -71,7 +74,12 @@ class CollectedSource(StoredSource):
         manifest = read_manifest(Path(self.root))
         symbols = self._chosen(manifest)
         unstated = [symbol for symbol in symbols if MARGIN not in manifest.symbols[symbol].rules]
-        return (margin_note(unstated, len(symbols)),) if unstated else ()
+        margins = (margin_note(unstated, len(symbols)),) if unstated else ()
+        if self.funding == "off" or not manifest.days(FUNDING):
+            return margins
+        low, high = self._period(None, None)
+        _, refused = self._rates(manifest, symbols, low or 0, _END_OF_TIME if high is None else high)
+        return (*margins, *refused_rates_note(refused, self.largest_funding_rate))
 
     def _load(self, start_ms: int | None, end_ms: int | None) -> tuple[Float64Array, RawGrid]:
         """The bars in an array that may be written to, and the same bars as a grid."""
@@ -96,13 +104,22 @@ class CollectedSource(StoredSource):
     def _funding(self, manifest: Manifest, symbols: tuple[str, ...], low: int, high: int) -> Funding | None:
         if self.funding == "off" or not manifest.days(FUNDING):
             return None
+        return align_funding(self._rates(manifest, symbols, low, high)[0], symbols)
+
+    def _rates(
+        self, manifest: Manifest, symbols: tuple[str, ...], low: int, high: int
+    ) -> tuple[dict[str, Series], dict[str, int]]:
+        """The sound rates of every symbol, and how many of each are refused."""
         parts: dict[str, list[Series]] = {}
         for table in _tables(Path(self.root), manifest, FUNDING, low, high):
             for symbol, rows in table.series().items():
                 if symbol in symbols:
                     parts.setdefault(symbol, []).append(rows)
-        series = {symbol: _joined(symbol, pieces) for symbol, pieces in parts.items()}
-        return align_funding(series, symbols)
+        series, refused = {}, {}
+        for symbol, pieces in parts.items():
+            rows, refused[symbol] = drop_unsound_rates(_joined(pieces), self.largest_funding_rate)
+            series[symbol] = (floor_to_hour(rows[0], f"{symbol}'s funding"), rows[1][:, 0])
+        return series, refused
 
 
 def _grid_times(root: Path, manifest: Manifest, start_ms: int | None, end_ms: int | None) -> Int64Array:
@@ -144,6 +161,5 @@ def _places(table: DayTable, symbols: tuple[str, ...], low: int, high: int) -> t
     return column, wanted
 
 
-def _joined(symbol: str, pieces: list[Series]) -> Series:
-    time_ms = np.concatenate([time_ms for time_ms, _ in pieces])
-    return floor_to_hour(time_ms, f"{symbol}'s funding"), np.concatenate([rates for _, rates in pieces])[:, 0]
+def _joined(pieces: list[Series]) -> Series:
+    return np.concatenate([time_ms for time_ms, _ in pieces]), np.concatenate([rates for _, rates in pieces])

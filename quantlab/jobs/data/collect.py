@@ -49,24 +49,31 @@ def run(cfg: DictConfig) -> None:
             outcome = source.fill(store, progress)
         store.finish()
         manifest = store.manifest
-    console.print(_table(manifest))
+    console.print(_table(manifest, outcome))
     for line in _summary(manifest, outcome, root):
         console.print(line, highlight=False, soft_wrap=True)
     _require_all(outcome)
 
 
-def _table(manifest: Manifest) -> Table:
+def _table(manifest: Manifest, outcome: CollectOutcome) -> Table:
     title = f"{manifest.exchange}, a bar every {manifest.interval_ms // 1000} s"
-    columns = ("symbol", "first bar", "bars until", "bars", "missing", "gaps", "funding until")
+    columns = ("symbol", "first bar", "bars until", "bars", "missing", "gaps", "funding until", "rates refused")
     table = Table(*columns, title=title, title_justify="left")
-    for column in table.columns[3:6]:
+    for column in (*table.columns[3:6], table.columns[7]):
         column.justify = "right"
     for symbol, gaps in list((manifest.gaps or {}).items())[:_SHOWN]:
         covered = manifest.symbols[symbol].covered
         counts = (f"{gaps[name]:,}" for name in ("bars", "missing", "count"))
         ends = (_end(covered.get(kind, ())) for kind in (BARS, FUNDING))
         bars_end, funding_end = ends
-        table.add_row(symbol, _minute(gaps["first"] or "-"), bars_end, *counts, funding_end)
+        table.add_row(
+            symbol,
+            _minute(gaps["first"] or "-"),
+            bars_end,
+            *counts,
+            funding_end,
+            f"{outcome.refused_rates.get(symbol, 0):,}",
+        )
     return table
 
 

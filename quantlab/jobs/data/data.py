@@ -45,7 +45,8 @@ def run(cfg: DictConfig) -> float | None:
             stage.advance()
         bars = None if readable is None or _all_refused(readable, refused) else history_cut(cfg).load(readable)
         report = None if bars is None else coverage(bars)
-        write_json(folder.path / "quality.json", _document(report, refused))
+        notes = source.data_notes() if report is not None and isinstance(source, HasDataNotes) else ()
+        write_json(folder.path / "quality.json", _document(report, refused, notes))
         if bars is not None and report is not None:
             write_text(folder.path / "coverage.html", coverage_page(bars, report, refused))
         prints = {} if bars is None else {"data_fingerprint": bars.fingerprint()}
@@ -53,7 +54,7 @@ def run(cfg: DictConfig) -> float | None:
     if report is not None:
         console.print(_table(report))
         console.print("\n".join(_shortened(list(report.findings()))), highlight=False, soft_wrap=True)
-        for note in source.data_notes() if isinstance(source, HasDataNotes) else ():
+        for note in notes:
             console.print(f"note: {note}", highlight=False, soft_wrap=True)
     for error in refused:
         console.print(f"[red]refused[/] {error}", highlight=False, soft_wrap=True)
@@ -70,11 +71,12 @@ def _share(bars: Bars) -> float:
     return float(bars.printed.mean())
 
 
-def _document(report: QualityReport | None, refused: tuple[DataError, ...]) -> dict[str, Any]:
+def _document(report: QualityReport | None, refused: tuple[DataError, ...], notes: tuple[str, ...]) -> dict[str, Any]:
     return {
         "report": None if report is None else dataclasses.asdict(report),
         "findings": [] if report is None else list(report.findings()),
         "refused": [str(error) for error in refused],
+        "notes": list(notes),
     }
 
 

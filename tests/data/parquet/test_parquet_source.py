@@ -19,6 +19,7 @@ from quantlab.core.clock import parse_utc
 from quantlab.core.errors import ConfigError, DataError
 from quantlab.core.market import BarState
 from quantlab.data import ParquetSource, coverage
+from quantlab.data.series.timestamp_checks import floor_to_hour
 
 START_MS, STEP_MS, HOUR_MS = 1_746_057_600_000, 300_000, 3_600_000
 Make = Callable[..., ParquetSource]
@@ -260,12 +261,38 @@ def test_funding_is_never_silently_incomplete(
     assert parquet_source(tmp_path, "A").history().funding is not None
 
 
+def test_a_rate_that_is_not_sound_is_missing_and_named(
+    parquet_source: Make, write_bars: Write, write_funding: Write, tmp_path: Path
+) -> None:
+    """-1000 was charged once, and turned 10,000 USD into 598,782."""
+    write_bars(tmp_path / "A.parquet", range(60))
+    stamps = START_MS + HOUR_MS * np.arange(5)
+    write_funding(tmp_path / "funding" / "A.parquet", stamps, [0.05, -1000.0, np.inf, np.nan, -0.0085])
+    source = parquet_source(tmp_path, largest_funding_rate=0.05)
+    funding = source.history().funding
+    assert funding is not None
+    assert funding.time_ms.tolist() == [START_MS, START_MS + 4 * HOUR_MS]
+    np.testing.assert_array_equal(funding.rate, [[0.05], [-0.0085]])
+    says = "3 funding rates are refused and count as missing: not finite, or larger than 0.05 (A 3)"
+    assert source.data_notes() == (says,)
+    assert parquet_source(tmp_path, largest_funding_rate=1000.0).data_notes()[0].startswith("2 funding rates")
+    assert parquet_source(tmp_path, funding="off").data_notes() == ()
+
+
+@pytest.mark.parametrize(
+    ("stamp", "hour"), [(-10, 0), (12, 0), (-60_000, 0), (-60_001, -1), (0, 0), (HOUR_MS - 60_001, 0)]
+)
+def test_a_stamp_belongs_to_the_hour_that_it_misses_by_milliseconds(stamp: int, hour: int) -> None:
+    """07:59:59.990 was charged at 07:00 once."""
+    charged = floor_to_hour(np.array([START_MS + stamp]), "a file")
+    assert charged.tolist() == [START_MS + hour * HOUR_MS]
+
+
 @pytest.mark.parametrize(
     ("stamps", "rates", "says"),
     [
         ([START_MS, START_MS + 16], [1.0, 1.0], "one funding rate an hour in A.parquet; found 1 more"),
         ([START_MS + HOUR_MS, START_MS], [1.0, 1.0], "time order"),
-        ([START_MS], [np.nan], "finite funding rate"),
     ],
 )
 def test_bad_funding_is_refused(

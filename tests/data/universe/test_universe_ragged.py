@@ -52,6 +52,7 @@ def bars(perps_5m: Path) -> Bars:
         start=None,
         end="2025-04-20",
         funding="partial",
+        largest_funding_rate=0.05,
         folders=["ragged"],
     )
     whole = source.history()

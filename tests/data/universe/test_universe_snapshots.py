@@ -203,7 +203,7 @@ def test_a_report_says_who_chose_the_symbols(
 ) -> None:
     bars = random_bars()
     assert universe_notes(synthetic_source(), bars) == ()
-    assert universe_notes(parquet_source(Path("data")), bars) == (SURVIVORS,)
+    assert universe_notes(parquet_source(Path("data"), funding="off"), bars) == (SURVIVORS,)
     source = universe()
     notes = source.universe_notes(source.history())
     assert notes[0].startswith("The universe is point in time: 2 snapshots from 2025-01-02T00:00:00Z")

@@ -26,7 +26,7 @@ from quantlab.core.results import OrderReason
 from quantlab.core.types import Signal
 from quantlab.trading.strategy.strategy import Strategy
 
-HOUR_MS = 3_600_000
+MINUTE_MS, HOUR_MS = 60_000, 3_600_000
 
 
 @dataclass(frozen=True)
@@ -154,7 +154,8 @@ def _funding_charges(bars: Bars) -> list[list[float | None]]:
         return charges
     opens = [int(ms) for ms in bars.open_time_ms]
     for stamp, rates in zip(bars.funding.time_ms, bars.funding.rate, strict=True):
-        t = bisect_left(opens, int(stamp) // HOUR_MS * HOUR_MS)  # the first bar that opens at the stamp or later
+        hour = (int(stamp) + MINUTE_MS) // HOUR_MS * HOUR_MS  # a stamp up to a minute early belongs to the next hour
+        t = bisect_left(opens, hour)  # the first bar that opens then or later
         if 1 <= t < len(opens):
             charges[t] = [_add_rate(so_far, float(rate)) for so_far, rate in zip(charges[t], rates, strict=True)]
     return charges
