@@ -20,6 +20,7 @@ import ccxt.async_support as ccxt
 import numpy as np
 
 from quantlab.core.errors import ConfigError, DataError
+from quantlab.data.exchange.answers import LIST_BYTES, ROWS_BYTES, UnsoundAnswer, bounded, bounded_question
 from quantlab.data.exchange.errors import (
     UNREADABLE,
     ExchangeLost,
@@ -29,9 +30,10 @@ from quantlab.data.exchange.errors import (
     find_rows,
     has_uniform_rows,
 )
-from quantlab.data.exchange.quirks import quirks_of
+from quantlab.data.exchange.quirks import named_symbols, quirks_of, symbol_of
 from quantlab.data.exchange.retry import Retry, retry_after
 from quantlab.data.series.alignment import Series
+from quantlab.data.series.timestamp_checks import EARLIEST_MS, LATEST_MS
 
 _log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -68,11 +70,11 @@ class ExchangeClient:
         """The exchange's clock; where it shows none the machine's, a minute back, lest the exchange's be behind."""
         if not self.api.has.get("fetchTime"):
             return int(self.api.milliseconds()) - _UNKNOWN_CLOCK_MS
-        return int(await self._fetch("its clock", self.api.fetch_time, int))
+        return await self._fetch("its clock", self.api.fetch_time, int, _read_clock)
 
     async def markets(self) -> dict[str, dict[str, Any]]:
         """ccxt's markets by unified name."""
-        return await self._fetch("its markets", lambda: self.api.load_markets(True), dict)
+        return await self._fetch("its markets", self._load_markets, dict)
 
     async def tickers(self) -> dict[str, dict[str, Any]]:
         """ccxt's tickers of perpetuals by unified name; some exchanges would show those of the spot market."""
@@ -90,26 +92,23 @@ class ExchangeClient:
         The exchange may also answer with other rows, or with some of these: see :mod:`quantlab.data.exchange.pagination`.
         """
         end = {"until": end_ms - 1}
-        rows = await self._fetch(
+        return await self._fetch(
             f"bars of {market}",
             lambda: self.api.fetch_ohlcv(market, timeframe, since=start_ms, limit=limit, params=end),
             list,
+            lambda rows: self._of_market(market, _read_bars(rows)),
         )
-        values = np.array([[np.nan if x is None else x for x in row[1:6]] for row in rows], dtype=np.float64)
-        return np.array([row[0] for row in rows], dtype=np.int64), values.reshape(-1, 5)
 
     async def funding(self, market: str, start_ms: int, end_ms: int, limit: int) -> Series:
         """Rates with ``start_ms <= stamp < end_ms``: stamps int64 (N,) and rates float64 (N, 1); else as :meth:`bars`."""
         end_name = quirks_of(self.api.id).funding_end
         end = {"until": end_ms - 1} if end_name is None else {end_name: end_ms}
-        rows = await self._fetch(
+        return await self._fetch(
             f"funding rates of {market}",
             lambda: self.api.fetch_funding_rate_history(market, since=start_ms, limit=limit, params=end),
             list,
+            lambda rows: self._of_market(market, _read_rates(rows)),
         )
-        rates = [[np.nan if row["fundingRate"] is None else row["fundingRate"]] for row in rows]
-        stamps = np.array([row["timestamp"] for row in rows], dtype=np.int64)
-        return stamps, np.array(rates, dtype=np.float64).reshape(-1, 1)
 
     async def tiers(self, names: Sequence[str]) -> dict[str, list[dict[str, Any]]]:
         """ccxt's leverage tiers by unified name, of the markets of which the exchange tells them without a key."""
@@ -122,6 +121,19 @@ class ExchangeClient:
             return dict(tiers or {})
         return {}
 
+    async def _load_markets(self) -> dict[str, dict[str, Any]]:
+        # ccxt merges what it reads into what it remembers: one broken answer would spoil every later one.
+        self.api.clean_rest_data()
+        return dict(await self.api.load_markets(True))
+
+    def _of_market(self, market: str, series: Series) -> Series:
+        """Refuse a series if the exchange says in its answer that it is another symbol's."""
+        wanted = symbol_of(self.api.market(market))
+        others = named_symbols(self.api.last_json_response, quirks_of(self.api.id).symbol_keys) - {wanted}
+        if others:
+            raise UnsoundAnswer(f"rows of {', '.join(sorted(others)[:3])[:100]} to a question about {wanted}")
+        return series
+
     def _tiers_of(self, name: str) -> Callable[[], Awaitable[list[dict[str, Any]]]]:
         return lambda: self.api.fetch_market_leverage_tiers(name)
 
@@ -131,24 +143,32 @@ class ExchangeClient:
         except NeedsKey:
             return None
 
-    async def _fetch(self, what: str, request: Callable[[], Awaitable[T]], form: type) -> T:
-        """Repeat `request` until its answer is whole, or say why there is none."""
+    async def _fetch(
+        self,
+        what: str,
+        request: Callable[[], Awaitable[Any]],
+        form: type,
+        read: Callable[[Any], T] | None = None,
+    ) -> T:
+        """Repeat `request` until its answer is whole and can be read, or say why there is none."""
         failure = ""
         end: type[DataError] = ExchangeLost
         for failures in range(1, self.retry.attempts + 1):
             await self._wait_until_allowed()
             try:
-                answer = await request()
+                with bounded_question(LIST_BYTES if read is None else ROWS_BYTES):
+                    answer = await request()
                 if self._is_complete(answer, form):
-                    return answer
+                    return answer if read is None else read(answer)
                 failure, wait_seconds, end = "an answer that is no whole JSON", 0.0, ExchangeLost
             except ccxt.BaseError as error:
-                failure, end = " ".join(str(error).split())[:300], choose_error_type(error)
+                failure, end = _shortened(str(error)), choose_error_type(error)
                 if not can_retry(error):
                     raise end(f"{what} from {self.api.id}", found=failure, fix=_CORRECT) from error
                 wait_seconds = self._requested_wait(error)
             except UNREADABLE as error:
-                failure, wait_seconds = f"an answer that cannot be read ({type(error).__name__}: {error})", 0.0
+                found = _shortened(f"{type(error).__name__}: {error}")
+                failure, wait_seconds = f"an answer that cannot be read ({found})", 0.0
                 end = ExchangeLost
             if failures < self.retry.attempts:
                 await self._pause(what, failure, failures, wait_seconds)
@@ -176,7 +196,7 @@ class ExchangeClient:
         if seconds > self.retry.longest_ban_seconds:
             raise ExchangeLost(
                 f"{self.api.id} to let us wait at most {self.retry.longest_ban_seconds:g} s",
-                found=f"Retry-After: {seconds:.0f} s ({' '.join(str(error).split())[:200]})",
+                found=f"Retry-After: {seconds:.0f} s ({_shortened(str(error))})",
                 fix="run the job again after that time: it goes on where it stopped",
             ) from error
         # A limit without a time is everybody's, too: the others must not go on knocking.
@@ -214,4 +234,25 @@ def connect(exchange: str, settings: dict[str, Any], retry: Retry) -> ExchangeCl
     if exchange not in ccxt.exchanges:
         raise ConfigError("an exchange that ccxt knows", found=repr(exchange), fix="see ccxt's list, e.g. binanceusdm")
     ours = {"enableRateLimit": True, "enableLastJsonResponse": True, "enableLastResponseHeaders": True}
-    return ExchangeClient(getattr(ccxt, exchange)({**settings, **ours}), retry)
+    return ExchangeClient(bounded(exchange)({**settings, **ours}), retry)
+
+
+def _shortened(text: str) -> str:
+    return " ".join(text[:2_000].split())[:300]
+
+
+def _read_clock(answer: int) -> int:
+    if not EARLIEST_MS <= answer < LATEST_MS:
+        raise UnsoundAnswer("a clock that shows no time between 2009 and 2100")
+    return answer
+
+
+def _read_bars(rows: list[Any]) -> Series:
+    values = np.array([[np.nan if x is None else x for x in row[1:6]] for row in rows], dtype=np.float64)
+    return np.array([row[0] for row in rows], dtype=np.int64), values.reshape(-1, 5)
+
+
+def _read_rates(rows: list[Any]) -> Series:
+    rates = [[np.nan if row["fundingRate"] is None else row["fundingRate"]] for row in rows]
+    stamps = np.array([row["timestamp"] for row in rows], dtype=np.int64)
+    return stamps, np.array(rates, dtype=np.float64).reshape(-1, 1)

@@ -9,8 +9,11 @@ import ccxt.async_support as ccxt
 
 from quantlab.core.errors import DataError
 
-#: What ccxt's parsers raise over an answer of a wrong form.
-UNREADABLE = (TypeError, ValueError, KeyError, IndexError, AttributeError)
+#: What ccxt's parsers and ours raise over an answer of a wrong form: also over integers that fit into no column, and over
+#: nesting that no parser follows.
+UNREADABLE = (TypeError, ValueError, LookupError, AttributeError, ArithmeticError, RecursionError)
+#: Levels of objects in which a list of rows lies at most.
+_LEVELS = 4
 
 
 class ExchangeLost(DataError):  # noqa: N818 - a state of the line, not of the data
@@ -21,12 +24,12 @@ class NeedsKey(DataError):  # noqa: N818 - a property of the request
     """The exchange answers this request to account holders only."""
 
 
-def find_rows(sent: object) -> list[Any] | None:
-    """The list in an answer, bare or in an envelope; None if there is none."""
+def find_rows(sent: object, levels: int = _LEVELS) -> list[Any] | None:
+    """The list in an answer, bare or in an envelope of so many levels; None if there is none."""
     if isinstance(sent, list):
         return sent
-    inner = sent.values() if isinstance(sent, dict) else ()
-    return next((rows for rows in map(find_rows, inner) if rows is not None), None)
+    inner = sent.values() if isinstance(sent, dict) and levels else ()
+    return next((rows for rows in (find_rows(one, levels - 1) for one in inner) if rows is not None), None)
 
 
 def has_uniform_rows(rows: list[Any] | None) -> bool:

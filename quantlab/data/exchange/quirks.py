@@ -23,19 +23,48 @@ class Quirks:
         A ticker's volume counts contracts, and there is none in the quote currency.
     tiers_in_contracts : bool
         The bounds of leverage tiers count contracts, not quote currency.
+    symbol_keys : tuple of str
+        Keys under which an answer with bars or rates, or one of its rows, names its symbol.
     """
 
     funding_end: str | None = None
     volume_in_contracts: bool = False
     tiers_in_contracts: bool = False
+    symbol_keys: tuple[str, ...] = ()
 
 
-_QUIRKS = {"okx": Quirks(funding_end="after", volume_in_contracts=True, tiers_in_contracts=True)}
+_QUIRKS = {
+    "binance": Quirks(symbol_keys=("symbol",)),
+    "binanceusdm": Quirks(symbol_keys=("symbol",)),
+    "bybit": Quirks(symbol_keys=("symbol",)),
+    "okx": Quirks(funding_end="after", volume_in_contracts=True, tiers_in_contracts=True, symbol_keys=("instId",)),
+    "hyperliquid": Quirks(symbol_keys=("s", "coin")),
+}
 
 
 def quirks_of(exchange: str) -> Quirks:
     """Quirks of the exchange that ccxt calls `exchange`."""
     return _QUIRKS.get(exchange, Quirks())
+
+
+#: Above it a whole number fits into no float, and no amount of money or coins means anything.
+_LARGEST_NUMBER = 1e100
+
+
+def named_symbols(sent: object, keys: tuple[str, ...], levels: int = 3) -> set[str]:
+    """The symbols that an answer, or a row of it, names under one of `keys`.
+
+    Examples
+    --------
+    >>> sorted(named_symbols({"result": {"symbol": "A", "list": [["1"], {"symbol": "B"}]}}, ("symbol",)))
+    ['A', 'B']
+    """
+    if isinstance(sent, list):
+        return set().union(*(named_symbols(row, keys, levels - 1) for row in sent if isinstance(row, dict) and levels))
+    if not isinstance(sent, dict):
+        return set()
+    inner = (named_symbols(one, keys, levels - 1) for one in sent.values() if isinstance(one, dict | list) and levels)
+    return {str(sent[key]) for key in keys if key in sent}.union(*inner)
 
 
 def symbol_of(market: Mapping[str, Any]) -> str:
@@ -62,7 +91,8 @@ def perpetuals_of(markets: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
 
 def positive_number(value: Any) -> float | None:
     """Return a number above 0 as a float, else None: a value that an answer leaves out or sets to 0 is not known."""
-    return float(value) if isinstance(value, int | float) and value > 0 else None
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    return float(value) if is_number and 0 < value <= _LARGEST_NUMBER else None
 
 
 def turnover_usd(ticker: Mapping[str, Any], market: Mapping[str, Any], quirks: Quirks) -> float | None:

@@ -70,5 +70,5 @@ def retry_after(headers: dict[str, str], now_seconds: float) -> float:
         return float(text)
     try:
         return max(0.0, email.utils.parsedate_to_datetime(text).timestamp() - now_seconds)
-    except ValueError:
+    except (ValueError, OverflowError):  # no date, or one of no year
         return 0.0

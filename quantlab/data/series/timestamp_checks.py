@@ -9,7 +9,7 @@ from quantlab.core.clock import iso_utc
 from quantlab.core.errors import DataError
 
 #: Stamps outside these years were written in another unit than they say (bitcoin began in 2009).
-_EARLIEST, _LATEST = np.datetime64("2009-01-01", "ms"), np.datetime64("2100-01-01", "ms")
+EARLIEST_MS, LATEST_MS = 1_230_768_000_000, 4_102_444_800_000
 _HOUR_MS = 3_600_000
 #: A funding stamp so shortly before an hour belongs to it. Venues pay on the hour and their stamps miss it by
 #: milliseconds, to either side; a minute, the length of the shortest bar, is far more than that and far less than the
@@ -25,12 +25,11 @@ def check_years(time_ms: Int64Array, origin: str) -> None:
     DataError
         Naming the first stamp before 2009 or after 2099.
     """
-    dates = time_ms.astype("datetime64[ms]")
-    outside = np.flatnonzero((dates < _EARLIEST) | (dates >= _LATEST))
+    outside = np.flatnonzero((time_ms < EARLIEST_MS) | (time_ms >= LATEST_MS))
     if len(outside):
         raise DataError(
             f"timestamps between 2009 and 2100 in {origin}",
-            found=f"{dates[outside[0]]} in row {outside[0]}",
+            found=f"{np.datetime64(int(time_ms[outside[0]]), 'ms')} in row {outside[0]}",
             fix="check the unit: milliseconds may have been stored as seconds, or the other way round",
         )
 

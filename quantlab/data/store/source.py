@@ -19,13 +19,11 @@ from quantlab.data.series.alignment import Series, align_funding
 from quantlab.data.series.funding_rates import drop_unsound_rates, refused_rates_note
 from quantlab.data.series.instruments import MARGIN, instrument_of, margin_note
 from quantlab.data.series.stored_source import StoredSource, choose_symbols
-from quantlab.data.series.timestamp_checks import floor_to_hour
+from quantlab.data.series.timestamp_checks import LATEST_MS, floor_to_hour
 from quantlab.data.store.day_files import BARS, FUNDING, DayTable, day_of, read_day
 from quantlab.data.store.manifest import Manifest, Part, read_manifest
 
 _READERS = 4
-#: The end of 2099: no stamp is later (:func:`~quantlab.data.series.timestamp_checks.check_years`).
-_END_OF_TIME = 4_102_444_799_999
 
 
 @dataclass(frozen=True)
@@ -78,7 +76,7 @@ class CollectedSource(StoredSource):
         if self.funding == "off" or not manifest.days(FUNDING):
             return margins
         low, high = self._period(None, None)
-        _, refused = self._rates(manifest, symbols, low or 0, _END_OF_TIME if high is None else high)
+        _, refused = self._rates(manifest, symbols, low or 0, LATEST_MS - 1 if high is None else high)
         return (*margins, *refused_rates_note(refused, self.largest_funding_rate))
 
     def _load(self, start_ms: int | None, end_ms: int | None) -> tuple[Float64Array, RawGrid]:

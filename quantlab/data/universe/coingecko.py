@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import difflib
-import json
 import logging
 import random
 import time
@@ -20,6 +19,7 @@ import aiohttp
 
 from quantlab.core.checks import check_range, check_whole
 from quantlab.core.errors import ConfigError, DataError
+from quantlab.data.exchange.answers import ROWS_BYTES, BoundedResponse, UnsoundAnswer, bounded_question, read_json
 from quantlab.data.exchange.quirks import positive_number
 from quantlab.data.exchange.retry import Retry, retry_after
 
@@ -153,7 +153,7 @@ class CoinGecko:
 
     def _session(self) -> aiohttp.ClientSession:
         timeout = aiohttp.ClientTimeout(total=self.timeout_seconds)
-        return aiohttp.ClientSession(timeout=timeout, headers=dict(self.headers))
+        return aiohttp.ClientSession(timeout=timeout, headers=dict(self.headers), response_class=BoundedResponse)
 
     async def _pages(self, query: Mapping[str, str], most: int) -> dict[str, Coin]:
         """By id; a coin that moved down while the pages were read comes twice and counts once."""
@@ -178,17 +178,18 @@ class CoinGecko:
         for failures in range(1, self.retry.attempts + 1):
             wait_seconds = 0.0
             try:
-                async with session.get(f"{self.url}{path}", params=dict(query)) as answer:
-                    text = await answer.text()
-                    if answer.status == 200:
-                        return _rows(text, keys)
-                    failure = f"HTTP status {answer.status}: {' '.join(text.split())[:200]}"
-                    if answer.status != 429 and answer.status < 500:
-                        raise DataError(
-                            f"coins from {self.url}", found=failure, fix="correct the address, the key or the category"
-                        )
-                    wait_seconds = retry_after(dict(answer.headers), time.time())
-            except (aiohttp.ClientError, TimeoutError, _IncompleteAnswer) as error:
+                with bounded_question(ROWS_BYTES):
+                    async with session.get(f"{self.url}{path}", params=dict(query)) as answer:
+                        text = await answer.text(errors="replace")
+                if answer.status == 200:
+                    return _rows(text, keys)
+                failure = f"HTTP status {answer.status}: {' '.join(text[:2_000].split())[:200]}"
+                if answer.status != 429 and answer.status < 500:
+                    raise DataError(
+                        f"coins from {self.url}", found=failure, fix="correct the address, the key or the category"
+                    )
+                wait_seconds = retry_after(dict(answer.headers), time.time())
+            except (aiohttp.ClientError, TimeoutError, UnsoundAnswer) as error:
                 failure = f"{type(error).__name__}: {error}"
             if wait_seconds > self.retry.longest_ban_seconds:
                 break
@@ -203,25 +204,22 @@ class CoinGecko:
         )
 
 
-class _IncompleteAnswer(ValueError):  # noqa: N818 - never leaves this module
-    """An answer that broke off, or is something else."""
-
-
 def _rows(text: str, keys: set[str]) -> list[dict[str, Any]]:
-    try:
-        rows = json.loads(text)
-    except ValueError as error:
-        raise _IncompleteAnswer(f"no JSON ({error})") from error
-    if not isinstance(rows, list) or not all(isinstance(row, dict) and keys <= row.keys() for row in rows):
-        raise _IncompleteAnswer(f"no list of coins: {text[:100]!r}")
-    return rows
+    rows = read_json(text)
+    whole = isinstance(rows, list) and all(
+        isinstance(row, dict) and all(isinstance(row.get(key), str) for key in keys) for row in rows
+    )
+    if not whole:
+        raise UnsoundAnswer(f"no list of coins: {text[:100]!r}")
+    found: list[dict[str, Any]] = rows
+    return found
 
 
 def _coin(row: Mapping[str, Any]) -> Coin:
     return Coin(
         str(row["id"]),
         str(row["symbol"]).upper(),
-        str(row.get("name") or ""),
+        name if isinstance(name := row.get("name"), str) else "",
         positive_number(row.get("market_cap")),
         *(positive_number(row.get(key)) for key in ("current_price", "high_24h", "low_24h")),
     )

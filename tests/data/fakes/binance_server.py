@@ -6,12 +6,13 @@ played when a request comes: refusals, bans, broken and slow answers.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import socket
 import threading
 import time
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -19,6 +20,7 @@ from typing import Any, NamedTuple
 from urllib.parse import parse_qs, urlsplit
 
 import numpy as np
+from distortions import Reply
 
 STEP_MS, HOUR_MS, DAY_MS = 300_000, 3_600_000, 86_400_000
 EPOCH_MS = 1_746_057_600_000  # 2025-05-01
@@ -78,6 +80,9 @@ class FakeBinance:
     weight: int = 0
     delay: float = 0.0  # of every answer, so that a kill finds requests under way
     url: str = ""
+    serves: bool = False
+    #: Path, question and true answer -> what is sent instead; None = the true answer.
+    distort: Callable[[str, dict[str, Any], bytes], Reply | None] = lambda path, query, body: None  # noqa: E731
 
     def __post_init__(self) -> None:
         self._lock = threading.Lock()
@@ -248,8 +253,7 @@ class _Handler(BaseHTTPRequestHandler):
         fault = self.exchange.next_fault(parts.path)
         time.sleep(self.exchange.delay)
         if fault is None:
-            status, answer = self.exchange.answer(parts.path, query)
-            self._send(status, json.dumps(answer).encode())
+            self._answer(parts.path, query)
         else:
             self._play(fault, parts.path, query)
 
@@ -259,10 +263,33 @@ class _Handler(BaseHTTPRequestHandler):
         path = f"{urlsplit(self.path).path}/{question['type']}"
         fault = self.exchange.next_fault(path)
         if fault is None:
-            status, answer = self.exchange.answer(path, question)
-            self._send(status, json.dumps(answer).encode())
+            self._answer(path, question)
         else:
             self._play(fault, path, question)
+
+    def _answer(self, path: str, query: dict[str, Any]) -> None:
+        status, answer = self.exchange.answer(path, query)
+        body = json.dumps(answer).encode()
+        reply = self.exchange.distort(path, query, body)
+        if reply is None:
+            self._send(status, body)
+        elif reply.endless or reply.seconds:
+            self._dribble(reply)
+        else:
+            self._send(reply.status, reply.body, reply.headers, reply.claimed)
+
+    def _dribble(self, reply: Reply) -> None:
+        """A body without an end, or with so much time between its bytes; until the client hangs up."""
+        self.send_response(reply.status)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(2**40))
+        self.end_headers()
+        self.close_connection = True
+        with contextlib.suppress(OSError):
+            while not reply.seconds or self.exchange.serves:
+                self.wfile.write(reply.body[:1] if reply.seconds else reply.body)
+                self.wfile.flush()
+                time.sleep(reply.seconds)
 
     def _play(self, fault: Fault, path: str, query: dict[str, str]) -> None:
         body = json.dumps(self.exchange.answer(path, query)[1]).encode()
@@ -323,8 +350,10 @@ def serving(exchange: FakeBinance) -> Iterator[FakeBinance]:
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
     thread.start()
     try:
+        exchange.serves = True
         yield exchange
     finally:
+        exchange.serves = False
         server.shutdown()
         server.server_close()
         thread.join()
