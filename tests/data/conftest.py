@@ -1,4 +1,4 @@
-"""Fixtures of the data room's tests; ``fakes`` goes on the path, where its server lies."""
+"""Fixtures of the data room's tests; ``fakes`` and ``exchange`` go on the path, where its servers and its fuzz lie."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from quantlab.data.collect.market_choice import MarketChoice
 from quantlab.data.exchange.retry import Retry
 from quantlab.data.store.source import CollectedSource
 
-sys.path.append(str(Path(__file__).parent / "fakes"))
+sys.path += [str(Path(__file__).parent / folder) for folder in ("fakes", "exchange")]
 from binance_server import CountingProgress, FakeBinance, Listing, serving
 
 START_MS = 1_746_057_600_000  # 2025-05-01, a Thursday

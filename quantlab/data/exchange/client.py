@@ -70,7 +70,7 @@ class ExchangeClient:
         """The exchange's clock; where it shows none the machine's, a minute back, lest the exchange's be behind."""
         if not self.api.has.get("fetchTime"):
             return int(self.api.milliseconds()) - _UNKNOWN_CLOCK_MS
-        return await self._fetch("its clock", self.api.fetch_time, int, _read_clock)
+        return await self._fetch("its clock", self.api.fetch_time, int, _read_clock, ROWS_BYTES)
 
     async def markets(self) -> dict[str, dict[str, Any]]:
         """ccxt's markets by unified name."""
@@ -78,7 +78,9 @@ class ExchangeClient:
 
     async def tickers(self) -> dict[str, dict[str, Any]]:
         """ccxt's tickers of perpetuals by unified name; some exchanges would show those of the spot market."""
-        return await self._fetch("its tickers", lambda: self.api.fetch_tickers(None, {"type": "swap"}), dict)
+        return await self._fetch(
+            "its tickers", lambda: self.api.fetch_tickers(None, {"type": "swap"}), dict, self._known_tickers
+        )
 
     async def books(self) -> dict[str, dict[str, Any]]:
         """The best bid and ask by unified name; empty where the exchange has no such list of its own."""
@@ -97,6 +99,7 @@ class ExchangeClient:
             lambda: self.api.fetch_ohlcv(market, timeframe, since=start_ms, limit=limit, params=end),
             list,
             lambda rows: self._of_market(market, _read_bars(rows)),
+            ROWS_BYTES,
         )
 
     async def funding(self, market: str, start_ms: int, end_ms: int, limit: int) -> Series:
@@ -108,6 +111,7 @@ class ExchangeClient:
             lambda: self.api.fetch_funding_rate_history(market, since=start_ms, limit=limit, params=end),
             list,
             lambda rows: self._of_market(market, _read_rates(rows)),
+            ROWS_BYTES,
         )
 
     async def tiers(self, names: Sequence[str]) -> dict[str, list[dict[str, Any]]]:
@@ -125,6 +129,11 @@ class ExchangeClient:
         # ccxt merges what it reads into what it remembers: one broken answer would spoil every later one.
         self.api.clean_rest_data()
         return dict(await self.api.load_markets(True))
+
+    def _known_tickers(self, tickers: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+        if not tickers.keys() & self.api.markets.keys():
+            raise UnsoundAnswer("no ticker of any market")
+        return tickers
 
     def _of_market(self, market: str, series: Series) -> Series:
         """Refuse a series if the exchange says in its answer that it is another symbol's."""
@@ -149,6 +158,7 @@ class ExchangeClient:
         request: Callable[[], Awaitable[Any]],
         form: type,
         read: Callable[[Any], T] | None = None,
+        most_bytes: int = LIST_BYTES,
     ) -> T:
         """Repeat `request` until its answer is whole and can be read, or say why there is none."""
         failure = ""
@@ -156,7 +166,7 @@ class ExchangeClient:
         for failures in range(1, self.retry.attempts + 1):
             await self._wait_until_allowed()
             try:
-                with bounded_question(LIST_BYTES if read is None else ROWS_BYTES):
+                with bounded_question(most_bytes):
                     answer = await request()
                 if self._is_complete(answer, form):
                     return answer if read is None else read(answer)

@@ -8,7 +8,10 @@ than they were asked for and do not say so. So
 2. what an answer leaves open before its first or after its last row is asked for again, until the exchange
    answers that there is nothing;
 3. an answer that lies behind the end asked for, with nothing inside, says neither "nothing" nor "more": it
-   is refused.
+   is refused;
+4. a request has a bounded number of answers: an exchange that gives one row whatever it is asked for, or rows that it
+   makes up for the start of every request, is refused instead of asked for ever. An empty answer ends its request, so a
+   span without any rows costs one request for each page.
 """
 
 from __future__ import annotations
@@ -24,6 +27,10 @@ from quantlab.data.series.spans import Span
 
 #: Asks for the rows with ``start <= time < end``, at most so many.
 FetchPage = Callable[[int, int, int], Awaitable[Series]]
+
+#: Answers that one page may come in: an exchange that gives less than a hundredth of what it is asked for either has
+#: shorter pages than it is configured with, or answers something else.
+MOST_ANSWERS = 100
 
 
 async def fetch_pages(
@@ -46,24 +53,38 @@ async def fetch_pages(
     Raises
     ------
     DataError
-        If the exchange does not keep to the end that was asked for, so that nothing can be concluded.
+        If the exchange does not keep to the end that was asked for, so that nothing can be concluded, or a page has
+        not ended after :data:`MOST_ANSWERS` answers.
     """
     length = step_ms * most
-    start, end = span
-    waiting = [(a, min(a + length, end)) for a in range(start, end, length)][::-1]
-    while waiting:
-        start, end = waiting.pop()
-        time_ms, values = await fetch_page(start, end, -(-(end - start) // step_ms))
-        inside = (time_ms >= start) & (time_ms < end)
-        if inside.any():
-            yield time_ms[inside], values[inside]
-            waiting += _open_sides(time_ms[inside], (start, end), step_ms, usual_ms)
-        elif (time_ms >= end).any():
-            raise DataError(
-                f"rows before {end} ms, the end that was asked for",
-                found=f"{len(time_ms)} rows, all of them later",
-                fix="this exchange cannot be paged through ccxt: collect it from files (job/source=csv)",
-            )
+    for first in range(*span, length):
+        waiting = [(first, min(first + length, span[1]))]
+        answers = 0
+        while waiting:
+            start, end = waiting.pop()
+            answers += 1
+            _require_progress(answers, first, most)
+            time_ms, values = await fetch_page(start, end, -(-(end - start) // step_ms))
+            inside = (time_ms >= start) & (time_ms < end)
+            if inside.any():
+                yield time_ms[inside], values[inside]
+                waiting += _open_sides(time_ms[inside], (start, end), step_ms, usual_ms)
+            elif (time_ms >= end).any():
+                raise DataError(
+                    f"rows before {end} ms, the end that was asked for",
+                    found=f"{len(time_ms)} rows, all of them later",
+                    fix="this exchange cannot be paged through ccxt: collect it from files (job/source=csv)",
+                )
+
+
+def _require_progress(answers: int, first_ms: int, most: int) -> None:
+    if answers > MOST_ANSWERS:
+        raise DataError(
+            f"a page of {most} rows from {first_ms} ms in at most {MOST_ANSWERS} answers",
+            found="no end of it after that many",
+            fix="set bars_per_request and rates_per_request to what the exchange gives in one answer; if they are, "
+            "it repeats itself: collect it from files (job/source=csv)",
+        )
 
 
 async def fetch_span(fetch_page: FetchPage, span: Span, paging: tuple[int, int, int]) -> Series:

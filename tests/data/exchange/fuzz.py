@@ -14,7 +14,6 @@ import asyncio
 import json
 import sys
 from collections import Counter
-from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack, ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -167,7 +166,7 @@ async def _one(line: Line, question: str, title: str, outcomes: Outcomes) -> Non
         outcomes.counts[kind, "refused"] += 1
         if kind == "none":
             outcomes.failures.append(f"{title}: a true answer is refused: {error}")
-    except Exception as error:  # the very thing that is looked for
+    except Exception as error:  # noqa: BLE001 - the very thing that is looked for
         outcomes.failures.append(f"{title}: {type(error).__name__}: {str(error)[:200]}")
     else:
         outcomes.counts[kind, "sound"] += 1
@@ -218,8 +217,9 @@ def main() -> int:
     given = parser.parse_args()
     outcomes = fuzz(given.batches, given.seed)
     for kind in DISTORTIONS:
-        print(f"{kind:>15}: {outcomes.counts[kind, 'sound']:6,} sound {outcomes.counts[kind, 'refused']:6,} refused")
-    print(f"seed {given.seed}, {outcomes.sentence}", *outcomes.failures, sep="\n")
+        sound, refused = (outcomes.counts[kind, how] for how in ("sound", "refused"))
+        print(f"{kind:>15}: {sound:6,} sound {refused:6,} refused")  # noqa: T201
+    print(f"seed {given.seed}, {outcomes.sentence}", *outcomes.failures, sep="\n")  # noqa: T201
     return 1 if outcomes.failures else 0
 
 

@@ -82,7 +82,7 @@ class FakeBinance:
     url: str = ""
     serves: bool = False
     #: Path, question and true answer -> what is sent instead; None = the true answer.
-    distort: Callable[[str, dict[str, Any], bytes], Reply | None] = lambda path, query, body: None  # noqa: E731
+    distort: Callable[[str, dict[str, Any], bytes], Reply | None] = lambda path, query, body: None
 
     def __post_init__(self) -> None:
         self._lock = threading.Lock()

@@ -13,7 +13,9 @@ from typing import Any
 
 import numpy as np
 
-HTML = b"<html><head><title>Maintenance</title></head><body>" + b"<p>We will be back soon.</p>" * 3_500 + b"</body></html>"
+HTML = (
+    b"<html><head><title>Maintenance</title></head><body>" + b"<p>We will be back soon.</p>" * 3_500 + b"</body></html>"
+)
 DEEP = 100_000
 
 
@@ -38,7 +40,18 @@ STRANGE: tuple[Any, ...] = (
     None, True, False, 0, -1, 10**18, 10**30, -(10**30), 1e308, -1e-308, "", "abc", "1e999999999", "-1e-99999", "1e30",
     "Infinity", "NaN", "9" * 5_000, "\u0000", "٣", [], {}, [[]], [None], {"a": {"b": [1]}}, [[[[[[[[1]]]]]]]],
 )  # fmt: skip
-LITERALS = (b"NaN", b"Infinity", b"-Infinity", b"1e400", b"0123", b"tru", b"'1'", b"1" + b"0" * 400, b"\xff\xfe", b"\"\\ud800\"")
+LITERALS = (
+    b"NaN",
+    b"Infinity",
+    b"-Infinity",
+    b"1e400",
+    b"0123",
+    b"tru",
+    b"'1'",
+    b"1" + b"0" * 400,
+    b"\xff\xfe",
+    b'"\\ud800"',
+)
 
 
 def strange_value(sent: Any, rng: np.random.Generator) -> Any:
@@ -136,12 +149,31 @@ def _nested(body: bytes, rng: np.random.Generator) -> Reply:
 
 
 def _plain(body: bytes, rng: np.random.Generator) -> Reply:
-    bodies = (b"", b"null", b"0", b'"text"', b"[]", b"{}", b"[[]]", b"[{}]", b"[null]", HTML, b"\xff" * 1_000, body[:-1] + b",")
+    bodies = (
+        b"",
+        b"null",
+        b"0",
+        b'"text"',
+        b"[]",
+        b"{}",
+        b"[[]]",
+        b"[{}]",
+        b"[null]",
+        HTML,
+        b"\xff" * 1_000,
+        body[:-1] + b",",
+    )
     return Reply(bodies[int(rng.integers(len(bodies)))])
 
 
 def _described(body: bytes, rng: np.random.Generator) -> Reply:
-    kinds = ("text/html; charset=hex", "application/json; charset=utf-16", "image/png", "application/json; charset=idna", "")
+    kinds = (
+        "text/html; charset=hex",
+        "application/json; charset=utf-16",
+        "image/png",
+        "application/json; charset=idna",
+        "",
+    )
     return Reply(body, headers={"Content-Type": kinds[int(rng.integers(len(kinds)))]})
 
 
