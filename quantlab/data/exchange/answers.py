@@ -5,7 +5,7 @@ parsers character by character (100 kB held the event loop for a second). So
 
 1. a body is read up to a number of bytes, counted after decompression, and one question has a number of answers;
 2. what is no JSON object or list is refused, unless ccxt makes an error of its own of it;
-3. lists of more rows than any market has are refused, and numbers whose exponent would keep ccxt's exact
+3. lists of more rows than any market has are refused, and exponents and decimal places that would keep ccxt's exact
    arithmetic busy for hours.
 
 The time of an answer is ccxt's ``timeout`` (``job.source.settings.timeout``), which holds for the whole body.
@@ -36,6 +36,8 @@ MOST_ROWS = 20_000
 _ERROR_CHARACTERS = 4_096
 #: Levels of objects and lists in which rows lie at most: Bybit's ``result.list`` is the deepest.
 _LEVELS = 3
+#: Decimal places of a price or a size; the most that any market has are 18.
+_MOST_PLACES = 100
 _HUGE_EXPONENT = re.compile(r'"\s*[-+]?[\d.]+[eE][-+]?\d{4,}\s*"')
 
 
@@ -134,6 +136,18 @@ class BoundedAnswers(ccxt.Exchange):  # type: ignore[misc]  # ccxt's classes are
             raise UnsoundAnswer("a number with an exponent of more than three digits")
         return super().parse_json(http_response)
 
+    def parse_precision(self, precision: str | None) -> str | None:
+        """A number of decimal places as a step: ccxt appends a character for each of them."""
+        _require_few_places(precision)
+        step: str | None = super().parse_precision(precision)
+        return step
+
+    def integer_precision_to_amount(self, precision: str | None) -> str | None:
+        """As :meth:`parse_precision`, for a number of places before the point too."""
+        _require_few_places(precision)
+        step: str | None = super().integer_precision_to_amount(precision)
+        return step
+
     async def fetch(self, *request: Any, **more: Any) -> Any:
         """One answer, as an object or a list."""
         answer = await super().fetch(*request, **more)
@@ -174,6 +188,11 @@ def longest_list(answer: object, levels: int = _LEVELS) -> int:
     own = len(answer) if isinstance(answer, list) else 0
     inner = answer.values() if isinstance(answer, dict) else answer[:10] if isinstance(answer, list) else ()
     return max([own, *(longest_list(one, levels - 1) for one in inner if levels)])
+
+
+def _require_few_places(precision: str | None) -> None:
+    if precision is not None and abs(int(precision)) > _MOST_PLACES:
+        raise UnsoundAnswer(f"a price or size of more than {_MOST_PLACES} decimal places")
 
 
 def _bounded_session(session: aiohttp.ClientSession) -> aiohttp.ClientSession:

@@ -118,6 +118,7 @@ WALLS: dict[str, tuple[str, Distort]] = {
     "an endless body": ("bars", whole(Reply(b"[1," * 20_000, endless=True))),
     "too many rows": ("bars", changed(lambda rows: rows * 600)),
     "an exponent": ("tickers", put("lastPrice", "1e999999999")),
+    "places": ("markets", changed(lambda info: info["symbols"][0].update(pricePrecision=10**18))),
     "nothing": ("bars", whole(Reply(b""))),
     "null": ("bars", whole(Reply(b"null"))),
 }
