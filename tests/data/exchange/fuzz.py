@@ -15,7 +15,7 @@ import json
 import sys
 from collections import Counter
 from contextlib import AsyncExitStack, ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -153,6 +153,7 @@ async def _batches(lines: list[Line], count: int, seed: int, outcomes: Outcomes)
         line.kind, line.rng = str(rng.choice(kinds, p=weights / weights.sum())), rng
         line.times = 1 if rng.random() < 0.3 else 10**6
         line.client.api.timeout = QUICK_MS if line.kind == "slow" else PATIENT_MS
+        line.coins = line.coins and replace(line.coins, timeout_seconds=line.client.api.timeout / 1000)
         await _one(line, question, f"seed {seed}, batch {batch}: {line.exchange}, {question}, {line.kind}", outcomes)
         if question == "markets":  # what ccxt remembers of the distorted ones must not reach the next batch
             line.markets = await line.client.markets()
