@@ -32,6 +32,32 @@ class FakeClock:
         self.time_ms += ms
 
 
+@dataclass(frozen=True)
+class ClockOffset:
+    """The lead of a venue's clock over this machine's.
+
+    Parameters
+    ----------
+    ahead_ms : float
+        Positive if the venue's clock is ahead.
+    uncertain_ms : float
+        Largest error of that measurement, >= 0: half the time between question and answer.
+    """
+
+    ahead_ms: float
+    uncertain_ms: float
+
+    def exceeds(self, limit_ms: float) -> bool:
+        """True if the clocks lie further apart than `limit_ms`, whatever the measurement's error.
+
+        Examples
+        --------
+        >>> ClockOffset(-1_600.0, 50.0).exceeds(1_500.0), ClockOffset(-1_600.0, 200.0).exceeds(1_500.0)
+        (True, False)
+        """
+        return abs(self.ahead_ms) - self.uncertain_ms > limit_ms
+
+
 def iso_utc(time_ms: int) -> str:
     """ISO 8601 text, in whole seconds.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import importlib.util
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,8 @@ from quantlab.execution.feeds.replay import ReplayFeed
 from quantlab.execution.journal.sqlite import SqliteJournal
 from quantlab.execution.session.engine import Market
 from quantlab.execution.session.paper_broker import PaperBroker
-from quantlab.execution.session.session import Session, SessionRules
+from quantlab.execution.session.rules import SessionRules
+from quantlab.execution.session.session import Session
 from quantlab.trading import Costs, FixedFraction, FromSignals, Limits, Strategy
 
 CASH = 10_000.0
@@ -124,7 +125,14 @@ class SessionParts:
             "journal": journal,
             "make_broker": PaperBroker,
             "alerts": self.alerts,
-            "rules": SessionRules(self.snapshot_every, self.stale_after_ms),
+            "rules": SessionRules(
+                self.snapshot_every,
+                self.stale_after_ms,
+                largest_funding_rate=0.05,
+                repeat_alert_ms=86_400_000,
+                clock_every_ms=3_600_000,
+                clock_limit_ms=1_500.0,
+            ),
             "initial_cash": CASH,
             **given,
         }
@@ -158,17 +166,42 @@ def moving_releases() -> type[MovingReleases]:
     return MovingReleases
 
 
-@pytest.fixture(scope="session")
-def small_ensemble() -> Callable[..., Any]:
-    """The factory of ``small_ensemble.py`` beside this file."""
-    path = Path(__file__).with_name("small_ensemble.py")
-    spec = importlib.util.spec_from_file_location("small_ensemble_of_execution", path)
+def load_beside(name: str) -> Any:
+    """The module in a file beside this one."""
+    path = Path(__file__).with_name(f"{name}.py")
+    spec = importlib.util.spec_from_file_location(f"{name}_of_execution", path)
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = module
     spec.loader.exec_module(module)
-    return module.small_ensemble
+    return module
+
+
+@pytest.fixture(scope="session")
+def small_ensemble() -> Callable[..., Any]:
+    """The factory of ``small_ensemble.py`` beside this file."""
+    return load_beside("small_ensemble").small_ensemble
+
+
+@pytest.fixture(scope="session")
+def exchange_module() -> Any:
+    """``loopback_exchange.py`` beside this file."""
+    return load_beside("loopback_exchange")
+
+
+@pytest.fixture
+def exchange(exchange_module: Any) -> Iterator[Any]:
+    """A loopback exchange and its history."""
+    bars = dataclasses.replace(make_market(2, n_bars=60, n_symbols=3), symbols=("AAAUSDT", "BBBUSDT", "CCCUSDT"))
+    with exchange_module.loopback_exchange(bars) as server:
+        yield server
+
+
+@pytest.fixture
+def loopback(exchange_module: Any, exchange: Any) -> Callable[..., Any]:
+    """``loopback(**settings)``: the real client of that exchange."""
+    return lambda **given: exchange_module.loopback(exchange, **given)
 
 
 @pytest.fixture(scope="session")

@@ -30,7 +30,17 @@ from quantlab.core.ports.models import (
 )
 from quantlab.core.ports.progress import Progress, ProgressCallback, Stage
 from quantlab.core.ports.reports import ReportedAccount, ReportedVerdict, StrategyReport
-from quantlab.core.ports.session import AlertSink, BarFeed, BarFetcher, Broker, Clock, Journal, ReleaseSource
+from quantlab.core.ports.session import (
+    AlertSink,
+    BarFeed,
+    BarFetcher,
+    Broker,
+    Clock,
+    HasVenueClock,
+    HasVenueTime,
+    Journal,
+    ReleaseSource,
+)
 from quantlab.core.ports.signals import FeatureReader, HasModels, HasWarmup, Learner, SignalSource, SignalStream
 from quantlab.core.ports.trading import BacktestEngine, Policy, PositionSizer
 from quantlab.core.ports.tuning import ThresholdSearch
@@ -56,6 +66,8 @@ __all__ = [
     "HasSoundPart",
     "HasTruth",
     "HasUniverseNotes",
+    "HasVenueClock",
+    "HasVenueTime",
     "HasWarmup",
     "Importer",
     "Journal",

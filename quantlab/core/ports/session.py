@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Protocol, TypeVar
+from typing import Protocol, TypeVar, runtime_checkable
 
+from quantlab.core.clock import ClockOffset
 from quantlab.core.events import AccountView, Alert, Decision, Event, RawBar
 from quantlab.core.market import Bars
 
@@ -22,7 +23,7 @@ class BarFeed(Protocol):
 
     @property
     def clock(self) -> Clock:
-        """The clock that its bars are timed by: the machine's, or the market's own in a replay."""
+        """The clock that its bars are timed by: the venue's as far as it is known, or the market's own in a replay."""
         ...
 
     @property
@@ -54,6 +55,36 @@ class BarFetcher(Protocol):
 
     def close(self) -> None:
         """End whatever connection there is; a later request may open another one."""
+        ...
+
+
+@runtime_checkable
+class HasVenueTime(Protocol):
+    """Optional: a fetcher that can read the venue's clock; a polled feed asks it."""
+
+    def venue_ms(self) -> int | None:
+        """Return the venue's time in epoch milliseconds; None where the venue shows no clock.
+
+        Raises
+        ------
+        DataError
+            If the answer cannot be had or understood.
+        """
+        ...
+
+
+@runtime_checkable
+class HasVenueClock(Protocol):
+    """Optional: a feed whose clock can follow the venue's; without it bars are judged by the feed's own clock."""
+
+    def measure_clock(self) -> ClockOffset | None:
+        """Measure the venue's lead and let :attr:`BarFeed.clock` follow it; None where the venue shows no clock.
+
+        Raises
+        ------
+        DataError
+            If it cannot be measured; the clock then goes on as it did.
+        """
         ...
 
 

@@ -25,7 +25,7 @@ from quantlab.data.exchange.retry import Retry
 from quantlab.data.series.alignment import Series, align_funding
 from quantlab.data.series.live_checks import check_live
 from quantlab.data.series.spans import Span
-from quantlab.data.series.timestamp_checks import drop_repeats, floor_to_hour
+from quantlab.data.series.timestamp_checks import EARLY_MS, drop_repeats, floor_to_hour
 from quantlab.execution.feeds.live_requests import SymbolRequest, request_all
 from quantlab.execution.feeds.live_universe import LiveUniverse
 from quantlab.execution.feeds.polled import PolledFeed
@@ -98,16 +98,27 @@ class CcxtBars:
 
         What is closed the exchange's clock says, a minute late where it shows none.
 
-        Each carries the rates whose stamp, floored to the hour, lies after the bar before it and up to its open.
+        Each carries the rates whose hour lies after the bar before it and up to its open.
         A rate that could not be had is NaN, which the ledger counts and does not charge.
 
         Raises
         ------
         DataError
-            If no symbol's request succeeded.
+            If no symbol's request succeeded, or one failed while the others have no bars: then nothing is known.
         """
         self._runner = self._runner or asyncio.Runner()
         return self._runner.run(self._fetch(start_ms, end_ms))
+
+    def venue_ms(self) -> int | None:
+        """The exchange's time; None where it shows none.
+
+        Raises
+        ------
+        DataError
+            If it cannot be had.
+        """
+        self._runner = self._runner or asyncio.Runner()
+        return self._runner.run(self._venue_ms())
 
     def close(self) -> None:
         """End the connection; a later :meth:`fetch` opens another one."""
@@ -122,12 +133,17 @@ class CcxtBars:
         # Read before the bars are asked for: what has closed by then is final in every answer.
         request = self._bars_request(client, await client.now_ms())
         rows: dict[int, Float64Array] = {}
-        for symbol, (stamps, values) in (await self._request(request, (start_ms, end_ms))).items():
+        answers = await self._request(request, (start_ms, end_ms))
+        for symbol, (stamps, values) in answers.items():
             for open_ms, row in zip(stamps.tolist(), values, strict=True):
                 # Numbers that are partly missing go on: the gate counts them.
                 if not np.isnan(row).all():
                     place = rows.setdefault(open_ms, np.full((len(self._symbols), 5), np.nan))
                     place[self._symbols.index(symbol)] = row
+        if not rows and len(answers) < len(self._names):
+            failed = len(self._names) - len(answers)
+            found = f"none, and no answer for {failed} of {len(self._names)} symbols"
+            raise DataError(f"bars of {self._exchange}", found=found, fix="wait")
         opens = sorted(rows)
         due = (
             await self._fetch_funding(client, [start_ms - self._interval, *opens]) if self._funding and opens else None
@@ -136,6 +152,10 @@ class CcxtBars:
             RawBar(after, rows[after], None if due is None else due.between(before, after))
             for before, after in itertools.pairwise([start_ms - self._interval, *opens])
         ]
+
+    async def _venue_ms(self) -> int | None:
+        client = await self._connected()
+        return await client.now_ms() if client.api.has.get("fetchTime") else None
 
     def _bars_request(self, client: ExchangeClient, now_ms: int) -> SymbolRequest:
         frame = _timeframe(self._interval)
@@ -155,7 +175,8 @@ class CcxtBars:
             return Funding(np.empty(0, np.int64), np.empty((0, len(self._symbols))))
         paging = (_HOUR_MS, self._most_rates, _USUAL_FUNDING_MS)
         request = SymbolRequest("funding rates", client.funding, _floor_rates, paging)
-        return align_funding(await self._request(request, (low + _HOUR_MS, high + _HOUR_MS)), self._symbols)
+        span = (low + _HOUR_MS - EARLY_MS, high + _HOUR_MS)  # a stamp shortly before an hour belongs to it
+        return align_funding(await self._request(request, span), self._symbols)
 
     async def _request(self, request: SymbolRequest, span: Span) -> dict[str, Series]:
         return await request_all(request, self._names, span, self._concurrency)
@@ -211,6 +232,7 @@ class LiveFeed(PolledFeed):
         delay_ms: int,
         retry_ms: int,
         most_bars: int,
+        skip_after_ms: int,
         clock: Clock | None = None,
         sleep: Sleep = time.sleep,
     ) -> None:
@@ -221,6 +243,7 @@ class LiveFeed(PolledFeed):
             delay_ms=delay_ms,
             retry_ms=retry_ms,
             most_bars=most_bars,
+            skip_after_ms=skip_after_ms,
             mark=None if members is None else members.mark,
             clock=clock,
             sleep=sleep,

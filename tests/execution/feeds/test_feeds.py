@@ -3,11 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-import json
-import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import SimpleNamespace
-from urllib.parse import parse_qs, urlparse
 
 import numpy as np
 import pytest
@@ -17,10 +13,9 @@ from quantlab.core.errors import ConfigError, DataError
 from quantlab.core.events import RawBar
 from quantlab.core.fakes import ListFeed
 from quantlab.core.market import BarState, Funding
-from quantlab.data.exchange.retry import Retry
 from quantlab.data.quality.gate import QualityGate
 from quantlab.data.universe.snapshot import Row, Snapshot
-from quantlab.execution.feeds.live import CcxtBars, LiveFeed
+from quantlab.execution.feeds.live import LiveFeed
 from quantlab.execution.feeds.live_universe import LiveUniverse
 from quantlab.execution.feeds.polled import PolledFeed
 from quantlab.execution.feeds.replay import ReplayFeed, raw_bar
@@ -49,7 +44,7 @@ def through(bar_gate, raws, now_ms=LATER):
 
 def bar_gate_for(bars):
     gate = QualityGate(bars.symbols, bars.instruments, bars.interval_ms)
-    return BarGate(gate, gate.begin())
+    return BarGate(gate, gate.begin(), 0.05)
 
 
 @pytest.mark.parametrize("start", [0, 1, 66, 67, 134, 136, 138, 139, 200, 205, 213, 221, 399])
@@ -199,6 +194,7 @@ def test_bars_are_asked_for_when_they_close_and_again_until_they_come(random_mar
         delay_ms=1_000,
         retry_ms=2_000,
         most_bars=4,
+        skip_after_ms=3_600_000,
         clock=clock,
         sleep=lambda seconds: clock.advance(max(1, round(seconds * 1000))),
     )
@@ -214,119 +210,10 @@ def test_bars_are_asked_for_when_they_close_and_again_until_they_come(random_mar
     assert feed.failures == {"DataError": 2}
 
 
-class Exchange(BaseHTTPRequestHandler):
-    """The three public end points of Binance's futures that a feed needs, over a history."""
-
-    protocol_version = "HTTP/1.1"
-
-    def do_GET(self):
-        query = {k: v[0] for k, v in parse_qs(urlparse(self.path).query).items()}
-        path = urlparse(self.path).path
-        self.server.connections.add(self.client_address)
-        self.server.paths.append(path.rsplit("/", 1)[1])
-        answers = {
-            "time": lambda _: {"serverTime": self.server.now_ms},
-            "exchangeInfo": lambda _: self.server.info,
-            "klines": self.klines,
-            "fundingRate": self.rates,
-        }
-        body = answers[path.rsplit("/", 1)[1]](query)
-        data = json.dumps(body).encode()
-        self.send_response(200)
-        self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(data)))
-        self.end_headers()
-        self.wfile.write(data)
-
-    def rates(self, query):
-        funding, s = self.server.bars.funding, self.server.bars.symbols.index(query["symbol"])
-        if query["symbol"] in self.server.mute_funding:
-            return {"code": -1121, "msg": "Invalid symbol."}
-        low, high = int(query["startTime"]), int(query["endTime"])
-        return [
-            {"symbol": query["symbol"], "fundingTime": int(ms) + 7, "fundingRate": repr(float(rate)), "markPrice": "1"}
-            for ms, rate in zip(funding.time_ms, funding.rate[:, s], strict=True)
-            if low <= ms + 7 <= high and np.isfinite(rate)
-        ]
-
-    def klines(self, query):
-        bars, s = self.server.bars, self.server.bars.symbols.index(query["symbol"])
-        if query["symbol"] in self.server.mute:
-            return {"code": -1121, "msg": "Invalid symbol."}
-        inside = (bars.open_time_ms >= int(query["startTime"])) & (bars.open_time_ms <= int(query["endTime"]))
-        rows = np.flatnonzero(inside)[: int(query["limit"])]
-        there = [t for t in rows if bars.state[t, s] < BarState.FILLED]
-        step = bars.interval_ms
-        return [
-            [
-                int(bars.open_time_ms[t]),
-                *map(repr, bars.ohlcv[t, s].tolist()),
-                int(bars.open_time_ms[t]) + step - 1,
-                *"00000",
-            ]
-            for t in there
-        ]
-
-    def log_message(self, *_):
-        """Quiet."""
-
-
-def listing(symbol):
-    base = symbol.removesuffix("USDT")
-    return {
-        "symbol": symbol, "pair": symbol, "contractType": "PERPETUAL", "status": "TRADING", "baseAsset": base,
-        "quoteAsset": "USDT", "marginAsset": "USDT", "pricePrecision": 2, "quantityPrecision": 3,
-        "baseAssetPrecision": 8, "quotePrecision": 8, "filters": [], "orderTypes": [], "timeInForce": [],
-        "onboardDate": 0, "deliveryDate": 4133404800000,
-    }  # fmt: skip
-
-
 @pytest.fixture
-def exchange(random_market):
-    """A loopback exchange and its history."""
-    bars = dataclasses.replace(random_market(2, n_bars=60, n_symbols=3), symbols=("AAAUSDT", "BBBUSDT", "CCCUSDT"))
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Exchange)
-    server.daemon_threads = True
-    server.bars, server.mute, server.mute_funding = bars, set(), set()
-    server.now_ms = int(bars.open_time_ms[-1]) + bars.interval_ms
-    server.connections, server.paths = set(), []
-    server.info = {"symbols": [listing(symbol) for symbol in bars.symbols]}
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    yield server
-    server.shutdown()
-    thread.join()
-    server.server_close()
-
-
-SOURCE = {
-    "exchange": "binanceusdm",
-    "concurrency": 3,
-    "bars_per_request": 200,
-    "rates_per_request": 100,
-    "retry": Retry(1, 0.0, 0.0, 0.0, 1.0),
-    "funding": True,
-    "settings": {},
-}
-
-
-def loopback(server, **given):
-    url = f"http://127.0.0.1:{server.server_port}"
-    settings = {
-        "urls": {
-            "api": {"fapiPublic": f"{url}/fapi/v1", "fapiPublicV2": f"{url}/fapi/v2", "fapiPublicV3": f"{url}/fapi/v3"}
-        },
-        "options": {"fetchCurrencies": False, "defaultType": "future", "fetchMarkets": {"types": ["linear"]}},
-        "rateLimit": 1,
-        "timeout": 5_000,
-    }
-    return CcxtBars(server.bars.symbols, server.bars.interval_ms, **{**SOURCE, "settings": settings, **given})
-
-
-@pytest.fixture
-def source(exchange):
+def source(exchange, loopback):
     """The exchange's bars, and their connection closed in the end."""
-    made = loopback(exchange)
+    made = loopback()
     yield made
     made.close()
 
@@ -405,25 +292,26 @@ def test_what_fell_due_while_no_bar_came_is_charged_in_its_place(random_market):
     assert [int(ms) for step in steps for ms in step.funding.time_ms] == stamps[owed].tolist()
 
 
-def test_without_funding_it_is_unknown_and_not_nothing(exchange):
-    bars, silent = exchange.bars, loopback(exchange, funding=False)
+def test_without_funding_it_is_unknown_and_not_nothing(exchange, loopback):
+    bars, silent = exchange.bars, loopback(funding=False)
     got = silent.fetch(int(bars.open_time_ms[20]), int(bars.open_time_ms[40]))
     silent.close()
     assert all(raw.funding is None for raw in got)
     assert "fundingRate" not in exchange.paths
 
 
-def test_one_connection_serves_a_session_and_ends_with_it(exchange):
+def test_one_connection_serves_a_session_and_ends_with_it(exchange, loopback):
     """Markets are read once; the sockets are kept, and closed with the iterator, also by a session that stops."""
     bars = exchange.bars
     clock = FakeClock(int(bars.open_time_ms[20]) + bars.interval_ms)
     feed = LiveFeed(
         bars,
-        source=lambda symbols, interval_ms: loopback(exchange),
+        source=lambda symbols, interval_ms: loopback(),
         universe=None,
         delay_ms=1,
         retry_ms=1,
         most_bars=5,
+        skip_after_ms=3_600_000,
         clock=clock,
         sleep=lambda seconds: clock.advance(max(1, round(seconds * 1000))),
     )
@@ -494,7 +382,7 @@ def test_a_stamp_off_the_grid_does_not_move_what_is_asked_for_next(random_market
             ]
 
     feed = PolledFeed(
-        Crooked(bars, clock), interval_ms=bars.interval_ms, delay_ms=1, retry_ms=1, most_bars=5, clock=clock,
+        Crooked(bars, clock), interval_ms=bars.interval_ms, delay_ms=1, retry_ms=1, most_bars=5, skip_after_ms=3_600_000, clock=clock,
         sleep=lambda seconds: clock.advance(max(1, round(seconds * 1000))),
     )  # fmt: skip
     arriving = feed.bars(int(bars.open_time_ms[4]))
@@ -503,8 +391,8 @@ def test_a_stamp_off_the_grid_does_not_move_what_is_asked_for_next(random_market
     assert all(start % bars.interval_ms == 0 for start in asked)
 
 
-def test_catching_up_needs_more_than_one_page(exchange):
-    bars, small = exchange.bars, loopback(exchange, bars_per_request=7, rates_per_request=1)
+def test_catching_up_needs_more_than_one_page(exchange, loopback):
+    bars, small = exchange.bars, loopback(bars_per_request=7, rates_per_request=1)
     got = small.fetch(int(bars.open_time_ms[0]), int(bars.open_time_ms[59]))
     small.close()
     assert [raw.open_time_ms for raw in got] == bars.open_time_ms[:59].tolist()
@@ -520,21 +408,23 @@ def test_catching_up_needs_more_than_one_page(exchange):
         ({"rates_per_request": 0}, "rates_per_request"),
     ],
 )
-def test_an_impossible_exchange_is_refused(given, what):
+def test_an_impossible_exchange_is_refused(given, what, loopback):
     with pytest.raises(ConfigError, match=what):
-        CcxtBars(("AAAUSDT",), 300_000, **{**SOURCE, **given})
+        loopback(**given)
 
 
 def test_a_live_feed_takes_market_and_interval_from_the_history(random_market):
     bars = random_market(0, n_bars=20)
-    clock = FakeClock(int(bars.open_time_ms[-1]) + bars.interval_ms)
+    clock = FakeClock(int(bars.open_time_ms[-1]) + bars.interval_ms + 1)
     seen = []
 
     def source(symbols, interval_ms):
         seen.append((symbols, interval_ms))
         return Venue(bars, clock)
 
-    feed = LiveFeed(bars, source=source, universe=None, delay_ms=1, retry_ms=1, most_bars=5, clock=clock)
+    feed = LiveFeed(
+        bars, source=source, universe=None, delay_ms=1, retry_ms=1, most_bars=5, skip_after_ms=3_600_000, clock=clock
+    )
     assert seen == [(bars.symbols, bars.interval_ms)]
     assert feed.begins_ms is None
     got = []
@@ -589,6 +479,7 @@ def test_a_live_feed_hands_on_who_is_outside_and_the_gate_marks_it(random_market
         delay_ms=1,
         retry_ms=1,
         most_bars=5,
+        skip_after_ms=3_600_000,
         clock=clock,
     )
     raw = next(feed.bars(int(bars.open_time_ms[9])))
