@@ -31,7 +31,8 @@ from quantlab.execution.feeds.replay import ReplayFeed
 from quantlab.execution.journal.sqlite import SqliteJournal
 from quantlab.execution.session.engine import Market
 from quantlab.execution.session.paper_broker import PaperBroker
-from quantlab.execution.session.session import Session, SessionRules
+from quantlab.execution.session.rules import SessionRules
+from quantlab.execution.session.session import Session
 from quantlab.jobs.config.composition import build, compose
 
 SYMBOLS = 100
@@ -98,7 +99,14 @@ def replayed(bars: Bars, folder: Path) -> tuple[TimedFeed, TimedJournal]:
             journal=journal,
             make_broker=PaperBroker,
             alerts=MemoryAlerts(),
-            rules=SessionRules(snapshot_every=288, stale_after_ms=None),
+            rules=SessionRules(
+                snapshot_every=288,
+                stale_after_ms=None,
+                largest_funding_rate=0.05,
+                repeat_alert_ms=86_400_000,
+                clock_every_ms=3_600_000,
+                clock_limit_ms=1_500.0,
+            ),
             initial_cash=10_000.0,
             history=bars.rows(0, WARM_BARS),
         )

@@ -37,7 +37,8 @@ from quantlab.execution.session.drift_watch import DriftWatchRules
 from quantlab.execution.session.engine import Market
 from quantlab.execution.session.handover import Release, release_of
 from quantlab.execution.session.paper_broker import PaperBroker
-from quantlab.execution.session.session import Session, SessionRules
+from quantlab.execution.session.rules import SessionRules
+from quantlab.execution.session.session import Session
 from quantlab.features.drift import Drift
 from quantlab.jobs.parity.recorded_signal import concatenate_signals
 
@@ -87,7 +88,14 @@ class World:
             journal=journal,
             make_broker=PaperBroker,
             alerts=MemoryAlerts(),
-            rules=SessionRules(snapshot_every=40, stale_after_ms=None),
+            rules=SessionRules(
+                snapshot_every=40,
+                stale_after_ms=None,
+                largest_funding_rate=0.05,
+                repeat_alert_ms=86_400_000,
+                clock_every_ms=3_600_000,
+                clock_limit_ms=1_500.0,
+            ),
             initial_cash=CASH,
             history=self.bars.rows(0, self.first) if self.first else None,
             drift=None if self.drift is None else self.drift(),

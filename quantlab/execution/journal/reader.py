@@ -35,6 +35,9 @@ class SessionView:
         ``lag_ms`` and ``intake`` faults of the newest bar.
     drift : dict or None
         The newest reading of the features' drift (see :mod:`quantlab.execution.session.drift_watch`); None before any.
+    clock : dict or None
+        The newest measurement of the venue's clock: ``ahead_ms``, ``uncertain_ms``, ``limit_ms``, ``at_ms``; None
+        where the session's own is used.
     ended : str or None
         The reason of a clean stop that nothing followed.
     tables : dict of table name to rows
@@ -47,6 +50,7 @@ class SessionView:
     last_bar: dict[str, Any] | None
     observed: dict[str, Any] | None
     drift: dict[str, Any] | None
+    clock: dict[str, Any] | None
     ended: str | None
     tables: dict[str, list[tuple[Any, ...]]]
 
@@ -81,8 +85,8 @@ def read_session(path: Path, *, check: bool = False) -> SessionView:
         database.execute("BEGIN")
         if check:
             verify(database, checkpoint)
-        kinds = ("began", "switched", "bar", "stopped", "drift")
-        began, switched, bar, stopped, reading = (_latest(database, kind) for kind in kinds)
+        kinds = ("began", "switched", "bar", "stopped", "drift", "clock_offset")
+        began, switched, bar, stopped, reading, clock = (_latest(database, kind) for kind in kinds)
         (count,) = database.execute("SELECT coalesce(max(seq), 0) FROM events").fetchone()
         ended = stopped is not None and stopped.seq >= count - 1
         return SessionView(
@@ -95,6 +99,7 @@ def read_session(path: Path, *, check: bool = False) -> SessionView:
             drift=json.loads(reading.facts)
             if reading is not None and (switched is None or reading.seq > switched.seq)
             else None,
+            clock=None if clock is None else json.loads(clock.facts),
             ended=json.loads(stopped.facts)["reason"] if ended and stopped is not None else None,
             tables=read_tables(database),
         )

@@ -62,6 +62,8 @@ class Engine:
         USD.
     limits_on : bool
         False drops the daily limit and the breaker.
+    largest_funding_rate : float
+        Largest size of a sound funding rate, fraction of notional.
     drift : DriftWatch, optional
         Counts the features that the signal reads; nothing depends on it.
 
@@ -80,6 +82,7 @@ class Engine:
         initial_cash: float,
         *,
         limits_on: bool,
+        largest_funding_rate: float,
         drift: DriftWatch | None = None,
     ) -> None:
         check_range("initial_cash", initial_cash, low=1e-6)
@@ -91,7 +94,7 @@ class Engine:
         )
         self.broker = make_broker(self.account)
         gate = QualityGate(market.symbols, market.instruments, market.interval_ms)
-        self.gate = BarGate(gate, gate.begin())
+        self.gate = BarGate(gate, gate.begin(), largest_funding_rate)
         self._stream: SignalStream = strategy.signal.stream(market.symbols, market.interval_ms)
         check_has("the signal's stream", self._stream, "update", "state", "restore")
         if drift is not None:
@@ -192,8 +195,15 @@ class Engine:
                 found=theirs.__name__,
                 fix="begin a session in a new folder for it",
             )
-        limits_on, make_broker = self._limits_on, self._make_broker
-        successor = Engine(strategy, self.market, make_broker, self._cash, limits_on=limits_on, drift=drift)
+        successor = Engine(
+            strategy,
+            self.market,
+            self._make_broker,
+            self._cash,
+            limits_on=self._limits_on,
+            largest_funding_rate=self.gate.largest_funding_rate,
+            drift=drift,
+        )
         for bar in seen:
             successor._stream.update(bar)
         copy_account(self.account, successor.account)

@@ -14,6 +14,7 @@ Up to that commit nothing has changed. Whatever is refused before it leaves the 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -94,7 +95,7 @@ def recent_bars(journal: Journal, history: Bars | None, quality_gate: QualityGat
         count = min(before.n_bars, most - len(raws))
         before = before.rows(before.n_bars - count, before.n_bars) if count else None
     state = quality_gate.begin() if before is None else gate_state_after(before)
-    bar_gate = BarGate(quality_gate, state)
+    bar_gate = BarGate(quality_gate, state, math.inf)  # journalled rates were judged when they came
     bars = [*_rows(before), *map(bar_gate.update, raws)]
     if needed is not None and len(bars) < needed:
         raise HistoryError(

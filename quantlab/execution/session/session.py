@@ -22,53 +22,27 @@ from __future__ import annotations
 import dataclasses
 import logging
 import threading
+import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
-from quantlab.core.checks import check_whole
 from quantlab.core.errors import ContractError, QuantlabError
 from quantlab.core.events import Alert, Event, RawBar
 from quantlab.core.market import Bars
 from quantlab.core.ports import AlertSink, BarFeed, Broker, Journal, ReleaseSource
+from quantlab.execution.session.bar_gate import ALERTED_FAULTS
+from quantlab.execution.session.clock_watch import ClockWatch
 from quantlab.execution.session.drift_watch import ALERT, RESTART, DriftWatch
 from quantlab.execution.session.engine import Engine, Market
 from quantlab.execution.session.events import bar_events, begin_events, handover_events, snapshot_event
 from quantlab.execution.session.handover import PAPER_VENUE, Release, recent_bars
 from quantlab.execution.session.recovery import recover, require_identity
+from quantlab.execution.session.refused_cells import RefusalAlerts, refusal_message
+from quantlab.execution.session.rules import SessionRules
 from quantlab.trading.bar.stepper import Stepper
 from quantlab.trading.strategy.strategy import Strategy
 
 _log = logging.getLogger(__name__)
-
-#: Faults of the feed that send an alert; a repeated bar is none.
-_ALERTED_FAULTS = ("corrected", "out_of_order", "malformed", "early")
-
-
-@dataclass(frozen=True)
-class SessionRules:
-    """Rules by which a session looks after itself.
-
-    Parameters
-    ----------
-    snapshot_every : int
-        Bars between two snapshots, >= 1; as many are repeated at most when it starts again.
-    stale_after_ms : int or None
-        Age of the newest close beyond which nothing is entered; None = any age, for replays.
-
-    Raises
-    ------
-    ConfigError
-        If a value is out of its range.
-    """
-
-    snapshot_every: int
-    stale_after_ms: int | None
-
-    def __post_init__(self) -> None:
-        check_whole("execution.session.snapshot_every", self.snapshot_every, low=1)
-        if self.stale_after_ms is not None:
-            check_whole("execution.session.stale_after_ms", self.stale_after_ms, low=1)
 
 
 class Session:
@@ -90,6 +64,8 @@ class Session:
         Asked between two bars for another strategy to go on with; None = the session keeps its own.
     venue : str
         Where orders go, for the journal: ``paper`` is the simulated one.
+    counter_seconds : callable, optional
+        A counter of seconds that no setting of the clock changes.
 
     Raises
     ------
@@ -113,9 +89,15 @@ class Session:
         drift: DriftWatch | None = None,
         releases: ReleaseSource[Release] | None = None,
         venue: str = PAPER_VENUE,
+        counter_seconds: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._engine = Engine(strategy, market, make_broker, initial_cash, limits_on=limits_on, drift=drift)
+        largest = rules.largest_funding_rate
+        self._engine = Engine(
+            strategy, market, make_broker, initial_cash, limits_on=limits_on, largest_funding_rate=largest, drift=drift
+        )
         self.rules = rules
+        self._clock = ClockWatch(feed, rules.clock_every_ms, rules.clock_limit_ms, counter_seconds)
+        self._refusals = RefusalAlerts(rules.repeat_alert_ms)
         self._feed, self._journal, self._alerts, self._history = feed, journal, alerts, history
         self._releases, self._venue = releases, venue
         self._release = None if releases is None else releases.name
@@ -158,10 +140,14 @@ class Session:
             If the journal cannot be written; nothing is sent after that.
         ContractError
             If features or a member break their promises; it is journalled, and nothing is sent after that.
+        DataError
+            If the feed goes on too far after the session's last bar to go on with it.
         """
         taken = 0
         self._check_release()
+        self._check_clock()  # before the feed decides what has closed
         for raw in self._feed.bars(self.last_ms):
+            self._check_clock()
             if raw is None:
                 self._check_feed()
             else:
@@ -204,10 +190,10 @@ class Session:
         fault = self._engine.gate.find_fault(raw, self._now())
         if fault is not None:
             self._engine.gate.counts[fault] += 1
-            if fault in _ALERTED_FAULTS:
-                self._alert(
-                    fault, f"the bar of {raw.open_time_ms} ms was dropped: {fault}", {"open_ms": raw.open_time_ms}
-                )
+            if fault in ALERTED_FAULTS:
+                message = f"the bar of {raw.open_time_ms} ms was dropped: {fault}"
+                self._alert(fault, message, {"open_ms": raw.open_time_ms})
+            self._require_reachable(raw)
             return 0
         bars = self._engine.gate.bars_of_grid(raw)
         for bar in bars:
@@ -226,7 +212,8 @@ class Session:
         self._engine.gate.count_suspects()
         observed = {"intake": self._engine.gate.pending_faults(), "lag_ms": lag_ms}
         reading = self._engine.drift_reading()
-        events = bar_events(raw, facts, observed, reading)
+        refusals = self._refusals.events(self._engine.gate.refused)
+        events = [*bar_events(raw, facts, observed, reading), *refusals]
         self._since_snapshot += 1
         if self._since_snapshot >= self.rules.snapshot_every:
             events.append(self._snapshot())
@@ -234,15 +221,29 @@ class Session:
         self._engine.broker.submit(decision)
         self._engine.gate.clear_counts()
         self._set_stale(stale, lag_ms)
+        for refusal in refusals:
+            self._alert(refusal.kind, refusal_message(refusal), refusal.facts)
         for suspect in self._engine.gate.suspects:
             self._alert("suspect_bar", f"{suspect.symbol}: {suspect.sentence()}", dataclasses.asdict(suspect))
         for event in facts["events"]:
             self._alert(event["kind"], f"{event['kind']} at an equity of {event['equity']} USD", event)
         if reading is not None and reading.new_alerts:
-            self._alert(
-                ALERT, reading.message, {"open_ms": reading.open_ms, "features": [f.name for f in reading.new_alerts]}
-            )
+            names = [drift.name for drift in reading.new_alerts]
+            self._alert(ALERT, reading.message, {"open_ms": reading.open_ms, "features": names})
         _log.info("bar", extra={"facts": {"open_ms": facts["open_ms"], **facts["account"], "lag_ms": lag_ms}})
+
+    def _require_reachable(self, raw: RawBar) -> None:
+        """Stop with an alert where the feed goes on so far ahead that every further bar would be dropped."""
+        if (error := self._engine.gate.gap_error(raw, self._now())) is not None:
+            self.note("gap_too_long", {"open_ms": raw.open_time_ms, "error": str(error)}, str(error))
+            raise error
+
+    def _check_clock(self) -> None:
+        """Measure the venue's clock where that is due; journalled."""
+        if (reading := self._clock.reading()) is not None:
+            self._journal.append([reading.event])
+            if reading.message is not None:
+                self._alert(reading.event.kind, reading.message, reading.event.facts)
 
     def _check_release(self) -> None:
         """Go on with another release, or keep this one and say why."""
@@ -281,10 +282,8 @@ class Session:
     def _set_stale(self, stale: bool, lag_ms: int) -> None:
         if stale != self._stale:
             self._stale = stale
-            kind = "stale_feed" if stale else "fresh_feed"
-            self.note(
-                kind, {"lag_ms": lag_ms}, f"the newest bar is {lag_ms} ms late: entries are {'off' if stale else 'on'}"
-            )
+            message = f"the newest bar is {lag_ms} ms late: entries are {'off' if stale else 'on'}"
+            self.note("stale_feed" if stale else "fresh_feed", {"lag_ms": lag_ms}, message)
 
     def _snapshot(self) -> Event:
         self._since_snapshot = 0

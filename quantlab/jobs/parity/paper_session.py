@@ -12,7 +12,8 @@ from quantlab.core.market import Bars
 from quantlab.core.ports import AlertSink, BarFeed, Broker, Stage
 from quantlab.execution.journal.sqlite import SqliteJournal
 from quantlab.execution.session.engine import Market
-from quantlab.execution.session.session import Session, SessionRules
+from quantlab.execution.session.rules import SessionRules
+from quantlab.execution.session.session import Session
 from quantlab.jobs.parity.account_record import AccountRecord, record_of_journal
 from quantlab.trading.bar.stepper import Stepper
 

@@ -10,7 +10,7 @@ from omegaconf import DictConfig
 from rich.console import Console
 from rich.table import Table
 
-from quantlab.core.clock import SystemClock, iso_utc
+from quantlab.core.clock import ClockOffset, SystemClock, iso_utc
 from quantlab.execution.journal.reader import SessionView, read_session
 
 JOURNAL = "journal.db"
@@ -41,7 +41,7 @@ def run(cfg: DictConfig) -> float | None:
 
 
 def status_facts(view: SessionView, now_ms: int) -> dict[str, Any]:
-    """Return everything as strict JSON."""
+    """Return everything as strict JSON; `now_ms` is this machine's time."""
     bar = view.last_bar
     return {
         "running": view.running,
@@ -52,6 +52,7 @@ def status_facts(view: SessionView, now_ms: int) -> dict[str, Any]:
         "last_bar": bar,
         "observed": view.observed,
         "drift": view.drift,
+        "clock": view.clock,
         "counters": view.counters,
         "days": [dict(zip(_DAY, row, strict=True)) for row in view.tables["days"]],
     }
@@ -94,12 +95,21 @@ def _summary(view: SessionView, now_ms: int | None) -> Table:
         "bars": f"{view.counters.get('event.bar', 0):,}",
         "fills": f"{len(view.tables['fills']):,}",
     }
+    if view.clock is not None:
+        rows["venue's clock ahead, ms"] = _clock(view.clock)
     if now_ms is not None:
         rows["age of its close, s"] = f"{_age(view, now_ms) / 1000:,.1f}"
     table = Table("", "session", title_justify="left")
     for name, value in rows.items():
         table.add_row(name, value)
     return table
+
+
+def _clock(clock: dict[str, Any]) -> str:
+    """The newest measurement, and whether the session calls it too far, by its own limit."""
+    offset = ClockOffset(clock["ahead_ms"], clock["uncertain_ms"])
+    far = ", too far: set this machine's clock" if offset.exceeds(clock["limit_ms"]) else ""
+    return f"{offset.ahead_ms:+,.0f} (+/- {offset.uncertain_ms:,.0f}) on {iso_utc(clock['at_ms'])}{far}"
 
 
 def _positions(view: SessionView) -> Table:
@@ -135,10 +145,11 @@ def _counters(view: SessionView) -> Table:
 
 
 def _age(view: SessionView, now_ms: int) -> int:
-    """Milliseconds since the newest bar closed."""
+    """Milliseconds since the newest bar closed, by the venue's clock as the session measured it last."""
     assert view.last_bar is not None  # noqa: S101 - narrows the type: the callers looked
     assert view.identity is not None  # noqa: S101 - likewise: a session begins before its first bar
-    return now_ms - int(view.last_bar["open_ms"]) - int(view.identity["interval_ms"])
+    ahead_ms = 0 if view.clock is None else round(view.clock["ahead_ms"])
+    return now_ms + ahead_ms - int(view.last_bar["open_ms"]) - int(view.identity["interval_ms"])
 
 
 def _usd(value: float | None) -> str:

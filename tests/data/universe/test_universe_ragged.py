@@ -25,7 +25,8 @@ from quantlab.execution.journal.projections import read_tables
 from quantlab.execution.journal.sqlite import SqliteJournal
 from quantlab.execution.session.engine import Market
 from quantlab.execution.session.paper_broker import PaperBroker
-from quantlab.execution.session.session import Session, SessionRules
+from quantlab.execution.session.rules import SessionRules
+from quantlab.execution.session.session import Session
 from quantlab.execution.session.snapshot import pack_raw, unpack_raw
 from quantlab.features import WARMUP, FeaturePipeline
 from quantlab.jobs.config.composition import build, compose
@@ -425,7 +426,14 @@ def replayed(tmp_path: Path) -> Callable[..., dict[str, Any]]:
                 journal=journal,
                 make_broker=PaperBroker,
                 alerts=MemoryAlerts(),
-                rules=SessionRules(1_000, None),
+                rules=SessionRules(
+                    1_000,
+                    None,
+                    largest_funding_rate=0.05,
+                    repeat_alert_ms=86_400_000,
+                    clock_every_ms=3_600_000,
+                    clock_limit_ms=1_500.0,
+                ),
                 initial_cash=CASH,
             )
 

@@ -29,7 +29,8 @@ from quantlab.execution.journal.projections import read_tables
 from quantlab.execution.journal.sqlite import SqliteJournal
 from quantlab.execution.session.engine import Market
 from quantlab.execution.session.paper_broker import PaperBroker
-from quantlab.execution.session.session import Session, SessionRules
+from quantlab.execution.session.rules import SessionRules
+from quantlab.execution.session.session import Session
 from quantlab.features.contract import FeatureContract, feature_mismatch_total
 from quantlab.features.pipeline import FeaturePipeline
 from quantlab.trading import Costs, FixedFraction, FromSignals, Limits, Strategy
@@ -171,7 +172,14 @@ class Place:
                 journal=journal,
                 make_broker=broker,
                 alerts=self.alerts,
-                rules=SessionRules(self.snapshot_every, stale_after_ms=90_000),
+                rules=SessionRules(
+                    self.snapshot_every,
+                    stale_after_ms=90_000,
+                    largest_funding_rate=0.05,
+                    repeat_alert_ms=86_400_000,
+                    clock_every_ms=3_600_000,
+                    clock_limit_ms=1_500.0,
+                ),
                 initial_cash=CASH,
             )
             session.start()

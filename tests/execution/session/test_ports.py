@@ -27,7 +27,8 @@ from quantlab.execution.journal.sqlite import SqliteJournal
 from quantlab.execution.session.engine import Market
 from quantlab.execution.session.handover import Release, release_of
 from quantlab.execution.session.paper_broker import PaperBroker
-from quantlab.execution.session.session import Session, SessionRules
+from quantlab.execution.session.rules import SessionRules
+from quantlab.execution.session.session import Session
 from quantlab.trading import FileSignal
 
 #: What a session and the code that starts one are built of.
@@ -84,7 +85,14 @@ class Parts:
             journal=journal,
             make_broker=PaperBroker,
             alerts=self.alerts,
-            rules=SessionRules(50, None),
+            rules=SessionRules(
+                50,
+                None,
+                largest_funding_rate=0.05,
+                repeat_alert_ms=86_400_000,
+                clock_every_ms=3_600_000,
+                clock_limit_ms=1_500.0,
+            ),
             initial_cash=CASH,
             history=self.history,
             releases=self.releases,
@@ -150,7 +158,14 @@ def polled(parts: Parts, clock: Any) -> PolledFeed:
     """Every bar at once: by the clock all of them have closed long ago."""
     fetcher = fakes.ListFetcher(raw_bars(parts))
     return PolledFeed(
-        fetcher, interval_ms=parts.bars.interval_ms, delay_ms=1, retry_ms=1, most_bars=500, clock=clock, sleep=len
+        fetcher,
+        interval_ms=parts.bars.interval_ms,
+        delay_ms=1,
+        retry_ms=1,
+        most_bars=500,
+        skip_after_ms=10**9,
+        clock=clock,
+        sleep=len,
     )
 
 
@@ -284,7 +299,14 @@ def test_the_fake_broker_cannot_drive_a_session_yet(parts):
         journal=fakes.MemoryJournal(),
         make_broker=lambda account: broker,
         alerts=fakes.MemoryAlerts(),
-        rules=SessionRules(50, None),
+        rules=SessionRules(
+            50,
+            None,
+            largest_funding_rate=0.05,
+            repeat_alert_ms=86_400_000,
+            clock_every_ms=3_600_000,
+            clock_limit_ms=1_500.0,
+        ),
         initial_cash=CASH,
         history=parts.history,
     )

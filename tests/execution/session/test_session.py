@@ -356,7 +356,7 @@ def test_a_model_in_the_loop_survives_a_restart_bit_for_bit(session_parts, small
 def test_a_session_on_real_markets_is_the_scan_bit_for_bit(session_parts, perps_5m, wild_signal, strategy):
     symbols = ("BTC", "ETH", "SOL", "OM", "TST")
     instrument = Instrument(0.0, 0.0, 10.0, 0.03, 1.5, 4.5)
-    source = ParquetSource(perps_5m, symbols, instrument, "2025-06-07", "2025-06-09", "auto", ())
+    source = ParquetSource(perps_5m, symbols, instrument, "2025-06-07", "2025-06-09", "auto", 0.05, ())
     bars = source.history()
     signal = wild_signal(bars, 4)
     place = dataclasses.replace(session_parts(), bars=bars, signal=signal)
@@ -394,6 +394,7 @@ def test_a_polled_feed_gives_the_session_that_a_replay_gives(session_parts):
         delay_ms=1_000,
         retry_ms=2_000,
         most_bars=10,
+        skip_after_ms=3_600_000,
         clock=clock,
         sleep=lambda seconds: clock.advance(max(1, round(seconds * 1000))),
     )
