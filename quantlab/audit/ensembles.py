@@ -11,9 +11,9 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
+from quantlab.audit.counterfactuals import another_future
 from quantlab.audit.differences import differs
-from quantlab.audit.findings import AuditLog, Finding
-from quantlab.audit.futures import another_future
+from quantlab.audit.findings import AuditLog, LeakFinding
 from quantlab.core.indicators import average_true_range
 from quantlab.core.market import Bars
 from quantlab.core.ports import Labeler
@@ -39,14 +39,14 @@ def check_ensembles(log: AuditLog, labeler: Labeler, bars: Bars, study: Study, s
     dataset, *votes = study.votes
     votes = [one for one in votes if hasattr(one, "ensemble") and hasattr(one, "forecasts")]
     atr = average_true_range(bars, dataset.features)
-    found: list[Finding] = []
+    found: list[LeakFinding] = []
     for one in votes:
         labels = labeler.label(another_future(bars, one.fold.test[0], seed), atr)
         found += _refitted(one, dataset, labels)
     log.check("calibrator", "every fold's ensemble under other labels of its tests", len(votes), found[:1])
 
 
-def _refitted(one: Any, dataset: Any, labels: Any) -> list[Finding]:
+def _refitted(one: Any, dataset: Any, labels: Any) -> list[LeakFinding]:
     start, stop = one.fold.calibration
     before = one.ensemble
     after = before.rules.fit(
@@ -59,7 +59,7 @@ def _refitted(one: Any, dataset: Any, labels: Any) -> list[Finding]:
     where = f"fold {one.fold.index}, test from row {one.fold.test[0]} on"
     evidence = "it changed with labels that became known after the first tested row opened"
     return [
-        Finding("weights" if field.name == "weights" else "calibrator", f"ensemble.{field.name}", where, evidence)
+        LeakFinding("weights" if field.name == "weights" else "calibrator", f"ensemble.{field.name}", where, evidence)
         for field in dataclasses.fields(before)
         if field.name not in ("rules", "names")
         and differs(getattr(before, field.name), getattr(after, field.name)).any()

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from quantlab.audit.counterfactuals import another_future, cuts, ragged_rows
 from quantlab.audit.differences import differs, first_difference
-from quantlab.audit.findings import AuditLog, Finding
-from quantlab.audit.futures import another_future, cuts, ragged_rows
+from quantlab.audit.findings import AuditLog, LeakFinding
 from quantlab.core.market import Bars
 from quantlab.core.ports import FeatureSource
 from quantlab.core.types import Features
@@ -29,7 +29,7 @@ def check_features(log: AuditLog, source: FeatureSource, bars: Bars, features: F
         Rows at which another future begins, beside those at the borders.
     seed : int
     """
-    found: dict[str, Finding] = {}
+    found: dict[str, LeakFinding] = {}
     compared = 0
     for row in sorted({*cuts(bars, 1, bars.n_bars, count), *_borders(bars, features)}):
         futures = {"replaced": another_future(bars, row, seed)}
@@ -51,15 +51,15 @@ def _borders(bars: Bars, features: Features) -> set[int]:
     return {row for row in rows if 0 < row < bars.n_bars}
 
 
-def _changes(bars: Bars, before: Features, after: Features, row: int, change: str) -> list[Finding]:
+def _changes(bars: Bars, before: Features, after: Features, row: int, change: str) -> list[LeakFinding]:
     if before.names != after.names:
-        return [Finding("feature", "names", "all rows", f"the names changed when the future was {change}")]
+        return [LeakFinding("feature", "names", "all rows", f"the names changed when the future was {change}")]
     done = f"it changed when the bars from row {row} on were {change}"
     found = []
     if (different := differs(before.ready[:row], after.ready[:row])).any():
-        found.append(Finding("feature", "ready", first_difference(bars, different), done))
+        found.append(LeakFinding("feature", "ready", first_difference(bars, different), done))
     different = differs(before.values[:row], after.values[:row])
     for column in np.flatnonzero(different.any(axis=(0, 1))):
         name = before.names[int(column)]
-        found.append(Finding("feature", name, first_difference(bars, different[:, :, column]), done))
+        found.append(LeakFinding("feature", name, first_difference(bars, different[:, :, column]), done))
     return found

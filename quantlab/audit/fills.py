@@ -18,9 +18,9 @@ from typing import Any
 
 import numpy as np
 
+from quantlab.audit.counterfactuals import another_future, another_inside, another_signal, delisted
 from quantlab.audit.differences import cell_label, differs
-from quantlab.audit.findings import AuditLog, Finding
-from quantlab.audit.futures import another_future, another_inside, another_signal, delisted
+from quantlab.audit.findings import AuditLog, LeakFinding
 from quantlab.core.arrays import BoolArray, Float64Array, Records
 from quantlab.core.market import HIGH, LOW, OPEN, Bars
 from quantlab.core.ports import BacktestEngine
@@ -34,7 +34,7 @@ _BPS = 10_000.0
 
 
 @dataclass(frozen=True)
-class Account:
+class AuditedAccount:
     """The parts of one simulated account.
 
     Parameters
@@ -58,13 +58,13 @@ class Account:
         return self.engine.run(bars, signal, self.strategy, limits_on=self.limits_on)
 
 
-def check_fills(log: AuditLog, account: Account, count: int, seed: int) -> Simulation:
+def check_fills(log: AuditLog, account: AuditedAccount, count: int, seed: int) -> Simulation:
     """Make every check of the module's docstring; the account as it is comes back.
 
     Parameters
     ----------
     log : Log
-    account : Account
+    account : AuditedAccount
     count : int
         Bars with fills that are looked at.
     """
@@ -82,7 +82,7 @@ def check_fills(log: AuditLog, account: Account, count: int, seed: int) -> Simul
     at_open = np.unique(orders["idx"][np.isin(simulation.reasons, _AT_OPEN)])
     rows = at_open[at_open > 0]
     rows = rows[:: max(1, len(rows) // count)][:count]
-    found: list[Finding] = []
+    found: list[LeakFinding] = []
     compared = 0
     for row in (int(row) for row in rows):
         found += _under_another_future(account, simulation, row, seed)
@@ -92,21 +92,23 @@ def check_fills(log: AuditLog, account: Account, count: int, seed: int) -> Simul
     return simulation
 
 
-def _first_by_stage(found: list[Finding]) -> list[Finding]:
+def _first_by_stage(found: list[LeakFinding]) -> list[LeakFinding]:
     """A price or a fill that moved explains sizes that did; only sizes is sizing."""
     return sorted(found, key=lambda finding: finding.stage != "fill")[:1]
 
 
-def _under_another_future(account: Account, simulation: Simulation, row: int, seed: int) -> Iterator[Finding]:
+def _under_another_future(
+    account: AuditedAccount, simulation: Simulation, row: int, seed: int
+) -> Iterator[LeakFinding]:
     for future, done in ((another_future, "were replaced"), (delisted, "were others, and half of the symbols gone")):
         other = account.run(future(account.bars, row, seed), another_signal(account.signal, row))
         evidence = f"it changed when bars and signals from row {row} on {done}"
         yield from _differing(account.bars, _before(simulation, row), _before(other, row), evidence)
         if (different := differs(simulation.equity[:row], other.equity[:row])).any():
-            yield Finding("fill", "equity", cell_label(account.bars, int(np.argmax(different))), evidence)
+            yield LeakFinding("fill", "equity", cell_label(account.bars, int(np.argmax(different))), evidence)
 
 
-def _inside_its_bar(account: Account, simulation: Simulation, row: int, seed: int) -> Iterator[Finding]:
+def _inside_its_bar(account: AuditedAccount, simulation: Simulation, row: int, seed: int) -> Iterator[LeakFinding]:
     other = account.run(another_inside(account.bars, row, seed), another_signal(account.signal, row))
     evidence = (
         f"it fills at the open of row {row}, but changed with that bar's high, low and close or that row's signal"
@@ -125,7 +127,7 @@ def _at_open(simulation: Simulation, row: int) -> Records:
     return orders
 
 
-def _differing(bars: Bars, before: Records, after: Records, evidence: str) -> Iterator[Finding]:
+def _differing(bars: Bars, before: Records, after: Records, evidence: str) -> Iterator[LeakFinding]:
     """The first order that differs; an engine that another order makes longer or shorter differs in `count`."""
     for a, b in zip(before, after, strict=False):
         names = [name for name in ("idx", "col", "side", "price", "size", "fees") if a[name] != b[name]]
@@ -133,7 +135,7 @@ def _differing(bars: Bars, before: Records, after: Records, evidence: str) -> It
             only_size = set(names) <= {"size", "fees"}
             column = "size" if only_size else names[0]
             where = cell_label(bars, int(a["idx"]), int(a["col"]))
-            yield Finding(
+            yield LeakFinding(
                 "sizing" if only_size else "fill",
                 f"order.{column}",
                 where,
@@ -144,10 +146,10 @@ def _differing(bars: Bars, before: Records, after: Records, evidence: str) -> It
         longer = before if len(before) > len(after) else after
         first = longer[min(len(before), len(after))]
         where = cell_label(bars, int(first["idx"]), int(first["col"]))
-        yield Finding("fill", "order.count", where, f"{evidence}: {len(before)} fills became {len(after)}")
+        yield LeakFinding("fill", "order.count", where, f"{evidence}: {len(before)} fills became {len(after)}")
 
 
-def better_fills(account: Account, simulation: Simulation) -> Iterator[Finding]:
+def better_fills(account: AuditedAccount, simulation: Simulation) -> Iterator[LeakFinding]:
     """Fills that the bar they are booked in cannot have given."""
     orders, reasons = simulation.orders, simulation.reasons
     bar = account.bars.ohlcv[orders["idx"], orders["col"]]
@@ -171,11 +173,13 @@ def _beats(orders: Records, best: Float64Array) -> BoolArray:
     return beaten
 
 
-def _better(bars: Bars, orders: Records, wrong: BoolArray, best: Float64Array, bound: str) -> Iterator[Finding]:
+def _better(bars: Bars, orders: Records, wrong: BoolArray, best: Float64Array, bound: str) -> Iterator[LeakFinding]:
     if wrong.any():
         i = int(np.argmax(wrong))
         side = "buy" if orders["side"][i] == 0 else "sell"
         evidence = (
             f"{int(wrong.sum())} fills beat {bound}; the first, a {side} at {orders['price'][i]:.10g}, {best[i]:.10g}"
         )
-        yield Finding("fill", "order.price", cell_label(bars, int(orders["idx"][i]), int(orders["col"][i])), evidence)
+        yield LeakFinding(
+            "fill", "order.price", cell_label(bars, int(orders["idx"][i]), int(orders["col"][i])), evidence
+        )

@@ -23,7 +23,7 @@ STAGES = (
 
 
 @dataclass(frozen=True)
-class Finding:
+class LeakFinding:
     """One place where the future reaches the past.
 
     Parameters
@@ -45,7 +45,7 @@ class Finding:
 
 
 @dataclass(frozen=True)
-class Check:
+class LeakCheck:
     """A check that was made, with the number of values or rows that were compared."""
 
     stage: str
@@ -60,17 +60,17 @@ class AuditReport:
 
     Parameters
     ----------
-    findings : tuple of Finding
+    findings : tuple of LeakFinding
         In the order of the stages: the first is the likely cause, later ones may be its consequences.
-    checks : tuple of Check
+    checks : tuple of LeakCheck
     notes : tuple of str
         What was not looked at, and why.
     diagnostics : dict of name to number or None
         Numbers that prove nothing by themselves.
     """
 
-    findings: tuple[Finding, ...]
-    checks: tuple[Check, ...]
+    findings: tuple[LeakFinding, ...]
+    checks: tuple[LeakCheck, ...]
     notes: tuple[str, ...] = ()
     diagnostics: dict[str, float | None] = field(default_factory=dict)
 
@@ -80,7 +80,7 @@ class AuditReport:
         return bool(self.findings)
 
     @property
-    def first_finding(self) -> Finding | None:
+    def first_finding(self) -> LeakFinding | None:
         """The earliest stage's first finding, the likely cause of the others; None without a leak."""
         return self.findings[0] if self.findings else None
 
@@ -93,14 +93,14 @@ class AuditReport:
 class AuditLog:
     """Collects findings while an audit runs; the only part of an audit that changes."""
 
-    findings: list[Finding] = field(default_factory=list)
-    checks: list[Check] = field(default_factory=list)
+    findings: list[LeakFinding] = field(default_factory=list)
+    checks: list[LeakCheck] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     diagnostics: dict[str, float | None] = field(default_factory=dict)
 
-    def check(self, stage: str, name: str, compared: int, findings: list[Finding]) -> None:
+    def check(self, stage: str, name: str, compared: int, findings: list[LeakFinding]) -> None:
         """Note a check, and what it found."""
-        self.checks.append(Check(stage, name, int(compared), not findings))
+        self.checks.append(LeakCheck(stage, name, int(compared), not findings))
         self.findings.extend(findings)
 
     def note(self, text: str) -> None:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import numpy as np
 
 from quantlab.audit.differences import differs
-from quantlab.audit.findings import Finding
+from quantlab.audit.findings import LeakFinding
 from quantlab.core.arrays import Float64Array, Int64Array, UInt8Array
 from quantlab.core.clock import iso_utc
 from quantlab.core.market import Bars, BarState
@@ -19,7 +19,7 @@ from quantlab.core.market import Bars, BarState
 
 def differing_past(
     bars: Bars, other: Bars, until_ms: int, change_text: str, *, may_end_early: bool = False, members: bool = True
-) -> Finding | None:
+) -> LeakFinding | None:
     """The first thing that differs in bars that open before `until_ms`; None if nothing does.
 
     Parameters
@@ -40,7 +40,7 @@ def differing_past(
     if may_end_early:
         until_ms = min(until_ms, int(other.close_time_ms[-1]))
     if (span := _differing_span(bars, other, until_ms)) is not None:
-        return Finding("universe", "open_time_ms", iso_utc(span[0]), f"{span[1]}; {evidence}")
+        return LeakFinding("universe", "open_time_ms", iso_utc(span[0]), f"{span[1]}; {evidence}")
     for symbol in dict.fromkeys((*bars.symbols, *other.symbols)):
         shared = symbol in bars.symbols and symbol in other.symbols
         found = _differing_choice(bars, other, symbol, until_ms) if members else None
@@ -48,7 +48,7 @@ def differing_past(
             found = _differing_bars(bars, other, symbol, until_ms, members=members)
         if found is not None:
             column, where, words = found
-            return Finding("universe", column, where, f"{words}{evidence}")
+            return LeakFinding("universe", column, where, f"{words}{evidence}")
     return None
 
 

@@ -13,9 +13,9 @@ import dataclasses
 
 import numpy as np
 
+from quantlab.audit.counterfactuals import another_future, cuts, delisted
 from quantlab.audit.differences import differs, first_difference
-from quantlab.audit.findings import AuditLog, Finding
-from quantlab.audit.futures import another_future, cuts, delisted
+from quantlab.audit.findings import AuditLog, LeakFinding
 from quantlab.core.arrays import BoolArray, Float64Array
 from quantlab.core.market import HIGH, LOW, Bars
 from quantlab.core.ports import Labeler
@@ -30,7 +30,7 @@ _FUTURES = {"the bars were replaced": another_future, "half of the symbols stopp
 def check_labels(log: AuditLog, labeler: Labeler, bars: Bars, atr: Float64Array, count: int, seed: int) -> Labels:
     """Make every check of the module's docstring; the labels of `bars` come back."""
     labels = labeler.label(bars, atr)
-    found: dict[tuple[str, str], Finding] = {}
+    found: dict[tuple[str, str], LeakFinding] = {}
     compared = 0
     for row in cuts(bars, 1, bars.n_bars, count):
         for change_text, future in _FUTURES.items():
@@ -59,7 +59,7 @@ def _known_labels(bars: Bars, labels: Labels, row: int) -> BoolArray:
     return known
 
 
-def _changes(bars: Bars, before: Labels, after: Labels, row: int, horizon: int, change_text: str) -> list[Finding]:
+def _changes(bars: Bars, before: Labels, after: Labels, row: int, horizon: int, change_text: str) -> list[LeakFinding]:
     known = _known_labels(bars, before, row) | _known_labels(bars, after, row)
     evidence = f"known before row {row}, but it changed when {change_text} from there on"
     outcome = known & (differs(before.label[:row], after.label[:row]))
@@ -68,24 +68,26 @@ def _changes(bars: Bars, before: Labels, after: Labels, row: int, horizon: int, 
         # Within the horizon the label itself may still be open: then the time is what is wrong.
         young = np.arange(row)[:, None] >= row - horizon
         column = "known_at_ms" if not (outcome & ~young).any() else "label"
-        return [Finding("label", column, first_difference(bars, outcome | time), evidence)]
+        return [LeakFinding("label", column, first_difference(bars, outcome | time), evidence)]
     weight = known & differs(before.weight[:row], after.weight[:row])
     return (
-        [Finding("weights", "weight", first_difference(bars, weight), f"its label was {evidence}")]
+        [LeakFinding("weights", "weight", first_difference(bars, weight), f"its label was {evidence}")]
         if weight.any()
         else []
     )
 
 
-def _early_labels(bars: Bars, labels: Labels) -> list[Finding]:
+def _early_labels(bars: Bars, labels: Labels) -> list[LeakFinding]:
     early = (labels.label != NO_LABEL) & (labels.known_at_ms <= bars.close_time_ms[:, None])
     if not early.any():
         return []
     where = first_difference(bars, early)
-    return [Finding("label", "known_at_ms", where, f"{int(early.sum())} labels are known at or before their own close")]
+    return [
+        LeakFinding("label", "known_at_ms", where, f"{int(early.sum())} labels are known at or before their own close")
+    ]
 
 
-def _own_bar_labels(labeler: Labeler, bars: Bars, atr: Float64Array, before: Labels) -> tuple[int, list[Finding]]:
+def _own_bar_labels(labeler: Labeler, bars: Bars, atr: Float64Array, before: Labels) -> tuple[int, list[LeakFinding]]:
     # So far apart that no chosen bar lies in another chosen row's race.
     rows = np.arange(labeler.horizon + 1, bars.n_bars, labeler.horizon + 2)
     for price, factor, turned, word in ((HIGH, _BEYOND, BUY, "raised"), (LOW, 1.0 / _BEYOND, SELL, "lowered")):
@@ -96,5 +98,5 @@ def _own_bar_labels(labeler: Labeler, bars: Bars, atr: Float64Array, before: Lab
         moved[rows] = (after.label[rows] == turned) & (before.label[rows] != turned)
         if moved.any():
             evidence = f"{int(moved.sum())} labels followed when the {'high' if price == HIGH else 'low'} of their own bar was {word}"
-            return int(moved[rows].size), [Finding("label", "label", first_difference(bars, moved), evidence)]
+            return int(moved[rows].size), [LeakFinding("label", "label", first_difference(bars, moved), evidence)]
     return 2 * len(rows) * bars.n_symbols, []

@@ -20,13 +20,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from quantlab.audit.chance import ShuffledLabels, check_shuffled_auc, measure_delayed_signal
+from quantlab.audit.chance_checks import ShuffledLabels, check_shuffled_auc, measure_delayed_signal
 from quantlab.audit.context import AuditContext
+from quantlab.audit.counterfactuals import another_future, another_signal, cuts, shuffled_future
 from quantlab.audit.ensembles import check_ensembles
 from quantlab.audit.features import check_features
-from quantlab.audit.fills import Account, check_fills
-from quantlab.audit.findings import Finding
-from quantlab.audit.futures import another_future, another_signal, broken_future, cuts
+from quantlab.audit.fills import AuditedAccount, check_fills
+from quantlab.audit.findings import LeakFinding
 from quantlab.audit.labels import check_labels
 from quantlab.audit.members import check_members
 from quantlab.audit.splits import check_splits
@@ -71,7 +71,7 @@ def _check_learner_parts(context: AuditContext, learner: WalkForwardLearner, fea
     first = folds[0].test[0]
     # What decided where a test begins may lie right behind it, and look the same in a mirror.
     futures = [(row, another_future(bars, row, depth.seed)) for row in (first, *cuts(bars, first, bars.n_bars, 2))]
-    futures += [(fold.test[0], broken_future(bars, fold.test[0], depth.seed)) for fold in folds]
+    futures += [(fold.test[0], shuffled_future(bars, fold.test[0], depth.seed)) for fold in folds]
     others = [(row, _dataset(learner, future)) for row, future in futures]
     check_splits(log, learner.splits, dataset, others)
     if log.found():
@@ -132,14 +132,14 @@ def check_threshold_search(context: AuditContext, study: Study) -> tuple[Study, 
     return chosen, strategy
 
 
-def _other_choices(searches: Sequence[TuningStage], again: Sequence[TuningStage], border: int) -> Iterator[Finding]:
+def _other_choices(searches: Sequence[TuningStage], again: Sequence[TuningStage], border: int) -> Iterator[LeakFinding]:
     for before, after in zip(searches, again, strict=True):
         if repr(before.trials) != repr(after.trials) or before.best != after.best:
             names = [name for name in before.chosen if before.chosen[name] != after.chosen.get(name)] or ["trials"]
             evidence = (
                 f"the search changed when the bars from row {border} on, where its test window begins, were replaced"
             )
-            yield Finding("tuning", ", ".join(names), f"search {before.name}", evidence)
+            yield LeakFinding("tuning", ", ".join(names), f"search {before.name}", evidence)
 
 
 @contextmanager
@@ -152,7 +152,7 @@ def _with_temporary_cache(context: AuditContext, thresholds: ThresholdSearch) ->
 def check_account(context: AuditContext, study: Study, strategy: Any) -> None:
     """Steps 5 and the late signal of 6."""
     rows = slice(study.first_row, study.last_row)
-    account = Account(
+    account = AuditedAccount(
         context.parts.engine,
         context.bars.rows(rows.start, rows.stop),
         study.signal.rows(rows.start, rows.stop),

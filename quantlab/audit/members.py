@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 
 from quantlab.audit.differences import differs
-from quantlab.audit.findings import AuditLog, Finding
+from quantlab.audit.findings import AuditLog, LeakFinding
 from quantlab.core.arrays import BoolArray, Float32Array
 from quantlab.core.ports import FittedModel, Model
 from quantlab.core.types import NO_LABEL, Dataset, Features
@@ -100,7 +100,7 @@ def check_members(log: AuditLog, members: Mapping[str, Model], fold: Fold, datas
             )
 
 
-def _calibration_findings(trial: MemberTrial, forecasts: Float32Array) -> list[Finding]:
+def _calibration_findings(trial: MemberTrial, forecasts: Float32Array) -> list[LeakFinding]:
     """Refit with other labels on the calibration rows: a member that has seen them is flattered there."""
     rows = part(trial.dataset, trial.fold, "calibration").mask
     label = trial.dataset.label.copy()
@@ -109,17 +109,19 @@ def _calibration_findings(trial: MemberTrial, forecasts: Float32Array) -> list[F
     if not differs(forecasts, again).any():
         return []
     return [
-        Finding("split", "calibration", _member_label(trial), "its fit changed when labels of the calibration rows did")
+        LeakFinding(
+            "split", "calibration", _member_label(trial), "its fit changed when labels of the calibration rows did"
+        )
     ]
 
 
-def _forecast_findings(trial: MemberTrial, model: FittedModel, forecasts: Float32Array) -> list[Finding]:
+def _forecast_findings(trial: MemberTrial, model: FittedModel, forecasts: Float32Array) -> list[LeakFinding]:
     """Ask a member that was fitted once for rows whose successors are others."""
     known = trial.fold.test[0] - trial.fold.calibration[0]
     if not differs(forecasts[:known], trial.forecast(model, trial.other.features)[:known]).any():
         return []
     evidence = "forecasts before the first test row changed when features after it did, without another fit"
-    return [Finding("scaler", ", ".join(_columns(trial, model, forecasts[:known])), _member_label(trial), evidence)]
+    return [LeakFinding("scaler", ", ".join(_columns(trial, model, forecasts[:known])), _member_label(trial), evidence)]
 
 
 def _columns(trial: MemberTrial, model: FittedModel, forecasts: Float32Array) -> list[str]:
@@ -139,7 +141,7 @@ def _member_label(trial: MemberTrial) -> str:
     return f"member {trial.name}, fold {trial.fold.index}, test from row {trial.fold.test[0]} on"
 
 
-def _fit_findings(trial: MemberTrial, first: FittedModel) -> list[Finding]:
+def _fit_findings(trial: MemberTrial, first: FittedModel) -> list[LeakFinding]:
     """Name the part of the future that a fit read, and the stage that read it."""
     forecasts = trial.forecast(first)
     for kind, mix in _MIXES.items():
@@ -151,10 +153,12 @@ def _fit_findings(trial: MemberTrial, first: FittedModel) -> list[Finding]:
             evidence = f"its fit changed when {kind} after the first test row were another market's"
             also = f"; it carries other {', '.join(sorted(carried)[:4])}" if carried else ""
             return [
-                Finding(stage, column or ", ".join(sorted(carried)[:4]) or kind, _member_label(trial), evidence + also)
+                LeakFinding(
+                    stage, column or ", ".join(sorted(carried)[:4]) or kind, _member_label(trial), evidence + also
+                )
             ]
     evidence = "its fit changed with the market after the first test row, but with no part of it alone"
-    return [Finding("scaler", "several", _member_label(trial), evidence)]
+    return [LeakFinding("scaler", "several", _member_label(trial), evidence)]
 
 
 def _stage(trial: MemberTrial, kind: str, forecasts: Float32Array, first: FittedModel, second: FittedModel) -> str:

@@ -8,7 +8,7 @@ from typing import Any, cast
 
 import numpy as np
 
-from quantlab.audit.findings import AuditLog, Finding
+from quantlab.audit.findings import AuditLog, LeakFinding
 from quantlab.core.arrays import BoolArray
 from quantlab.core.clock import iso_utc
 from quantlab.core.types import Dataset
@@ -38,7 +38,7 @@ def check_splits(
         rows += sum(int(part(dataset, fold, name).mask.sum()) for name in FITTED_ON)
     log.check("split", "fitted rows are disjoint, in order and known before the next part", rows, found)
     gaps = [
-        Finding(
+        LeakFinding(
             "split", "test", f"folds {a.index} and {b.index}", f"tests {a.test} and {b.test} do not tile the future"
         )
         for a, b in pairwise(folds)
@@ -49,7 +49,7 @@ def check_splits(
     return folds
 
 
-def _border_findings(dataset: Dataset, fold: Fold) -> list[Finding]:
+def _border_findings(dataset: Dataset, fold: Fold) -> list[LeakFinding]:
     """Every part's used rows against the first row of each part after it."""
     used = {name: part(dataset, fold, name).mask for name in FITTED_ON}
     begins = {name: _first(used[name], getattr(fold, name)) for name in FITTED_ON} | {"test": fold.test[0]}
@@ -70,21 +70,21 @@ def _first(mask: BoolArray, rows: tuple[int, int]) -> int:
 
 def _border_finding(
     dataset: Dataset, fold: Fold, name: str, used: BoolArray, later: str, begins: int
-) -> Finding | None:
+) -> LeakFinding | None:
     where = f"fold {fold.index}, {name} against {later}"
     after = used[begins:]
     if after.any():
         evidence = f"{int(after.sum())} rows of {name} lie at or after row {begins}, where {later} begins"
-        return Finding("split", name, where, evidence)
+        return LeakFinding("split", name, where, evidence)
     opens = int(dataset.open_time_ms[min(begins, len(used) - 1)])
     unknown = used & (dataset.known_at_ms > opens)
     if unknown.any():
         evidence = f"{int(unknown.sum())} labels of {name} became known after {iso_utc(opens)}, when {later} begins"
-        return Finding("split", name, where, evidence)
+        return LeakFinding("split", name, where, evidence)
     return None
 
 
-def _moved_folds(splitter: Any, folds: tuple[Fold, ...], others: Sequence[tuple[int, Dataset]]) -> list[Finding]:
+def _moved_folds(splitter: Any, folds: tuple[Fold, ...], others: Sequence[tuple[int, Dataset]]) -> list[LeakFinding]:
     for row, dataset in others:
         moved = tuple(splitter.split(dataset))
         begun_folds = sum(fold.test[0] <= row for fold in folds)
@@ -92,12 +92,12 @@ def _moved_folds(splitter: Any, folds: tuple[Fold, ...], others: Sequence[tuple[
             evidence = (
                 f"another number of tests than {begun_folds} had begun when the bars from row {row} on were replaced"
             )
-            return [Finding("split", "test", f"row {row}", evidence)]
+            return [LeakFinding("split", "test", f"row {row}", evidence)]
         for before, after in zip(folds, moved, strict=False):
             begun = before.test[0] <= row
             trained = (before.fit, before.early_stopping, before.calibration, before.test[0], before.every_k)
             again = (after.fit, after.early_stopping, after.calibration, after.test[0], after.every_k)
             if begun and trained != again:
                 evidence = f"{trained} became {again} when the bars from row {row} on were replaced"
-                return [Finding("split", "fit", f"fold {before.index}", evidence)]
+                return [LeakFinding("split", "fit", f"fold {before.index}", evidence)]
     return []

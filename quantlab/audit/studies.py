@@ -21,9 +21,9 @@ from typing import Any
 
 import numpy as np
 
+from quantlab.audit.counterfactuals import another_future, delisted, shuffled_future
 from quantlab.audit.differences import cell_label, differs, first_difference
-from quantlab.audit.findings import AuditLog, Finding
-from quantlab.audit.futures import another_future, broken_future, delisted
+from quantlab.audit.findings import AuditLog, LeakFinding
 from quantlab.core.arrays import BoolArray
 from quantlab.core.errors import QuantlabError
 from quantlab.core.market import Bars
@@ -47,14 +47,14 @@ FIELDS = {
 }
 
 
-def dying_future(bars: Bars, row: int, seed: int) -> Bars:
+def half_delisted_future(bars: Bars, row: int, seed: int) -> Bars:
     """A mirrored market of which half of the symbols stop printing at `row`."""
     return delisted(another_future(bars, row, seed), row, seed)
 
 
 #: What a choice must not see: first a market in which nothing leads to anything, then a mirrored one in which half of
 #: the symbols die.
-_FUTURES = (broken_future, dying_future)
+_FUTURES = (shuffled_future, half_delisted_future)
 
 
 @dataclass(frozen=True)
@@ -112,7 +112,7 @@ def _learn_again(
     try:
         return learn(future(bars, row, seed))
     except QuantlabError as error:
-        if future is not dying_future:
+        if future is not half_delisted_future:
             raise
         log.note(f"learner: refused where half of the symbols die from row {row} on ({type(error).__name__}: {error})")
         return learn(another_future(bars, row, seed))
@@ -120,7 +120,7 @@ def _learn_again(
 
 def check_plain_signal(log: AuditLog, source: Any, bars: Bars, signal: Signal, rows: list[int], seed: int) -> None:
     """A source that was not learned, asked about other futures."""
-    found: list[Finding] = []
+    found: list[LeakFinding] = []
     moved = False
     for row in rows:
         other = source.signal(another_future(bars, row, seed))
@@ -131,7 +131,7 @@ def check_plain_signal(log: AuditLog, source: Any, bars: Bars, signal: Signal, r
         log.note("signal: its sides do not depend on the bars, so where they come from could not be looked at")
 
 
-def _differences(bars: Bars, study: Study, other: OtherStudy, learned: bool) -> Iterator[Finding]:
+def _differences(bars: Bars, study: Study, other: OtherStudy, learned: bool) -> Iterator[LeakFinding]:
     change_text = f"the bars from row {other.row} on were replaced"
     yield from _period_differences(bars, study, other, change_text)
     yield from _tuning_differences(study, other, change_text)
@@ -139,30 +139,30 @@ def _differences(bars: Bars, study: Study, other: OtherStudy, learned: bool) -> 
     yield from _signal_differences(bars, study.signal, other.study.signal, study.first_row, other.row, learned=learned)
 
 
-def _period_differences(bars: Bars, study: Study, other: OtherStudy, change_text: str) -> Iterator[Finding]:
+def _period_differences(bars: Bars, study: Study, other: OtherStudy, change_text: str) -> Iterator[LeakFinding]:
     """The account begins where the tests do, and ends with them: nobody may choose that by what came later."""
     for name in ("first_row", "last_row"):
         before, after = getattr(study, name), getattr(other.study, name)
         if before != after and min(before, after) < other.row:
-            yield Finding(
+            yield LeakFinding(
                 "split", name, cell_label(bars, min(before, after)), f"{before} became {after} when {change_text}"
             )
 
 
-def _tuning_differences(study: Study, other: OtherStudy, change_text: str) -> Iterator[Finding]:
+def _tuning_differences(study: Study, other: OtherStudy, change_text: str) -> Iterator[LeakFinding]:
     for before, after in zip(study.tuning, other.study.tuning, strict=False):
         if before.chosen != after.chosen:
             names = sorted(name for name in before.chosen if before.chosen[name] != after.chosen.get(name))
-            yield Finding(
+            yield LeakFinding(
                 "tuning", ", ".join(names), f"search {before.name}", f"other values were chosen when {change_text}"
             )
         elif repr(before.trials) != repr(after.trials):
-            yield Finding(
+            yield LeakFinding(
                 "tuning", "trials", f"search {before.name}", f"its trials had other losses when {change_text}"
             )
 
 
-def _vote_differences(bars: Bars, study: Study, other: OtherStudy, change_text: str) -> Iterator[Finding]:
+def _vote_differences(bars: Bars, study: Study, other: OtherStudy, change_text: str) -> Iterator[LeakFinding]:
     """Fold by fold, where the learner kept its votes."""
     pairs = [(a, b) for a, b in zip(study.votes, other.study.votes, strict=False) if hasattr(a, "ensemble")]
     for before, after in pairs:
@@ -171,7 +171,7 @@ def _vote_differences(bars: Bars, study: Study, other: OtherStudy, change_text: 
             continue
         where = f"fold {fold.index}"
         if before.ensemble.rules != after.ensemble.rules:
-            yield Finding(
+            yield LeakFinding(
                 "tuning",
                 _changed_fields(before.ensemble.rules, after.ensemble.rules),
                 where,
@@ -184,16 +184,16 @@ def _vote_differences(bars: Bars, study: Study, other: OtherStudy, change_text: 
                 evidence = (
                     f"a member of this name made other forecasts when {change_text}, though fitted alone it does not"
                 )
-                yield Finding("tuning", name, f"{where}, {at}", evidence)
+                yield LeakFinding("tuning", name, f"{where}, {at}", evidence)
         if before.ensemble.weights != after.ensemble.weights:
-            yield Finding(
+            yield LeakFinding(
                 "weights",
                 "ensemble.weights",
                 where,
                 f"{before.ensemble.weights} became {after.ensemble.weights} when {change_text}",
             )
         if before.ensemble.temperature != after.ensemble.temperature:
-            yield Finding("calibrator", "ensemble.temperature", where, f"it changed when {change_text}")
+            yield LeakFinding("calibrator", "ensemble.temperature", where, f"it changed when {change_text}")
 
 
 def _changed_fields(before: Any, after: Any) -> str:
@@ -203,7 +203,7 @@ def _changed_fields(before: Any, after: Any) -> str:
 
 def _signal_differences(
     bars: Bars, before: Signal, after: Signal, start: int, row: int, *, learned: bool
-) -> Iterator[Finding]:
+) -> Iterator[LeakFinding]:
     for name, stage in FIELDS.items():
         a, b = getattr(before, name), getattr(after, name)
         different: BoolArray = differs(None if a is None else a[start:row], None if b is None else b[start:row])
@@ -211,4 +211,4 @@ def _signal_differences(
             where = first_difference(bars, different, start) if different.ndim > 1 else cell_label(bars, row - 1)
             of = "feature" if not learned and stage in ("calibrator", "tuning") else stage
             evidence = f"{int(np.count_nonzero(different))} values before row {row} changed when the bars from there on were replaced"
-            yield Finding(of, f"signal.{name}", where, evidence)
+            yield LeakFinding(of, f"signal.{name}", where, evidence)

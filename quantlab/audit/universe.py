@@ -15,10 +15,11 @@ import dataclasses
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from quantlab.audit.findings import AuditLog, Finding
-from quantlab.audit.futures import another_future, cuts, delisted, other_half_delisted, ragged_rows
+from quantlab.audit.counterfactuals import another_future, cuts, delisted, other_half_delisted, ragged_rows
+from quantlab.audit.findings import AuditLog, LeakFinding
 from quantlab.audit.histories import differing_past
 from quantlab.audit.sources import Change, Future, TruncatedSource, with_future
+from quantlab.core.clock import MS_PER_DAY
 from quantlab.core.errors import QuantlabError
 from quantlab.core.market import Bars
 from quantlab.core.ports import DataSource
@@ -36,7 +37,6 @@ _REFUSALS = (QuantlabError, ArithmeticError, LookupError, ValueError)
 _PLACES = 2
 #: Share of the history by which a universe may be chosen: features warm up in it, and nothing is traded.
 _FORMATION = 0.25
-_DAY_MS = 86_400_000
 
 
 @dataclass(frozen=True)
@@ -91,7 +91,7 @@ def check_universe(log: AuditLog, source: DataSource, cut: HistoryCut, bars: Bar
             f"universe: {type(source).__name__} shows no source that it chooses from, so it was only asked for an earlier "
             "end: what it reads whatever end it is asked for could not be exchanged"
         )
-    found: list[Finding] = []
+    found: list[LeakFinding] = []
     compared = 0
     for comparison in _comparisons(source, part, bars, count):
         begins_ms = int(bars.open_time_ms[comparison.row])
@@ -130,7 +130,7 @@ def _is_rolling_window(cut: HistoryCut, source: DataSource, bars: Bars) -> bool:
     """Return whether the first bar moves with the end, by a bar or by a day."""
     return any(
         int(earlier.open_time_ms[0]) == int(bars.open_time_ms[0]) - step_ms
-        for step_ms in (bars.interval_ms, _DAY_MS)
+        for step_ms in (bars.interval_ms, MS_PER_DAY)
         if (earlier := _load_or_none(cut, TruncatedSource(source, int(bars.close_time_ms[-1]) - step_ms))) is not None
     )
 

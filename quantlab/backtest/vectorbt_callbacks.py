@@ -42,7 +42,7 @@ from quantlab.trading.lowlevel.layout import (
 )
 from quantlab.trading.lowlevel.pointers import BUFFER, buffer_for, stack_pointer, tuple_reader, write_tuple
 
-#: Slots of ``RunRecords.counts``.
+#: Slots of ``AccountRecords.counts``.
 ORDERS, EVENTS, UNFILLED, LIQUIDATIONS = 0, 1, 2, 3
 
 _MAKER = int(OrderReason.TAKE_PROFIT)
@@ -51,7 +51,7 @@ _FILLED = int(OrderStatus.Filled)
 _BOTH = int(Direction.Both)
 
 
-class RunRecords(NamedTuple):
+class AccountRecords(NamedTuple):
     """Records of the whole run that vectorbt does not keep."""
 
     reasons: Any  #: int8 (C,)
@@ -68,19 +68,19 @@ class _PointerTable(NamedTuple):
     records: Any
     rules: Any
     history: Any
-    run_records: Any
+    account_records: Any
     functions: Any
 
 
-_RUN_RECORDS_TYPE: Any = tuple_type(
-    RunRecords,
+_ACCOUNT_RECORDS_TYPE: Any = tuple_type(
+    AccountRecords,
     writable_array(types.int8, 1),
     writable_array(types.boolean, 1),
     writable_array(numba.from_dtype(EVENT_DTYPE), 1),
     writable_array(types.float64, 2),
     writable_array(types.int64, 1),
 )
-_PARTS = (STATE_TYPE, RECORDS_TYPE, RULES_TYPE, HISTORY_TYPE, _RUN_RECORDS_TYPE)
+_PARTS = (STATE_TYPE, RECORDS_TYPE, RULES_TYPE, HISTORY_TYPE, _ACCOUNT_RECORDS_TYPE)
 _POINTER_TABLE_TYPE: Any = tuple_type(_PointerTable, *_PARTS, FUNCTION_TABLE_TYPE)
 _read_table = tuple_reader(_POINTER_TABLE_TYPE)
 _ARRAY = writable_array(types.float64, 1)
@@ -96,11 +96,11 @@ class Callbacks(NamedTuple):
 
 
 def account_buffer(
-    state: State, records: Records, rules: Rules, history: History, run_records: RunRecords, functions: Any
+    state: State, records: Records, rules: Rules, history: History, account_records: AccountRecords, functions: Any
 ) -> Any:
     """Return a uint8 array of pointers to an account; its arrays must be kept alive while it is used."""
     buffer = buffer_for(_POINTER_TABLE_TYPE)
-    _table_writer()(buffer, state, records, rules, history, run_records, functions)
+    _table_writer()(buffer, state, records, rules, history, account_records, functions)
     return buffer
 
 
@@ -110,15 +110,21 @@ def _table_writer() -> Any:
 
 
 def _write_table(
-    buffer: Any, state: State, records: Records, rules: Rules, history: History, run_records: RunRecords, functions: Any
+    buffer: Any,
+    state: State,
+    records: Records,
+    rules: Rules,
+    history: History,
+    account_records: AccountRecords,
+    functions: Any,
 ) -> None:
-    write_tuple(buffer, _PointerTable(state, records, rules, history, run_records, read_function_table(functions)))
+    write_tuple(buffer, _PointerTable(state, records, rules, history, account_records, read_function_table(functions)))
 
 
 @compiled(**INLINED)
-def _has_failed(run_records: RunRecords) -> bool:
+def _has_failed(account_records: AccountRecords) -> bool:
     """After a liquidation, or an order that vectorbt changed, the run is refused: stand still until its end."""
-    return run_records.counts[UNFILLED] + run_records.counts[LIQUIDATIONS] > 0
+    return account_records.counts[UNFILLED] + account_records.counts[LIQUIDATIONS] > 0
 
 
 def _advance(buffer: Any, t: int) -> None:
@@ -126,17 +132,17 @@ def _advance(buffer: Any, t: int) -> None:
     table = _read_table(buffer)
     table.state.counters[N_ORDERS] = 0
     table.state.counters[N_EVENTS] = 0
-    if _has_failed(table.run_records):
+    if _has_failed(table.account_records):
         return
     view = stack_pointer(policy_view(table.state, table.rules, table.history))
     advance_bar(table.state, table.records, table.rules, row_of(table.history, t), view, t, table.functions)
-    counts = table.run_records.counts
+    counts = table.account_records.counts
     for k in range(table.state.counters[N_ORDERS]):
-        table.run_records.reasons[counts[ORDERS]] = table.records.reasons[k]
-        table.run_records.over_participation[counts[ORDERS]] = table.records.over_participation[k]
+        table.account_records.reasons[counts[ORDERS]] = table.records.reasons[k]
+        table.account_records.over_participation[counts[ORDERS]] = table.records.over_participation[k]
         counts[ORDERS] += 1
     for k in range(table.state.counters[N_EVENTS]):
-        table.run_records.events[counts[EVENTS]] = table.records.events[k]
+        table.account_records.events[counts[EVENTS]] = table.records.events[k]
         counts[EVENTS] += 1
         if table.records.events[k]["kind"] == _LIQUIDATION:
             counts[LIQUIDATIONS] += 1
@@ -145,7 +151,7 @@ def _advance(buffer: Any, t: int) -> None:
 def _fill(buffer: Any, k: int) -> tuple[int, float, float, float]:
     """Column, signed units, price and fee rate of the bar's fill number `k`; column -1 after the last."""
     table = _read_table(buffer)
-    if k >= table.state.counters[N_ORDERS] or _has_failed(table.run_records):
+    if k >= table.state.counters[N_ORDERS] or _has_failed(table.account_records):
         return -1, 0.0, 0.0, 0.0
     order = table.records.orders[k]
     s = order["col"]
@@ -155,7 +161,7 @@ def _fill(buffer: Any, k: int) -> tuple[int, float, float, float]:
 
 
 def _note_unfilled(buffer: Any) -> None:
-    _read_table(buffer).run_records.counts[UNFILLED] += 1
+    _read_table(buffer).account_records.counts[UNFILLED] += 1
 
 
 def _copy_account(buffer: Any, t: int, position: Float64Array, price: Float64Array, cash: float, value: float) -> None:
@@ -168,8 +174,8 @@ def _copy_account(buffer: Any, t: int, position: Float64Array, price: Float64Arr
             gross += abs(position[s]) * price[s]
     table.state.account[CASH] = cash
     table.state.account[EQUITY] = value
-    table.run_records.curves[0, t] = value
-    table.run_records.curves[1, t] = gross
+    table.account_records.curves[0, t] = value
+    table.account_records.curves[1, t] = gross
 
 
 @cache

@@ -25,7 +25,7 @@ from quantlab.backtest.vectorbt_callbacks import (
     LIQUIDATIONS,
     ORDERS,
     UNFILLED,
-    RunRecords,
+    AccountRecords,
     account_buffer,
     callbacks,
 )
@@ -86,18 +86,18 @@ class VectorbtEngine:
             )
         bars = dataclasses.replace(bars, funding=None)
         state = begin_account(bars.n_symbols, self.initial_cash, strategy.policy)
-        run_records = _run_buffers(bars)
-        orders = self._simulate(bars, signal, strategy, state, run_records, limits_on)
-        _check(run_records)
+        account_records = _account_buffers(bars)
+        orders = self._simulate(bars, signal, strategy, state, account_records, limits_on)
+        _check(account_records)
         return simulation_of(
             state,
             Records(
                 orders,
-                run_records.reasons[: len(orders)],
-                run_records.over_participation[: len(orders)],
-                run_records.events[: run_records.counts[EVENTS]],
+                account_records.reasons[: len(orders)],
+                account_records.over_participation[: len(orders)],
+                account_records.events[: account_records.counts[EVENTS]],
             ),
-            run_records.curves,
+            account_records.curves,
             open_time_ms=bars.open_time_ms,
             interval_ms=bars.interval_ms,
             symbols=bars.symbols,
@@ -106,13 +106,19 @@ class VectorbtEngine:
         )
 
     def _simulate(
-        self, bars: Bars, signal: Signal, strategy: Strategy, state: State, run_records: RunRecords, limits_on: bool
+        self,
+        bars: Bars,
+        signal: Signal,
+        strategy: Strategy,
+        state: State,
+        account_records: AccountRecords,
+        limits_on: bool,
     ) -> Any:
-        """Order records of vectorbt's run; `state` and `run_records` are written on the way."""
+        """Order records of vectorbt's run; `state` and `account_records` are written on the way."""
         records = record_buffers(ORDERS_PER_SYMBOL * bars.n_symbols, EVENTS_PER_BAR)
         rules, history = rules_of(strategy, bars.instruments, limits_on=limits_on), history_of(bars, signal)
         buffer, call = (
-            account_buffer(state, records, rules, history, run_records, function_table(strategy)),
+            account_buffer(state, records, rules, history, account_records, function_table(strategy)),
             callbacks(),
         )
         reserve = self.reserve * self.initial_cash
@@ -130,15 +136,15 @@ class VectorbtEngine:
             post_segment_args=(buffer, reserve),
             ffill_val_price=True,
             fill_pos_record=False,
-            max_orders=len(run_records.reasons),
+            max_orders=len(account_records.reasons),
         )
         return portfolio.order_records
 
 
-def _run_buffers(bars: Bars) -> RunRecords:
+def _account_buffers(bars: Bars) -> AccountRecords:
     """Buffers for the most that can happen; pages that nothing is written to cost no memory."""
     orders = ORDERS_PER_SYMBOL * bars.n_symbols * bars.n_bars
-    return RunRecords(
+    return AccountRecords(
         reasons=np.empty(orders, np.int8),
         over_participation=np.empty(orders, np.bool_),
         events=record_buffers(0, EVENTS_PER_BAR * bars.n_bars).events,
@@ -147,16 +153,16 @@ def _run_buffers(bars: Bars) -> RunRecords:
     )
 
 
-def _check(run_records: RunRecords) -> None:
-    if run_records.counts[LIQUIDATIONS]:
+def _check(account_records: AccountRecords) -> None:
+    if account_records.counts[LIQUIDATIONS]:
         raise ContractError(
             "an account that is never liquidated: vectorbt knows no fee apart from orders",
             found="a liquidation",
             fix="use backtest=scan, or less leverage",
         )
-    if run_records.counts[UNFILLED]:
+    if account_records.counts[UNFILLED]:
         raise ContractError(
             "vectorbt to fill every order as asked",
-            found=f"order {int(run_records.counts[ORDERS])} rejected or changed",
+            found=f"order {int(account_records.counts[ORDERS])} rejected or changed",
             fix="raise backtest.reserve, or use backtest=scan",
         )

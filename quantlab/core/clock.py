@@ -6,6 +6,9 @@ import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+#: Milliseconds of a day.
+MS_PER_DAY = 86_400_000
+
 
 @dataclass(frozen=True)
 class SystemClock:

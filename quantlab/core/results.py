@@ -237,7 +237,8 @@ class TuningStage:
     Parameters
     ----------
     name : str
-        A member, or ``"gates 2"`` and so on: the thresholds of the second test window.
+        A member, or ``"gates 2"`` and so on: the thresholds of the second test window. A key of published files; for
+        people there is `title`.
     objective : str
         In words.
     maximise : bool
@@ -257,6 +258,11 @@ class TuningStage:
     best: int
     importance: dict[str, float]
     window: Window | None = None
+
+    @property
+    def title(self) -> str:
+        """Name for people: a member's, or ``"thresholds, window 2"``."""
+        return self.name if self.window is None else f"thresholds, window {self.name.rpartition(' ')[2]}"
 
     @property
     def chosen(self) -> dict[str, Any]:

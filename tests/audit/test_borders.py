@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from quantlab.audit.counterfactuals import another_future, shuffled_future
 from quantlab.audit.ensembles import check_ensembles
 from quantlab.audit.findings import AuditLog
-from quantlab.audit.futures import another_future, broken_future
 from quantlab.audit.members import check_members
 from quantlab.audit.splits import check_splits
 from quantlab.core.arrays import BoolArray, Float32Array
@@ -40,7 +40,7 @@ def dataset_of(bars: Bars) -> Dataset:
 
 def test_a_market_without_a_cause_has_the_same_past_and_the_same_moves(random_bars: MakeBars) -> None:
     bars = random_bars(n_bars=300)
-    other = broken_future(bars, 200, 3)
+    other = shuffled_future(bars, 200, 3)
     assert np.array_equal(other.ohlcv[:200], bars.ohlcv[:200])
     before, after = (np.diff(np.log(one.close[199:]), axis=0) for one in (bars, other))
     assert (before != after).any(axis=0).all()
@@ -54,7 +54,7 @@ def test_a_market_without_a_cause_is_possible_and_keeps_its_holes(random_bars: M
     state[210:215, 0], state[220:230, 1], state[:250, 2] = BarState.FILLED, BarState.ABSENT, BarState.ABSENT
     ohlcv[210:215, 0, :VOLUME], ohlcv[210:215, 0, VOLUME] = ohlcv[209, 0, 3], 0.0
     ohlcv[state == BarState.ABSENT] = np.nan
-    other = broken_future(dataclasses.replace(bars, ohlcv=ohlcv, state=state), 200, 3)
+    other = shuffled_future(dataclasses.replace(bars, ohlcv=ohlcv, state=state), 200, 3)
     assert np.array_equal(np.isnan(other.ohlcv), np.isnan(ohlcv))
     there = state != BarState.ABSENT
     prices = other.ohlcv[:, :, :VOLUME][there]
@@ -148,7 +148,7 @@ def test_a_test_that_exists_for_what_comes_after_it_is_found(random_bars: MakeBa
     dataset = dataset_of(bars)
     last = SPLITS.split(dataset)[1].test
     border = (last[0] + last[1]) // 2
-    others = [(border, dataset_of(broken_future(bars, border, seed))) for seed in range(4)]
+    others = [(border, dataset_of(shuffled_future(bars, border, seed))) for seed in range(4)]
     check_splits(log, WindowsAtWill(), dataset, others)
     assert [(one.stage, one.column) for one in log.findings] == [("split", "test")]
 

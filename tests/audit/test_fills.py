@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from quantlab.audit.fills import Account, better_fills, check_fills
+from quantlab.audit.fills import AuditedAccount, better_fills, check_fills
 from quantlab.audit.findings import AuditLog
 from quantlab.backtest.scan import Scan
 from quantlab.core.fakes import FixedSignal
@@ -86,16 +86,16 @@ def make_strategy() -> Any:
 
 
 @pytest.fixture
-def account(random_bars: MakeBars, make_strategy: Any) -> Callable[..., Account]:
-    def make(how: str = "", limits_on: bool = False) -> Account:
+def account(random_bars: MakeBars, make_strategy: Any) -> Callable[..., AuditedAccount]:
+    def make(how: str = "", limits_on: bool = False) -> AuditedAccount:
         bars = random_bars(n_bars=300)
         signal = slow(bars)
-        return Account(Engine(how), bars, signal, make_strategy(signal=FixedSignal(signal)), limits_on)
+        return AuditedAccount(Engine(how), bars, signal, make_strategy(signal=FixedSignal(signal)), limits_on)
 
     return make
 
 
-def test_the_account_fills_for_every_reason_that_is_looked_at(account: Callable[..., Account]) -> None:
+def test_the_account_fills_for_every_reason_that_is_looked_at(account: Callable[..., AuditedAccount]) -> None:
     done = account().run(account().bars, account().signal)
     counts = np.bincount(done.reasons, minlength=len(OrderReason))
     assert counts[[OrderReason.SIGNAL, *INSIDE]].min() > 20
@@ -117,7 +117,7 @@ def test_the_account_fills_for_every_reason_that_is_looked_at(account: Callable[
 )
 @pytest.mark.parametrize("limits_on", [False, True])
 def test_an_engine_that_knows_what_comes_is_found(
-    account: Callable[..., Account], how: str, stage: str, column: str | None, limits_on: bool
+    account: Callable[..., AuditedAccount], how: str, stage: str, column: str | None, limits_on: bool
 ) -> None:
     log, one = AuditLog(), account(how, limits_on)
     check_fills(log, one, 25, 0)
@@ -127,7 +127,7 @@ def test_an_engine_that_knows_what_comes_is_found(
 
 
 @pytest.mark.parametrize("limits_on", [False, True])
-def test_an_honest_engine_is_not_accused(account: Callable[..., Account], limits_on: bool) -> None:
+def test_an_honest_engine_is_not_accused(account: Callable[..., AuditedAccount], limits_on: bool) -> None:
     log = AuditLog()
     check_fills(log, account(limits_on=limits_on), 25, 0)
     assert log.findings == []
@@ -136,7 +136,9 @@ def test_an_honest_engine_is_not_accused(account: Callable[..., Account], limits
 
 @pytest.mark.parametrize("reason", OrderReason)
 @pytest.mark.parametrize("side", [0, 1])
-def test_the_best_price_that_a_bar_allows(account: Callable[..., Account], reason: OrderReason, side: int) -> None:
+def test_the_best_price_that_a_bar_allows(
+    account: Callable[..., AuditedAccount], reason: OrderReason, side: int
+) -> None:
     """At the open less slippage, or at the extreme that passed a take-profit; a millionth better is seen."""
     one = account()
     done = one.run(one.bars, one.signal)
@@ -156,7 +158,7 @@ def test_the_best_price_that_a_bar_allows(account: Callable[..., Account], reaso
 
 
 @pytest.mark.parametrize("reason", [OrderReason.SIGNAL, OrderReason.TAKE_PROFIT])
-def test_a_sell_at_the_smallest_price_is_honest(account: Callable[..., Account], reason: OrderReason) -> None:
+def test_a_sell_at_the_smallest_price_is_honest(account: Callable[..., AuditedAccount], reason: OrderReason) -> None:
     """A tick is the least that anything costs, whatever slippage would leave."""
     one = account()
     done = one.run(one.bars, one.signal)

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from quantlab.audit.findings import AuditLog, Finding
-from quantlab.audit.futures import another_future
+from quantlab.audit.counterfactuals import another_future
+from quantlab.audit.findings import AuditLog, LeakFinding
 from quantlab.audit.members import check_members
 from quantlab.core.arrays import BoolArray, Float32Array
 from quantlab.core.market import Bars
@@ -99,7 +99,7 @@ class Member:
         return Fitted(Trained(train, rows, weight), shift, numbers, self.wrong == "scaled by the batch")
 
 
-def found_in(member: Member, bars: Bars) -> list[Finding]:
+def found_in(member: Member, bars: Bars) -> list[LeakFinding]:
     log, dataset = AuditLog(), dataset_of(bars)
     fold = SPLITS.split(dataset)[0]
     other = dataset_of(another_future(bars, fold.test[0], 0))

@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from quantlab.audit.chance import ShuffledLabels, check_auc, check_shuffled_auc, delayed
+from quantlab.audit.chance_checks import ShuffledLabels, check_auc, check_shuffled_auc, delayed
+from quantlab.audit.counterfactuals import another_future
 from quantlab.audit.features import check_features
-from quantlab.audit.fills import Account, better_fills, check_fills
-from quantlab.audit.findings import AuditLog, Finding
-from quantlab.audit.futures import another_future
+from quantlab.audit.fills import AuditedAccount, better_fills, check_fills
+from quantlab.audit.findings import AuditLog, LeakFinding
 from quantlab.audit.labels import check_labels
 from quantlab.audit.members import check_members
 from quantlab.audit.splits import check_splits
@@ -380,7 +380,7 @@ def strategy() -> Any:
 def test_a_fill_that_knows_too_much_is_found(random_bars: MakeBars, strategy: Any, how: str, limits_on: bool) -> None:
     bars = random_bars(n_bars=300)
     signal = flips(bars)
-    account = Account(Cheat(Scan(10_000.0), how), bars, signal, strategy(signal=FixedSignal(signal)), limits_on)
+    account = AuditedAccount(Cheat(Scan(10_000.0), how), bars, signal, strategy(signal=FixedSignal(signal)), limits_on)
     log = AuditLog()
     simulation = check_fills(log, account, 8, 0)
     assert len(simulation.orders) > 50
@@ -393,7 +393,7 @@ def test_a_fill_that_knows_too_much_is_found(random_bars: MakeBars, strategy: An
 def test_honest_fills_are_not_better_and_a_cent_is_seen(random_bars: MakeBars, strategy: Any) -> None:
     bars = random_bars(n_bars=300)
     signal = flips(bars)
-    account = Account(Scan(10_000.0), bars, signal, strategy(signal=FixedSignal(signal)))
+    account = AuditedAccount(Scan(10_000.0), bars, signal, strategy(signal=FixedSignal(signal)))
     done = account.run(bars, signal)
     assert list(better_fills(account, done)) == []
     orders = done.orders.copy()
@@ -405,7 +405,7 @@ def test_honest_fills_are_not_better_and_a_cent_is_seen(random_bars: MakeBars, s
 def test_an_account_without_fills_is_noted(random_bars: MakeBars, strategy: Any) -> None:
     bars, log = random_bars(n_bars=100), AuditLog()
     silent = dataclasses.replace(flips(bars), side=np.zeros(bars.state.shape, np.int8))
-    check_fills(log, Account(Scan(1e4), bars, silent, strategy(signal=FixedSignal(silent))), 4, 0)
+    check_fills(log, AuditedAccount(Scan(1e4), bars, silent, strategy(signal=FixedSignal(silent))), 4, 0)
     assert any("no fill" in note for note in log.notes)
 
 
@@ -502,8 +502,8 @@ def test_a_late_signal_says_nothing_at_first(random_bars: MakeBars) -> None:
 
 def test_findings_are_told_in_the_order_of_the_stages() -> None:
     log = AuditLog()
-    log.check("fill", "late", 1, [Finding("fill", "a", "b", "c")])
-    log.check("label", "early", 1, [Finding("label", "a", "b", "c")])
+    log.check("fill", "late", 1, [LeakFinding("fill", "a", "b", "c")])
+    log.check("label", "early", 1, [LeakFinding("label", "a", "b", "c")])
     report = log.report()
     assert report.first_finding is not None
     assert report.first_finding.stage == "label"

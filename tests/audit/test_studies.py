@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from quantlab.audit.counterfactuals import another_future, shuffled_future
 from quantlab.audit.findings import AuditLog
-from quantlab.audit.futures import another_future, broken_future
-from quantlab.audit.studies import FIELDS, check_plain_signal, check_studies, dying_future
+from quantlab.audit.studies import FIELDS, check_plain_signal, check_studies, half_delisted_future
 from quantlab.core.arrays import Float32Array
 from quantlab.core.errors import HistoryError
 from quantlab.core.market import Bars
@@ -154,7 +154,7 @@ def test_futures_are_without_a_cause_first_and_then_mirrored_and_a_leak_ends_the
         return study
 
     check_studies(AuditLog(), learn, bars, study, [ROW, ROW + 20], 3, learned=True)
-    expected = broken_future(bars, ROW, 3), dying_future(bars, ROW + 20, 3)
+    expected = shuffled_future(bars, ROW, 3), half_delisted_future(bars, ROW + 20, 3)
     assert [np.array_equal(a.ohlcv, b.ohlcv, equal_nan=True) for a, b in zip(lived, expected, strict=True)] == [
         True,
         True,
@@ -219,4 +219,4 @@ def test_a_learner_that_refuses_a_dying_market_is_asked_about_a_mirrored_one(ran
     assert np.array_equal(lived[-1].ohlcv, another_future(bars, ROW + 20, 0).ohlcv)
     assert (len(lived), log.findings, ["dead ones" in note for note in log.notes]) == (3, [], [True])
     with pytest.raises(HistoryError):
-        check_studies(log, lambda _: learn(dying_future(bars, ROW, 0)), bars, study, [ROW], 0, learned=True)
+        check_studies(log, lambda _: learn(half_delisted_future(bars, ROW, 0)), bars, study, [ROW], 0, learned=True)

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from quantlab.audit.counterfactuals import another_future
 from quantlab.audit.findings import AuditLog
-from quantlab.audit.futures import another_future
 from quantlab.audit.histories import differing_past
 from quantlab.audit.sources import Future, with_future
 from quantlab.audit.universe import check_universe

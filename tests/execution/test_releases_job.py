@@ -23,7 +23,7 @@ from quantlab.execution.journal.sqlite import SqliteJournal
 from quantlab.execution.session.bar_record import signal_facts
 from quantlab.jobs.config.composition import build, compose
 from quantlab.jobs.promotion import promote
-from quantlab.jobs.promotion.active_bundle import POINTER, active_move, make_active, read_moves
+from quantlab.jobs.promotion.active_bundle import POINTER, last_activation, make_active, read_activations
 from quantlab.jobs.promotion.bundle import load_bundle
 from quantlab.jobs.research import backtest
 from quantlab.jobs.session import paper, readiness
@@ -109,7 +109,7 @@ def test_a_promotion_and_a_rollback_reach_the_session(shop, bundles, tmp_path, c
     assert np.diff(opens(tmp_path)).tolist() == [300_000] * 59  # no bar is lost
     assert switched[0]["after_ms"] == opens(tmp_path)[19]
     assert read_session(tmp_path / "journal.db", check=True).release == "whole"
-    assert [move.bundle for move in read_moves(bundles)] == ["whole", "half", "whole"]
+    assert [move.bundle for move in read_activations(bundles)] == ["whole", "half", "whole"]
     capsys.readouterr()
     readiness.run(compose("job=readiness", *SMALL, f"job.folder={tmp_path}"))
     production = json.loads((tmp_path / "readiness.json").read_text())["production"]
@@ -204,13 +204,13 @@ def test_a_bundle_of_fewer_symbols_never_takes_over(shop, bundles, tmp_path):
 
 def test_the_pointer_is_moved_by_name_and_keeps_every_move(bundles, tmp_path):
     with pytest.raises(ConfigError, match="an active bundle"):
-        active_move(tmp_path)
-    assert (active_move(bundles).bundle, active_move(bundles).reason) == ("whole", "first")
+        last_activation(tmp_path)
+    assert (last_activation(bundles).bundle, last_activation(bundles).reason) == ("whole", "first")
     text = (bundles / POINTER).read_text()
     for damaged in (text[:-5], text.replace("whole", "../up"), "[]", ""):
         (bundles / POINTER).write_text(damaged)
         with pytest.raises(ArtifactError, match=POINTER):
-            read_moves(bundles)
+            read_activations(bundles)
     with pytest.raises(ConfigError, match="a finished run or a bundle; found neither"):
         promote.run(compose("job=promote", *SMALL))
     with pytest.raises(ConfigError, match="found both"):

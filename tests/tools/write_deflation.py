@@ -1,7 +1,7 @@
 """Size and power of a sweep's deflated Sharpe ratio: ``python tests/tools/write_deflation.py [WORLDS]``.
 
-Simulates daily returns of whole sweeps in worlds without and with an edge and deflates their best in three ways:
-``pooled`` (all parameter sets one family, all of their sharpe_quantiles taken for luck), ``scenario`` (costs are assumptions,
+Simulates daily returns of whole sweeps in synthetic markets without and with an edge and deflates their best in three ways:
+``pooled`` (all parameter sets one family, all of their spread taken for luck), ``scenario`` (costs are assumptions,
 the spread within one scenario is luck) and ``shipped`` (that, capped by what chance can make). Writes
 ``experiments/deflation/deflation.json`` and its README.md.
 
@@ -99,7 +99,7 @@ def noise(case: Case, rng: np.random.Generator) -> Float64Array:
 
 
 def swept(case: Case, edge: bool, rng: np.random.Generator) -> tuple[SweepTable, int]:
-    """A sweep of one world, and which scenario is judged."""
+    """A sweep in one synthetic market, and which scenario is judged."""
     costs = case.costs if edge else tuple(cost - case.costs[0] for cost in case.costs)
     judged = len(costs) // 2 if edge else 0
     turnover = np.geomspace(1.0, case.busiest, case.choices)
@@ -133,19 +133,19 @@ def literal(family: SweepTable, best: int, table: SweepTable | None = None) -> f
     return deflated_sharpe(shape, uncapped_luck_sharpe(trials_of(family)))  # type: ignore[arg-type, return-value]
 
 
-def shares(case: Case, edge: bool, worlds: int) -> dict[str, float]:
-    """Share of worlds whose best passes, with a seed for every world."""
-    found = [passes(*swept(case, edge, np.random.default_rng([seed, edge]))) for seed in range(worlds)]
-    return {name: sum(one[name] for one in found) / worlds for name in found[0]}
+def shares(case: Case, edge: bool, markets: int) -> dict[str, float]:
+    """Share of synthetic markets whose best passes, with a seed for every market."""
+    found = [passes(*swept(case, edge, np.random.default_rng([seed, edge]))) for seed in range(markets)]
+    return {name: sum(one[name] for one in found) / markets for name in found[0]}
 
 
-def study(worlds: int) -> dict[str, Any]:
+def study(markets: int) -> dict[str, Any]:
     """Every case, without and with an edge."""
     cases = [
-        {**asdict(case), "no_edge": shares(case, False, worlds), "planted": shares(case, True, worlds)}
+        {**asdict(case), "no_edge": shares(case, False, markets), "planted": shares(case, True, markets)}
         for case in CASES
     ]
-    return {"worlds": worlds, "passed_from": PASSED, "cases": cases}
+    return {"worlds": markets, "passed_from": PASSED, "cases": cases}
 
 
 def table_of(record: dict[str, Any]) -> str:
@@ -163,13 +163,13 @@ def table_of(record: dict[str, Any]) -> str:
 
 def main() -> None:
     """Write the record."""
-    worlds = int(sys.argv[1]) if len(sys.argv) > 1 else 2_000
+    markets = int(sys.argv[1]) if len(sys.argv) > 1 else 2_000
     commit = code_commit()
-    record = study(worlds)
+    record = study(markets)
     FOLDER.mkdir(parents=True, exist_ok=True)
     write_json(FOLDER / "deflation.json", record)
     said = (__doc__ or "").split("\n\n", 1)[1]
-    text = f"# Size and power of a sweep's deflated Sharpe ratio\n\nPer cent of {worlds:,} worlds in which the best has at least {PASSED}.\n\n"
+    text = f"# Size and power of a sweep's deflated Sharpe ratio\n\nPer cent of {markets:,} synthetic markets in which the best has at least {PASSED}.\n\n"
     write_text(
         FOLDER / "README.md",
         f"{text}{table_of(record)}\n\n{said}\nReproduce with\n\n```\npython tests/tools/write_deflation.py\n```\n\n{belongs_to(commit)}\n",

@@ -21,11 +21,12 @@ import pyarrow as pa
 import pyarrow.csv
 
 from quantlab.core.arrays import Int64Array
+from quantlab.core.clock import MS_PER_DAY
 from quantlab.core.errors import DataError
 from quantlab.data.collect.from_files import FileImport, SourceFile
 from quantlab.data.series.alignment import Series
 from quantlab.data.series.spans import Span
-from quantlab.data.store.day_files import BARS, DAY_MS, FUNDING
+from quantlab.data.store.day_files import BARS, FUNDING
 
 _NAME = re.compile(r"([A-Z0-9_]+)-(\d+[smhdw]|1mo|fundingRate)-(\d{4})-(\d{2})(?:-(\d{2}))?\.zip")
 _KLINES = ("open_time", "open", "high", "low", "close", "volume", "close_time")
@@ -94,7 +95,7 @@ def _period(path: Path, match: re.Match[str]) -> Span:
         raise DataError(f"a date in the name of {path.name}", found=str(error), fix="correct the name") from error
     start = round(first.timestamp() * 1000)
     if match.group(5):
-        return start, start + DAY_MS
+        return start, start + MS_PER_DAY
     after = datetime(year + month // 12, month % 12 + 1, 1, tzinfo=UTC)
     return start, round(after.timestamp() * 1000)
 

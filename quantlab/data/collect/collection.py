@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from quantlab.core.arrays import Int64Array
+from quantlab.core.clock import MS_PER_DAY
 from quantlab.core.errors import DataError
 from quantlab.core.ports import CollectProgress
 from quantlab.data.exchange.client import ExchangeClient
@@ -25,7 +26,7 @@ from quantlab.data.exchange.pagination import fetch_span
 from quantlab.data.series.alignment import Series
 from quantlab.data.series.funding_rates import drop_unsound_rates
 from quantlab.data.series.spans import Span, Spans, difference, windows
-from quantlab.data.store.day_files import BARS, DAY_MS, FUNDING
+from quantlab.data.store.day_files import BARS, FUNDING
 from quantlab.data.store.manifest import SymbolFacts
 from quantlab.data.store.row_checks import check_series
 from quantlab.data.store.store import Batch, Store
@@ -76,7 +77,7 @@ def plan_windows(symbols: Sequence[str], store: Store, period: Span, paging: Pag
 
 def _plan_kind(kind: str, symbols: Sequence[str], store: Store, period: Span, paging: Paging) -> Plan:
     step, limit = paging.page(kind)
-    length = max(1, limit * step // DAY_MS) * DAY_MS
+    length = max(1, limit * step // MS_PER_DAY) * MS_PER_DAY
     found: Plan = {}
     for symbol in symbols:
         for span in windows(difference([period], store.covered(symbol, kind)), length):

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from quantlab.core.checks import check_range, check_whole
+from quantlab.core.clock import MS_PER_DAY
 from quantlab.core.errors import ConfigError
 from quantlab.core.ports import CollectProgress
 from quantlab.core.types import CollectOutcome
@@ -30,7 +31,6 @@ from quantlab.data.series.instruments import MARGIN, maintenance_margin_rate, ma
 from quantlab.data.series.spans import Span
 from quantlab.data.series.stored_source import parse_time
 from quantlab.data.series.timeframes import timeframe_ms
-from quantlab.data.store.day_files import DAY_MS
 from quantlab.data.store.manifest import SymbolFacts
 from quantlab.data.store.store import Store
 
@@ -177,7 +177,7 @@ class ExchangeSource:
         end = min(closed, _up_to(parse_time("job.source.end", self.end), self.interval_ms, closed))
         start_ms = parse_time("job.source.start", self.start)
         start = (
-            (end // DAY_MS - self.days) * DAY_MS
+            (end // MS_PER_DAY - self.days) * MS_PER_DAY
             if start_ms is None
             else -(-start_ms // self.interval_ms) * self.interval_ms
         )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from pathlib import Path
 
 import numpy as np
@@ -12,9 +11,7 @@ import pyarrow.parquet as pq
 from quantlab.core.arrays import Float64Array, Int64Array
 from quantlab.core.errors import DataError
 from quantlab.data.quality.bar_checks import FIELDS, check_rows
-from quantlab.data.series.timestamp_checks import check_increasing, check_years, drop_repeats, floor_to_hour
-
-_log = logging.getLogger(__name__)
+from quantlab.data.series.timestamp_checks import check_years, drop_repeats_and_check_order, floor_to_hour
 
 _STAMP = "timestamp"
 
@@ -44,7 +41,7 @@ def read_bars(path: Path) -> tuple[Int64Array, Float64Array]:
     table = _read(path, FIELDS)
     time_ms = _stamps(table, path)
     ohlcv = np.column_stack([_floats(table, name, path) for name in FIELDS])
-    time_ms, ohlcv = _without_repeats(time_ms, ohlcv, path)
+    time_ms, ohlcv = drop_repeats_and_check_order(time_ms, ohlcv, path.name)
     check_rows(ohlcv, time_ms, path.name)
     return time_ms, ohlcv
 
@@ -72,7 +69,7 @@ def read_funding(path: Path) -> tuple[Int64Array, Float64Array]:
     table = _read(path, ("funding_rate",))
     time_ms = _stamps(table, path)
     rate = _floats(table, "funding_rate", path)
-    time_ms, column = _without_repeats(time_ms, rate[:, None], path)
+    time_ms, column = drop_repeats_and_check_order(time_ms, rate[:, None], path.name)
     rate = np.ascontiguousarray(column[:, 0])
     return floor_to_hour(time_ms, path.name), rate
 
@@ -135,11 +132,3 @@ def _floats(table: pa.Table, name: str, path: Path) -> Float64Array:
         )
     values: Float64Array = column.to_numpy()
     return values
-
-
-def _without_repeats(time_ms: Int64Array, values: Float64Array, path: Path) -> tuple[Int64Array, Float64Array]:
-    time_ms, values, dropped = drop_repeats(time_ms, values, path.name)
-    if dropped:
-        _log.warning("%s: dropped %d rows that repeat another exactly", path.name, dropped)
-    check_increasing(time_ms, path.name)
-    return time_ms, values

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import logging
+
 import numpy as np
 
 from quantlab.core.arrays import Float64Array, Int64Array
 from quantlab.core.clock import iso_utc
 from quantlab.core.errors import DataError
+
+_log = logging.getLogger(__name__)
 
 #: Stamps outside these years were written in another unit than they say (bitcoin began in 2009).
 EARLIEST_MS, LATEST_MS = 1_230_768_000_000, 4_102_444_800_000
@@ -94,6 +98,36 @@ def check_increasing(time_ms: Int64Array, origin: str) -> None:
             found=f"{len(earlier)} rows earlier than the row before, the first row {row} ({iso_utc(int(time_ms[row]))})",
             fix="sort the file by timestamp",
         )
+
+
+def drop_repeats_and_check_order(
+    time_ms: Int64Array, values: Float64Array, origin: str
+) -> tuple[Int64Array, Float64Array]:
+    """Drop rows that repeat another exactly, and log how many; refuse rows that are not in time order.
+
+    Parameters
+    ----------
+    time_ms : int64 (N,)
+    values : float64 (N, K)
+    origin : str
+        Where the rows come from, for the message.
+
+    Returns
+    -------
+    time_ms : int64 (M,)
+        Strictly increasing.
+    values : float64 (M, K)
+
+    Raises
+    ------
+    DataError
+        If a stamp has two different rows, or a row is earlier than the row before it.
+    """
+    time_ms, values, dropped = drop_repeats(time_ms, values, origin)
+    if dropped:
+        _log.warning("%s: dropped %d rows that repeat another exactly", origin, dropped)
+    check_increasing(time_ms, origin)
+    return time_ms, values
 
 
 def check_on_grid(time_ms: Int64Array, interval_ms: int, origin: str) -> None:

@@ -14,13 +14,13 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from quantlab.core.arrays import Float64Array, Int64Array
+from quantlab.core.clock import MS_PER_DAY
 from quantlab.core.errors import ArtifactError, DataError
 from quantlab.data.quality.bar_checks import FIELDS
 from quantlab.data.series.alignment import Series
 from quantlab.data.series.timestamp_checks import drop_repeats
 from quantlab.data.store.manifest import Part, StoredFile
 
-DAY_MS = 86_400_000
 BARS, FUNDING = "bars", "funding"
 #: The columns of each kind, after ``symbol`` and ``timestamp``.
 COLUMNS: dict[str, tuple[str, ...]] = {BARS: FIELDS, FUNDING: ("funding_rate",)}
@@ -71,7 +71,7 @@ def split_by_day(series: Mapping[str, Series]) -> dict[str, dict[str, Series]]:
     """Split rows by UTC day: day -> symbol -> its rows of that day, days in order."""
     days: dict[str, dict[str, Series]] = {}
     for symbol, (time_ms, values) in series.items():
-        edges = np.flatnonzero(np.diff(time_ms // DAY_MS)) + 1
+        edges = np.flatnonzero(np.diff(time_ms // MS_PER_DAY)) + 1
         for a, b in zip([0, *edges], [*edges, len(time_ms)], strict=True):
             if a < b:
                 days.setdefault(day_of(int(time_ms[a])), {})[symbol] = (time_ms[a:b], values[a:b])

@@ -20,13 +20,13 @@ from pathlib import Path
 
 import numpy as np
 
+from quantlab.core.clock import MS_PER_DAY
 from quantlab.core.errors import ArtifactError, ConfigError
 from quantlab.core.files import remove_abandoned, write_bytes
 from quantlab.data.series.alignment import Series
 from quantlab.data.series.spans import Spans, difference, union
 from quantlab.data.store.day_files import (
     COLUMNS,
-    DAY_MS,
     describe_file,
     encode_day,
     merge_rows,
@@ -216,4 +216,4 @@ def _is_undamaged(root: Path, part: Part, stored: StoredFile) -> bool:
 
 def _without(kind: str, spans: Spans, gone: set[Part]) -> Spans:
     days = [np.datetime64(part.day, "ms").astype(np.int64).item() for part in gone if part.kind == kind]
-    return difference(spans, [(day, day + DAY_MS) for day in days])
+    return difference(spans, [(day, day + MS_PER_DAY) for day in days])

@@ -27,8 +27,6 @@ import numpy as np
 from quantlab.core.arrays import Float64Array
 from quantlab.data.synthetic.volatility import Volatility, decay, make_volatility, mean_revert
 
-DAY_MS = 86_400_000
-
 #: Bars over which order flow decays to 1/e.
 FLOW_MEMORY = 24.0
 #: Correlation of a bar's flow shock with its return shock.

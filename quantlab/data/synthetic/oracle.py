@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from quantlab.core.arrays import BoolArray, Float64Array, Int8Array, read_only
+from quantlab.core.clock import MS_PER_DAY
 from quantlab.core.compiled import compiled
 from quantlab.core.market import OPEN, Bars
 from quantlab.data.synthetic.market import FLOW_IN_RETURNS, FLOW_MEMORY
@@ -98,10 +99,12 @@ def measure_oracle(bars: Bars, truth: Truth, *, horizon: int, cost_bps: float) -
     cost_bps : float
         Per side: taker fee plus slippage, basis points of notional.
     """
-    return report_oracle(bars, truth.expected_return(horizon), truth.score(horizon), horizon=horizon, cost_bps=cost_bps)
+    return measure_oracle_on(
+        bars, truth.expected_return(horizon), truth.score(horizon), horizon=horizon, cost_bps=cost_bps
+    )
 
 
-def report_oracle(
+def measure_oracle_on(
     bars: Bars, expected: Float64Array, score: Float64Array, *, horizon: int, cost_bps: float
 ) -> OracleReport:
     """Report an oracle over any stretch of a market: `expected` and `score` (T, S) are the truth's rows for `bars`."""
@@ -111,7 +114,7 @@ def report_oracle(
     before = np.concatenate([np.zeros((1, bars.n_symbols)), position[:-1]])
     gross = np.where(np.isfinite(ahead), position * ahead, 0.0).mean(axis=1)
     cost = 1e-4 * cost_bps * np.abs(position - before).mean(axis=1)
-    days = bars.open_time_ms // 86_400_000
+    days = bars.open_time_ms // MS_PER_DAY
     daily = [np.bincount(days - days[0], weights=series) for series in (gross - cost, gross, cost)]
     spread = daily[0].std(ddof=1) if len(daily[0]) > 1 else 0.0
     future = _open_returns(bars, horizon)

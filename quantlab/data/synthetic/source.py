@@ -8,12 +8,13 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from quantlab.core.checks import check_has, check_range, check_whole
+from quantlab.core.clock import MS_PER_DAY
 from quantlab.core.errors import ConfigError
 from quantlab.core.market import Bars, Instrument
 from quantlab.data.quality.grid import RawGrid
 from quantlab.data.series.stored_source import parse_time
 from quantlab.data.synthetic.incidents import LISTING_EVERY_DAYS, make_funding, make_incidents
-from quantlab.data.synthetic.market import DAY_MS, make_paths, make_traits
+from quantlab.data.synthetic.market import make_paths, make_traits
 from quantlab.data.synthetic.oracle import Truth
 
 #: Drift per unit of flow at ``edge = 1``.
@@ -108,7 +109,7 @@ class SyntheticSource:
         return self._simulate()[1]
 
     def _simulate(self) -> tuple[RawGrid, Truth]:
-        bars_per_day, start_ms = DAY_MS // self.interval_ms, _midnight(self.start)
+        bars_per_day, start_ms = MS_PER_DAY // self.interval_ms, _midnight(self.start)
         traits = make_traits(self.seed, self.n_symbols, bars_per_day)
         drift = self.edge * REFERENCE_DRIFT
         paths = make_paths(self.seed, self.days, bars_per_day, traits, drift)
@@ -126,6 +127,6 @@ class SyntheticSource:
 
 def _midnight(start: str) -> int:
     start_ms = parse_time("data.start", str(start))
-    if start_ms is None or start_ms % DAY_MS:
+    if start_ms is None or start_ms % MS_PER_DAY:
         raise ConfigError("data.start at midnight UTC", found=start, fix="give a date without a time")
     return start_ms

@@ -3,7 +3,7 @@
 1. Only active linear perpetuals in a wanted currency.
 2. The coin behind each: of all readings of its base (``1000SHIB`` is a thousand SHIB) and all coins of that
    ticker, the largest whose price agrees with the perpetual's.
-3. No stablecoin, wrapped or leveraged token (:mod:`quantlab.data.universe.kinds`).
+3. No stablecoin, wrapped or leveraged token (:mod:`quantlab.data.universe.exclusions`).
 4. No perpetual below the limits of volume, spread and age; what a limit asks for and nobody tells fails it.
 5. Of several perpetuals of one coin, the most traded.
 6. The largest of what is left, by volume or by market capitalisation.
@@ -15,14 +15,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from quantlab.core.checks import check_choice, check_range, check_whole
+from quantlab.core.clock import MS_PER_DAY
 from quantlab.core.fingerprint import fingerprint
 from quantlab.data.universe.coingecko import Coin
-from quantlab.data.universe.kinds import Coins, Kind
+from quantlab.data.universe.exclusions import CoinList, ExclusionRule
 from quantlab.data.universe.markets import Contract
 from quantlab.data.universe.names import readings
 from quantlab.data.universe.snapshot import Row
 
-_DAY_MS = 86_400_000
 _RANKINGS = ("volume", "market_cap")
 _LESS_TRADED = "another perpetual of its coin is traded more"
 
@@ -35,7 +35,7 @@ class UniverseRules:
     ----------
     quotes : sequence of str
         Currencies that count as dollars, e.g. USDT and USDC.
-    excluded : dict of name to Kind
+    excluded : dict of name to ExclusionRule
         The name, with spaces for underscores, becomes the reason.
     rank_by : {"volume", "market_cap"}
     largest : int
@@ -59,7 +59,7 @@ class UniverseRules:
     """
 
     quotes: Sequence[str]
-    excluded: Mapping[str, Kind]
+    excluded: Mapping[str, ExclusionRule]
     rank_by: str
     largest: int
     coins_shown: int
@@ -90,13 +90,13 @@ class UniverseRules:
         limits = (self.least_volume_usd, self.widest_spread_bps, self.least_age_days, self.price_tolerance)
         return fingerprint(list(self.quotes), kinds, self.rank_by, self.largest, *limits)
 
-    def judge(self, contracts: Sequence[Contract], coins: Coins, now_ms: int) -> tuple[Row, ...]:
+    def judge(self, contracts: Sequence[Contract], coins: CoinList, now_ms: int) -> tuple[Row, ...]:
         """Members first, in the order of their rank; then everything else with its reason.
 
         Parameters
         ----------
         contracts : sequence of Contract
-        coins : Coins
+        coins : CoinList
         now_ms : int
             For ages.
         """
@@ -121,7 +121,7 @@ class UniverseRules:
         size = row.volume_usd if self.rank_by == "volume" else row.market_cap_usd
         return -(size or 0.0), row.symbol
 
-    def _judge_contract(self, contract: Contract, coins: Coins, now_ms: int) -> Row:
+    def _judge_contract(self, contract: Contract, coins: CoinList, now_ms: int) -> Row:
         """The row of one contract, judged alone."""
         ticker, multiple, coin = self._coin(contract, coins)
         row = Row(
@@ -134,7 +134,7 @@ class UniverseRules:
             market_cap_usd=None if coin is None else coin.market_cap,
             volume_usd=contract.volume_usd,
             spread_bps=contract.spread_bps,
-            age_days=None if contract.created_ms is None else round((now_ms - contract.created_ms) / _DAY_MS, 3),
+            age_days=None if contract.created_ms is None else round((now_ms - contract.created_ms) / MS_PER_DAY, 3),
             reason=contract.unfit_reason,
         )
         # Where no coin is known, whatever the name may stand for is held against the lists.
@@ -142,7 +142,7 @@ class UniverseRules:
         kind = next((name for one in tickers for name in self._kinds(one, coin, coins)), "")
         return replace(row, reason=row.reason or kind or self._limit(row))
 
-    def _coin(self, contract: Contract, coins: Coins) -> tuple[str, int, Coin | None]:
+    def _coin(self, contract: Contract, coins: CoinList) -> tuple[str, int, Coin | None]:
         """Ticker, multiple and, where one fits, the coin itself.
 
         A ticker without a coin of its price keeps the plain reading: nothing is guessed, and its market
@@ -159,7 +159,7 @@ class UniverseRules:
             return True
         return abs(theirs / (coins * multiple) - 1.0) <= self.price_tolerance
 
-    def _kinds(self, ticker: str, coin: Coin | None, coins: Coins) -> Iterator[str]:
+    def _kinds(self, ticker: str, coin: Coin | None, coins: CoinList) -> Iterator[str]:
         for name, kind in self.excluded.items():
             if kind.matches(ticker, coin, coins):
                 yield name.replace("_", " ")
@@ -183,7 +183,7 @@ class UniverseRules:
             return "market capitalisation not known"
         return ""
 
-    def _untraded(self, coins: Coins, traded: set[str | None]) -> Iterator[Row]:
+    def _untraded(self, coins: CoinList, traded: set[str | None]) -> Iterator[Row]:
         """The largest coins that no contract of the exchange is of."""
         for coin in coins.entries[: self.coins_shown]:
             if coin.id not in traded:

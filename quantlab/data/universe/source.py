@@ -8,11 +8,10 @@ from itertools import pairwise
 from pathlib import Path
 
 from quantlab.core.checks import check_has
-from quantlab.core.clock import iso_utc
+from quantlab.core.clock import MS_PER_DAY, iso_utc
 from quantlab.core.errors import DataError
 from quantlab.core.market import Bars
 from quantlab.core.ports import DataSource, HasDataNotes, HasFileChecks, HasSoundPart
-from quantlab.data.store.day_files import DAY_MS
 from quantlab.data.universe.membership import Membership, members_without_bars
 from quantlab.data.universe.snapshot import Snapshot, read_snapshots
 
@@ -110,7 +109,7 @@ def _longest_reliance(snapshots: tuple[Snapshot, ...], last_ms: int) -> tuple[in
     """Time of the snapshot that decides longest, up to the last bar, and the number of days."""
     times = [snapshot.taken_ms for snapshot in snapshots if snapshot.taken_ms <= last_ms]
     ms, since = max(((after - since, since) for since, after in pairwise([*times, last_ms])), default=(0, last_ms))
-    return since, ms / DAY_MS
+    return since, ms / MS_PER_DAY
 
 
 def _require_some(bars: Bars, snapshots: tuple[Snapshot, ...], root: Path) -> None:

@@ -11,7 +11,7 @@ from quantlab.data.exchange.client import connect
 from quantlab.data.exchange.quirks import quirks_of
 from quantlab.data.exchange.retry import Retry
 from quantlab.data.universe.coingecko import CoinGecko
-from quantlab.data.universe.kinds import Coins
+from quantlab.data.universe.exclusions import CoinList
 from quantlab.data.universe.markets import Contract, contracts_of
 from quantlab.data.universe.rules import UniverseRules
 from quantlab.data.universe.snapshot import Snapshot
@@ -51,7 +51,7 @@ class Survey:
 
     async def _take(self, rules: UniverseRules) -> Snapshot:
         entries = await self.coins.fetch_largest()
-        coins = Coins(entries, await self.coins.fetch_categories(rules.categories))
+        coins = CoinList(entries, await self.coins.fetch_categories(rules.categories))
         contracts, now_ms = await self._contracts(rules)
         taken_ms = now_ms // 1000 * 1000
         return Snapshot(taken_ms, self.exchange, rules.fingerprint, rules.judge(contracts, coins, taken_ms))

@@ -6,7 +6,12 @@ import numpy as np
 import plotly.graph_objects as go
 
 from quantlab.core.arrays import Records
-from quantlab.evaluation.report import replay_figures
+from quantlab.evaluation.report.breakdown_figures import (
+    distribution_figure,
+    regimes_figure,
+    symbols_figure,
+    trade_returns,
+)
 from quantlab.evaluation.report.content import Report
 from quantlab.evaluation.report.figures import exit_name
 from quantlab.evaluation.report.html import Html, number, percent, section, table, tag, usd
@@ -20,7 +25,7 @@ _HINDSIGHT = (
 )
 
 
-def regimes(report: Report, rows: tuple[RegimeRow, ...]) -> Html:
+def regimes_section(report: Report, rows: tuple[RegimeRow, ...]) -> Html:
     """The mean return of every regime with its error, then the table."""
     if not rows:
         reason = f"A run of fewer than {MIN_DAYS} days is not split."
@@ -49,7 +54,7 @@ def regimes(report: Report, rows: tuple[RegimeRow, ...]) -> Html:
     )
 
 
-def symbols(rows: tuple[SymbolRow, ...]) -> Html:
+def symbols_section(rows: tuple[SymbolRow, ...]) -> Html:
     """Every symbol that traded, the best first (evidence run)."""
     shown = [
         (
@@ -75,11 +80,11 @@ def symbols(rows: tuple[SymbolRow, ...]) -> Html:
     return section("Symbols", chart, body, note=note, anchor="symbols")
 
 
-def trades(closed: Records) -> Html:
+def trades_section(closed: Records) -> Html:
     """Closed trades by the reason of their exit."""
     if not len(closed):
         return section("Closed trades", tag("p", "No closed trades.", class_="empty"))
-    returns = replay_figures.trade_returns(closed)
+    returns = trade_returns(closed)
     rows = []
     for reason in np.unique(closed["exit_reason"]):
         mine = closed["exit_reason"] == reason
@@ -108,9 +113,9 @@ def breakdown_figures(
     """Figures by element id."""
     found: dict[str, go.Figure] = {}
     if len(closed):
-        found["distribution"] = replay_figures.distribution_figure(closed)
+        found["distribution"] = distribution_figure(closed)
     if regime_rows:
-        found["regimes_chart"] = replay_figures.regimes_figure(regime_rows)
+        found["regimes_chart"] = regimes_figure(regime_rows)
     if symbol_rows:
-        found["symbols_chart"] = replay_figures.symbols_figure(symbol_rows)
+        found["symbols_chart"] = symbols_figure(symbol_rows)
     return found

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 
 import plotly.graph_objects as go
 
+from quantlab.evaluation.report.breakdown_figures import replay_figure
 from quantlab.evaluation.report.content import Report
 from quantlab.evaluation.report.html import Html, join, number, percent, section, table, tag, usd
-from quantlab.evaluation.report.replay_figures import replay_figure
 from quantlab.evaluation.statistics.metrics import Statistic, Undefined
-from quantlab.evaluation.statistics.stress import Replay, break_even_multiple, half_return_usd
+from quantlab.evaluation.statistics.stress import StressAccount, break_even_multiple, half_return_usd
 
 _COSTS = (
     "Same signal, same strategy, fees and slippage times a multiple; funding stays. Read where the curve crosses zero: "
@@ -24,13 +24,13 @@ _ACCOUNTS = (
 )
 
 
-def costs(report: Report) -> Html:
+def costs_section(report: Report) -> Html:
     """Costs in USD and per traded notional, and the cost stress."""
     note = "Evidence and lived run; bps of traded notional. Slippage of stops is valued at the average rate of the fills at opens."
     return section("Costs", _cost_table(report), _cost_stress(report), note=note, anchor="costs")
 
 
-def capacity(report: Report) -> Html:
+def capacity_section(report: Report) -> Html:
     """Return and Sharpe ratio against the size of the account; empty where nothing was replayed."""
     if report.stress is None:
         return Html("")
@@ -43,7 +43,7 @@ def capacity(report: Report) -> Html:
     rows = [
         (
             number(run.at, ",.0f"),
-            *_replay_cells(run),
+            *_account_cells(run),
             number(run.numbers["cut_fills"], ",.0f"),
             percent(run.numbers["exposure"], ".1f"),
         )
@@ -78,7 +78,7 @@ def _cost_stress(report: Report) -> Html:
     if report.stress is None or not report.stress.costs:
         return Html("")
     runs = report.stress.costs
-    rows = [(number(run.at, "g", suffix=" ×"), number(run.numbers["cost_bps"]), *_replay_cells(run)) for run in runs]
+    rows = [(number(run.at, "g", suffix=" ×"), number(run.numbers["cost_bps"]), *_account_cells(run)) for run in runs]
     head = ("Costs", "bps", "Return", "Sharpe", "Net P&L, USD", "Max drawdown", "Trades")
     return join(
         (
@@ -91,7 +91,7 @@ def _cost_stress(report: Report) -> Html:
     )
 
 
-def _replay_cells(run: Replay) -> tuple[str, ...]:
+def _account_cells(run: StressAccount) -> tuple[str, ...]:
     n = run.numbers
     sharpe = number(n["sharpe"]) if n["sharpe_se"] is None else f"{number(n['sharpe'])} ± {number(n['sharpe_se'])}"
     return (

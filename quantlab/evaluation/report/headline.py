@@ -38,7 +38,7 @@ def header(report: StrategyReport, title: str) -> Html:
     return join((tag("h1", title), lines))
 
 
-def verdict(report: StrategyReport) -> Html:
+def verdict_section(report: StrategyReport) -> Html:
     """The verdict in words, the checks that it rests on, then its other numbers."""
     v = report.verdict
     n: dict[str, Any] = v.numbers
@@ -118,7 +118,7 @@ def _facts(report: StrategyReport) -> Iterator[str]:
         yield f"{stops:,} stops of the evidence run filled more than the participation budget."
 
 
-def cards(report: StrategyReport, title: str) -> Html:
+def cards_section(report: StrategyReport, title: str) -> Html:
     """The first numbers of both runs."""
     chosen = (
         ("Total return", lambda s: percent(s["total_return"], "+,.2f"), "over the whole run"),

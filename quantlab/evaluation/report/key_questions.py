@@ -8,23 +8,24 @@ from typing import Any
 
 import numpy as np
 
+from quantlab.core.clock import MS_PER_DAY
 from quantlab.evaluation.report.content import Report
 from quantlab.evaluation.report.html import Html, join, number, percent, section, tag, usd, utc_minute
 from quantlab.evaluation.statistics.by_symbol import SymbolRow
-from quantlab.evaluation.statistics.metrics import DAY_MS, Undefined, daily_returns, day_ends
+from quantlab.evaluation.statistics.metrics import Undefined, daily_returns, day_ends
 from quantlab.evaluation.statistics.regimes import RegimeRow
 from quantlab.evaluation.statistics.stress import break_even_multiple
 
 
-def key_questions(report: Report, regimes: tuple[RegimeRow, ...], symbols: tuple[SymbolRow, ...]) -> Html:
+def key_questions_section(report: Report, regimes: tuple[RegimeRow, ...], symbols: tuple[SymbolRow, ...]) -> Html:
     """Questions beside answers; what cannot be answered says why."""
     questions = (
-        ("How sure?", _sure(report), "verdict"),
-        ("After what costs?", _costs(report), "costs"),
-        ("What would have hurt?", _hurt(report), "equity_section"),
-        ("At what size?", _size(report), "capacity"),
-        ("On which symbols?", _symbols(symbols), "symbols"),
-        ("When?", _when(report, regimes), "regimes"),
+        ("How sure?", _certainty_answer(report), "verdict"),
+        ("After what costs?", _costs_answer(report), "costs"),
+        ("What would have hurt?", _losses_answer(report), "equity_section"),
+        ("At what size?", _capacity_answer(report), "capacity"),
+        ("On which symbols?", _symbols_answer(symbols), "symbols"),
+        ("When?", _periods_answer(report, regimes), "regimes"),
     )
     known = {"verdict", "costs", "equity_section", "symbols", "regimes"} | (
         {"capacity"} if report.stress is not None else set()
@@ -36,7 +37,7 @@ def key_questions(report: Report, regimes: tuple[RegimeRow, ...], symbols: tuple
     return section("In short", tag("dl", join(items), class_="answers"))
 
 
-def _sure(report: Report) -> str:
+def _certainty_answer(report: Report) -> str:
     n: dict[str, Any] = report.verdict.numbers
     if n["sharpe"] is None:
         return f"The Sharpe ratio is undefined: {report.verdict.undefined.get('sharpe', 'nothing was traded')}."
@@ -52,7 +53,7 @@ def _sure(report: Report) -> str:
     )
 
 
-def _costs(report: Report) -> str:
+def _costs_answer(report: Report) -> str:
     s = report.evidence.summary
     if s["cost_bps"] is None:
         return "Nothing was traded."
@@ -68,7 +69,7 @@ def _costs(report: Report) -> str:
     return f"{answer} Replayed at other costs, the result is zero at {number(multiple)} × these."
 
 
-def _hurt(report: Report) -> str:
+def _losses_answer(report: Report) -> str:
     s, simulation = report.evidence.summary, report.evidence.simulation
     returns = daily_returns(simulation.equity, simulation.open_time_ms, simulation.initial_cash)
     worst = int(np.argmin(returns))
@@ -81,7 +82,7 @@ def _hurt(report: Report) -> str:
     return answer if halted is None else f"{answer} With limits on, the breaker ended it at {utc_minute(halted)} UTC."
 
 
-def _size(report: Report) -> str:
+def _capacity_answer(report: Report) -> str:
     cap = report.evidence.summary["capacity_usd"]
     answer = [] if cap is None else [f"The median entry meets the participation cap from {usd(cap, ',.0f')} USD on."]
     if report.stress is not None and report.stress.accounts:
@@ -96,7 +97,7 @@ def _size(report: Report) -> str:
     return f"Not known: {report.evidence.summary['undefined'].get('capacity_usd', 'no account was replayed')}."
 
 
-def _symbols(rows: tuple[SymbolRow, ...]) -> str:
+def _symbols_answer(rows: tuple[SymbolRow, ...]) -> str:
     if not rows:
         return "Nothing was traded."
     gaining = [row for row in rows if row.net_pnl > 0.0]
@@ -113,7 +114,7 @@ def _symbols(rows: tuple[SymbolRow, ...]) -> str:
     )
 
 
-def _when(report: Report, rows: tuple[RegimeRow, ...]) -> str:
+def _periods_answer(report: Report, rows: tuple[RegimeRow, ...]) -> str:
     simulation = report.evidence.simulation
     returns = daily_returns(simulation.equity, simulation.open_time_ms, simulation.initial_cash)
     answer = f"{int(np.sum(returns > 0.0))} of {len(returns)} days gained"
@@ -131,4 +132,4 @@ def _by_volatility(rows: tuple[RegimeRow, ...]) -> Iterator[str]:
 
 
 def _date(time_ms: int) -> str:
-    return datetime.fromtimestamp(time_ms // DAY_MS * 86_400, UTC).strftime("%Y-%m-%d")
+    return datetime.fromtimestamp(time_ms // MS_PER_DAY * 86_400, UTC).strftime("%Y-%m-%d")

@@ -10,11 +10,11 @@ import numpy as np
 from plotly.offline import get_plotlyjs
 
 from quantlab.core.arrays import Records
-from quantlab.evaluation.report import breakdown, costs, figures, headline, replay_figures, tables, tuning
+from quantlab.evaluation.report import breakdown, breakdown_figures, costs, figures, headline, tables, tuning
 from quantlab.evaluation.report.content import Report
 from quantlab.evaluation.report.heatmap import returns_heat_map
 from quantlab.evaluation.report.html import Html, escaped, join, page_asset, percent, script_json, section, tag
-from quantlab.evaluation.report.key_questions import key_questions
+from quantlab.evaluation.report.key_questions import key_questions_section
 from quantlab.evaluation.statistics.by_symbol import SymbolRow, by_symbol
 from quantlab.evaluation.statistics.metrics import daily_returns, day_ends
 from quantlab.evaluation.statistics.regimes import RegimeRow, regimes
@@ -88,10 +88,10 @@ def _body(data: _PageData) -> Html:
     report = data.report
     return join(
         (
-            headline.verdict(report),
-            key_questions(report, data.regimes, data.symbols),
+            headline.verdict_section(report),
+            key_questions_section(report, data.regimes, data.symbols),
             headline.statements(report),
-            headline.cards(report, "At a glance"),
+            headline.cards_section(report, "At a glance"),
             section(
                 "Equity, drawdown, exposure",
                 tag("div", "", id="equity", class_="chart"),
@@ -100,18 +100,18 @@ def _body(data: _PageData) -> Html:
                 anchor="equity_section",
             ),
             _period_section(data),
-            costs.costs(report),
-            costs.capacity(report),
-            breakdown.regimes(report, data.regimes),
-            breakdown.symbols(data.symbols),
-            breakdown.trades(data.trades.closed),
+            costs.costs_section(report),
+            costs.capacity_section(report),
+            breakdown.regimes_section(report, data.regimes),
+            breakdown.symbols_section(data.symbols),
+            breakdown.trades_section(data.trades.closed),
             _price_section(report, data.trades.records, data.columns),
-            tables.members(report),
-            tuning.tuning(report),
-            tables.risk(report),
-            tables.numbers(report),
-            tables.open_positions(report),
-            tables.provenance(report),
+            tables.members_section(report),
+            tuning.tuning_section(report),
+            tables.risk_section(report),
+            tables.numbers_section(report),
+            tables.open_positions_section(report),
+            tables.provenance_section(report),
         )
     )
 
@@ -155,7 +155,7 @@ def _figures(data: _PageData) -> dict[str, Any]:
     }
     if data.rolling is not None:
         ends = report.bars.close_time_ms[day_ends(report.bars.open_time_ms)].astype(np.float64)
-        drawn["rolling"] = replay_figures.rolling_figure(data.rolling, ends)
+        drawn["rolling"] = breakdown_figures.rolling_figure(data.rolling, ends)
     if report.signal is not None and report.signal.reliability:
         drawn["reliability"] = figures.reliability_figure(report.signal)
     price = [

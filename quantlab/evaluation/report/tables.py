@@ -34,7 +34,7 @@ _RELIABILITY = (
 )
 
 
-def numbers(report: StrategyReport) -> Html:
+def numbers_section(report: StrategyReport) -> Html:
     """Every number of both runs, and the reason where there is none."""
     forms = (
         ("Net P&L, USD", "net_pnl", usd),
@@ -93,7 +93,7 @@ def benchmark_table(report: Report) -> Html:
     )
 
 
-def members(report: Report) -> Html:
+def members_section(report: Report) -> Html:
     """Every configured member, and how the ensemble decided."""
     signal = report.signal
     if signal is None:
@@ -132,7 +132,7 @@ def members(report: Report) -> Html:
     )
 
 
-def risk(report: Report) -> Html:
+def risk_section(report: Report) -> Html:
     """Risk events of the lived run and what the rules cut in both."""
     events = report.lived.simulation.events[-_MAX_EVENTS:]
     rows = [
@@ -166,7 +166,7 @@ def risk(report: Report) -> Html:
     )
 
 
-def open_positions(report: Report) -> Html:
+def open_positions_section(report: Report) -> Html:
     """Positions that are open at the last bar, valued at the last price."""
     rows = [
         row
@@ -199,7 +199,7 @@ def _position_rows(report: Report, name: str, account: AccountResult) -> Iterato
         )
 
 
-def provenance(report: Report) -> Html:
+def provenance_section(report: Report) -> Html:
     """Stamps, fingerprints and the whole configuration."""
     rows = [*report.stamps.items(), *((name, tag("code", value)) for name, value in report.fingerprints.items())]
     facts = table(("", ""), rows, words=2, empty="No stamps.")

@@ -45,7 +45,7 @@ def thresholds_section(stages: Sequence[TuningStage]) -> Html:
 def thresholds_figure(stages: Sequence[TuningStage]) -> go.Figure:
     """Net return of every window at the configured and at the chosen thresholds."""
     tuned = _tuned_windows(stages)
-    names = [stage.name for stage, _ in tuned]
+    names = [stage.title for stage, _ in tuned]
     figure = go.Figure()
     for label, tone, values in (
         ("As configured", "price", [window.configured_return for _, window in tuned]),
@@ -69,7 +69,7 @@ def _choices(tuned: Sequence[TunedWindow]) -> Html:
     names = list(tuned[0][0].chosen)
     rows = [
         (
-            stage.name,
+            stage.title,
             *(parameter_text(stage.chosen[name]) for name in names),
             number(stage.trials[0].value),
             number(stage.trials[stage.best].value),
@@ -82,7 +82,7 @@ def _choices(tuned: Sequence[TunedWindow]) -> Html:
 def _outcomes(tuned: Sequence[TunedWindow]) -> Html:
     """Outcome of every test window at the configured and at the chosen thresholds."""
     total = reduce(add, (window for _, window in tuned))
-    rows = [(stage.name, *_outcome_cells(window)) for stage, window in tuned]
+    rows = [(stage.title, *_outcome_cells(window)) for stage, window in tuned]
     head = ("Afterwards", "From", "To", "Return, configured", "Return, chosen", "Trades, configured", "Trades, chosen")
     return table(head, [*rows, ("in all", *_outcome_cells(total))], words=3, empty="No window.")
 
@@ -98,7 +98,7 @@ def _importances(tuned: Sequence[TunedWindow]) -> Html:
     """Share of each threshold in what sets good trials apart from the rest (PED-ANOVA), by test window."""
     names = list(tuned[0][0].chosen)
     rows = [
-        (stage.name, *(percent(stage.importance.get(name), ".0f") for name in names))
+        (stage.title, *(percent(stage.importance.get(name), ".0f") for name in names))
         for stage, _ in tuned
         if stage.importance
     ]
@@ -107,7 +107,7 @@ def _importances(tuned: Sequence[TunedWindow]) -> Html:
 
 
 def _trials(stage: TuningStage) -> Html:
-    count = f"{stage.name}: {stage.objective}; {len(stage.trials)} trials, number {stage.best} was chosen"
+    count = f"{stage.title}: {stage.objective}; {len(stage.trials)} trials, number {stage.best} was chosen"
     return tag("details", join((tag("summary", count), trial_table(stage))))
 
 

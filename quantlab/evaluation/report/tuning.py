@@ -19,7 +19,7 @@ _NOTE = (
 )
 
 
-def tuning(report: Report) -> Html:
+def tuning_section(report: Report) -> Html:
     """The section; empty where nothing was tuned."""
     if not report.tuning:
         return Html("")
@@ -99,7 +99,7 @@ def importance_figure(stage: TuningStage) -> go.Figure:
 
 def _stage(stage: TuningStage, i: int) -> Html:
     parts = [
-        tag("h3", f"{stage.name}: {stage.objective}"),
+        tag("h3", f"{stage.title}: {stage.objective}"),
         tag("div", "", id=_history_id(i), class_="chart"),
     ]
     if stage.importance:

@@ -24,9 +24,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from quantlab.core.arrays import Float64Array, Int64Array
+from quantlab.core.clock import MS_PER_DAY
 from quantlab.core.errors import ContractError
 
-DAY_MS = 86_400_000
 DAYS_PER_YEAR = 365
 #: A spread of returns below this share of their size is rounding, not risk.
 _ROUNDING = 1e-10
@@ -70,12 +70,12 @@ class Moments:
 
 def span_days(open_time_ms: Int64Array, interval_ms: int) -> float:
     """Days from the first bar's open to the last bar's close."""
-    return float(int(open_time_ms[-1]) - int(open_time_ms[0]) + interval_ms) / DAY_MS
+    return float(int(open_time_ms[-1]) - int(open_time_ms[0]) + interval_ms) / MS_PER_DAY
 
 
 def day_ends(open_time_ms: Int64Array) -> Int64Array:
     """int64 (D,): row of the last bar of every UTC day."""
-    return period_ends(open_time_ms // DAY_MS)
+    return period_ends(open_time_ms // MS_PER_DAY)
 
 
 def period_ends(period: Int64Array) -> Int64Array:

@@ -17,9 +17,10 @@ from typing import Any
 import numpy as np
 
 from quantlab.core.arrays import Float64Array, Int64Array
+from quantlab.core.clock import MS_PER_DAY
 from quantlab.core.market import CLOSE, OPEN, Bars
 from quantlab.core.results import Simulation
-from quantlab.evaluation.statistics.metrics import DAY_MS, period_ends
+from quantlab.evaluation.statistics.metrics import period_ends
 
 #: Fewer days than this are not split.
 MIN_DAYS = 6
@@ -63,7 +64,7 @@ def regimes(simulation: Simulation, bars: Bars) -> tuple[RegimeRow, ...]:
     bars : Bars, (T, S)
         The bars that it ran over.
     """
-    day = bars.open_time_ms // DAY_MS
+    day = bars.open_time_ms // MS_PER_DAY
     ends = period_ends(day)
     if len(ends) < MIN_DAYS:
         return ()
@@ -144,6 +145,6 @@ def _funding_sign(bars: Bars, days: Int64Array) -> Int64Array:
     assert bars.funding is not None  # noqa: S101 - the caller asked
     known = np.isfinite(bars.funding.rate)
     total = np.where(known, bars.funding.rate, 0.0).sum(axis=1)
-    stamp_day = bars.funding.time_ms // DAY_MS
+    stamp_day = bars.funding.time_ms // MS_PER_DAY
     mean = np.array([float(np.sum(total[stamp_day == day])) for day in days])
     return np.where(mean > 0.0, 1, np.where(mean < 0.0, 0, -1)).astype(np.int64)

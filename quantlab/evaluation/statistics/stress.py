@@ -84,7 +84,7 @@ NO_STRESS = StressPlan((), 1_000.0, 10_000_000.0, 0)
 
 
 @dataclass(frozen=True)
-class Replay:
+class StressAccount:
     """One replay.
 
     Parameters
@@ -108,26 +108,28 @@ class Stress:
 
     Parameters
     ----------
-    costs, accounts : tuple of Replay
+    costs, accounts : tuple of StressAccount
     participation : float or None
         The cap; without one the size of an account changes nothing, and nothing is replayed for it.
     """
 
-    costs: tuple[Replay, ...]
-    accounts: tuple[Replay, ...]
+    costs: tuple[StressAccount, ...]
+    accounts: tuple[StressAccount, ...]
     participation: float | None
 
 
-def replay(at: float, simulation: Simulation, bars: Bars) -> Replay:
+def measure_account(at: float, simulation: Simulation, bars: Bars) -> StressAccount:
     """Numbers of one replay."""
     summary = summarise(simulation, bars)
     numbers = {name: summary[name] for name in _SUMMARY_KEYS} | {
         "cut_fills": int(simulation.cuts.get("participation", 0))
     }
-    return Replay(at, numbers, {name: why for name, why in summary["undefined"].items() if name in _SUMMARY_KEYS})
+    return StressAccount(
+        at, numbers, {name: why for name, why in summary["undefined"].items() if name in _SUMMARY_KEYS}
+    )
 
 
-def break_even_multiple(costs: Sequence[Replay]) -> Statistic:
+def break_even_multiple(costs: Sequence[StressAccount]) -> Statistic:
     """The multiple of fees and slippage at which the net P&L is zero, linear between the replays around it."""
     if len(costs) < 2:
         return Undefined("fewer than two multiples of the costs were replayed")
@@ -143,7 +145,7 @@ def break_even_multiple(costs: Sequence[Replay]) -> Statistic:
     return Undefined(f"a loss even {free}")
 
 
-def half_return_usd(accounts: Sequence[Replay]) -> Statistic:
+def half_return_usd(accounts: Sequence[StressAccount]) -> Statistic:
     """Account size at which half of the smallest account's return is left, log-linear between replays."""
     if len(accounts) < 2:
         return Undefined("fewer than two account sizes were replayed")
@@ -174,5 +176,5 @@ def stress_numbers(stress: Stress | None) -> dict[str, Any]:
     }
 
 
-def _row(name: str, run: Replay) -> dict[str, Any]:
+def _row(name: str, run: StressAccount) -> dict[str, Any]:
     return {name: run.at, **run.numbers, "undefined": run.undefined}

@@ -7,11 +7,12 @@ from typing import Any
 import numpy as np
 
 from quantlab.core.checks import check_range
+from quantlab.core.clock import MS_PER_DAY
 from quantlab.core.errors import ContractError
 from quantlab.core.market import OPEN, VOLUME, Bars
 from quantlab.core.results import OrderReason, RiskEvent, Simulation
 from quantlab.evaluation.statistics import metrics
-from quantlab.evaluation.statistics.metrics import DAY_MS, Statistic, Undefined
+from quantlab.evaluation.statistics.metrics import Statistic, Undefined
 from quantlab.evaluation.statistics.slippage import slippage_usd
 from quantlab.evaluation.statistics.trades import Trades, exit_share, round_trips
 
@@ -111,7 +112,7 @@ def _path_statistics(simulation: Simulation) -> dict[str, Statistic]:
         "sortino": metrics.sortino_ratio(returns),
         "calmar": metrics.calmar_ratio(growth, drawdown),
         "max_drawdown": drawdown,
-        "max_drawdown_days": metrics.max_drawdown_bars(equity, cash) * simulation.interval_ms / DAY_MS,
+        "max_drawdown_days": metrics.max_drawdown_bars(equity, cash) * simulation.interval_ms / MS_PER_DAY,
         "exposure": metrics.exposure(simulation.gross, equity),
         "time_in_market": float(np.mean(simulation.gross > 0.0)),
     }

@@ -78,25 +78,25 @@ def render_sweep(report: SweepReport) -> str:
 def _body(report: SweepReport) -> Html:
     return join(
         (
-            headline.verdict(report),
+            headline.verdict_section(report),
             headline.statements(report),
             section(
-                _how_many(report.score.scenario),
+                _distribution_title(report.score.scenario),
                 tag("div", "", id="distribution", class_="chart"),
                 note=_DISTRIBUTION,
             ),
             section(f"The best {min(report.top, len(report.score.order)):,}", best_table(report)),
-            headline.cards(report, "The first of them"),
+            headline.cards_section(report, "The first of them"),
             section("Its equity, drawdown, exposure", tag("div", "", id="equity", class_="chart"), note=_CURVE),
             scenario_section(report),
-            _maps(report),
-            tables.numbers(report),
-            _provenance(report),
+            _pairs_section(report),
+            tables.numbers_section(report),
+            _provenance_section(report),
         )
     )
 
 
-def _how_many(family: Scenario) -> str:
+def _distribution_title(family: Scenario) -> str:
     where = f" with {values_text(family.assumed)}" if family.assumed else ""
     return f"Sharpe ratios of all {len(family.rows):,} parameter sets{where}"
 
@@ -145,7 +145,7 @@ def distribution(sharpe: Float64Array, best: float, luck: float | None) -> go.Fi
     lines = {"Best": (finite_or_none(best), "evidence", "solid"), "Luck": (luck, "loss", "dash")}
     for name, (value, tone, dash) in lines.items():
         if value is not None:
-            figure.add_trace(_upright(name, value, float(max(counts.max(), 1)), tone, dash))
+            figure.add_trace(_vertical_line(name, value, float(max(counts.max(), 1)), tone, dash))
     figure.update_layout(height=380, bargap=0.0, legend={"orientation": "h", "y": 1.02, "yanchor": "bottom"})
     figure.update_xaxes(title_text="Annualised Sharpe ratio")
     figure.update_yaxes(title_text="Parameter sets")
@@ -160,7 +160,7 @@ def _histogram(values: Float64Array) -> tuple[Float64Array, Float64Array]:
     return counts.astype(np.float64), edges
 
 
-def _upright(name: str, x: float, height: float, tone: str, dash: str) -> go.Scatter:
+def _vertical_line(name: str, x: float, height: float, tone: str, dash: str) -> go.Scatter:
     return go.Scatter(
         x=[x, x],
         y=[0.0, height],
@@ -172,7 +172,7 @@ def _upright(name: str, x: float, height: float, tone: str, dash: str) -> go.Sca
     )
 
 
-def _maps(report: SweepReport) -> Html:
+def _pairs_section(report: SweepReport) -> Html:
     maps = pair_maps(report.table, report.sharpe)
     if not maps:
         return section("Pairs", tag("p", "Fewer than two parameters were varied.", class_="empty"))
@@ -200,7 +200,7 @@ def _cell(one: PairMap, r: int, c: int, scale: float) -> Html:
     return sharpe_cell(float(one.median[r, c]), scale, title=title)
 
 
-def _provenance(report: SweepReport) -> Html:
+def _provenance_section(report: SweepReport) -> Html:
     rows = [(name, tag("code", value)) for name, value in report.stamps.items()]
     details = tag("details", join((tag("summary", "Configuration"), tag("pre", report.config_text))))
     return section("Provenance", table(["", ""], rows, words=2, empty=""), details)

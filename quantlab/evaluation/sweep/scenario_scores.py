@@ -28,7 +28,7 @@ class ScenarioScore:
         Annualised Sharpe ratio expected of the best of its trials without any skill; None = undefined.
     dsr : float or None
         Deflated Sharpe ratio of its best, with its own trials.
-    elsewhere : float64 (K,)
+    sharpe_by_scenario : float64 (K,)
         Annualised Sharpe ratio of the same choice in every scenario, this one too; NaN = undefined.
     """
 
@@ -36,7 +36,7 @@ class ScenarioScore:
     order: Int64Array
     luck_sharpe: float | None
     dsr: float | None
-    elsewhere: Float64Array
+    sharpe_by_scenario: Float64Array
 
     @property
     def row(self) -> int:
@@ -76,9 +76,9 @@ def score_scenarios(
         order = one.rows[ranking(sharpe[one.rows], trades[one.rows], min_trades)]
         best = choice(table.values[order[0]], one.assumed)
         there = [rows.get(best) for rows in rows_of]
-        elsewhere = np.array([math.nan if row is None else sharpe[row] for row in there])
+        sharpe_by_scenario = np.array([math.nan if row is None else sharpe[row] for row in there])
         lucky, dsr = _deflation(table_of_scenario(table, one), table.daily_returns[order[0]])
-        scores.append(ScenarioScore(one, order, lucky, dsr, elsewhere))
+        scores.append(ScenarioScore(one, order, lucky, dsr, sharpe_by_scenario))
     return tuple(scores)
 
 

@@ -18,7 +18,7 @@ _NOTE = (
     "the marked one, which no result had a say in. Every other probability stands for itself: among many, one is high by chance more "
     "often than a single one."
 )
-_ELSEWHERE = "Sharpe ratio of the best of one scenario, down, in every scenario, across."
+_CROSS_TITLE = "Sharpe ratio of the best of one scenario, down, in every scenario, across."
 
 
 def scenario_section(report: SweepReport) -> Html:
@@ -29,9 +29,9 @@ def scenario_section(report: SweepReport) -> Html:
     left = (
         f" Shown are {len(shown)} of {len(report.scenarios):,} scenarios." if len(shown) < len(report.scenarios) else ""
     )
-    across = join((tag("h3", _ELSEWHERE), tag("div", _elsewhere(report, shown), class_="scroll")))
+    across = join((tag("h3", _CROSS_TITLE), tag("div", _cross_table(report, shown), class_="scroll")))
     maps = tag("div", tag("div", across), class_="maps")
-    return section("What was assumed", _bests(report, shown), maps, note=_NOTE + left, anchor="scenarios")
+    return section("What was assumed", _best_table(report, shown), maps, note=_NOTE + left, anchor="scenarios")
 
 
 def _shown_scenarios(count: int, judged: int) -> list[int]:
@@ -42,7 +42,7 @@ def _shown_scenarios(count: int, judged: int) -> list[int]:
     return sorted({*evenly.tolist(), judged})
 
 
-def _bests(report: SweepReport, shown: Sequence[int]) -> Html:
+def _best_table(report: SweepReport, shown: Sequence[int]) -> Html:
     assumed = list(report.scenarios[0].scenario.assumed)
     chosen = [name for name in report.table.names if name in varied_names(report.table) and name not in assumed]
     head = ["", *short_names(assumed), "Deflated", "Sharpe", "Luck", *short_names(chosen)]
@@ -63,9 +63,9 @@ def _bests(report: SweepReport, shown: Sequence[int]) -> Html:
     return table(head, rows, empty="")
 
 
-def _elsewhere(report: SweepReport, shown: Sequence[int]) -> Html:
+def _cross_table(report: SweepReport, shown: Sequence[int]) -> Html:
     scores = [report.scenarios[i] for i in shown]
-    sharpe = np.array([one.elsewhere[list(shown)] for one in scores])
+    sharpe = np.array([one.sharpe_by_scenario[list(shown)] for one in scores])
     scale = float(np.nanmax(np.abs(sharpe), initial=1e-12))
     head = [tag("th"), *(tag("th", _short(one), scope="col") for one in scores)]
     body = [

@@ -74,7 +74,7 @@ def scenarios_of(simulated: Sequence[Values], impossible: Sequence[Values] = ())
     # Draws may repeat a choice: it counts as often as where it was tried most.
     count = reduce(or_, choices).total()
     made = (Scenario(dict(zip(names, key, strict=True)), np.array(rows[key], np.int64), count) for key in rows)
-    return tuple(sorted(made, key=lambda one: _dearness(one.assumed)))
+    return tuple(sorted(made, key=lambda one: _cost_rank(one.assumed)))
 
 
 def choice(values: Values, assumed: Collection[str]) -> Key:
@@ -96,7 +96,7 @@ def configured_scenario(scenarios: Sequence[Scenario], configured: Values) -> in
     return None
 
 
-def _dearness(assumed: Values) -> tuple[float, ...]:
+def _cost_rank(assumed: Values) -> tuple[float, ...]:
     # No cap on participation is more of it than any share.
     values = {name: math.inf if value is None else float(value) for name, value in assumed.items()}
     return tuple(sign * values[name] for name, sign in ASSUMPTIONS.items() if name in values)

@@ -13,7 +13,7 @@ from typing import Any
 
 from quantlab.core.checks import check_range, check_whole
 from quantlab.core.clock import iso_utc
-from quantlab.evaluation.statistics.baseline import blind_stop_share
+from quantlab.evaluation.statistics.blind_entries import blind_stop_share
 from quantlab.execution.readiness.window import Window
 from quantlab.execution.session.handover import PAPER_VENUE
 

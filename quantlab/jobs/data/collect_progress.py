@@ -9,15 +9,9 @@ from types import TracebackType
 from typing import Self
 
 from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    TaskID,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
+from rich.progress import TaskID
+
+from quantlab.jobs.output.terminal import progress_display
 
 _log = logging.getLogger(__name__)
 #: Symbols shown at once: those that moved last.
@@ -29,17 +23,7 @@ class CollectProgressBars:
 
     def __init__(self, console: Console | None = None) -> None:
         self._console = console or Console(stderr=True)
-        self._progress = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TimeElapsedColumn(),
-            TextColumn("[dim]left[/]"),
-            TimeRemainingColumn(),
-            console=self._console,
-            transient=True,
-            disable=not self._console.is_terminal,
-        )
+        self._progress = progress_display(self._console)
         self._total = self._progress.add_task("all symbols", total=None)
         self._tasks: dict[str, TaskID] = {}
         self._recent: list[str] = []

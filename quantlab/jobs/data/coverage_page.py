@@ -5,13 +5,12 @@ from __future__ import annotations
 import numpy as np
 
 from quantlab.core.arrays import BoolArray, Float64Array, Int64Array
-from quantlab.core.clock import iso_utc
+from quantlab.core.clock import MS_PER_DAY, iso_utc
 from quantlab.core.errors import DataError
 from quantlab.core.market import Bars
 from quantlab.data.quality.coverage import QualityReport
 from quantlab.evaluation.report.html import Html, join, tag
 
-_DAY_MS = 86_400_000
 _STYLE = """
 body{font:14px/1.5 system-ui,sans-serif;margin:2rem;color:#1c2733;background:#fff}
 .map{display:grid;gap:1px;overflow-x:auto;font-size:11px;align-items:center}
@@ -25,13 +24,13 @@ h1{font-size:1.3rem}li.refused{color:#b00020}
 
 def coverage_page(bars: Bars, report: QualityReport, refused: tuple[DataError, ...]) -> str:
     """HTML without scripts: the share of each day's bars that are there, what was found, what was refused."""
-    days, first_rows = np.unique(bars.open_time_ms // _DAY_MS, return_index=True)
+    days, first_rows = np.unique(bars.open_time_ms // MS_PER_DAY, return_index=True)
     printed = bars.printed
     there = np.add.reduceat(printed.astype(np.float64), first_rows, axis=0)
     there /= np.diff(np.append(first_rows, bars.n_bars))[:, None]
     listed = np.maximum.accumulate(printed, axis=0)[np.append(first_rows[1:], bars.n_bars) - 1]
     head = [
-        tag("span", iso_utc(int(day) * _DAY_MS)[5:10], style=f"grid-area:1/{d + 2}")
+        tag("span", iso_utc(int(day) * MS_PER_DAY)[5:10], style=f"grid-area:1/{d + 2}")
         for d, day in enumerate(days)
         if d % 7 == 0
     ]
@@ -62,7 +61,7 @@ def _cells(s: int, days: Int64Array, there: Float64Array, listed: BoolArray) -> 
         tag(
             "i",
             class_="there" if known else "none",
-            title=f"{iso_utc(int(day) * _DAY_MS)[:10]}: {share:.1%}",
+            title=f"{iso_utc(int(day) * MS_PER_DAY)[:10]}: {share:.1%}",
             style=f"grid-area:{s + 2}/{d + 2};--there:{share:.4f}",
         )
         for d, (day, share, known) in enumerate(zip(days, there, listed, strict=True))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
@@ -15,9 +14,7 @@ from quantlab.core.market import Bars, Funding, Instrument
 from quantlab.data.quality.bar_checks import FIELDS, check_rows
 from quantlab.data.quality.grid import RawGrid
 from quantlab.data.series.alignment import Series, align_bars, align_funding, common_interval
-from quantlab.data.series.timestamp_checks import check_increasing, check_years, drop_repeats, floor_to_hour
-
-_log = logging.getLogger(__name__)
+from quantlab.data.series.timestamp_checks import check_years, drop_repeats_and_check_order, floor_to_hour
 
 
 @dataclass(frozen=True)
@@ -110,7 +107,7 @@ def _bars(symbol: str, frame: pd.DataFrame) -> Series:
             fix="rename the columns to exactly these; names are never guessed",
         )
     ohlcv = np.column_stack([_floats(frame[name], f"{name} in {origin}") for name in FIELDS])
-    time_ms, ohlcv = _without_repeats(milliseconds(frame.index, origin), ohlcv, origin)
+    time_ms, ohlcv = drop_repeats_and_check_order(milliseconds(frame.index, origin), ohlcv, origin)
     check_rows(ohlcv, time_ms, origin)
     return time_ms, ohlcv
 
@@ -127,7 +124,7 @@ def _rates(symbol: str, rates: pd.Series) -> Series:
     column = _floats(rates, origin)
     if not np.isfinite(column).all():
         raise DataError(f"finite rates in {origin}", found="missing or infinite ones", fix="drop those rows")
-    time_ms, values = _without_repeats(milliseconds(rates.index, origin), column[:, None], origin)
+    time_ms, values = drop_repeats_and_check_order(milliseconds(rates.index, origin), column[:, None], origin)
     return floor_to_hour(time_ms, origin), np.ascontiguousarray(values[:, 0])
 
 
@@ -136,11 +133,3 @@ def _floats(column: pd.Series, name: str) -> Float64Array:
         raise DataError(f"{name} as float64", found=str(column.dtype), fix="convert it: astype('float64')")
     values: Float64Array = column.to_numpy()
     return values
-
-
-def _without_repeats(time_ms: Int64Array, values: Float64Array, origin: str) -> Series:
-    time_ms, values, dropped = drop_repeats(time_ms, values, origin)
-    if dropped:
-        _log.warning("%s: dropped %d rows that repeat another exactly", origin, dropped)
-    check_increasing(time_ms, origin)
-    return time_ms, values

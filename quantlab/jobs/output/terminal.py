@@ -13,6 +13,7 @@ from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
     Progress,
+    ProgressColumn,
     SpinnerColumn,
     TaskID,
     TextColumn,
@@ -48,7 +49,8 @@ class TerminalProgress:
     def stage(self, name: str, total: float) -> Iterator[_Bar]:
         """Open a stage; its duration is logged when it ends."""
         started = time.monotonic()
-        with _bars(self.console) as progress:
+        # Steps of a stage can be minutes apart.
+        with progress_display(self.console, SpinnerColumn(), speed_window_s=3600.0) as progress:
             bar = _Bar(progress, progress.add_task(name, total=total), name)
             yield bar
         seconds = time.monotonic() - started
@@ -57,9 +59,19 @@ class TerminalProgress:
         self.console.print(f"[green]done[/] {name}{remark} [dim]{seconds:.1f} s[/]", highlight=False)
 
 
-def _bars(console: Console) -> Progress:
+def progress_display(console: Console, *first: ProgressColumn, speed_window_s: float = 30.0) -> Progress:
+    """Build bars with counts and times; nothing is shown where `console` is no terminal, and nothing stays at the end.
+
+    Parameters
+    ----------
+    console : Console
+    *first : ProgressColumn
+        Columns before the description.
+    speed_window_s : float
+        Seconds of the past that the time left is estimated from.
+    """
     return Progress(
-        SpinnerColumn(),
+        *first,
         TextColumn("{task.description}"),
         BarColumn(),
         MofNCompleteColumn(),
@@ -67,7 +79,7 @@ def _bars(console: Console) -> Progress:
         TextColumn("[dim]left[/]"),
         TimeRemainingColumn(),
         console=console,
-        speed_estimate_period=3600.0,  # steps of a stage can be minutes apart
+        speed_estimate_period=speed_window_s,
         transient=True,
         disable=not console.is_terminal,
     )

@@ -18,7 +18,7 @@ from quantlab.core.types import Signal
 from quantlab.jobs.config.composition import build
 from quantlab.jobs.config.sections import history_cut
 from quantlab.jobs.promotion.bundle import Bundle
-from quantlab.jobs.promotion.run_members import MEMBERS, as_dict
+from quantlab.jobs.promotion.run_members import MEMBERS, plain_section
 from quantlab.jobs.research.pipeline import learn, setup
 from quantlab.jobs.research.results import load_history
 from quantlab.jobs.session.session_strategy import strategy_of
@@ -85,7 +85,7 @@ def configured_case(cfg: DictConfig, progress: Progress) -> Case:
 
 def with_promoted_settings(cfg: DictConfig, bundle: Bundle) -> DictConfig:
     """Return the configuration with the cash and the features of a bundle in their place."""
-    found, promoted = cfg.copy(), as_dict(bundle.config)
+    found, promoted = cfg.copy(), plain_section(bundle.config)
     with open_dict(found):
         for name in ("cash", "features"):
             found[name] = promoted[name]

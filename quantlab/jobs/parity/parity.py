@@ -35,8 +35,8 @@ from quantlab.jobs.parity.account_record import AccountRecord, count_compared, c
 from quantlab.jobs.parity.cases import Case, configured_case, promoted_case, with_promoted_settings
 from quantlab.jobs.parity.paper_session import PaperSession
 from quantlab.jobs.parity.recorded_signal import RecordedSignal, StreamRecord
-from quantlab.jobs.parity.signals import compare_probabilities, count_differing_decisions
-from quantlab.jobs.parity.validity import count_conditions, self_test, validity_report
+from quantlab.jobs.parity.signal_comparison import compare_probabilities, count_differing_decisions
+from quantlab.jobs.parity.validity import count_conditions, self_test, validity_counts
 from quantlab.jobs.promotion.bundle import load_bundle
 
 DOCUMENT = "parity.json"
@@ -119,7 +119,7 @@ def compare(cfg: DictConfig, case: Case, folder: Path, progress: Progress) -> di
         "compared": {**count_compared(session, backtest), **n_decisions, "features": record.compared},
         "differing": {**count_differing(session, backtest), **n_other_decisions, "features": record.differing},
     }
-    conditions = validity_report(count_conditions(backtest, case.history, case.first, case.last), dict(cfg.job.needed))
+    conditions = validity_counts(count_conditions(backtest, case.history, case.first, case.last), dict(cfg.job.needed))
     return {
         **_verdict(lines["differing"], conditions, test, probability_report),
         **lines,

@@ -43,7 +43,7 @@ def count_conditions(record: AccountRecord, history: Bars, first: int, last: int
     }
 
 
-def validity_report(found: dict[str, int], needed: dict[str, Any]) -> dict[str, dict[str, int]]:
+def validity_counts(found: dict[str, int], needed: dict[str, Any]) -> dict[str, dict[str, int]]:
     """Return name -> found and needed.
 
     Raises

@@ -21,14 +21,14 @@ from quantlab.core.errors import ArtifactError, ConfigError, InstallationError
 from quantlab.core.files import sha256_file, to_json, write_text
 from quantlab.core.fingerprint import fingerprint
 from quantlab.core.ports import Clock
-from quantlab.learning.stored.sealed_folder import MANIFEST
+from quantlab.learning.artifacts.sealed_folder import MANIFEST
 
 POINTER, _LOCK = "promoted.json", ".promoted.lock"
 
 
 @dataclass(frozen=True)
-class Move:
-    """One move of the pointer.
+class Activation:
+    """One move of the pointer to the active bundle.
 
     Parameters
     ----------
@@ -52,8 +52,8 @@ def has_pointer(folder: Path) -> bool:
     return (folder / POINTER).is_file() and not (folder / MANIFEST).is_file()
 
 
-def read_moves(root: Path) -> tuple[Move, ...]:
-    """Every move, oldest first; none where nothing was ever made active.
+def read_activations(root: Path) -> tuple[Activation, ...]:
+    """Read every activation, oldest first; none where nothing was ever made active.
 
     Raises
     ------
@@ -71,7 +71,7 @@ def read_moves(root: Path) -> tuple[Move, ...]:
         content: dict[str, Any] = json.loads(text)
         as_written = to_json(content).encode() == text
         stated = content.pop("sha256")
-        found = tuple(Move(**move) for move in content["moves"])
+        found = tuple(Activation(**activation) for activation in content["moves"])
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         raise _damaged(path, f"a file that is none ({type(error).__name__})") from error
     if not as_written or fingerprint(content) != stated or not found:
@@ -79,8 +79,8 @@ def read_moves(root: Path) -> tuple[Move, ...]:
     return found
 
 
-def active_move(root: Path) -> Move:
-    """The move that counts.
+def last_activation(root: Path) -> Activation:
+    """Return the activation that counts: the last.
 
     Raises
     ------
@@ -89,7 +89,7 @@ def active_move(root: Path) -> Move:
     ConfigError
         If there is none.
     """
-    found = read_moves(root)
+    found = read_activations(root)
     if not found:
         raise ConfigError(f"an active bundle in {root}", found="none", fix="job=promote bundle=FOLDER makes one active")
     return found[-1]
@@ -108,7 +108,7 @@ def bundle_folder(root: Path, name: str) -> Path:
     return root / name
 
 
-def require_manifest(folder: Path, move: Move) -> None:
+def require_manifest(folder: Path, activation: Activation) -> None:
     """Return if the bundle in `folder` is still the one that was made active.
 
     Raises
@@ -124,15 +124,15 @@ def require_manifest(folder: Path, move: Move) -> None:
             found=error.strerror or str(error),
             fix="restore the folder, or make another bundle active",
         ) from error
-    if found != move.manifest_sha256:
+    if found != activation.manifest_sha256:
         raise ArtifactError(
-            f"{folder} with the manifest {move.manifest_sha256}",
+            f"{folder} with the manifest {activation.manifest_sha256}",
             found=found,
             fix="make it active again if you trust it",
         )
 
 
-def make_active(folder: Path, clock: Clock, reason: str) -> Move:
+def make_active(folder: Path, clock: Clock, reason: str) -> Activation:
     """Point at a bundle that was verified.
 
     Raises
@@ -144,14 +144,14 @@ def make_active(folder: Path, clock: Clock, reason: str) -> Move:
     """
     root = folder.parent
     with _locked(root):
-        done = read_moves(root)
+        done = read_activations(root)
         try:
-            move = Move(iso_utc(clock.now_ms()), folder.name, sha256_file(folder / MANIFEST), reason)
-            content = {"moves": [asdict(one) for one in (*done, move)]}
+            activation = Activation(iso_utc(clock.now_ms()), folder.name, sha256_file(folder / MANIFEST), reason)
+            content = {"moves": [asdict(one) for one in (*done, activation)]}
             write_text(root / POINTER, to_json({**content, "sha256": fingerprint(content)}))
         except OSError as error:
             raise _unwritable(root, error) from error
-    return move
+    return activation
 
 
 @contextmanager

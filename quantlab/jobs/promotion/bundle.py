@@ -27,11 +27,11 @@ from quantlab.core.ports import FeatureSource, SignalSource
 from quantlab.features.drift_reference import DriftReference
 from quantlab.jobs.config.composition import build
 from quantlab.jobs.promotion.run_members import MEMBERS, code_hashes
+from quantlab.learning.artifacts.code_versions import LIBRARIES, library_versions
+from quantlab.learning.artifacts.member_facts import require_features
+from quantlab.learning.artifacts.sealed_folder import verify_folder
 from quantlab.learning.registry.bundle_members import load_drift, require_plain, stored_signal
 from quantlab.learning.registry.manifest import ensemble_of
-from quantlab.learning.stored.code_versions import LIBRARIES, library_versions
-from quantlab.learning.stored.member_facts import require_features
-from quantlab.learning.stored.sealed_folder import verify_folder
 
 CONFIG = "config.json"
 

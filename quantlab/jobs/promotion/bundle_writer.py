@@ -17,10 +17,10 @@ from quantlab.core.ports import Clock
 from quantlab.jobs.promotion.bundle import CONFIG, Bundle, load_bundle, require_same_code
 from quantlab.jobs.promotion.finished_run import FinishedRun
 from quantlab.jobs.promotion.run_members import MEMBERS
+from quantlab.learning.artifacts.code_versions import library_versions
+from quantlab.learning.artifacts.sealed_folder import seal_folder
 from quantlab.learning.registry.bundle_members import StoredMember
 from quantlab.learning.registry.loading import prove
-from quantlab.learning.stored.code_versions import library_versions
-from quantlab.learning.stored.sealed_folder import seal_folder
 
 #: What a strategy is built from or described by. The signal of a learned run is its stored members.
 SECTIONS = ("experiment_name", "seed", "cash", "barriers", "features", "drift", "trading")

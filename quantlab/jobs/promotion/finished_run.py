@@ -38,7 +38,7 @@ class FinishedRun:
     ----------
     folder : Path
     manifest : dict
-        With the keys that :func:`quantlab.jobs.promotion.run_members.keep` writes.
+        With the keys that :func:`quantlab.jobs.promotion.run_members.save_members` writes.
     config : DictConfig
         Resolved, as it was asked for.
     metrics : dict

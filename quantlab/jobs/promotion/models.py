@@ -49,7 +49,7 @@ class Request:
         """
         return choose_versions(self.registry.versions(), self.cfg.job.model, self.cfg.job.version)
 
-    def one(self) -> str:
+    def only_version(self) -> str:
         """The one version that is named.
 
         Raises
@@ -164,19 +164,19 @@ def _rollback(request: Request) -> None:
 
 
 def _shadow(request: Request) -> None:
-    request.registry.shadow(request.one(), request.reason)
+    request.registry.shadow(request.only_version(), request.reason)
     _list(request)
 
 
 def _quarantine(request: Request) -> None:
     before = request.registry.active()
-    after = request.registry.quarantine(request.one(), request.reason)
+    after = request.registry.quarantine(request.only_version(), request.reason)
     request.console.print(moves_table(before, after))
     _list(request)
 
 
 def _restore(request: Request) -> None:
-    request.registry.restore(request.one(), request.reason)
+    request.registry.restore(request.only_version(), request.reason)
     _list(request)
 
 

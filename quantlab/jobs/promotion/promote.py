@@ -20,9 +20,9 @@ from quantlab.jobs.promotion.active_bundle import make_active
 from quantlab.jobs.promotion.bundle import RESTORE, Bundle, load_bundle
 from quantlab.jobs.promotion.bundle_writer import bundle_name, prove_members, write_bundle
 from quantlab.jobs.promotion.finished_run import read_run
+from quantlab.learning.artifacts.sealed_folder import verify_folder
 from quantlab.learning.registry.bundle_members import require_plain
 from quantlab.learning.registry.store import Registry
-from quantlab.learning.stored.sealed_folder import verify_folder
 
 BUNDLES = "bundles"
 

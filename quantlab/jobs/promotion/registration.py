@@ -15,7 +15,7 @@ from quantlab.core.market import Bars
 from quantlab.core.ports import FeatureSource
 from quantlab.core.results import Study
 from quantlab.jobs.promotion.finished_run import RUN_AGAIN, read_run
-from quantlab.jobs.promotion.run_members import MEMBERS, as_dict, keep_members
+from quantlab.jobs.promotion.run_members import MEMBERS, copy_members, plain_section
 from quantlab.learning.registry.bundle_members import StoredMember, load_drift, load_model
 from quantlab.learning.registry.manifest import ensemble_of
 from quantlab.learning.registry.store import Registry
@@ -43,7 +43,7 @@ def register_run(registry: Registry, folder: Path) -> tuple[str, ...]:
         "data_fingerprint": run.manifest["data_fingerprint"],
         "experiment": run.metrics["experiment"],
     }
-    settings = as_dict(run.config.learning)
+    settings = plain_section(run.config.learning)
     found = candidates(folder / MEMBERS, used, _tuned_settings(settings, run.manifest["tuned"]), run.metrics["members"])
     return registry.register(found, ensemble=ensemble_of(used["ensemble"]), source=source)
 
@@ -114,9 +114,9 @@ def register_study(
     used = study.source.models()
     members = {} if study.report is None else study.report.members
     metrics = {name: asdict(report) for name, report in members.items()}
-    learning = _tuned_settings(as_dict(cfg.learning), {stage.name: stage.chosen for stage in study.tuning})
+    learning = _tuned_settings(plain_section(cfg.learning), {stage.name: stage.chosen for stage in study.tuning})
     source = {"run": "job=retrain", "data_fingerprint": history.fingerprint(), "experiment": str(cfg.experiment_name)}
     with tempfile.TemporaryDirectory(dir=cfg.cache_dir, prefix=partial_prefix(MEMBERS)) as folder:
-        keep_members(Path(folder), cfg, used["members"], history, features)
+        copy_members(Path(folder), cfg, used["members"], history, features)
         found = candidates(Path(folder), used, learning, metrics)
         return registry.register(found, ensemble=ensemble_of(used["ensemble"]), source=source)

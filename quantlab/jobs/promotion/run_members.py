@@ -22,9 +22,9 @@ from quantlab.jobs.config.composition import build
 from quantlab.jobs.output.run_folder import RunFolder
 from quantlab.jobs.research.pipeline import Backtest
 from quantlab.jobs.research.results import models_used
+from quantlab.learning.artifacts.code_versions import package_code_hash
 from quantlab.learning.registry.bundle_members import keep_member
 from quantlab.learning.registry.names import check_member
-from quantlab.learning.stored.code_versions import package_code_hash
 from quantlab.learning.study.forecasts import read_forecast
 
 MEMBERS = "members"
@@ -32,8 +32,8 @@ MEMBERS = "members"
 CODE_ROOMS = ("features", "learning", "trading")
 
 
-def keep(folder: RunFolder, cfg: DictConfig, result: Backtest) -> dict[str, Any]:
-    """Write ``members/`` into a run folder; what the manifest says about models, market, costs, features and code.
+def save_members(folder: RunFolder, cfg: DictConfig, result: Backtest) -> dict[str, Any]:
+    """Write ``members/`` into a run folder; return what the manifest says about models, market, costs, features and code.
 
     Raises
     ------
@@ -43,26 +43,26 @@ def keep(folder: RunFolder, cfg: DictConfig, result: Backtest) -> dict[str, Any]
     features: FeatureSource = build(cfg.features)
     used = models_used(result)
     if used:
-        keep_members(folder.path / MEMBERS, cfg, used["members"], result.history, features)
+        copy_members(folder.path / MEMBERS, cfg, used["members"], result.history, features)
     return {
         "models": used,
-        "market": market(result.history),
-        "costs": costs(result.history),
+        "market": tested_market(result.history),
+        "costs": tested_costs(result.history),
         "features": {"names": list(features.names), "definitions": definitions_of(features)},
         "rooms": code_hashes(),
-        "strategy": as_dict(cfg.strategy),
+        "strategy": plain_section(cfg.strategy),
         "tuned": {stage.name: stage.chosen for stage in result.study.tuning},
     }
 
 
-def as_dict(node: DictConfig) -> dict[str, Any]:
+def plain_section(node: DictConfig) -> dict[str, Any]:
     """A section as plain values, every interpolation resolved."""
     resolved: Any = OmegaConf.to_container(node, resolve=True)
     checked: dict[str, Any] = resolved
     return checked
 
 
-def keep_members(
+def copy_members(
     root: Path, cfg: DictConfig, members: dict[str, dict[str, str]], history: Bars, features: FeatureSource
 ) -> None:
     """Copy members from the forecast cache into ``root / <name>``, with the features' distribution in training.
@@ -108,7 +108,7 @@ def training_distribution(
     return rules.reference(rows, chosen)
 
 
-def market(history: Bars) -> dict[str, Any]:
+def tested_market(history: Bars) -> dict[str, Any]:
     """Symbols and bars of a history."""
     return {
         "symbols": list(history.symbols),
@@ -118,7 +118,7 @@ def market(history: Bars) -> dict[str, Any]:
     }
 
 
-def costs(history: Bars) -> dict[str, dict[str, float]]:
+def tested_costs(history: Bars) -> dict[str, dict[str, float]]:
     """Costs of trading each symbol beside slippage; steps of price and size are the venue's, and may change."""
     names = ("maker_fee_bps", "taker_fee_bps", "maintenance_margin_rate")
     return {

@@ -15,7 +15,7 @@ from pathlib import Path
 from omegaconf import DictConfig
 from rich.console import Console
 
-from quantlab.audit.chance import check_auc
+from quantlab.audit.chance_checks import check_auc
 from quantlab.audit.context import AuditContext, AuditDepth, AuditedParts
 from quantlab.audit.findings import AuditLog, AuditReport
 from quantlab.audit.leak_checks import (

@@ -16,7 +16,7 @@ from omegaconf import DictConfig
 from quantlab.core.clock import iso_utc
 from quantlab.core.market import Bars
 from quantlab.core.results import SignalReport
-from quantlab.evaluation.statistics.baseline import blind_stop_share
+from quantlab.evaluation.statistics.blind_entries import blind_stop_share
 from quantlab.evaluation.statistics.by_symbol import by_symbol, symbol_numbers
 from quantlab.evaluation.statistics.regimes import regime_numbers, regimes
 from quantlab.evaluation.statistics.stress import Stress, stress_numbers

@@ -12,7 +12,7 @@ from quantlab.core.arrays import Int8Array
 from quantlab.core.market import Bars
 from quantlab.core.ports import DataSource, HasTruth
 from quantlab.core.types import BUY, SELL
-from quantlab.data.synthetic.oracle import directional_auc, report_oracle
+from quantlab.data.synthetic.oracle import directional_auc, measure_oracle_on
 
 
 def oracle_numbers(
@@ -39,6 +39,6 @@ def oracle_numbers(
     start = int(np.searchsorted(source.history().open_time_ms, bars.open_time_ms[0]))
     rows, columns = slice(start, start + bars.n_bars), slice(0, bars.n_symbols)
     expected, score = (values[rows, columns] for values in (truth.expected_return(horizon), truth.score(horizon)))
-    report = report_oracle(bars, expected, score, horizon=horizon, cost_bps=cost_bps)
+    report = measure_oracle_on(bars, expected, score, horizon=horizon, cost_bps=cost_bps)
     label_auc = directional_auc(score, label == BUY, label == SELL)
     return {**dataclasses.asdict(report), "label_auc": label_auc if math.isfinite(label_auc) else None}

@@ -9,7 +9,7 @@ from quantlab.core.errors import ConfigError
 from quantlab.core.market import Bars, Instrument
 from quantlab.core.results import Simulation
 from quantlab.core.types import Signal
-from quantlab.evaluation.statistics.stress import Replay, Stress, StressPlan, replay
+from quantlab.evaluation.statistics.stress import Stress, StressAccount, StressPlan, measure_account
 
 
 def check_stress(plan: StressPlan, strategy: Any, engine: Any) -> None:
@@ -68,20 +68,20 @@ def stress(
 
 def _replay_at_costs(
     multiple: float, engine: Any, bars: Bars, signal: Signal, strategy: Any, evidence: Simulation
-) -> Replay:
+) -> StressAccount:
     if multiple == 1.0:
-        return replay(multiple, evidence, bars)
+        return measure_account(multiple, evidence, bars)
     dearer = dataclasses.replace(bars, instruments=tuple(multiply_fees(one, multiple) for one in bars.instruments))
     run = engine.run(dearer, signal, multiply_slippage(strategy, multiple), limits_on=False)
-    return replay(multiple, run, bars)
+    return measure_account(multiple, run, bars)
 
 
 def _replay_with_cash(
     cash: float, engine: Any, bars: Bars, signal: Signal, strategy: Any, evidence: Simulation
-) -> Replay:
+) -> StressAccount:
     if cash == evidence.initial_cash:
-        return replay(cash, evidence, bars)
-    return replay(
+        return measure_account(cash, evidence, bars)
+    return measure_account(
         cash, dataclasses.replace(engine, initial_cash=cash).run(bars, signal, strategy, limits_on=False), bars
     )
 

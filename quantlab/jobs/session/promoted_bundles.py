@@ -10,7 +10,7 @@ from quantlab.core.market import Bars
 from quantlab.execution.session.drift_watch import DriftWatch
 from quantlab.execution.session.handover import Release
 from quantlab.features.drift_reference import DriftReference
-from quantlab.jobs.promotion.active_bundle import POINTER, active_move, bundle_folder, require_manifest
+from quantlab.jobs.promotion.active_bundle import POINTER, bundle_folder, last_activation, require_manifest
 from quantlab.jobs.promotion.bundle import Bundle, load_bundle
 from quantlab.jobs.session.session_strategy import PaperStrategy, strategy_of
 
@@ -49,7 +49,7 @@ class PromotedBundles:
         if pointer == self._last_pointer:
             return None
         first, self._last_pointer = self._last_pointer is None, pointer
-        move = active_move(self._root)
+        move = last_activation(self._root)
         if first and move.bundle == self.name:
             return None
         folder = bundle_folder(self._root, move.bundle)

@@ -14,13 +14,13 @@ from quantlab.core.market import Bars
 from quantlab.core.ports import Learner
 from quantlab.features.drift_reference import DriftReference
 from quantlab.jobs.config.composition import build
-from quantlab.jobs.promotion.active_bundle import active_move, bundle_folder, has_pointer, require_manifest
+from quantlab.jobs.promotion.active_bundle import bundle_folder, has_pointer, last_activation, require_manifest
 from quantlab.jobs.promotion.bundle import Bundle, load_bundle
 from quantlab.jobs.promotion.bundle_writer import write_bundle
 from quantlab.jobs.promotion.finished_run import read_run
-from quantlab.jobs.promotion.run_members import costs
+from quantlab.jobs.promotion.run_members import tested_costs
+from quantlab.learning.artifacts.sealed_folder import MANIFEST
 from quantlab.learning.registry.store import Registry
-from quantlab.learning.stored.sealed_folder import MANIFEST
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ class PaperStrategy:
                 found=f"bars of {history.interval_ms} ms" + (f", and {', '.join(unknown[:5])}" if unknown else ""),
                 fix="choose the data that the strategy was tested on",
             )
-        for symbol, ours in costs(history).items():
+        for symbol, ours in tested_costs(history).items():
             if tested[symbol] != ours:
                 raise ContractError(
                     f"{symbol} at the costs that the strategy was tested with, {_cost_text(tested[symbol])}",
@@ -144,7 +144,7 @@ def _bundle_of_run(cfg: DictConfig, folder: Path) -> Bundle:
 def _active_strategy(root: Path, running: str | None) -> PaperStrategy:
     """Return the bundle that the session ended with, or the active one where none has begun."""
     if running is None:
-        move = active_move(root)
+        move = last_activation(root)
         found = bundle_folder(root, move.bundle)
         require_manifest(found, move)
     else:

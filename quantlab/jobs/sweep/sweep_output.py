@@ -126,7 +126,7 @@ def _scenario(best: Best, one: ScenarioScore) -> dict[str, Any]:
         "best": _row(best, one.row),
         "luck_sharpe": one.luck_sharpe,
         "dsr": one.dsr,
-        "elsewhere": [float(value) if np.isfinite(value) else None for value in one.elsewhere],
+        "elsewhere": [float(value) if np.isfinite(value) else None for value in one.sharpe_by_scenario],
     }
 
 
@@ -210,7 +210,7 @@ def scenario_table(best: Best) -> Table:
     for column in table.columns[1:]:
         column.justify = "right"
     for i, one in enumerate(best.scenarios[:MOST_SCENARIOS]):
-        ratios = (best.sharpe[one.row], one.luck_sharpe, one.dsr, best.score.elsewhere[i])
+        ratios = (best.sharpe[one.row], one.luck_sharpe, one.dsr, best.score.sharpe_by_scenario[i])
         forms = ("+.2f", "+.2f", ".3f", "+.2f")
         shown = (
             "-" if value is None or not np.isfinite(value) else format(value, form)

@@ -79,14 +79,14 @@ def chosen_table(stages: tuple[TuningStage, ...]) -> Table:
     for stage in stages:
         first, best = stage.trials[0], stage.trials[stage.best]
         values = "\n".join(f"{name.rpartition('.')[2]}={format_value(value)}" for name, value in best.values.items())
-        table.add_row(stage.name, _trial_count(stage), format_value(first.value), format_value(best.value), values)
+        table.add_row(stage.title, _trial_count(stage), format_value(first.value), format_value(best.value), values)
     return table
 
 
 def trial_table(stage: TuningStage) -> Table:
     """Every trial of a stage, the chosen one marked."""
     names = list(stage.trials[0].values)
-    table = Table("trial", "state", "value", *names, title=f"{stage.name}: {stage.objective}", title_justify="left")
+    table = Table("trial", "state", "value", *names, title=f"{stage.title}: {stage.objective}", title_justify="left")
     for trial in stage.trials:
         mark = "*" if trial.number == stage.best else ""
         cells = (format_value(trial.values[name]) for name in names)

@@ -26,12 +26,11 @@ from scipy import stats
 
 from quantlab.core.arrays import Float64Array, Int64Array
 from quantlab.core.checks import check_range, check_whole
+from quantlab.core.clock import MS_PER_DAY
 from quantlab.core.errors import HistoryError
 from quantlab.core.types import Labels
 from quantlab.learning.ensemble.calibration import log_losses
 from quantlab.learning.ensemble.pooling import has_forecast
-
-DAY_MS = 86_400_000
 
 
 @dataclass(frozen=True)
@@ -126,7 +125,9 @@ class PairedTest:
         """
         rows = (labels.weight > 0.0) & has_forecast(active) & has_forecast(candidate)
         weight = labels.weight[rows].astype(np.float64)
-        days, day = np.unique(np.broadcast_to((open_time_ms // DAY_MS)[:, None], rows.shape)[rows], return_inverse=True)
+        days, day = np.unique(
+            np.broadcast_to((open_time_ms // MS_PER_DAY)[:, None], rows.shape)[rows], return_inverse=True
+        )
         if len(days) < self.min_days:
             raise HistoryError(
                 f"labelled rows on at least {self.min_days} days that neither ensemble has seen",

@@ -7,12 +7,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from quantlab.core.arrays import BoolArray, Float32Array, Float64Array, Int8Array, Int64Array
+from quantlab.core.clock import MS_PER_DAY
 from quantlab.core.compiled import compiled
 from quantlab.core.types import BUY, SELL
 from quantlab.learning.ensemble.calibration import log_losses
 from quantlab.learning.ensemble.pooling import has_forecast
-
-DAY_MS = 86_400_000
 
 
 @dataclass(frozen=True)
@@ -66,7 +65,7 @@ def directional_auc(
     if not (is_buy.any() and (~is_buy).any()):
         reason = "no out-of-sample row of each class BUY and SELL"
         return Auc(None, None, {"auc": reason, "auc_se": reason})
-    day_of_bar = np.broadcast_to((open_time_ms // DAY_MS)[:, None], label.shape)
+    day_of_bar = np.broadcast_to((open_time_ms // MS_PER_DAY)[:, None], label.shape)
     days, day = np.unique(day_of_bar[chosen], return_inverse=True)
     pairs = _pairs_by_day(_buy_share(proba[chosen]), is_buy, day, len(days))
     buys = np.bincount(day[is_buy], minlength=len(days)).astype(np.float64)

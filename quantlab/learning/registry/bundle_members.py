@@ -17,14 +17,14 @@ from quantlab.core.errors import ArtifactError
 from quantlab.core.files import write_json
 from quantlab.core.ports import FeatureSource, FittedModel
 from quantlab.features.drift_reference import DriftReference, read_reference
+from quantlab.learning.artifacts.golden_rows import FILES
+from quantlab.learning.artifacts.member_facts import MemberFacts
+from quantlab.learning.artifacts.sealed_folder import files_digest, seal_folder, verify_folder
 from quantlab.learning.ensemble.ensemble import FittedEnsemble
 from quantlab.learning.ensemble.signal_source import EnsembleSignal, Member
 from quantlab.learning.registry.loading import load_verified
 from quantlab.learning.registry.manifest import DRIFT_FILE, MODEL_FOLDER
 from quantlab.learning.registry.names import check_member
-from quantlab.learning.stored.golden_rows import FILES
-from quantlab.learning.stored.member_facts import MemberFacts
-from quantlab.learning.stored.sealed_folder import files_digest, seal_folder, verify_folder
 from quantlab.learning.study.forecasts import read_forecast
 
 _FIX = "restore it from a backup, or run again what made it"

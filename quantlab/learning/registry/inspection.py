@@ -15,12 +15,12 @@ from quantlab.core.clock import iso_utc
 from quantlab.core.errors import ArtifactError, ConfigError, InstallationError, QuantlabError
 from quantlab.core.fingerprint import fingerprint
 from quantlab.core.ports import Clock, FeatureSource
+from quantlab.learning.artifacts.code_versions import library_versions
 from quantlab.learning.registry.loading import prove
 from quantlab.learning.registry.log import History, Record, Release, commit, locked, read_history, was_proven
 from quantlab.learning.registry.manifest import Manifest, read_manifest
 from quantlab.learning.registry.names import check_version, split_version, version_folder
 from quantlab.learning.registry.status import quarantined_versions, registered_versions, release_without
-from quantlab.learning.stored.code_versions import library_versions
 
 
 @dataclass(frozen=True)

@@ -17,9 +17,9 @@ from pathlib import Path
 
 from quantlab.core.errors import ArtifactError, InstallationError, QuantlabError
 from quantlab.core.ports import FittedModel
+from quantlab.learning.artifacts.member_facts import MemberFacts
 from quantlab.learning.ensemble.members import load_member
 from quantlab.learning.registry.manifest import MODEL_FOLDER
-from quantlab.learning.stored.member_facts import MemberFacts
 
 _FIX = "leave it out of service and register the member again"
 _OK = b"good"

@@ -10,10 +10,10 @@ from typing import Any, Self
 from quantlab.core.errors import ArtifactError
 from quantlab.core.files import sha256_file
 from quantlab.features.drift_reference import DriftReference, read_reference
+from quantlab.learning.artifacts.member_facts import MemberFacts
+from quantlab.learning.artifacts.sealed_folder import MANIFEST, files_digest, verify_folder
 from quantlab.learning.ensemble.ensemble import Ensemble, FittedEnsemble
 from quantlab.learning.registry.names import split_version, version_folder
-from quantlab.learning.stored.member_facts import MemberFacts
-from quantlab.learning.stored.sealed_folder import MANIFEST, files_digest, verify_folder
 
 MODEL_FOLDER = "model"
 #: The distribution of the features over the training rows, where it was made.
@@ -46,7 +46,7 @@ class Manifest(MemberFacts):
 
     Notes
     -----
-    All other parameters are those of :class:`quantlab.learning.stored.member_facts.MemberFacts`.
+    All other parameters are those of :class:`quantlab.learning.artifacts.member_facts.MemberFacts`.
     """
 
     member: str

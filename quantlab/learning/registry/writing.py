@@ -14,14 +14,14 @@ from quantlab.core.errors import ArtifactError, ConfigError
 from quantlab.core.files import remove_abandoned, staged_folder, write_json
 from quantlab.core.ports import FittedModel
 from quantlab.features.drift_reference import DriftReference
+from quantlab.learning.artifacts.code_versions import library_versions
+from quantlab.learning.artifacts.golden_rows import Golden
+from quantlab.learning.artifacts.sealed_folder import files_digest, seal_folder
 from quantlab.learning.ensemble.ensemble import FittedEnsemble
 from quantlab.learning.ensemble.members import class_path
 from quantlab.learning.registry.log import unwritable
 from quantlab.learning.registry.manifest import DRIFT_FILE, MODEL_FOLDER, Manifest
 from quantlab.learning.registry.names import version_name
-from quantlab.learning.stored.code_versions import library_versions
-from quantlab.learning.stored.golden_rows import Golden
-from quantlab.learning.stored.sealed_folder import files_digest, seal_folder
 
 
 @dataclass(frozen=True, eq=False)

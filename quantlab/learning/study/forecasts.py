@@ -31,14 +31,14 @@ from quantlab.core.files import partial_prefix, staged_folder
 from quantlab.core.fingerprint import fingerprint
 from quantlab.core.ports import FittedModel, Model, ProgressCallback, Stage
 from quantlab.core.types import Dataset
+from quantlab.learning.artifacts.code_versions import configuration_hash, library_versions, package_code_hash
+from quantlab.learning.artifacts.golden_rows import Golden
+from quantlab.learning.artifacts.sealed_folder import files_digest, seal_folder, verify_folder
 from quantlab.learning.ensemble.members import class_path, load_member, predict_part, predict_rows
 from quantlab.learning.parallel.progress import StageProgress, fit_member, scaled_progress
 from quantlab.learning.parallel.shared_memory import map_dataset, write_dataset
 from quantlab.learning.parallel.workers import Workers
 from quantlab.learning.samples.splits import Fold, Part, part, part_facts
-from quantlab.learning.stored.code_versions import configuration_hash, library_versions, package_code_hash
-from quantlab.learning.stored.golden_rows import Golden
-from quantlab.learning.stored.sealed_folder import files_digest, seal_folder, verify_folder
 
 #: Rows on which a stored member is compared with the one that was saved.
 _GOLDEN_ROWS = 64
@@ -120,7 +120,7 @@ def make_task(root: Path, context: str, member: str, model: Model, fold: Fold, s
     Raises
     ------
     ConfigError
-        If `stride` is below 1, or the model has no stable identity, see :func:`quantlab.learning.stored.code_versions.configuration_hash`.
+        If `stride` is below 1, or the model has no stable identity, see :func:`quantlab.learning.artifacts.code_versions.configuration_hash`.
     """
     check_whole("the stride of forecasts", stride, low=1)
     key = fingerprint(context, fold, configuration_hash(model), stride, package_code_hash(), library_versions())

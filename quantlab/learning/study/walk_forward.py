@@ -34,6 +34,7 @@ from quantlab.core.market import Bars
 from quantlab.core.ports import FeatureSource, Labeler, MemberTuner, Model, Progress, Splitter
 from quantlab.core.results import SignalReport, Study, TuningStage
 from quantlab.core.types import Dataset
+from quantlab.learning.artifacts.code_versions import configuration_hash
 from quantlab.learning.ensemble.ensemble import Ensemble, FittedEnsemble
 from quantlab.learning.ensemble.signal_report import signal_report
 from quantlab.learning.ensemble.signal_source import EnsembleSignal, Member, to_signal
@@ -42,7 +43,6 @@ from quantlab.learning.ensemble.voting import Vote, join_out_of_sample, join_vot
 from quantlab.learning.parallel.workers import Workers, worker_processes
 from quantlab.learning.samples.dataset import build_dataset
 from quantlab.learning.samples.splits import Fold
-from quantlab.learning.stored.code_versions import configuration_hash
 from quantlab.learning.study.forecasts import Forecast, forecasts, make_task
 
 

@@ -22,20 +22,20 @@ from typing import Any
 import numpy as np
 
 from quantlab.core.arrays import Float32Array
+from quantlab.core.clock import MS_PER_DAY
 from quantlab.core.errors import HistoryError, InstallationError, QuantlabError
 from quantlab.core.files import partial_prefix
 from quantlab.core.fingerprint import fingerprint
 from quantlab.core.ports import Model, Progress
 from quantlab.core.results import TuningStage
 from quantlab.core.types import Dataset
-from quantlab.evaluation.statistics.metrics import DAY_MS
+from quantlab.learning.artifacts.code_versions import configuration_hash, library_versions, package_code_hash
 from quantlab.learning.ensemble.calibration import log_losses
 from quantlab.learning.ensemble.members import predict_rows
 from quantlab.learning.ensemble.pooling import has_forecast
 from quantlab.learning.parallel.shared_memory import map_dataset, write_dataset
 from quantlab.learning.parallel.workers import Workers
 from quantlab.learning.samples.splits import Fold, Rows, part, tile
-from quantlab.learning.stored.code_versions import configuration_hash, library_versions, package_code_hash
 from quantlab.learning.tuning.rounds import Candidate, Outcome, Search, run_search
 from quantlab.learning.tuning.store import RoundStore
 
@@ -246,7 +246,7 @@ def daily_losses(name: str, proba: Float32Array, dataset: Dataset, rows: Rows) -
     inside = slice(*rows)
     mask = dataset.mask[inside]
     present = mask & has_forecast(proba)
-    day = np.broadcast_to((dataset.open_time_ms[inside] // DAY_MS)[:, None], mask.shape)
+    day = np.broadcast_to((dataset.open_time_ms[inside] // MS_PER_DAY)[:, None], mask.shape)
     days = np.unique(day[mask])
     index = np.searchsorted(days, day[present])
     weight = dataset.weight[inside][present].astype(np.float64)

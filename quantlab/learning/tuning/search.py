@@ -24,9 +24,9 @@ from quantlab.core.fingerprint import fingerprint
 from quantlab.core.ports import Model, Progress, Stage
 from quantlab.core.results import TuningStage
 from quantlab.core.types import Dataset
+from quantlab.learning.artifacts.code_versions import library_versions
 from quantlab.learning.parallel.workers import Workers
 from quantlab.learning.samples.splits import Fold
-from quantlab.learning.stored.code_versions import library_versions
 from quantlab.learning.tuning.members import OBJECTIVE, TuningRows, inner_folds, rows_before, tune_members
 from quantlab.learning.tuning.rounds import Search, run_search
 from quantlab.learning.tuning.simulated_trial import Simulate
@@ -188,6 +188,7 @@ class Tuning:
         if rules is None or not rules.space:
             return None
         dimensions = rules.dimensions(configured)
+        # This name is a key of published files and the seed of the sampler: another one would change every search.
         return self._search(f"gates {window}", rules.objective, True, dimensions, rules.trials, 0.0)
 
     def tune_thresholds(

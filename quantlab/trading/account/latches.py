@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from quantlab.core.clock import MS_PER_DAY
 from quantlab.core.compiled import compiled
 from quantlab.core.results import RiskEvent
 from quantlab.trading.account.ledger import record_event
@@ -33,8 +34,6 @@ from quantlab.trading.lowlevel.layout import (
     Rules,
     State,
 )
-
-MS_PER_DAY = 86_400_000
 
 DAILY_LIMIT_EVENT = int(RiskEvent.DAILY_LIMIT)
 BREAKER_EVENT = int(RiskEvent.BREAKER)

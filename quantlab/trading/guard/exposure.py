@@ -104,7 +104,7 @@ def limit_leverage(state: State, rules: Rules, row: Row) -> None:
 
 
 @compiled(**INLINED)
-def roll_out(state: State, rules: Rules) -> None:
+def scale_by_rollout(state: State, rules: Rules) -> None:
     """Multiply the target of an increase, never below what is held."""
     if not rules.rollout < 1.0:
         return

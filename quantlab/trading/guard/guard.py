@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from quantlab.core.compiled import compiled
-from quantlab.trading.guard.exposure import limit_leverage, limit_positions, limit_weight, roll_out
+from quantlab.trading.guard.exposure import limit_leverage, limit_positions, limit_weight, scale_by_rollout
 from quantlab.trading.guard.granularity import require_notional, round_to_lot
 from quantlab.trading.guard.legs import forget_empty, is_partial
 from quantlab.trading.guard.permission import flatten, halt, require_finite, require_tradable
@@ -49,7 +49,7 @@ def guard(state: State, rules: Rules, row: Row) -> None:
     limit_positions(state, rules)
     limit_weight(state, rules, row)
     limit_leverage(state, rules, row)
-    roll_out(state, rules)
+    scale_by_rollout(state, rules)
     round_to_lot(state, rules)
     require_notional(state, rules, row)
     forget_empty(state)

@@ -13,8 +13,8 @@ from quantlab.core.compiled import compiled
 from quantlab.core.market import CLOSE
 from quantlab.trading.account.latches import halted
 from quantlab.trading.interface.policy_view import POLICY_VIEW_POINTER
-from quantlab.trading.lowlevel.compile_errors import compile_around, inline
 from quantlab.trading.lowlevel.layout import BARS_HELD, ENTRY, EQUITY, INLINED, STOPPED, UNITS
+from quantlab.trading.lowlevel.user_compilation import compile_around, inline
 
 
 class Market(NamedTuple):

@@ -12,8 +12,8 @@ from numba import types
 from quantlab.core.arrays import Float64Array
 from quantlab.core.checks import check_range
 from quantlab.core.compiled import compiled
-from quantlab.trading.lowlevel.compile_errors import compile_around, inline
 from quantlab.trading.lowlevel.layout import read_only_array, tuple_type
+from quantlab.trading.lowlevel.user_compilation import compile_around, inline
 
 
 class Entry(NamedTuple):

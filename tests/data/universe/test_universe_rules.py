@@ -9,7 +9,7 @@ import pytest
 from quantlab.core.errors import ConfigError
 from quantlab.data.exchange.quirks import Quirks, quirks_of
 from quantlab.data.universe.coingecko import Coin
-from quantlab.data.universe.kinds import Coins, Kind, Lookalike, Peg
+from quantlab.data.universe.exclusions import CoinList, ExclusionRule, Lookalike, Peg
 from quantlab.data.universe.markets import Contract, contracts_of
 from quantlab.data.universe.names import Reading, readings
 from quantlab.data.universe.rules import UniverseRules
@@ -32,8 +32,8 @@ def contract(base: str, price: float | None = 10.0, **facts: Any) -> Contract:
     return Contract(base=base, price=price, **{**values, **facts})
 
 
-def kind(categories: Any = (), symbols: Any = (), **more: Any) -> Kind:
-    return Kind(categories, symbols, **{"patterns": [], "names": [], "peg": None, "lookalike": None, **more})
+def kind(categories: Any = (), symbols: Any = (), **more: Any) -> ExclusionRule:
+    return ExclusionRule(categories, symbols, **{"patterns": [], "names": [], "peg": None, "lookalike": None, **more})
 
 
 def rules(**settings: Any) -> UniverseRules:
@@ -54,10 +54,10 @@ def rules(**settings: Any) -> UniverseRules:
     return UniverseRules(**{**values, **settings})
 
 
-def coins(*listed: tuple[str, str, float | None], stable: tuple[str, ...] = ()) -> Coins:
+def coins(*listed: tuple[str, str, float | None], stable: tuple[str, ...] = ()) -> CoinList:
     """Coins (id, ticker, price), the largest first."""
     found = tuple(Coin(name, ticker, name, 1e9 / (k + 1), price) for k, (name, ticker, price) in enumerate(listed))
-    return Coins(found, {"stable": frozenset(stable)})
+    return CoinList(found, {"stable": frozenset(stable)})
 
 
 def reasons(rows: tuple[Row, ...]) -> dict[str, str]:
@@ -249,7 +249,7 @@ def test_what_no_list_knows_shows_itself_by_name_and_by_price() -> None:
         Coin("stacks", "STX", "Stacks", 1e8, 1.9, 2.0, 1.8),
         Coin("usual", "USUAL", "Usual", 1e8, 0.5, 0.6, 0.4),
     )
-    known = Coins(listed, {})
+    known = CoinList(listed, {})
     assert [one.symbol for one in listed if stable.matches(one.symbol, one, known)] == ["ZUSX", "PYX"]
     assert [one.symbol for one in listed if wrapped.matches(one.symbol, one, known)] == ["VBTC", "JSOL", "WX"]
     assert not stable.matches("ZUSX", None, known)  # nothing is guessed of a coin that is not known

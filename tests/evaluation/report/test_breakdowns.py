@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from quantlab.core.market import Funding
-from quantlab.evaluation.report.replay_figures import distribution_figure, regimes_figure, trade_returns
+from quantlab.evaluation.report.breakdown_figures import distribution_figure, regimes_figure, trade_returns
 from quantlab.evaluation.statistics.by_symbol import by_symbol, symbol_numbers
 from quantlab.evaluation.statistics.metrics import daily_returns, sharpe_ratio, sharpe_standard_error
 from quantlab.evaluation.statistics.regimes import MIN_DAYS, regime_numbers, regimes

@@ -19,7 +19,7 @@ from quantlab.evaluation.report import page as tear_sheet
 from quantlab.evaluation.report.downsample import MAX_POINTS
 from quantlab.evaluation.report.html import Html, number, script_json, significant, table, tag, with_minus_signs
 from quantlab.evaluation.report.page import render
-from quantlab.evaluation.statistics.stress import Replay, Stress
+from quantlab.evaluation.statistics.stress import Stress, StressAccount
 from quantlab.evaluation.statistics.summary import summarise
 from quantlab.evaluation.statistics.trades import round_trips
 from quantlab.evaluation.verdict.judge import judge
@@ -39,12 +39,12 @@ SIGNAL = SignalReport(
 )
 
 
-def replayed(at: float, result: float) -> Replay:
+def replayed(at: float, result: float) -> StressAccount:
     """A replay with a given return."""
     numbers = {"net_pnl": 1e4 * result, "total_return": result, "sharpe": 9.0 * result, "sharpe_se": 2.0} | {
         "max_drawdown": 0.1, "exposure": 0.5, "trades": 20, "orders": 40, "cost_bps": 6.5 * at, "cut_fills": 3,
     }  # fmt: skip
-    return Replay(at, numbers, {})
+    return StressAccount(at, numbers, {})
 
 
 STRESS = Stress(
@@ -217,7 +217,7 @@ def test_the_checks_say_what_the_rule_says(report_of, random_bars):
 
     def outcomes(numbers):
         verdict = dataclasses.replace(report.verdict, numbers=report.verdict.numbers | numbers)
-        words = Page(headline.verdict(dataclasses.replace(report, verdict=verdict))).words
+        words = Page(headline.verdict_section(dataclasses.replace(report, verdict=verdict))).words
         return [word for word in words if word in {"passed", "not passed", "not asked"}]
 
     assert outcomes(good) == ["passed"] * 5
@@ -234,7 +234,7 @@ def test_a_check_without_a_number_says_why(report_of, random_bars):
     undefined = {"pbo": "10 days are too few for 16 blocks"}
     several = dataclasses.replace(report.verdict, numbers=numbers, undefined=undefined)
     alone = dataclasses.replace(several, numbers=numbers | {"trials": 1})
-    said = [headline.verdict(dataclasses.replace(report, verdict=verdict)) for verdict in (several, alone)]
+    said = [headline.verdict_section(dataclasses.replace(report, verdict=verdict)) for verdict in (several, alone)]
     assert ["too few for 16 blocks" in page for page in said] == [True, False]
 
 

@@ -12,7 +12,7 @@ from quantlab.core.results import Trial, TuningStage, Window
 from quantlab.evaluation.report.content import Report
 from quantlab.evaluation.report.page import render
 from quantlab.evaluation.report.thresholds import thresholds_figure, thresholds_section
-from quantlab.evaluation.report.tuning import history_figure, importance_figure, tuning, tuning_figures
+from quantlab.evaluation.report.tuning import history_figure, importance_figure, tuning_figures, tuning_section
 
 TRIALS = (
     Trial(0, {"rate": 0.05, "columns": ["a", "b"]}, "complete", 1.10),
@@ -44,7 +44,7 @@ TUNED_THRESHOLDS = (
 def test_every_trial_is_on_the_page(report_of: Callable[..., Report], bars_of: Callable[..., Bars]) -> None:
     close = 100.0 * np.exp(np.cumsum(np.random.default_rng(0).normal(0, 0.01, (400, 2)), axis=0))
     report = report_of(bars_of(close), tuning=STAGES)
-    section = tuning(report)
+    section = tuning_section(report)
     for said in ("tree: log loss", "4 trials, number 2 was chosen", "2 (chosen)", "a, b", "none", "1.05", "failed"):
         assert said in section
     assert "&lt;b&gt;no&lt;/b&gt;" in section
@@ -55,7 +55,7 @@ def test_every_trial_is_on_the_page(report_of: Callable[..., Report], bars_of: C
     for name in figures:
         assert f'id="{name}"' in page
         assert f'"{name}":' in page
-    assert tuning(report_of(bars_of(close))) == ""
+    assert tuning_section(report_of(bars_of(close))) == ""
 
 
 def test_the_history_runs_to_the_best() -> None:
@@ -89,21 +89,21 @@ def test_gates_stand_window_by_window_beside_the_configured_ones(
     rows = re.findall("<tr>(.*?)</tr>", thresholds_section(report.tuning))
     cells = [re.findall("<t[hd][^>]*>(.*?)</t[hd]>", row) for row in rows]
     assert cells[0] == ["Chosen", "min confidence", "quorum", "Past, configured", "Past, chosen"]
-    assert cells[1] == ["gates 2", "0.41", "2", "1.00", "2.00"]
+    assert cells[1] == ["thresholds, window 2", "0.41", "2", "1.00", "2.00"]
     assert cells[3][:3] == ["Afterwards", "From", "To"]
     dates = one_line("2025-01-01 00:00"), one_line("2025-01-05 23:55")
-    assert cells[4] == ["gates 2", *dates, "\N{MINUS SIGN}20.00 %", "+10.00 %", "1,040", "30"]
+    assert cells[4] == ["thresholds, window 2", *dates, "\N{MINUS SIGN}20.00 %", "+10.00 %", "1,040", "30"]
     # 0.8 x 1.25 at the configured thresholds, 1.1 x 0.5 behind the chosen ones.
     dates = one_line("2025-01-01 00:00"), one_line("2025-01-09 23:55")
     assert cells[6] == ["in all", *dates, "+0.00 %", "\N{MINUS SIGN}45.00 %", "1,046", "35"]
-    assert cells[8] == ["gates 3", "75 %", "25 %"]
+    assert cells[8] == ["thresholds, window 3", "75 %", "25 %"]
     assert page.count("2 trials, number 1 was chosen") == 2
     assert thresholds_section(STAGES) == ""
 
 
 def test_both_bars_of_a_window_stand_side_by_side() -> None:
     configured, chosen = thresholds_figure(TUNED_THRESHOLDS).data
-    assert list(configured.x) == list(chosen.x) == ["gates 2", "gates 3"]
+    assert list(configured.x) == list(chosen.x) == ["thresholds, window 2", "thresholds, window 3"]
     np.testing.assert_allclose(configured.y, [-20.0, 25.0])
     np.testing.assert_allclose(chosen.y, [10.0, -50.0])
     assert {trace.meta["tone"] for trace in (configured, chosen)} == {"price", "evidence"}

@@ -10,20 +10,21 @@ import pytest
 from quantlab.core.errors import ConfigError
 from quantlab.evaluation.statistics.metrics import Undefined
 from quantlab.evaluation.statistics.stress import (
-    Replay,
     Stress,
+    StressAccount,
     StressPlan,
     break_even_multiple,
     half_return_usd,
-    replay,
+    measure_account,
     stress_numbers,
 )
 
 
-def series(results: dict[float, float], orders: int = 10) -> list[Replay]:
+def series(results: dict[float, float], orders: int = 10) -> list[StressAccount]:
     """Replays with a given P&L of a 1,000 USD account."""
     return [
-        Replay(at, {"net_pnl": pnl, "total_return": pnl / 1_000.0, "orders": orders}, {}) for at, pnl in results.items()
+        StressAccount(at, {"net_pnl": pnl, "total_return": pnl / 1_000.0, "orders": orders}, {})
+        for at, pnl in results.items()
     ]
 
 
@@ -84,7 +85,7 @@ def test_a_replay_is_the_summary_and_json_says_why_numbers_are_missing(booked, b
     bars = random_bars(3, n_bars=900, n_symbols=2)
     simulation = booked(bars, fills_of(bars, 1))
     quiet = booked(bars, [])
-    one, two = replay(1.0, simulation, bars), replay(2.0, quiet, bars)
+    one, two = measure_account(1.0, simulation, bars), measure_account(2.0, quiet, bars)
     assert one.numbers["net_pnl"] == simulation.equity[-1] - 10_000.0
     assert one.numbers["orders"] == len(simulation.orders)
     assert two.numbers["sharpe"] is None

@@ -127,7 +127,7 @@ def test_every_scenario_against_a_sweep_of_its_own() -> None:
         assert one.dsr == pytest.approx(stats.norm.cdf((r - lucky) / error), rel=1e-9)
         winners.append(int(np.argmax(ratio)))
     for one, winner in zip(scores, winners, strict=True):
-        np.testing.assert_array_equal(one.elsewhere, sharpe[winner::5])
+        np.testing.assert_array_equal(one.sharpe_by_scenario, sharpe[winner::5])
     order = order_of(scores, 2)
     assert order[:5].tolist() == scores[2].order.tolist()
     assert sorted(order.tolist()) == list(range(20))
@@ -152,6 +152,6 @@ def test_a_best_that_is_impossible_elsewhere_has_no_ratio_there() -> None:
     table = table_of(values[:3], returns)
     scores = score_scenarios(table, annualised(daily_sharpes(returns)), scenarios_of(values[:3], values[3:]), 0)
     assert scores[0].row == 1
-    assert math.isnan(scores[0].elsewhere[1])
+    assert math.isnan(scores[0].sharpe_by_scenario[1])
     assert scores[0].scenario.tried == scores[1].scenario.tried == 2
     assert scores[1].dsr is None  # a second trial without a result: luck is unknown

@@ -12,7 +12,7 @@ from quantlab.core.errors import ArtifactError, ConfigError, ContractError
 from quantlab.core.events import Event
 from quantlab.core.market import BarState
 from quantlab.core.results import OrderReason
-from quantlab.evaluation.statistics.baseline import blind_stop_share
+from quantlab.evaluation.statistics.blind_entries import blind_stop_share
 from quantlab.execution.readiness.gates import GATES, GateLimits
 from quantlab.execution.readiness.stages import Readiness, Stage
 from quantlab.execution.readiness.window import Window, read_windows

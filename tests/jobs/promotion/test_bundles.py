@@ -34,8 +34,8 @@ from quantlab.jobs.promotion.registration import register_run
 from quantlab.jobs.research import backtest as backtest_job
 from quantlab.jobs.research.pipeline import Backtest, backtest, setup
 from quantlab.jobs.research.results import load_history
+from quantlab.learning.artifacts.sealed_folder import MANIFEST, seal_folder
 from quantlab.learning.registry import inspection as registry_module
-from quantlab.learning.stored.sealed_folder import MANIFEST, seal_folder
 
 TREES = (
     "experiment=ensemble_v2", "debug=tiny", "learning.tuning=null", "workers=1",

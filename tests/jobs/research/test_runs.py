@@ -158,7 +158,7 @@ def test_job_tune_prints_every_trial_and_leaves_no_run(quantlab_cli: Command, tm
     for said in (
         "xgboost: log loss",
         "lightgbm: log loss",
-        "gates 2: annual Sharpe",
+        "thresholds, window 2: annual Sharpe",
         "learning.ensemble.min_gain_bps=",
     ):
         assert said in done.stdout

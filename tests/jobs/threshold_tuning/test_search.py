@@ -353,6 +353,7 @@ def test_a_run_says_what_was_tried_and_what_its_choices_came_to() -> None:
     numbers = tuning_numbers(stages)
     assert numbers is not None
     assert list(numbers["stages"]) == ["tree", "gates 2", "gates 3"]
+    assert [stage.title for stage in stages] == ["tree", "thresholds, window 2", "thresholds, window 3"]
     assert numbers["stages"]["tree"]["states"] == {"complete": 1, "failed": 1, "infeasible": 1}
     assert numbers["stages"]["tree"]["window"] is None
     assert numbers["stages"]["gates 2"]["window"]["configured_return"] == -0.20

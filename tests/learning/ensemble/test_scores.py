@@ -8,11 +8,12 @@ import pytest
 from sklearn.metrics import log_loss as sklearn_log_loss
 from sklearn.metrics import roc_auc_score
 
+from quantlab.core.clock import MS_PER_DAY
 from quantlab.core.types import BUY, HOLD, SELL
 from quantlab.learning.ensemble.ensemble import Ensemble, FittedEnsemble
 from quantlab.learning.ensemble.influence import Influence, measure_influence
 from quantlab.learning.ensemble.pooling import PooledForecast
-from quantlab.learning.ensemble.scores import DAY_MS, Auc, directional_auc, log_loss, reliability
+from quantlab.learning.ensemble.scores import Auc, directional_auc, log_loss, reliability
 from quantlab.learning.ensemble.signal_report import OutOfSampleRows, signal_report
 
 HOUR_MS = 3_600_000
@@ -48,7 +49,7 @@ def test_day_block_bootstrap_is_the_naive_one() -> None:
     """The pair counts give the AUC of resampled rows, and so their spread."""
     proba, label, times = _world(2, 24 * 8, 2)
     auc = _auc(proba, label, times)
-    day = np.broadcast_to((times // DAY_MS)[:, None], label.shape)
+    day = np.broadcast_to((times // MS_PER_DAY)[:, None], label.shape)
     score = proba[..., BUY].astype(float) / (proba[..., BUY].astype(float) + proba[..., SELL])
     draws = np.random.default_rng(3).multinomial(8, np.full(8, 1 / 8), size=400)
     values = []
@@ -195,7 +196,7 @@ def _tested_rows(
         label=label,
         weight=np.ones(label.shape, dtype=np.float32),
         rows=label >= 0,
-        open_time_ms=DAY_MS // 4 * np.arange(len(label), dtype=np.int64),
+        open_time_ms=MS_PER_DAY // 4 * np.arange(len(label), dtype=np.int64),
     )
 
 

@@ -21,10 +21,10 @@ from quantlab.core.ports import FittedModel
 from quantlab.core.types import Dataset, Features
 from quantlab.features import NAMES
 from quantlab.features.drift_reference import make_reference
+from quantlab.learning.artifacts.golden_rows import Golden
 from quantlab.learning.ensemble.ensemble import Ensemble, FittedEnsemble
 from quantlab.learning.registry.store import Registry
 from quantlab.learning.registry.writing import Candidate
-from quantlab.learning.stored.golden_rows import Golden
 
 CONF = Path(__file__).resolve().parents[3] / "conf" / "learning" / "models"
 RECIPES = tuple(sorted(path.stem for path in CONF.glob("*.yaml")))

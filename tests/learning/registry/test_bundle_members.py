@@ -13,11 +13,11 @@ from registry_fakes import RECIPES, Contract, fitted, world
 
 from quantlab.core.errors import ArtifactError, ContractError, QuantlabError
 from quantlab.features.drift_reference import DriftReference, make_reference
+from quantlab.learning.artifacts.golden_rows import Golden
+from quantlab.learning.artifacts.sealed_folder import MANIFEST, files_digest, seal_folder, verify_folder
 from quantlab.learning.ensemble.ensemble import Ensemble, FittedEnsemble
 from quantlab.learning.ensemble.members import class_path
 from quantlab.learning.registry.bundle_members import StoredMember, keep_member, load_drift, load_model, stored_signal
-from quantlab.learning.stored.golden_rows import Golden
-from quantlab.learning.stored.sealed_folder import MANIFEST, files_digest, seal_folder, verify_folder
 from quantlab.learning.study.forecasts import read_forecast
 
 FEATURES = Contract(world().features.names, world().features.fingerprint)

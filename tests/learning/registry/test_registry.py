@@ -24,13 +24,13 @@ from registry_fakes import (
 from quantlab.core.errors import ArtifactError, ConfigError, ContractError, InstallationError
 from quantlab.core.fakes import MemoryStore
 from quantlab.core.market import Bars
+from quantlab.learning.artifacts.sealed_folder import MANIFEST, seal_folder
 from quantlab.learning.ensemble.members import predict_rows
 from quantlab.learning.registry import inspection as registry_module
 from quantlab.learning.registry.log import LOG, POINTER
 from quantlab.learning.registry.serving import serve
 from quantlab.learning.registry.status import Status
 from quantlab.learning.registry.store import Registry
-from quantlab.learning.stored.sealed_folder import MANIFEST, seal_folder
 
 FEATURES = Contract()
 

@@ -20,6 +20,8 @@ from registry_fakes import RECIPES, Contract, fitted, new_registry, register_rec
 from quantlab.core.errors import ArtifactError, ContractError
 from quantlab.core.files import sha256_file, write_json
 from quantlab.core.fingerprint import fingerprint
+from quantlab.learning.artifacts.golden_rows import Golden
+from quantlab.learning.artifacts.sealed_folder import MANIFEST, seal_folder
 from quantlab.learning.ensemble.members import load_member
 from quantlab.learning.models.artifact import CARD_FILE
 from quantlab.learning.registry import inspection as registry_module
@@ -29,8 +31,6 @@ from quantlab.learning.registry.serving import serve
 from quantlab.learning.registry.status import Status
 from quantlab.learning.registry.store import Registry
 from quantlab.learning.registry.writing import Candidate
-from quantlab.learning.stored.golden_rows import Golden
-from quantlab.learning.stored.sealed_folder import MANIFEST, seal_folder
 
 FEATURES = Contract(world().features.names, world().features.fingerprint)
 FAST_FLIPS, ALL_FLIPS = 40, 200

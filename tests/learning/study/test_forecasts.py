@@ -16,14 +16,14 @@ from quantlab.core.market import Bars
 from quantlab.core.ports import Model
 from quantlab.core.progress import SilentProgress
 from quantlab.core.types import Dataset, Features
+from quantlab.learning.artifacts.code_versions import configuration_hash
+from quantlab.learning.artifacts.sealed_folder import seal_folder, verify_folder
 from quantlab.learning.ensemble.members import predict_rows
 from quantlab.learning.parallel.shared_memory import map_dataset, write_dataset
 from quantlab.learning.parallel.workers import worker_processes
 from quantlab.learning.samples.dataset import build_dataset
 from quantlab.learning.samples.splits import PurgedWalkForward
 from quantlab.learning.samples.triple_barrier import TripleBarrier
-from quantlab.learning.stored.code_versions import configuration_hash
-from quantlab.learning.stored.sealed_folder import seal_folder, verify_folder
 from quantlab.learning.study.forecasts import Forecast, Task, forecasts, make_task
 
 SPLITS = PurgedWalkForward(

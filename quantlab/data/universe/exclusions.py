@@ -1,4 +1,4 @@
-"""Kinds of coins that are kept out of a universe: by what others call them, and by how they are priced.
+"""Rules that keep coins out of a universe: by what others call them, and by how they are priced.
 
 No list is ever complete, and a category is only as good as its keeper. So a coin is of a kind if *any* of
 these says so, and the last two need no list at all: a coin that costs a dollar all day is a dollar, and
@@ -17,8 +17,8 @@ from quantlab.data.universe.coingecko import Coin
 
 
 @dataclass(frozen=True)
-class Coins:
-    """Coins and categories of a list.
+class CoinList:
+    """A list of coins, and its categories.
 
     Parameters
     ----------
@@ -92,7 +92,7 @@ class Lookalike:
         if not 0.0 < low <= 1.0 <= high:
             raise ConfigError("lookalike.multiples around 1", found=str(list(self.multiples)), fix="write [0.9, 2.0]")
 
-    def matches(self, coin: Coin, coins: Coins) -> bool:
+    def matches(self, coin: Coin, coins: CoinList) -> bool:
         """True if the ticker begins or ends with a large coin's, and the price is so many times that coin's."""
         low, high = self.multiples
         for ticker in self.of:
@@ -104,8 +104,8 @@ class Lookalike:
 
 
 @dataclass(frozen=True)
-class Kind:
-    """A kind of coin that is kept out; a coin is of it if any of these says so.
+class ExclusionRule:
+    """A kind of coins that is kept out of a universe; a coin is of the kind if any of these says so.
 
     Parameters
     ----------
@@ -140,7 +140,7 @@ class Kind:
             except re.error as error:
                 raise ConfigError("a regular expression", found=f"{pattern!r} ({error})", fix="correct it") from error
 
-    def matches(self, ticker: str, coin: Coin | None, coins: Coins) -> bool:
+    def matches(self, ticker: str, coin: Coin | None, coins: CoinList) -> bool:
         """True if this coin is of the kind; where no coin is known, only its ticker is judged."""
         if ticker in self.symbols or any(re.fullmatch(pattern, ticker) for pattern in self.patterns):
             return True

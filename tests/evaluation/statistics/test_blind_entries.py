@@ -8,7 +8,7 @@ from collections.abc import Callable
 import numpy as np
 
 from quantlab.core.market import Bars, BarState
-from quantlab.evaluation.statistics.baseline import blind_stop_share
+from quantlab.evaluation.statistics.blind_entries import blind_stop_share
 
 
 def hand_bars(random_bars: Callable[..., Bars], rows: list[tuple[float, float, float, float]]) -> Bars:

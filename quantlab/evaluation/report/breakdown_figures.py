@@ -13,7 +13,7 @@ from quantlab.core.arrays import Float64Array, Records
 from quantlab.evaluation.statistics.by_symbol import SymbolRow
 from quantlab.evaluation.statistics.regimes import RegimeRow
 from quantlab.evaluation.statistics.rolling import RollingSharpe
-from quantlab.evaluation.statistics.stress import Replay
+from quantlab.evaluation.statistics.stress import StressAccount
 
 #: Bars of the trade distribution.
 _BINS = 60
@@ -23,7 +23,7 @@ _NAMED = 30
 _ERRORS = 2.0
 
 
-def replay_figure(replays: Sequence[Replay], title: str, *, money: bool) -> go.Figure:
+def replay_figure(replays: Sequence[StressAccount], title: str, *, money: bool) -> go.Figure:
     """Return above Sharpe ratio (± one standard error) against the multiple of the costs or the account size."""
     at = [run.at for run in replays]
     figure = make_subplots(rows=2, cols=1, shared_xaxes=True, row_heights=[0.5, 0.5], vertical_spacing=0.06)

@@ -8,8 +8,8 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
+from quantlab.audit.counterfactuals import another_future, another_inside, another_signal, cuts, delisted
 from quantlab.audit.differences import differs, first_difference
-from quantlab.audit.futures import another_future, another_inside, another_signal, cuts, delisted
 from quantlab.core.market import CLOSE, HIGH, LOW, OPEN, VOLUME, Bars, BarState, Funding
 from quantlab.core.types import Signal
 

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from quantlab.core.errors import ContractError
+from quantlab.learning.artifacts.member_facts import MemberFacts
 from quantlab.learning.registry.bundle_members import StoredMember
 from quantlab.learning.registry.manifest import Manifest
-from quantlab.learning.stored.member_facts import MemberFacts
 
 STORED = MemberFacts("one", "module:Class", "0", ("ret_1", "rsi_14"), "ours", {"ret_1": "a", "rsi_14": "b"}, {})
 

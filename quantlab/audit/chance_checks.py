@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from quantlab.audit.fills import Account
-from quantlab.audit.findings import AuditLog, Finding
+from quantlab.audit.fills import AuditedAccount
+from quantlab.audit.findings import AuditLog, LeakFinding
 from quantlab.core.arrays import Float64Array
 from quantlab.core.market import Bars
 from quantlab.core.ports import Labeler
@@ -69,7 +69,9 @@ def check_shuffled_auc(log: AuditLog, study: Study, errors: float) -> None:
         if member.auc is not None and abs(member.auc - 0.5) > errors * error:
             evidence = f"AUC {member.auc:.4f} on shuffled labels, {abs(member.auc - 0.5) / error:.1f} errors from 0.5"
             found.append(
-                Finding("split", "label", f"member {name}", f"{evidence}: it has seen the labels that it is tested on")
+                LeakFinding(
+                    "split", "label", f"member {name}", f"{evidence}: it has seen the labels that it is tested on"
+                )
             )
     log.check("split", "nothing is learned from shuffled labels", 3 * n, found)
 
@@ -93,11 +95,11 @@ def check_auc(log: AuditLog, report: SignalReport | None, oracle_auc: float | No
         log.diagnostics[f"auc.{name}"] = member.auc
         if auc_exceeds(member, bound):
             evidence = f"directional AUC {member.auc:.3f} - 2 x {member.auc_se:.3f} is above {bound:.3f}"
-            found.append(Finding("signal", "proba", f"member {name}", evidence))
+            found.append(LeakFinding("signal", "proba", f"member {name}", evidence))
     log.check("signal", "no member knows more than can be known", len(report.members), found)
 
 
-def measure_delayed_signal(log: AuditLog, account: Account, simulation: Simulation) -> None:
+def measure_delayed_signal(log: AuditLog, account: AuditedAccount, simulation: Simulation) -> None:
     """Measure the result when every signal comes one bar late; a diagnostic, no proof."""
     late = account.run(account.bars, delayed(account.signal))
     for name, one in (("return", simulation), ("return_delayed_by_one_bar", late)):

@@ -10,7 +10,7 @@ from typing import Any
 from quantlab.core.ports import FeatureSource
 from quantlab.features.contract import FeatureContract
 from quantlab.features.definitions import definitions_of, first_difference
-from quantlab.learning.stored.golden_rows import Golden
+from quantlab.learning.artifacts.golden_rows import Golden
 
 
 @dataclass(frozen=True)

@@ -52,7 +52,7 @@ def another_future(bars: Bars, row: int, seed: int) -> Bars:
     return dataclasses.replace(bars, ohlcv=ohlcv, funding=_other_funding(bars, row))
 
 
-def broken_future(bars: Bars, row: int, seed: int) -> Bars:
+def shuffled_future(bars: Bars, row: int, seed: int) -> Bars:
     """The same bars before `row`; from it on their moves in another order, each up or down by a coin.
 
     A mirrored market keeps what leads to what, and a choice by results may come out the same in it. Here nothing
