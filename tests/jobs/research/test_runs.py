@@ -137,7 +137,8 @@ def check_tuning(run: Path, stages: set[str]) -> None:
     for name, stage in record.items():
         chosen = stage["trials"][stage["best"]]["values"]
         assert chosen == metrics["tuning"]["stages"][name]["chosen"] == manifest["tuned"][name]
-        assert f"{name}: {stage['objective']}" in page
+        title = name.replace("gates", "thresholds, window")
+        assert f"{title}: {stage['objective']}" in page
     tried, window = record["gates 2"]["trials"], record["gates 2"]["window"]
     days = {len(trial["returns"]) for trial in tried}
     assert len(tried) == 6
