@@ -41,6 +41,14 @@ class BarState(IntEnum):
     OUTSIDE = 4  # traded, but the symbol was no member of the universe then: nothing is opened in it
 
 
+class PrintFlag(IntEnum):
+    """Trust in a cell's print, by the bars up to it; ``docs/simulation.md``, "Suspect prints"."""
+
+    CLEAN = 0
+    WITHIN = 1  # a print within the bar is suspect, its close is agreed
+    STANDS = 2  # a suspicion stands at its close
+
+
 @dataclass(frozen=True, slots=True)
 class Instrument:
     """Trading rules of one linear perpetual.
@@ -122,6 +130,8 @@ class Bars(ReadOnlyPickling):
     instruments : tuple of Instrument, length S
     funding : Funding or None
         None means *no funding data*, which the report must say; it is never taken as 0.
+    suspect : uint8 (T, S) or None
+        One :class:`PrintFlag` per cell; None where all are ``CLEAN``.
 
     Raises
     ------
@@ -136,6 +146,7 @@ class Bars(ReadOnlyPickling):
     symbols: tuple[str, ...]
     instruments: tuple[Instrument, ...]
     funding: Funding | None = None
+    suspect: UInt8Array | None = None
 
     def __post_init__(self) -> None:
         open_time_ms = read_only(self.open_time_ms, np.int64, (None,), "bars.open_time_ms")
@@ -168,6 +179,8 @@ class Bars(ReadOnlyPickling):
             ohlcv=read_only(self.ohlcv, np.float64, (t, s, 5), "bars.ohlcv"),
             state=read_only(self.state, np.uint8, (t, s), "bars.state"),
         )
+        if self.suspect is not None:
+            set_fields(self, suspect=read_only(self.suspect, np.uint8, (t, s), "bars.suspect"))
 
     def __repr__(self) -> str:
         names = ", ".join(self.symbols[:3]) + (", ..." if self.n_symbols > 3 else "")
@@ -215,6 +228,8 @@ class Bars(ReadOnlyPickling):
             "open_time_ms": opens,
             "state": self.state[start:stop],
         }
+        if self.suspect is not None:
+            views["suspect"] = self.suspect[start:stop]
         return slice_of(self, views) if len(opens) else dataclasses.replace(self, **views)
 
     def first_symbols(self, count: int) -> Bars:
@@ -227,11 +242,13 @@ class Bars(ReadOnlyPickling):
             symbols=self.symbols[:count],
             instruments=self.instruments[:count],
             funding=funding,
+            suspect=None if self.suspect is None else np.ascontiguousarray(self.suspect[:, :count]),
         )
 
     def fingerprint(self) -> str:
         """sha256 over every value that a result can depend on."""
         funding = None if self.funding is None else (self.funding.time_ms, self.funding.rate)
+        flags = () if self.suspect is None or not self.suspect.any() else (self.suspect,)
         return fingerprint(
-            self.symbols, self.interval_ms, self.instruments, self.open_time_ms, self.ohlcv, self.state, funding
+            self.symbols, self.interval_ms, self.instruments, self.open_time_ms, self.ohlcv, self.state, funding, *flags
         )

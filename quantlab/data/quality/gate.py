@@ -9,6 +9,7 @@ long a hole will be:
 3. The first :data:`MAX_FILLED` missing bars of any hole become flat bars at the last close with zero
    volume, as venues print them: ``FILLED``, neither tradable nor labelled.
 4. From then on the symbol is ``ABSENT`` until it prints again. A delisting is a hole without an end.
+5. A traded bar far from everything before it is flagged, until the next ones tell (:mod:`quantlab.data.quality.holds`).
 
 Nothing downstream fills anything.
 """
@@ -26,6 +27,7 @@ from quantlab.core.errors import DataError
 from quantlab.core.market import Bars, BarState, Funding, Instrument
 from quantlab.core.soundness import is_sound_bar
 from quantlab.data.quality.bar_checks import fault_in_bar
+from quantlab.data.quality.holds import HOLD_WINDOW, Holds, begin_holds, copy_holds, flag_row
 
 #: Missing bars that are filled at the start of every hole. Part of the features' definition (a longer
 #: hole resets their warm-up), hence a constant and not a setting.
@@ -40,8 +42,19 @@ _FILLED, _ABSENT = int(BarState.FILLED), int(BarState.ABSENT)
 
 
 @compiled
-def _fold(ohlcv: Float64Array, last_close: Float64Array, missing: Int64Array, state: UInt8Array) -> int:
-    """Fill `ohlcv` (T, S, 5) in place, write `state` (T, S), carry the rest; -1 or the first bad cell."""
+def _fold(
+    ohlcv: Float64Array,
+    last_close: Float64Array,
+    missing: Int64Array,
+    state: UInt8Array,
+    holds: Holds,
+    first_row: int,
+    flags: UInt8Array,
+) -> int:
+    """Fill `ohlcv` (T, S, 5) in place, write `state` and `flags` (T, S), carry the rest; -1 or the first bad cell.
+
+    `first_row` is the number of the first row on the grid since 1970.
+    """
     n_bars, n_symbols, _ = ohlcv.shape
     for t in range(n_bars):
         for s in range(n_symbols):
@@ -61,6 +74,7 @@ def _fold(ohlcv: Float64Array, last_close: Float64Array, missing: Int64Array, st
                 last_close[s] = bar[3]
                 missing[s] = 0
                 state[t, s] = _TRADED if bar[4] > 0.0 else _ZERO_VOLUME
+        flag_row(ohlcv[t], state[t], holds, (first_row + t) % HOLD_WINDOW, flags[t])
     return -1
 
 
@@ -76,16 +90,21 @@ class GateState:
         Length of the hole so far; 0 while a symbol prints.
     open_time_ms : int or None
         Open of the last bar that passed; None before the first.
+    holds : Holds
+        What tells suspect prints; its arrays become read-only.
     """
 
     last_close: Float64Array
     missing: Int64Array
     open_time_ms: int | None
+    holds: Holds
 
     def __post_init__(self) -> None:
         last_close = read_only(self.last_close, np.float64, (None,), "gate.last_close")
         object.__setattr__(self, "last_close", last_close)
         object.__setattr__(self, "missing", read_only(self.missing, np.int64, last_close.shape, "gate.missing"))
+        for array in self.holds:
+            array.flags.writeable = False
 
 
 @dataclass(frozen=True)
@@ -106,7 +125,7 @@ class QualityGate:
     def begin(self) -> GateState:
         """The state before any bar."""
         n = len(self.symbols)
-        return GateState(np.full(n, np.nan), np.zeros(n, dtype=np.int64), None)
+        return GateState(np.full(n, np.nan), np.zeros(n, dtype=np.int64), None, begin_holds(n))
 
     def run(
         self, state: GateState, raw: Float64Array, open_time_ms: Int64Array, funding: Funding | None = None
@@ -141,9 +160,9 @@ class QualityGate:
     ) -> tuple[GateState, Bars]:
         """As :meth:`run`, without its copy: `raw`, which the caller gives up, becomes the bars."""
         self._check_follows(state, int(open_time_ms[0]))
-        last_close, missing = state.last_close.copy(), state.missing.copy()
-        cells = np.empty(raw.shape[:2], dtype=np.uint8)
-        bad = _fold(raw, last_close, missing, cells)
+        last_close, missing, holds = state.last_close.copy(), state.missing.copy(), copy_holds(state.holds)
+        cells, flags = np.empty(raw.shape[:2], dtype=np.uint8), np.empty(raw.shape[:2], dtype=np.uint8)
+        bad = _fold(raw, last_close, missing, cells, holds, int(open_time_ms[0]) // self.interval_ms, flags)
         if bad >= 0:
             t, s = divmod(bad, len(self.symbols))
             raise DataError(
@@ -151,8 +170,9 @@ class QualityGate:
                 found=fault_in_bar(raw[t, s]),
                 fix="correct the data at its source, or leave that bar out",
             )
-        bars = Bars(raw, open_time_ms, self.interval_ms, cells, self.symbols, self.instruments, funding)
-        return GateState(last_close, missing, int(open_time_ms[-1])), bars
+        suspect = flags if flags.any() else None
+        bars = Bars(raw, open_time_ms, self.interval_ms, cells, self.symbols, self.instruments, funding, suspect)
+        return GateState(last_close, missing, int(open_time_ms[-1]), holds), bars
 
     def update(
         self, state: GateState, row: Float64Array, open_time_ms: int, funding: Funding | None = None

@@ -14,6 +14,7 @@ from quantlab.core.clock import iso_utc
 from quantlab.core.errors import ArtifactError, DataError
 from quantlab.core.market import Bars, Funding
 from quantlab.data.quality.gate import MAX_FILLED
+from quantlab.data.quality.holds import HOLD_WINDOW
 from quantlab.data.quality.grid import RawGrid, funding_due
 from quantlab.data.series.alignment import Series, align_funding
 from quantlab.data.series.funding_rates import drop_unsound_rates, refused_rates_note
@@ -24,6 +25,8 @@ from quantlab.data.store.day_files import BARS, FUNDING, DayTable, day_of, read_
 from quantlab.data.store.manifest import Manifest, Part, read_manifest
 
 _READERS = 4
+#: Rows before the period asked for that the gate must have seen.
+_MARGIN = MAX_FILLED + 2 * HOLD_WINDOW
 
 
 @dataclass(frozen=True)
@@ -124,14 +127,15 @@ def _grid_times(root: Path, manifest: Manifest, start_ms: int | None, end_ms: in
     """The dataset's own grid, cut to the period and to what the gate must have seen before it.
 
     How a hole at `start_ms` is filled depends on the :data:`MAX_FILLED` bars before it and on nothing
-    earlier, so a part of a dataset is exactly a slice of the whole.
+    earlier, so a part of a dataset is exactly a slice of the whole. So are the flags of suspect prints, whose
+    window of :data:`HOLD_WINDOW` rows must hold what was itself judged by a window.
     """
     days = manifest.days(BARS)
     if not days:
         raise DataError(f"bars in {root}", found="none", fix="run job=collect")
     ends = [read_day(root, part, manifest.files[part]).time_ms for part in (Part(BARS, days[0]), Part(BARS, days[-1]))]
     step, low, last = manifest.interval_ms, int(ends[0].min()), int(ends[1].max())
-    first = low if start_ms is None else max(low, -(-start_ms // step) * step - MAX_FILLED * step)
+    first = low if start_ms is None else max(low, -(-start_ms // step) * step - _MARGIN * step)
     stop = last + step if end_ms is None else min(last + step, -(-end_ms // step) * step)
     if stop <= max(first, low if start_ms is None else start_ms):
         raise DataError(

@@ -19,6 +19,7 @@ from quantlab.core.errors import DataError
 from quantlab.core.events import RawBar
 from quantlab.core.market import Bars, BarState, Funding
 from quantlab.data.quality.gate import MAX_FILLED, MAX_JUMP, GateState, QualityGate
+from quantlab.data.quality.holds import holds_after
 from quantlab.data.quality.live_suspects import LIVE_KINDS, LiveSuspects
 from quantlab.data.quality.suspects import Suspect
 from quantlab.execution.session.refused_cells import (
@@ -54,7 +55,7 @@ _REMEMBERED = 64
 def gate_state_after(history: Bars) -> GateState:
     """Return the gate's state after a history that it has made.
 
-    Exact if the history holds more than ``MAX_FILLED`` bars, or begins where its source begins.
+    Exact if the history holds more than ``MAX_FILLED`` and ``HOLD_WINDOW`` bars, or begins where its source begins.
     """
     last_close = np.full(history.n_symbols, np.nan)
     missing = np.zeros(history.n_symbols, dtype=np.int64)
@@ -68,7 +69,7 @@ def gate_state_after(history: Bars) -> GateState:
         real = np.flatnonzero(printed[:, s])
         hole = history.n_bars - 1 - (int(real[-1]) if len(real) else -1)
         missing[s] = max(hole, MAX_FILLED + 1) if states[-1] == BarState.ABSENT else hole
-    return GateState(last_close, missing, int(history.open_time_ms[-1]))
+    return GateState(last_close, missing, int(history.open_time_ms[-1]), holds_after(history))
 
 
 @dataclass

@@ -13,6 +13,7 @@ from quantlab.core.events import RawBar
 from quantlab.core.market import Funding
 from quantlab.core.ports import SignalStream
 from quantlab.data.quality.gate import GateState
+from quantlab.data.quality.holds import Holds
 from quantlab.execution.session.bar_record import Day
 from quantlab.trading.bar.stepper import Stepper
 from quantlab.trading.lowlevel.layout import State
@@ -30,6 +31,7 @@ def take_snapshot(
     """Everything that the next bar depends on, and what is watched beside it."""
     arrays: dict[str, Any] = {f"account.{name}": getattr(account.state, name) for name in _STORED}
     arrays |= {"gate.last_close": gate.last_close, "gate.missing": gate.missing}
+    arrays |= {f"holds.{name}": array for name, array in gate.holds._asdict().items()}
     arrays["stream"] = np.frombuffer(stream.state(), dtype=np.uint8)
     if drift is not None:
         arrays["drift"] = np.frombuffer(drift, dtype=np.uint8)
@@ -63,7 +65,8 @@ def restore_snapshot(blob: bytes, stream: SignalStream, account: Stepper) -> tup
         ours[...] = stored
     stream.restore(arrays["stream"].tobytes())
     account.begin_after(header["last_ms"])
-    gate = GateState(arrays["gate.last_close"], arrays["gate.missing"], header["gate_open_ms"])
+    holds = Holds(*(arrays[f"holds.{name}"].copy() for name in Holds._fields))
+    gate = GateState(arrays["gate.last_close"], arrays["gate.missing"], header["gate_open_ms"], holds)
     drift = arrays["drift"].tobytes() if "drift" in arrays else None
     return gate, None if header["day"] is None else Day(**header["day"]), drift
 
