@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from quantlab.core.market import Bars, BarState, Instrument
+from quantlab.data import QualityGate
 
 Command = Callable[..., subprocess.CompletedProcess[str]]
 REPOSITORY = Path(__file__).resolve().parent.parent
@@ -72,6 +73,32 @@ def make_random_bars(
         symbols=tuple(f"S{i:02d}" for i in range(n_symbols)),
         instruments=(instrument,) * n_symbols,
     )
+
+
+def add_false_prints(bars: Bars, seed: int, share: float = 0.01) -> Bars:
+    """The same market with false prints, crashes that stay and far wicks in a share of its cells, through the gate."""
+    rng = np.random.default_rng(seed + 77)
+    shape = bars.state.shape
+    raw = np.where(bars.printed[:, :, None], bars.ohlcv, np.nan)
+    crash = rng.choice([1.0, 0.7, 1.3], shape, p=[1.0 - share / 2, share / 4, share / 4])
+    crash[0] = 1.0
+    raw[:, :, :4] *= np.cumprod(crash, axis=0)[:, :, None]
+    raw[:, :, 0] /= crash  # the open is still the price before it
+    false = rng.choice([1.0, 0.4, 1.15, 4.0], shape, p=[1.0 - share, share / 3, share / 3, share / 3])
+    whole = rng.random(shape) < 0.5
+    raw[:, :, 3] *= false
+    raw[:, :, 0] *= np.where(whole, false, 1.0)
+    wick = rng.choice([1.0, 1.3], shape, p=[1.0 - share, share])
+    raw[:, :, 1] = np.maximum(raw[:, :, 1], raw[:, :, [0, 3]].max(axis=2)) * wick
+    raw[:, :, 2] = np.minimum(raw[:, :, 2], raw[:, :, [0, 3]].min(axis=2))
+    gate = QualityGate(bars.symbols, bars.instruments, bars.interval_ms)
+    return gate.run(gate.begin(), np.ascontiguousarray(raw), bars.open_time_ms, bars.funding)[1]
+
+
+@pytest.fixture(scope="session")
+def false_prints() -> Callable[..., Bars]:
+    """The function :func:`add_false_prints`."""
+    return add_false_prints
 
 
 @pytest.fixture(scope="session")

@@ -8,6 +8,7 @@ import vectorbt as vbt
 from vectorbt.portfolio.enums import log_dt
 
 from quantlab.core.errors import ContractError
+from quantlab.core.last_marks import last_marks
 from quantlab.core.market import Bars
 from quantlab.core.results import Simulation
 
@@ -23,7 +24,8 @@ def to_portfolio(simulation: Simulation, bars: Bars) -> vbt.Portfolio:
     ----------
     simulation : Simulation
     bars : Bars
-        The bars that it ran over. Closes are carried forward where a bar is absent, as the marks are.
+        The bars that it ran over. Closes are carried forward where a bar is absent, as the marks are. The last
+        row is the account's marks, which are worse than the closes where a suspicion stands.
 
     Raises
     ------
@@ -38,6 +40,7 @@ def to_portfolio(simulation: Simulation, bars: Bars) -> vbt.Portfolio:
         )
     index = pd.to_datetime(bars.open_time_ms, unit="ms", utc=True)
     close = pd.DataFrame(bars.close, index=index, columns=list(bars.symbols)).ffill()
+    close.iloc[-1] = last_marks(bars, simulation.units)
     # vectorbt keeps records column by column, and in order of time within each.
     records = simulation.orders[np.lexsort((simulation.orders["id"], simulation.orders["col"]))]
     wrapper = vbt.ArrayWrapper.from_obj(close, freq=pd.Timedelta(bars.interval_ms, "ms"), group_by=True)

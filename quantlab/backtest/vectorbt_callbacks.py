@@ -20,6 +20,7 @@ from vectorbt.portfolio.enums import Direction, OrderStatus
 from quantlab.core.arrays import Float64Array
 from quantlab.core.compiled import compiled
 from quantlab.core.results import EVENT_DTYPE, OrderReason, RiskEvent
+from quantlab.trading.account.suspicion import is_doubted
 from quantlab.trading.bar.bar import advance_bar
 from quantlab.trading.bar.function_table import FUNCTION_TABLE_TYPE, read_function_table
 from quantlab.trading.interface.policy_view import policy_view
@@ -28,6 +29,7 @@ from quantlab.trading.lowlevel.layout import (
     CASH,
     EQUITY,
     INLINED,
+    MARK,
     N_EVENTS,
     N_ORDERS,
     RECORDS_TYPE,
@@ -165,13 +167,21 @@ def _note_unfilled(buffer: Any) -> None:
 
 
 def _copy_account(buffer: Any, t: int, position: Float64Array, price: Float64Array, cash: float, value: float) -> None:
-    """Copy vectorbt's positions, cash and value at the end of a bar into the account."""
+    """Copy vectorbt's positions, cash and value at the end of a bar into the account.
+
+    vectorbt values at closes: where a suspicion stands at one, the difference to the mark is taken off.
+    """
     table = _read_table(buffer)
+    row = row_of(table.history, t)
     gross = 0.0
     for s in range(len(position)):
         table.state.positions[UNITS, s] = position[s]
         if position[s] != 0.0:
-            gross += abs(position[s]) * price[s]
+            at = price[s]
+            if is_doubted(row, s):
+                at = table.state.positions[MARK, s]
+                value += position[s] * (at - price[s])
+            gross += abs(position[s]) * at
     table.state.account[CASH] = cash
     table.state.account[EQUITY] = value
     table.account_records.curves[0, t] = value

@@ -56,6 +56,7 @@ CUT_RULES = (
     "min_notional",
     "no_volume",
     "participation",
+    "suspect",  # last, so that the others keep their places; applied after `tradable`, and where orders fill
 )
 
 

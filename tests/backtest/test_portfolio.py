@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import warnings
 
 import numpy as np
@@ -10,6 +11,7 @@ import pytest
 
 from quantlab.backtest.scan import Scan
 from quantlab.core.errors import ContractError
+from quantlab.core.last_marks import last_marks
 from quantlab.core.results import ORDER_DTYPE
 
 with warnings.catch_warnings():
@@ -28,6 +30,24 @@ def test_our_order_records_are_vectorbts():
 
 
 @pytest.mark.slow  # vectorbt compiles its value functions in every process
+def test_the_last_mark_of_a_doubted_print_is_ours(case, false_prints):
+    """Cut where a suspicion stands at a held symbol: the final value is the equity, not the print's."""
+    bars, signal, strategy = case(200)
+    bars = dataclasses.replace(false_prints(bars, 1, 0.05), funding=None)
+    compared = 0
+    for stop in range(60, bars.n_bars, 5):
+        part = bars.rows(0, stop)
+        result = Scan(CASH).run(part, signal.rows(0, stop), strategy)
+        paid = (result.funding + result.liquidation_fees).sum()
+        marks = last_marks(part, result.units)
+        value = result.cash + np.nansum(result.units * np.nan_to_num(marks)) + paid
+        assert value == pytest.approx(result.equity[-1] + paid, rel=1e-12)
+        last = float(np.asarray(to_portfolio(result, part).close.iloc[-1] @ result.units))
+        assert last == pytest.approx(result.equity[-1] - result.cash, abs=1e-6)
+        compared += int(((part.suspect[-1] == 2) & (result.units != 0.0)).any())
+    assert compared > 0
+
+
 @pytest.mark.parametrize("seed", range(3))
 def test_the_value_is_the_equity_up_to_funding_and_liquidation_fees(case, seed):
     bars, signal, strategy = case(seed + 200)

@@ -72,6 +72,20 @@ def test_the_wild_markets_have_what_an_account_can_meet(every_case):
     assert events >= {RiskEvent.DAILY_LIMIT, RiskEvent.BREAKER}
 
 
+@pytest.mark.parametrize("name", ["ensemble", "targets"])
+def test_markets_with_false_prints(every_case, false_prints, name):
+    held = 0
+    for seed in range(4):
+        bars, signal, strategy = without_funding(every_case(name, seed))
+        bars = false_prints(bars, seed)
+        ours = Scan(CASH).run(bars, signal, strategy)
+        if RiskEvent.LIQUIDATION in ours.events["kind"]:
+            continue
+        held += ours.cuts["suspect"]
+        assert_agree(ours, ENGINE.run(bars, signal, strategy))
+    assert held > 5
+
+
 def test_real_markets(real_bars, wild_signal, strategy):
     bars = dataclasses.replace(real_bars, funding=None)
     signal = wild_signal(bars, 5, activity=0.05)

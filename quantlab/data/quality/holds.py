@@ -34,7 +34,9 @@ _CLEAN, _WITHIN, _STANDS = int(PrintFlag.CLEAN), int(PrintFlag.WITHIN), int(Prin
 class Holds(NamedTuple):
     """What tells a suspect print from the bars before it; written in place."""
 
-    closes: Float64Array  #: (HOLD_WINDOW, S): agreed closes by row of the grid modulo the window, NaN where there is none
+    closes: (
+        Float64Array  #: (HOLD_WINDOW, S): agreed closes by row of the grid modulo the window, NaN where there is none
+    )
     agreed: Float64Array  #: (S,): the last agreed close, NaN before the first
     suspect: Float64Array  #: (S,): close of the last bar of a suspicion that stands
     length: Int64Array  #: (S,): bars of a suspicion that stands, 0 where none does
@@ -50,7 +52,7 @@ def begin_holds(n_symbols: int) -> Holds:
 
 def copy_holds(holds: Holds) -> Holds:
     """Return the same in arrays of its own."""
-    return Holds(*(array.copy() for array in holds))
+    return Holds(holds.closes.copy(), holds.agreed.copy(), holds.suspect.copy(), holds.length.copy())
 
 
 def holds_after(history: Bars) -> Holds:
@@ -134,5 +136,5 @@ def _far_beyond(closes: Float64Array, row: int, s: int) -> float:
     if n < LEAST_MOVES:
         return np.nan
     ordered = np.sort(moves[:n])
-    median = (ordered[(n - 1) // 2] + ordered[n // 2]) / 2.0
+    median = float((ordered[(n - 1) // 2] + ordered[n // 2]) / 2.0)
     return max(FAR, FAR_MEDIANS * median)

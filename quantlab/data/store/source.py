@@ -14,8 +14,8 @@ from quantlab.core.clock import iso_utc
 from quantlab.core.errors import ArtifactError, DataError
 from quantlab.core.market import Bars, Funding
 from quantlab.data.quality.gate import MAX_FILLED
-from quantlab.data.quality.holds import HOLD_WINDOW
 from quantlab.data.quality.grid import RawGrid, funding_due
+from quantlab.data.quality.holds import HOLD_WINDOW
 from quantlab.data.series.alignment import Series, align_funding
 from quantlab.data.series.funding_rates import drop_unsound_rates, refused_rates_note
 from quantlab.data.series.instruments import MARGIN, instrument_of, margin_note

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from quantlab.core.last_marks import last_marks
 from quantlab.core.ports import StrategyReport
 from quantlab.core.results import CUT_RULES, RiskEvent, Trial, TuningStage
 from quantlab.evaluation.report.content import AccountResult, Report
@@ -25,7 +26,6 @@ from quantlab.evaluation.report.html import (
 )
 from quantlab.evaluation.statistics.benchmarks import curve_numbers
 from quantlab.evaluation.statistics.metrics import DAYS_PER_YEAR
-from quantlab.evaluation.statistics.trades import last_marks
 
 _MAX_EVENTS = 200
 _RELIABILITY = (
@@ -178,7 +178,7 @@ def open_positions_section(report: Report) -> Html:
 
 
 def _position_rows(report: Report, name: str, account: AccountResult) -> Iterator[tuple[object, ...]]:
-    marks = last_marks(report.bars)
+    marks = last_marks(report.bars, account.simulation.units)
     for s in np.flatnonzero(account.simulation.units):
         units, entry, mark = (
             float(account.simulation.units[s]),

@@ -12,6 +12,7 @@ import numpy as np
 
 from quantlab.core.arrays import Float64Array, Int8Array, Int64Array, Records
 from quantlab.core.compiled import compiled
+from quantlab.core.last_marks import last_marks
 from quantlab.core.market import Bars
 from quantlab.core.results import OrderReason, Simulation
 
@@ -67,7 +68,7 @@ class Trades:
 
 
 def round_trips(simulation: Simulation, bars: Bars) -> Trades:
-    """All trades of a simulation, open ones valued at the last finite close of `bars`."""
+    """All trades of a simulation, open ones valued at the account's marks after the last bar."""
     orders = simulation.orders
     signed = np.where(orders["side"] == 0, orders["size"], -orders["size"])
     records = np.zeros(2 * len(orders), TRADE_DTYPE)
@@ -78,18 +79,10 @@ def round_trips(simulation: Simulation, bars: Bars) -> Trades:
         np.ascontiguousarray(orders["price"]),
         np.ascontiguousarray(orders["fees"]),
         np.ascontiguousarray(simulation.reasons),
-        last_marks(bars),
+        last_marks(bars, simulation.units),
         records,
     )
     return Trades(records[:count].copy())
-
-
-def last_marks(bars: Bars) -> Float64Array:
-    """float64 (S,): last finite close of every symbol in USD; NaN where there is none."""
-    finite = np.isfinite(bars.close)
-    last = bars.n_bars - 1 - np.argmax(finite[::-1], axis=0)
-    marks: Float64Array = bars.close[last, np.arange(bars.n_symbols)]
-    return marks
 
 
 def exit_share(closed: Records, reason: OrderReason) -> float | None:

@@ -28,6 +28,7 @@ from quantlab.jobs.research.benchmarks import Benchmarks, benchmark_numbers, run
 from quantlab.jobs.research.oracle import oracle_numbers
 from quantlab.jobs.research.pipeline import Backtest, Setup
 from quantlab.jobs.research.stress import stress
+from quantlab.jobs.research.suspect_prints import suspect_prints
 from quantlab.jobs.threshold_tuning.record import tuning_numbers
 from quantlab.trading.interface.sizer import Entry
 
@@ -50,6 +51,8 @@ class Judgement:
         Sentences on results that are too good to be true.
     stress : Stress or None
         The evidence run replayed at other costs and with other accounts; None = not asked for.
+    suspect_prints : dict or None
+        From :func:`quantlab.jobs.research.suspect_prints.suspect_prints`; None = no print is suspect.
     """
 
     evidence: dict[str, Any]
@@ -59,6 +62,7 @@ class Judgement:
     oracle: dict[str, Any] | None
     suspicions: tuple[str, ...]
     stress: Stress | None = None
+    suspect_prints: dict[str, Any] | None = None
 
 
 def judge(cfg: DictConfig, parts: Setup, result: Backtest) -> Judgement:
@@ -72,7 +76,9 @@ def judge(cfg: DictConfig, parts: Setup, result: Backtest) -> Judgement:
     oracle = oracle_of(cfg, parts, result)
     verdict: Verdict = get_method(cfg.internal.judge)(parts.rule, result.evidence, evidence)
     replays = stress(parts.stress, parts.engine, result.bars, result.signal, result.strategy, result.evidence)
-    return Judgement(evidence, lived, verdict, benchmarks, oracle, suspicions(result.study.report, oracle), replays)
+    suspicious = suspicions(result.study.report, oracle)
+    held = suspect_prints(parts, result)
+    return Judgement(evidence, lived, verdict, benchmarks, oracle, suspicious, replays, held)
 
 
 def account_summaries(result: Backtest) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -209,6 +215,7 @@ def metrics_document(
         "benchmarks": benchmark_numbers(judgement.benchmarks, result),
         "oracle": judgement.oracle,
         "suspicions": list(judgement.suspicions),
+        "suspect_prints": judgement.suspect_prints,
         "tuning": tuning_numbers(result.study.tuning),
         "stress": stress_numbers(judgement.stress),
         "regimes": regime_numbers(regimes(result.evidence, result.bars)),

@@ -17,6 +17,7 @@ from quantlab.jobs.output.run_folder import RunFolder, resolved_yaml
 from quantlab.jobs.research.metrics import Judgement
 from quantlab.jobs.research.pipeline import Backtest, Setup
 from quantlab.jobs.research.results import multirun_notes
+from quantlab.jobs.research.suspect_prints import hold_notes
 from quantlab.jobs.threshold_tuning.record import tuning_notes
 
 SURVIVORS = (
@@ -53,6 +54,7 @@ def tear_sheet(
             *multirun_notes(),
             *oracle_notes(judgement),
             *account_notes(result.evidence),
+            *hold_notes(judgement.suspect_prints),
             *universe_notes(parts.source, history),
         ),
         findings=coverage(history).findings(),

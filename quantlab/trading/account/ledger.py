@@ -11,8 +11,10 @@ from quantlab.core.compiled import compiled
 from quantlab.core.market import CLOSE, HIGH, LOW, OPEN, VOLUME
 from quantlab.core.results import RiskEvent
 from quantlab.trading.account.matching import has_volume
+from quantlab.trading.account.suspicion import is_doubted, is_suspect, worse
 from quantlab.trading.lowlevel.compact import list_marked
 from quantlab.trading.lowlevel.layout import (
+    AGREED,
     BAR,
     BARS_HELD,
     BREAK_EVEN_LEVEL,
@@ -136,6 +138,8 @@ def charge_funding(state: State, row: Row) -> None:
                 rate += row.funding[k, s]
         open_price = row.ohlcv[s, OPEN]
         price = open_price if np.isfinite(open_price) else state.positions[MARK, s]
+        if is_suspect(row, s):
+            price = state.positions[AGREED, s]
         payment = units * price * rate
         state.account[CASH] -= payment
         state.account[FUNDING] += payment
@@ -144,6 +148,8 @@ def charge_funding(state: State, row: Row) -> None:
 @compiled(**INLINED)
 def mark_to_close(state: State, rules: Rules, row: Row) -> tuple[float, float]:
     """Move every mark to a finite close, count one more close held, and sum the equity, from cash, in symbol order.
+
+    While a suspicion stands the mark is the worse of that close and the agreed one.
 
     Returns
     -------
@@ -160,6 +166,10 @@ def mark_to_close(state: State, rules: Rules, row: Row) -> tuple[float, float]:
             continue
         price = row.ohlcv[s, CLOSE]
         if np.isfinite(price):
+            if is_doubted(row, s):
+                price = worse(units, state.positions[AGREED, s], price)
+            else:
+                state.positions[AGREED, s] = price
             state.positions[MARK, s] = price
         else:
             price = state.positions[MARK, s]
@@ -177,10 +187,12 @@ def mark_to_close(state: State, rules: Rules, row: Row) -> tuple[float, float]:
 
 @compiled(**INLINED)
 def adverse_extreme(state: State, row: Row, s: int) -> float:
-    """Low for a long, high for a short, the mark in a bar without volume."""
+    """Low for a long, high for a short, the mark in a bar without volume; with a suspect print never better than the mark."""
     if not has_volume(row.ohlcv[s, VOLUME], row.ohlcv[s, OPEN]):
         return state.positions[MARK, s]
-    return row.ohlcv[s, LOW] if state.positions[UNITS, s] > 0.0 else row.ohlcv[s, HIGH]
+    units = state.positions[UNITS, s]
+    extreme = row.ohlcv[s, LOW] if units > 0.0 else row.ohlcv[s, HIGH]
+    return worse(units, extreme, state.positions[MARK, s]) if is_suspect(row, s) else extreme
 
 
 @compiled(**INLINED)

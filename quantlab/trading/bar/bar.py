@@ -26,6 +26,7 @@ from quantlab.core.market import CLOSE
 from quantlab.core.results import OrderReason
 from quantlab.trading.account.latches import begin_day, update_latches
 from quantlab.trading.account.ledger import charge_funding, mark_to_close
+from quantlab.trading.account.suspicion import is_doubted
 from quantlab.trading.bar.function_table import FunctionTable
 from quantlab.trading.bar.protection import protect_positions
 from quantlab.trading.bar.settlement import clear_bar, fill_orders, liquidate
@@ -186,8 +187,9 @@ def _split_into_legs(state: State, row: Row, s: int, weight: float, held: float)
         return
     equity = state.account[EQUITY]
     close = row.ohlcv[s, CLOSE]
-    # A reduction needs a price too, and no rule may cut it: take the mark where there is no close.
-    price = close if np.isfinite(close) or held == 0.0 else state.positions[MARK, s]
+    # A reduction needs a price too, and no rule may cut it: take the mark where there is no close to trust.
+    trusted = np.isfinite(close) and not is_doubted(row, s)
+    price = close if trusted or held == 0.0 else state.positions[MARK, s]
     wanted = abs(weight) * equity / price
     if not (equity > 0.0 and 0.0 < price < np.inf and np.isfinite(wanted)):
         wanted = np.inf

@@ -26,6 +26,7 @@ from quantlab.trading.account.matching import (
     take_passed,
     tighter_stop,
 )
+from quantlab.trading.account.suspicion import SUSPECT, is_suspect
 from quantlab.trading.lowlevel.layout import (
     BREAK_EVEN_DISTANCE,
     BREAK_EVEN_LEVEL,
@@ -77,7 +78,8 @@ def set_levels(state: State, rules: Rules, s: int, side: float, price: float) ->
 def protect_positions(state: State, records: Records, rules: Rules, row: Row) -> None:
     """Stops, then take-profits, symbol by symbol; when one bar reaches both levels, the stop.
 
-    What is still open after its checks may have its stop moved, which binds from the next bar on.
+    What is still open after its checks may have its stop moved, which binds from the next bar on. Where a print is
+    suspect, stops fill and nothing else happens.
     """
     positions = state.positions
     for i in range(state.counters[N_HELD]):
@@ -90,7 +92,11 @@ def protect_positions(state: State, records: Records, rules: Rules, row: Row) ->
         if stop_touched(units, low, high, positions[STOP_LEVEL, s]):
             _fill_stop(state, records, rules, row, s, units)
             continue
-        if take_passed(units, low, high, positions[TAKE_LEVEL, s]):
+        passed = take_passed(units, low, high, positions[TAKE_LEVEL, s])
+        if is_suspect(row, s):
+            state.cuts[SUSPECT] += 1 if passed else 0
+            continue
+        if passed:
             _fill_take_profit(state, records, rules, row, s, units)
         if positions[UNITS, s] != 0.0:
             _trail_stop(state, rules, s, low, high)

@@ -38,6 +38,7 @@ class RowBuffer:
             "open_time_ms": np.zeros(1, np.int64),
             "ohlcv": np.full((*one, 5), np.nan),
             "state": np.zeros(one, np.uint8),
+            "suspect": np.zeros(one, np.uint8),
             "funding": np.full((n_stamps, n_symbols), np.nan),
             "funding_first": np.zeros(1, np.int64),
             "funding_last": np.zeros(1, np.int64),
@@ -60,7 +61,7 @@ class RowBuffer:
         )
         n_stamps_kept = min(target.n_stamps, other.n_stamps)
         target._arrays["funding"][:n_stamps_kept] = other._arrays["funding"][:n_stamps_kept]
-        for name in ("open_time_ms", "ohlcv", "state", "funding_last"):
+        for name in ("open_time_ms", "ohlcv", "state", "suspect", "funding_last"):
             target._arrays[name][...] = other._arrays[name]
         return target
 
@@ -70,6 +71,7 @@ class RowBuffer:
         arrays["open_time_ms"][...] = bar.open_time_ms
         arrays["ohlcv"][...] = bar.ohlcv
         arrays["state"][...] = bar.state
+        arrays["suspect"][...] = 0 if bar.suspect is None else bar.suspect
         arrays["funding_last"][0] = last - first
         if last > first:
             assert bar.funding is not None  # noqa: S101 - narrows the type

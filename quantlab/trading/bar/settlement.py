@@ -10,8 +10,10 @@ from quantlab.core.market import OPEN, VOLUME
 from quantlab.core.results import CUT_RULES, OrderReason, RiskEvent
 from quantlab.trading.account.ledger import adverse_extreme, book_fill, list_held, record_event, sum_equity, taker_fee
 from quantlab.trading.account.matching import fill_price, has_volume
+from quantlab.trading.account.suspicion import SUSPECT, is_suspect, worse
 from quantlab.trading.bar.protection import remaining_budget, set_levels
 from quantlab.trading.lowlevel.layout import (
+    AGREED,
     BARS_HELD,
     CAPPED,
     CASH,
@@ -59,6 +61,9 @@ def _fill_capped(state: State, records: Records, rules: Rules, row: Row, s: int,
     if filled > 0.0:
         signed = filled if units > 0.0 else -filled
         price = fill_price(signed, row.ohlcv[s, OPEN], rules.slippage, rules.tick[s])
+        if is_suspect(row, s):  # a reducing leg: no other fills there
+            agreed = fill_price(signed, state.positions[AGREED, s], rules.slippage, rules.tick[s])
+            price = worse(-signed, price, agreed)
         book_fill(state, records, s, signed, price, taker_fee(rules, s, signed, price), reason)
         state.positions[CAPPED, s] += filled
     return wanted - filled
@@ -69,7 +74,7 @@ def fill_orders(state: State, records: Records, rules: Rules, row: Row) -> None:
     """Fill what was decided at the last close: reducing legs of all symbols, then increasing ones.
 
     The opening leg of a flip is dropped, and counted like its closing leg, unless that one filled
-    completely. Only the fill that takes a position from zero sets its stop and take-profit.
+    completely. No increase fills in a bar with a suspect print. Only the fill that takes a position from zero sets its stop and take-profit.
     """
     orders, positions = state.orders, state.positions
     n = state.counters[N_ACTIVE]
@@ -87,6 +92,9 @@ def fill_orders(state: State, records: Records, rules: Rules, row: Row) -> None:
         if orders[REDUCE, s] > 0.0:
             traded = has_volume(row.ohlcv[s, VOLUME], row.ohlcv[s, OPEN])
             state.cuts[PARTICIPATION if traded else NO_VOLUME] += 1
+            continue
+        if is_suspect(row, s) and has_volume(row.ohlcv[s, VOLUME], row.ohlcv[s, OPEN]):
+            state.cuts[SUSPECT] += 1
             continue
         opening = positions[UNITS, s] == 0.0
         side = orders[SIDE, s]

@@ -11,6 +11,7 @@ from quantlab.core.compiled import compiled
 from quantlab.core.market import CLOSE
 from quantlab.core.results import CUT_RULES
 from quantlab.trading.account.matching import round_down
+from quantlab.trading.account.suspicion import is_doubted
 from quantlab.trading.guard.legs import drop_increase, is_partial
 from quantlab.trading.lowlevel.layout import (
     INCREASE,
@@ -48,7 +49,7 @@ def require_notional(state: State, rules: Rules, row: Row) -> None:
     for i in range(state.counters[N_ACTIVE]):
         s = state.active[i]
         close = row.ohlcv[s, CLOSE]
-        price = close if np.isfinite(close) else state.positions[MARK, s]
+        price = close if np.isfinite(close) and not is_doubted(row, s) else state.positions[MARK, s]
         if state.orders[INCREASE, s] > 0.0:
             if state.orders[INCREASE, s] * price < rules.min_notional[s]:
                 drop_increase(state, s, MIN_NOTIONAL)

@@ -11,6 +11,7 @@ from quantlab.core.compiled import compiled
 from quantlab.core.market import CLOSE, BarState
 from quantlab.core.results import CUT_RULES, OrderReason
 from quantlab.trading.account.latches import halted, must_flatten
+from quantlab.trading.account.suspicion import SUSPECT, is_doubted
 from quantlab.trading.guard.legs import drop_increase
 from quantlab.trading.lowlevel.layout import (
     BREAK_EVEN_DISTANCE,
@@ -89,8 +90,12 @@ def flatten(state: State, rules: Rules) -> None:
 
 @compiled(**INLINED)
 def require_tradable(state: State, row: Row) -> None:
-    """Refuse an increase in a symbol that did not trade in this bar."""
+    """Refuse an increase in a symbol that did not trade in this bar, or at whose close a suspicion stands."""
     for i in range(state.counters[N_ACTIVE]):
         s = state.active[i]
-        if state.orders[INCREASE, s] > 0.0 and row.state[s] != TRADED:
+        if state.orders[INCREASE, s] == 0.0:
+            continue
+        if row.state[s] != TRADED:
             drop_increase(state, s, TRADABLE)
+        elif is_doubted(row, s):
+            drop_increase(state, s, SUSPECT)

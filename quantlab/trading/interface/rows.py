@@ -22,6 +22,7 @@ class History(NamedTuple):
     open_time_ms: Any  #: int64 (T,)
     ohlcv: Any  #: float64 (T, S, 5)
     state: Any  #: uint8 (T, S)
+    suspect: Any  #: uint8 (T, S), or (T, 0) where no print is suspect
     funding: Any  #: float64 (N, S)
     funding_first: Any  #: int64 (T,), the rates of bar t are rows first[t]:last[t]
     funding_last: Any  #: int64 (T,)
@@ -48,6 +49,7 @@ HISTORY_TYPE = tuple_type(
     _I1,
     _F3,
     read_only_array(types.uint8, 2),
+    read_only_array(types.uint8, 2),
     _F2,
     _I1,
     _I1,
@@ -64,6 +66,7 @@ def row_of(history: History, t: int) -> Row:
         history.open_time_ms[t],
         history.ohlcv[t],
         history.state[t],
+        history.suspect[t],
         history.funding,
         history.funding_first[t],
         history.funding_last[t],
@@ -87,7 +90,9 @@ def market_of(bars: Bars) -> History:
     """Return what many signals of the same bars share; the fields of the signal are None until :func:`with_signal` sets them."""
     nothing: Any = dict.fromkeys(History._fields[History._fields.index("side") :])
     rate, first, last = _funding_windows(bars)
-    return History(bars.open_time_ms, bars.ohlcv, bars.state, rate, first, last, **nothing)
+    clean = _frozen(np.empty((bars.n_bars, 0), np.uint8))
+    suspect = clean if bars.suspect is None else bars.suspect
+    return History(bars.open_time_ms, bars.ohlcv, bars.state, suspect, rate, first, last, **nothing)
 
 
 def with_signal(market: History, signal: Signal) -> History:

@@ -26,7 +26,8 @@ CAPPED = 7  # units filled in this bar under the participation cap
 TRAIL = 8  # distance by which the stop follows the price, +inf = it does not
 BREAK_EVEN_LEVEL = 9  # price whose touch moves the stop to the entry, NaN when there is none
 PROCEEDS = 10  # cash that the position's own fills brought since it was opened, fees taken off
-N_POSITION_ROWS = 11
+AGREED = 11  # last finite close since the position was opened that no suspicion stood at
+N_POSITION_ROWS = 12
 
 #: Rows of ``State.orders`` (N_ORDER_ROWS, S): what was decided at the last close. Both legs of a
 #: symbol that is not in ``State.active`` are 0.
@@ -144,6 +145,7 @@ class Row(NamedTuple):
     open_time_ms: int
     ohlcv: Any  #: float64 (S, 5)
     state: Any  #: uint8 (S,)
+    suspect: Any  #: uint8 (S,), or (0,) where no print of the history is suspect
     funding: Any  #: float64 (N, S), rates
     funding_first: int  #: those that fall into this bar are rows first:last, mostly none
     funding_last: int

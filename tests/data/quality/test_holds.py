@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 from statistics import median
 
@@ -58,7 +59,7 @@ def reference(bars: Bars) -> list[list[int]]:
 
 def flag_of_traded(ohlcv: Float64Array, flags: list[int], trades: list[int], t: int, stands: bool) -> int:
     closes = [ohlcv[u, 3] for u in trades if u >= t - WINDOW and flags[u] != 2]
-    moves = [abs(after / before - 1.0) for before, after in zip(closes, closes[1:], strict=False)]
+    moves = [abs(after / before - 1.0) for before, after in itertools.pairwise(closes)]
     if len(moves) < LEAST:
         return 0
     usual = median(moves)

@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from quantlab.core.last_marks import last_marks
 from quantlab.core.results import OrderReason
-from quantlab.evaluation.statistics.trades import TRADE_DTYPE, last_marks, round_trips
+from quantlab.evaluation.statistics.trades import TRADE_DTYPE, round_trips
 
 SIGNAL, STOP, TAKE = int(OrderReason.SIGNAL), int(OrderReason.STOP), int(OrderReason.TAKE_PROFIT)
 
@@ -74,7 +75,7 @@ def test_an_open_trade_is_valued_at_the_last_finite_close(booked, bars_of):
     assert len(trades.closed) == 0
     assert trades.open["pnl"][0] == pytest.approx(0.5 * 10 + 1.5 * 20 - 1.0)
     assert trades.open["exit_price"][0] == pytest.approx((0.5 * 110 + 1.5 * 120) / 2)
-    assert last_marks(bars)[0] == 120.0
+    assert last_marks(bars, simulation.units)[0] == 120.0
 
 
 def test_rounding_of_many_fills_leaves_no_ghost_position(booked, flat):
