@@ -32,7 +32,7 @@ _CLEAN, _WITHIN, _STANDS = int(PrintFlag.CLEAN), int(PrintFlag.WITHIN), int(Prin
 
 
 class Holds(NamedTuple):
-    """What tells a suspect print from the bars before it; written in place."""
+    """State that tells a suspect print from the bars before it; written in place."""
 
     closes: (
         Float64Array  #: (HOLD_WINDOW, S): agreed closes by row of the grid modulo the window, NaN where there is none

@@ -146,6 +146,7 @@ def test_a_symbols_features_do_not_know_the_others(bars: Bars, features: Feature
             symbols=(SYMBOLS[s],),
             instruments=bars.instruments[:1],
             funding=None,
+            suspect=None,
         )
         assert pipeline.transform(own).values.tobytes() == features.values[first:, [s]].tobytes()
 
