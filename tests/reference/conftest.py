@@ -23,7 +23,7 @@ from plain_comparison import differences, fill_cut_differences  # noqa: E402 - f
 from plain_markets import CASH, Case, random_case  # noqa: E402
 from plain_simulator import simulate  # noqa: E402
 
-DEFAULT_CASES = 2_500
+DEFAULT_CASES = 3_600
 
 
 @dataclass(frozen=True)

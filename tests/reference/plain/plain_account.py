@@ -22,6 +22,15 @@ class Bar:
     close: float
     volume: float
     traded: bool
+    flag: int = 0
+
+    @property
+    def is_suspect(self) -> bool:
+        return self.flag != 0
+
+    @property
+    def close_is_suspect(self) -> bool:
+        return self.flag == 2
 
     @property
     def has_volume(self) -> bool:
@@ -55,10 +64,15 @@ class Position:
     trail: float = math.inf
     break_even: float = math.nan
     own_cash: float = 0.0  # of its own fills since it was opened, minus their fees
+    agreed: float = math.nan  # the last finite close since it was opened, in a cell whose close is not suspect
 
     @property
     def sign(self) -> float:
         return math.copysign(1.0, self.units)
+
+    def worse(self, left: float, right: float) -> float:
+        """The price at which what is held is worth less: the lower for a long, the higher for a short."""
+        return min(left, right) if self.units > 0.0 else max(left, right)
 
 
 @dataclass

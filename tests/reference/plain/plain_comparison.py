@@ -10,7 +10,7 @@ from plain_simulator import PlainResult
 
 from quantlab.core.results import CUT_RULES, Simulation
 
-#: Rules that cut at the fill; the others cut at the decision.
+#: Rules that cut at the fill alone; the others cut at the decision, and `suspect` at both.
 FILL_RULES = ("no_volume", "participation")
 
 

@@ -24,9 +24,12 @@ def protective_exits(account: Account, t: int, row: list[Bar], budgets: list[Bud
             if taken:
                 account.branches["both levels in one bar"] += 1
             _stop(account, t, s, bar, budgets[s], costs)
+        elif taken and bar.is_suspect:
+            account.cuts["suspect"] += 1
+            account.branches["suspect take-profit keeps resting"] += 1
         elif taken:
             _take_profit(account, t, s, bar, budgets[s])
-        if account.positions[s].units != 0.0:
+        if account.positions[s].units != 0.0 and not bar.is_suspect:
             _trail(account, s, bar)
             _break_even(account, s, bar)
 
@@ -65,6 +68,7 @@ def _note_stop(account: Account, s: int, bar: Bar, over: bool) -> None:
     long = position.units > 0.0
     beyond = bar.open > position.take if long else bar.open < position.take
     account.branches["stop"] += 1
+    account.branches["suspect stop"] += bar.is_suspect
     account.branches["stop over participation"] += over
     account.branches["gap through stop"] += bar.open < position.stop if long else bar.open > position.stop
     account.branches["gap beyond take-profit that touches the stop"] += beyond and position.take > 0.0

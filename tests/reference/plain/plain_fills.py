@@ -53,7 +53,13 @@ def _fill_increase(
     if not closed:
         _count_cut(account, order, bar)
         account.branches["flip dropped its opening leg"] += 1
+        account.branches["suspect flip dropped its opening leg"] += bar.is_suspect and bar.has_volume
         return
+    if bar.is_suspect and bar.has_volume:
+        account.cuts["suspect"] += 1
+        account.branches["suspect flip" if order.is_flip else "suspect open" if was_flat else "suspect add"] += 1
+        return
+    account.branches["suspect increase without volume"] += bar.is_suspect
     whole = _fill_leg(account, t, s, bar, budget, costs, order, order.increasing)
     if not whole:
         account.branches["cut entry"] += 1
@@ -79,10 +85,23 @@ def _fill_leg(
         buy = units > 0.0
         slippage = costs.slippage_bps / BASIS_POINTS
         price = against_us(bar.open * (1.0 + slippage if buy else 1.0 - slippage), instrument.tick, buy=buy)
+        if bar.is_suspect:
+            price = _worse_by_agreed(account, s, price, slippage)
         before = account.positions[s].units
         account.fill(t, s, math.copysign(filled, units), price, instrument.taker_fee_bps, order.reason)
         _note(account, s, order, before)
     return filled == abs(units)
+
+
+def _worse_by_agreed(account: Account, s: int, price: float, slippage: float) -> float:
+    """A reducing leg in a suspect cell fills no better than at the agreed price, slipped and rounded alike."""
+    position = account.positions[s]
+    buy = position.units < 0.0
+    slipped = position.agreed * (1.0 + slippage if buy else 1.0 - slippage)
+    agreed = against_us(slipped, account.bars.instruments[s].tick, buy=buy)
+    worse = position.worse(price, agreed)
+    account.branches["suspect reduction at the agreed price" if worse != price else "suspect reduction"] += 1
+    return worse
 
 
 def _count_cut(account: Account, order: Order, bar: Bar) -> None:

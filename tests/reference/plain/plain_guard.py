@@ -94,6 +94,7 @@ def apply_rules(account: Account, wants: Wants, row: list[Bar], limits: Limits, 
     for s, _ in increases(wants):
         if not row[s].traded:
             cut(account, wants, s, "tradable", 0.0)
+    _suspect(account, wants, row)
     if limits.max_positions is not None:
         _max_positions(account, wants, limits.max_positions)
     if limits.max_weight is not None:
@@ -111,6 +112,14 @@ def _not_finite(account: Account, wants: Wants) -> None:
         if broke or not want.distances.known or not want.price_known:
             account.branches["equity at or below zero"] += broke
             cut(account, wants, s, "not_finite", 0.0)
+
+
+def _suspect(account: Account, wants: Wants, row: list[Bar]) -> None:
+    """Nothing is increased at a close that nothing agrees with yet."""
+    for s, want in increases(wants):
+        if row[s].close_is_suspect:
+            account.branches["suspect flip becomes its close"] += want.is_flip
+            cut(account, wants, s, "suspect", 0.0)
 
 
 def _flatten(account: Account, wants: Wants) -> None:

@@ -32,16 +32,23 @@ def liquidate(account: Account, t: int, row: list[Bar], costs: Costs) -> float:
 def _adverse(account: Account, s: int, bar: Bar) -> float:
     if not bar.has_volume:
         return account.marks[s]
-    return bar.low if account.positions[s].units > 0.0 else bar.high
+    extreme = bar.low if account.positions[s].units > 0.0 else bar.high
+    if not bar.is_suspect:
+        return extreme
+    worse = account.positions[s].worse(extreme, account.marks[s])
+    account.branches["suspect extreme is the mark"] += account.positions[s].units != 0.0 and worse != extreme
+    return worse
 
 
 def _close(account: Account, t: int, s: int, extreme: float, bar: Bar, costs: Costs) -> float:
     """The liquidation fee replaces the taker fee and is booked apart: the record carries fee 0."""
-    units = account.positions[s].units
+    units, mark = account.positions[s].units, account.marks[s]
     price = against_us(extreme, account.bars.instruments[s].tick, buy=units < 0.0)
     fee = abs(units) * price * (costs.liquidation_fee_bps / BASIS_POINTS)
     account.fill(t, s, -units, price, 0.0, OrderReason.LIQUIDATION)
     account.fills[-1] = dataclasses.replace(account.fills[-1], fee=0.0)
     account.cash -= fee
     account.branches["liquidation without volume"] += not bar.has_volume
+    at_mark = bar.is_suspect and bar.has_volume and extreme == mark != (bar.low if units > 0.0 else bar.high)
+    account.branches["suspect liquidation at the mark"] += at_mark
     return fee

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 from plain_choices import random_sizer, with_streak_rules
+from plain_prints import with_prints, with_squeezes
 
 from quantlab.core.arrays import Float64Array
 from quantlab.core.market import Bars, BarState, Funding, Instrument
@@ -19,6 +20,8 @@ CASH = 10_000.0
 MINUTE_MS = 60_000
 #: 2025-03-16 00:00 UTC
 MIDNIGHT_MS = 1_742_083_200_000
+LONG_SHARE = 0.08
+SQUEEZED_SHARE = 0.12
 
 
 @dataclass(frozen=True)
@@ -34,10 +37,17 @@ class Case:
 
 def random_case(seed: int, *, moving_stops: bool = True) -> Case:
     """A market, a signal and a strategy, all from `seed`; without trailing and break-even on demand."""
-    rng = np.random.default_rng(seed)
+    rng, prints = np.random.default_rng(seed), np.random.default_rng([seed, 4])
     shape = (int(rng.integers(30, 80)), int(rng.integers(1, 5)))
+    if prints.random() < LONG_SHARE:  # longer than the window that a print is judged by
+        shape = (int(prints.integers(300, 420)), min(shape[1], 2))
     volatility = float(rng.choice([0.002, 0.01, 0.03]))
-    return _case(rng, seed, _bars(rng, shape, volatility), volatility, moving_stops)
+    squeezed = bool(prints.random() < SQUEEZED_SHARE)
+    if squeezed:
+        shape, volatility = (60, 4), 0.002
+    plant = with_squeezes if squeezed else with_prints
+    bars = plant(prints, _bars(rng, shape, volatility), volatility)
+    return _case(rng, seed, bars, volatility, moving_stops, reckless=squeezed)
 
 
 def case_on(bars: Bars, seed: int) -> Case:
@@ -45,8 +55,10 @@ def case_on(bars: Bars, seed: int) -> Case:
     return _case(np.random.default_rng(seed), seed, bars, volatility=0.003, moving_stops=True)
 
 
-def _case(rng: np.random.Generator, seed: int, bars: Bars, volatility: float, moving_stops: bool) -> Case:
-    reckless = bool(rng.random() < 0.2)  # far too large, unlimited and unprotected: what the venue liquidates
+def _case(
+    rng: np.random.Generator, seed: int, bars: Bars, volatility: float, moving_stops: bool, *, reckless: bool = False
+) -> Case:
+    reckless |= bool(rng.random() < 0.2)  # far too large, unlimited and unprotected: what the venue liquidates
     policy, kind = (FromSignals(rebalance=False), "reckless") if reckless else _policy(rng, moving_stops)
     signal = _signal(rng, bars, volatility, kind, moving_stops)
     sizer = random_sizer(rng)

@@ -49,16 +49,23 @@ class PlainResult:
 
 
 def simulate(
-    bars: Bars, signal: Signal, strategy: Strategy, initial_cash: float, *, limits_on: bool = True
+    bars: Bars,
+    signal: Signal,
+    strategy: Strategy,
+    initial_cash: float,
+    *,
+    limits_on: bool = True,
+    flags: list[list[int]] | None = None,
 ) -> PlainResult:
-    """Every bar of `bars` through the seven steps."""
+    """Every bar of `bars` through the seven steps; `flags` where they are not those that the bars carry."""
+    flags = _carried(bars) if flags is None else flags
     account = Account.empty(bars, initial_cash)
     risk = RiskState(day=None, day_start_equity=initial_cash, high_water_mark=initial_cash)
     charges = _funding_charges(bars)
     equity, gross, funding, fees = [], [], [], []
     missing = stale = 0
     for t in range(bars.n_bars):
-        row = _row(bars, t)
+        row = _row(bars, t, flags[t])
         before, account.stopped, account.closes_lost = account.equity, [False] * bars.n_symbols, []
         paid, no_rate = _pay_funding(account, row, charges[t])
         missing += no_rate
@@ -112,9 +119,16 @@ def _want(account: Account, t: int, s: int, bar: Bar, signal: Signal, strategy: 
     units = request.target * account.equity / account.marks[s] if request.sized else request.target
     flips = held * request.target < 0.0
     change = units if flips else units - held
+    _note_mark(account, s, bar, change)
     if change == 0.0:
         return None
     return Want(held, change, request.target, request.distances, request.reason, flips, price_known)
+
+
+def _note_mark(account: Account, s: int, bar: Bar, change: float) -> None:
+    if bar.close_is_suspect and account.marks[s] != bar.close:
+        reduces = change * account.positions[s].units < 0.0
+        account.branches["suspect reduction sized at the mark" if reduces else "suspect increase by the mark"] += 1
 
 
 def _issue_again(account: Account, s: int) -> Want | None:
@@ -125,7 +139,13 @@ def _issue_again(account: Account, s: int) -> Want | None:
     return close(account.positions[s].units, reason, counted=False)
 
 
-def _row(bars: Bars, t: int) -> list[Bar]:
+def _carried(bars: Bars) -> list[list[int]]:
+    """Flags of the bars; bars that nobody judged have no suspect print."""
+    suspect = getattr(bars, "suspect", None)
+    return [[0] * bars.n_symbols] * bars.n_bars if suspect is None else suspect.tolist()
+
+
+def _row(bars: Bars, t: int, flags: list[int]) -> list[Bar]:
     return [
         Bar(
             open=float(cell[OPEN]),
@@ -134,16 +154,29 @@ def _row(bars: Bars, t: int) -> list[Bar]:
             close=float(cell[CLOSE]),
             volume=float(cell[VOLUME]),
             traded=int(state) == BarState.TRADED,
+            flag=flag,
         )
-        for cell, state in zip(bars.ohlcv[t], bars.state[t], strict=True)
+        for cell, state, flag in zip(bars.ohlcv[t], bars.state[t], flags, strict=True)
     ]
 
 
 def _mark(account: Account, row: list[Bar]) -> int:
-    """The last finite close of every symbol; returns how many held symbols had none in this bar."""
+    """The last finite close of every symbol; returns how many held symbols had none in this bar.
+
+    What is held gains nothing by a suspect close: it is worth the worse of that and the agreed price.
+    """
     for s, bar in enumerate(row):
-        if math.isfinite(bar.close):
-            account.marks[s] = bar.close
+        if not math.isfinite(bar.close):
+            continue
+        position, account.marks[s] = account.positions[s], bar.close
+        if position.units == 0.0:
+            continue
+        if bar.close_is_suspect:
+            account.marks[s] = position.worse(position.agreed, bar.close)
+            gains = account.marks[s] != bar.close
+            account.branches["suspect gain does not count" if gains else "suspect loss counts"] += 1
+        else:
+            position.agreed = bar.close
     return sum(not math.isfinite(row[s].close) for s in account.held())
 
 
@@ -174,6 +207,9 @@ def _pay_funding(account: Account, row: list[Bar], charges: list[float | None]) 
             missing += 1
             continue
         price = row[s].open if math.isfinite(row[s].open) else account.marks[s]
+        if row[s].is_suspect:
+            price = account.positions[s].agreed
+            account.branches["suspect funding"] += rate != 0.0
         charge = account.positions[s].units * price * rate
         account.cash -= charge
         paid += charge
