@@ -27,7 +27,7 @@ def with_prints(rng: Generator, bars: Bars, volatility: float) -> Bars:
     if bars.n_symbols > 1:
         for t in np.flatnonzero(rng.random(bars.n_bars) < 0.08):
             (_swap if rng.random() < 0.2 else _opposed)(rng, ohlcv[t], state[t])
-    ohlcv[rng.random(state.shape) < 0.16, VOLUME] *= 0.02
+    ohlcv[rng.random(state.shape) < 0.22, VOLUME] *= 0.02
     if bars.n_bars > WINDOW_ROWS:
         for s in range(bars.n_symbols):
             _long_silence(rng, ohlcv[:, s], state[:, s], volatility)
@@ -189,7 +189,7 @@ def _opposed(rng: Generator, cells: Float64Array, states: States) -> None:
 def _long_silence(rng: Generator, prices: Prices, state: States, volatility: float) -> None:
     """A false close and then nothing, until the window is empty of moves; a silent bar repeats the close."""
     starts = np.flatnonzero(state[23:60] == BarState.TRADED) + 24
-    if rng.random() < 0.2 or not len(starts):
+    if rng.random() < 0.1 or not len(starts):
         return
     start, length = int(rng.choice(starts)), int(rng.integers(WINDOW_ROWS - 20, WINDOW_ROWS + 4))
     _false_close(rng, prices, start - 1, 1.3 + 40.0 * volatility)
