@@ -34,12 +34,14 @@ _CLEAN, _WITHIN, _STANDS = int(PrintFlag.CLEAN), int(PrintFlag.WITHIN), int(Prin
 class Holds(NamedTuple):
     """State that tells a suspect print from the bars before it; written in place."""
 
-    closes: (
-        Float64Array  #: (HOLD_WINDOW, S): agreed closes by row of the grid modulo the window, NaN where there is none
-    )
-    agreed: Float64Array  #: (S,): the last agreed close, NaN before the first
-    suspect: Float64Array  #: (S,): close of the last bar of a suspicion that stands
-    length: Int64Array  #: (S,): bars of a suspicion that stands, 0 where none does
+    #: (HOLD_WINDOW, S): agreed closes by row of the grid modulo the window, NaN where there is none.
+    closes: Float64Array
+    #: (S,): the last agreed close, NaN before the first.
+    agreed: Float64Array
+    #: (S,): close of the last bar of a suspicion that stands.
+    suspect: Float64Array
+    #: (S,): bars of a suspicion that stands, 0 where none does.
+    length: Int64Array
 
 
 def begin_holds(n_symbols: int) -> Holds:
