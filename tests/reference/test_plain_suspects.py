@@ -24,6 +24,7 @@ from plain_suspects import Print, flags_of, flags_of_symbol, median
 from quantlab.core.market import Bars, BarState, Instrument
 from quantlab.core.results import CUT_RULES, OrderReason
 from quantlab.data import QualityGate
+from quantlab.data.quality.bar_checks import bar_codes
 from quantlab.trading.strategy.strategy import Costs
 
 N_GATED = 400
@@ -426,7 +427,8 @@ def test_a_reduction_is_sized_at_the_mark() -> None:
 def gate_input(bars: Bars) -> Any:
     """What the venue printed: nothing in cells that the gate is to fill."""
     raw = bars.ohlcv.copy()
-    raw[(bars.state == BarState.FILLED) | (bars.state == BarState.ABSENT)] = np.nan
+    unsound = bar_codes(raw.reshape(-1, 5)).reshape(bars.state.shape) != 0
+    raw[(bars.state == BarState.FILLED) | (bars.state == BarState.ABSENT) | unsound] = np.nan
     return raw
 
 
