@@ -75,7 +75,7 @@ def test_the_wild_markets_have_what_an_account_can_meet(every_case):
 @pytest.mark.parametrize("name", ["ensemble", "targets"])
 def test_markets_with_false_prints(every_case, false_prints, name):
     held = 0
-    for seed in range(4):
+    for seed in range(6):
         bars, signal, strategy = without_funding(every_case(name, seed))
         bars = false_prints(bars, seed)
         ours = Scan(CASH).run(bars, signal, strategy)
