@@ -66,7 +66,7 @@ def _apply_bar(database: sqlite3.Connection, bar: dict[str, Any]) -> None:
 
 
 def _faults(facts: dict[str, Any]) -> dict[str, int]:
-    return {f"intake.{name}": count for name, count in facts["intake"].items()}
+    return {f"bar_gate.{name}": count for name, count in facts["bar_gate"].items()}
 
 
 def read_tables(database: sqlite3.Connection) -> dict[str, list[tuple[Any, ...]]]:

@@ -32,7 +32,7 @@ class SessionView:
     last_bar : dict or None
         The facts of the newest bar (see :mod:`quantlab.execution.session.bar_record`).
     observed : dict or None
-        ``lag_ms`` and ``intake`` faults of the newest bar.
+        ``lag_ms`` and ``bar_gate`` faults of the newest bar.
     drift : dict or None
         The newest reading of the features' drift (see :mod:`quantlab.execution.session.drift_watch`); None before any.
     clock : dict or None

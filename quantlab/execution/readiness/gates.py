@@ -125,7 +125,7 @@ def predictions(window: Window, _limits: GateLimits) -> Finding:
         return Finding(UNKNOWN, "no prediction is recorded")
     without = sum(bar["signal"]["predictions"] == 0 for bar in window.facts)
     late = sum("feed" in bar["halts"] for bar in window.facts)
-    missing = sum(observed["intake"].get("missing", 0) for observed in window.observed)
+    missing = sum(observed["bar_gate"].get("missing", 0) for observed in window.observed)
     minutes = len(window.facts) * _interval_ms(window) / 60_000
     gaps = f"bars without one: {without}, too late to enter on: {late}, that did not arrive: {missing}"
     evidence = f"{total / minutes:,.2f} a minute over {minutes:,.0f} minutes; {gaps}"

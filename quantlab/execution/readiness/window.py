@@ -38,7 +38,7 @@ class Window:
     facts : tuple of dict
         Of each bar, oldest first; see :mod:`quantlab.execution.session.bar_record`.
     observed : tuple of dict
-        ``lag_ms`` and ``intake`` of each bar.
+        ``lag_ms`` and ``bar_gate`` of each bar.
     bars : Bars or None
         As they arrived; None if there is none.
     atr : float64 (T, S)

@@ -66,7 +66,7 @@ class DriftReading:
             "reference_rows": self.report.reference_rows,
             "min_rows": self.report.min_rows,
             "alerts": [drift.name for drift in self.report.alerts],
-            "told": sorted(self.active_alerts),
+            "active_alerts": sorted(self.active_alerts),
             "features": [_figures(drift) for drift in self.report.features],
         }
 
@@ -152,7 +152,7 @@ class DriftWatch:
 
     def restore_alerts(self, reading: dict[str, Any] | None) -> None:
         """Take over the features on alert from the journal's newest reading; None where there is none."""
-        self._active_alerts = frozenset(reading["told"]) if reading is not None else frozenset()
+        self._active_alerts = frozenset(reading["active_alerts"]) if reading is not None else frozenset()
 
     def state(self) -> bytes:
         """The counts."""

@@ -35,7 +35,7 @@ def bar_events(
     facts : dict
         See :func:`~quantlab.execution.session.bar_record.bar_facts`.
     observed : dict
-        ``intake`` faults since the last bar and ``lag_ms``; a restart does not repeat them.
+        ``bar_gate`` faults since the last bar and ``lag_ms``; a restart does not repeat them.
     reading : DriftReading or None
     """
     drift = () if reading is None else reading.events

@@ -159,7 +159,7 @@ class Session:
 
     def finish(self, reason: str) -> None:
         """Journal a last snapshot and why the session ended; it can go on from there."""
-        facts = {"reason": reason, "at_ms": self._now(), "intake": self._engine.gate.pending_faults()}
+        facts = {"reason": reason, "at_ms": self._now(), "bar_gate": self._engine.gate.pending_faults()}
         self._journal.append([Event("stopped", facts), self._snapshot()])
 
     def reset_breaker(self) -> None:
@@ -210,7 +210,7 @@ class Session:
             self.note("feature_mismatch", {"open_ms": raw.open_time_ms, "error": str(error)}, str(error))
             raise
         self._engine.gate.count_suspects()
-        observed = {"intake": self._engine.gate.pending_faults(), "lag_ms": lag_ms}
+        observed = {"bar_gate": self._engine.gate.pending_faults(), "lag_ms": lag_ms}
         reading = self._engine.drift_reading()
         refusals = self._refusals.events(self._engine.gate.refused)
         events = [*bar_events(raw, facts, observed, reading), *refusals]

@@ -136,14 +136,14 @@ def test_what_arrived_wrong_is_counted_in_the_journal_and_changes_no_result(sess
         session.run()
         session.finish("test")
         equity = [e.facts["bar"]["account"]["equity"] for e in journal.replay() if e.kind == "bar"]
-        counters = dict(journal._database.execute("SELECT * FROM counters WHERE name LIKE 'intake.%'"))
+        counters = dict(journal._database.execute("SELECT * FROM counters WHERE name LIKE 'bar_gate.%'"))
     quiet = dataclasses.replace(place, folder=place.folder / "quiet")
     with quiet.journal() as journal:
         session = quiet.session(journal)
         session.start()
         session.run()
         assert [e.facts["bar"]["account"]["equity"] for e in journal.replay() if e.kind == "bar"] == equity
-    assert counters == {"intake.duplicate": 40 + 17, "intake.corrected": 3}
+    assert counters == {"bar_gate.duplicate": 40 + 17, "bar_gate.corrected": 3}
     assert [alert.kind for alert in place.alerts.sent].count("corrected") == 3
 
 
@@ -504,7 +504,7 @@ def test_an_odd_bar_is_counted_and_alerted_and_traded_on(session_parts):
         session = place.session(journal, feed=ListFeed(raws, place.bars.interval_ms))
         session.start()
         session.run()
-        counters = dict(journal._database.execute("SELECT * FROM counters WHERE name LIKE 'intake.suspect%'"))
-    assert counters == {"intake.suspect_jump": 2, "intake.suspect_spike": 1}
+        counters = dict(journal._database.execute("SELECT * FROM counters WHERE name LIKE 'bar_gate.suspect%'"))
+    assert counters == {"bar_gate.suspect_jump": 2, "bar_gate.suspect_spike": 1}
     alerts = [alert.facts["kind"] for alert in place.alerts.sent if alert.kind == "suspect_bar"]
     assert alerts == ["jump", "jump", "spike"]

@@ -69,7 +69,7 @@ def window(*facts, random_bars, **changes):
         "counters": {"event.bar": len(facts)},
         "barriers": BARRIERS,
         "facts": facts,
-        "observed": tuple({"lag_ms": 0, "intake": {}} for _ in facts),
+        "observed": tuple({"lag_ms": 0, "bar_gate": {}} for _ in facts),
         "bars": bars if facts else None,
         "atr": np.ones(bars.state.shape),
         **changes,
@@ -163,7 +163,7 @@ def test_every_gate_passes_fails_and_does_not_know(random_bars):
 
 
 def test_a_bar_that_did_not_arrive_is_a_gap(random_bars):
-    seen = {"lag_ms": 0, "intake": {"missing": 1}}
+    seen = {"lag_ms": 0, "bar_gate": {"missing": 1}}
     found = GATES["predictions"](window(bar_facts(), random_bars=random_bars, observed=(seen,)), LIMITS)
     assert found.status == "FAIL"
 

@@ -165,7 +165,7 @@ def test_a_short_window_shows_its_figures_and_tells_nobody(reading, reference):
     )  # a restart before the first telling
     readings = [facts for kind, facts in found if kind == "drift"]
     assert [one["alerts"] for one in readings[1:4]] == [["shifting"]] * 3  # 50, 75 and 80 bars
-    assert [one["told"] for one in readings[1:4]] == [[], ["shifting"], ["shifting"]]
+    assert [one["active_alerts"] for one in readings[1:4]] == [[], ["shifting"], ["shifting"]]
     assert [facts["open_ms"] for kind, facts in found if kind == "drift_alert"] == [readings[2]["open_ms"]]
 
 

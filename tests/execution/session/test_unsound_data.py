@@ -79,10 +79,10 @@ def test_a_bar_that_no_kernel_takes_is_missing_and_the_session_goes_on_and_start
     found, counters = run(place, broken, **parts)
     assert len(found) == 60
     assert found == expected
-    assert counters["intake.malformed_cell"] == len(UNSOUND)
+    assert counters["bar_gate.malformed_cell"] == len(UNSOUND)
     again, counters = run(place, broken, stops=(31, 33), folder="again", **parts)
     assert again == expected
-    assert counters["intake.malformed_cell"] == len(UNSOUND)
+    assert counters["bar_gate.malformed_cell"] == len(UNSOUND)
 
 
 def test_an_account_that_trades_is_the_one_without_those_cells_and_everybody_hears_of_it(session_parts):
@@ -95,12 +95,12 @@ def test_an_account_that_trades_is_the_one_without_those_cells_and_everybody_hea
     found, counters = run(place, broken)
     assert found == expected
     assert sum(len(bar["fills"]) for bar in found) > 50
-    assert counters["intake.malformed_cell"] == 40
+    assert counters["bar_gate.malformed_cell"] == 40
     assert counters["event.malformed_cell"] == 1  # not once a bar
     [alert] = [alert for alert in place.alerts.sent if alert.kind == "malformed_cell"]
     assert "S2: a price or volume that is not between 1e-100 and 1e+100 (open 1e+101" in alert.message
     view = read_session(place.folder.with_name("session") / "journal.db", check=True)
-    assert status_facts(view, 0)["counters"]["intake.malformed_cell"] == 40
+    assert status_facts(view, 0)["counters"]["bar_gate.malformed_cell"] == 40
 
 
 def test_an_unsound_cell_that_comes_again_is_a_repetition_and_no_correction(session_parts):
@@ -108,9 +108,9 @@ def test_an_unsound_cell_that_comes_again_is_a_repetition_and_no_correction(sess
     raws = [raw_bar(place.bars, t) for t in range(40)]
     raws[20] = with_cells(raws[20], {1: HUGE})
     _, counters = run(place, [*raws[:21], raws[20], *raws[21:]])
-    assert counters["intake.duplicate"] == 1
-    assert "intake.corrected" not in counters
-    assert counters["intake.malformed_cell"] == 1
+    assert counters["bar_gate.duplicate"] == 1
+    assert "bar_gate.corrected" not in counters
+    assert counters["bar_gate.malformed_cell"] == 1
 
 
 @pytest.mark.parametrize("rate", [-1_000.0, np.inf, -np.inf, 0.050001])
@@ -123,7 +123,7 @@ def test_an_unsound_funding_rate_is_charged_to_nobody(session_parts, rate):
     unknown = [with_rates(raw, none if t >= 6 else {}) for t, raw in enumerate(clean)]
     stamps = sum(len(raw.funding.time_ms) for raw in clean[6:])
     expected, counters = run(place, unknown, folder="unknown")
-    assert "intake.malformed_rate" not in counters  # a rate that the venue does not have is no fault
+    assert "bar_gate.malformed_rate" not in counters  # a rate that the venue does not have is no fault
     held = [bar for bar, raw in zip(expected[6:], clean[6:], strict=True) if len(raw.funding.time_ms)]
     assert any(bar["positions"] for bar in held)
     place.alerts.sent.clear()
@@ -131,20 +131,20 @@ def test_an_unsound_funding_rate_is_charged_to_nobody(session_parts, rate):
     assert found == expected
     assert 9_000.0 < found[-1]["account"]["equity"] < 11_000.0
     assert found[-1]["account"]["cash"] is not None
-    assert counters["intake.malformed_rate"] == 4 * stamps
+    assert counters["bar_gate.malformed_rate"] == 4 * stamps
     alerts = [alert for alert in place.alerts.sent if alert.kind == "malformed_rate"]
     assert len(alerts) == counters["event.malformed_rate"] == 3  # one of each process, for all symbols
     assert f"S0: a funding rate of {rate:g} at 2025-03-16T01:00:00Z" in alerts[0].message
     view = read_session(place.folder.with_name("session") / "journal.db", check=True)
-    assert json.loads(json.dumps(status_facts(view, 0)))["counters"]["intake.malformed_rate"] == 4 * stamps
-    assert any("intake.malformed_rate" in table.columns[0]._cells for table in status_tables(view, None))
+    assert json.loads(json.dumps(status_facts(view, 0)))["counters"]["bar_gate.malformed_rate"] == 4 * stamps
+    assert any("bar_gate.malformed_rate" in table.columns[0]._cells for table in status_tables(view, None))
 
 
 def test_the_largest_sound_rate_is_charged(session_parts):
     place = session_parts(0, n_bars=60, resets=False)
     raws = [with_rates(raw_bar(place.bars, t), {0: 0.05, 1: -0.05}) for t in range(60)]
     _, counters = run(place, raws)
-    assert "intake.malformed_rate" not in counters
+    assert "bar_gate.malformed_rate" not in counters
 
 
 def test_rates_of_another_market_are_refused_with_their_bar(session_parts):
@@ -153,8 +153,8 @@ def test_rates_of_another_market_are_refused_with_their_bar(session_parts):
     stamp = np.array([raws[20].open_time_ms])
     raws[20] = dataclasses.replace(raws[20], funding=Funding(stamp, np.zeros((1, 3))))
     found, counters = run(place, raws)
-    assert counters["intake.malformed"] == 1
-    assert counters["intake.missing"] == 1
+    assert counters["bar_gate.malformed"] == 1
+    assert counters["bar_gate.missing"] == 1
     assert len(found) == 40
 
 
@@ -165,7 +165,7 @@ def test_prices_at_the_bounds_are_taken_without_a_warning(session_parts):
     raws = [with_cells(raw_bar(place.bars, t), {3: edges[t % 3]} if t >= 20 else {}) for t in range(60)]
     found, counters = run(place, raws)
     assert len(found) == 60
-    assert "intake.malformed_cell" not in counters
+    assert "bar_gate.malformed_cell" not in counters
 
 
 def test_alerts_come_once_a_day_for_each_symbol_and_kind():
@@ -199,7 +199,7 @@ def test_a_session_that_missed_too_much_says_so_and_ends(session_parts):
         return dataclasses.replace(raws[t], open_time_ms=raws[t].open_time_ms + steps * step, funding=None)
 
     found, counters = run(place, [*raws[:20], moved(20, MAX_JUMP), *raws[20:30]], folder="stamp")
-    assert counters["intake.malformed"] == 1
+    assert counters["bar_gate.malformed"] == 1
     assert len(found) == 30
     place.alerts.sent.clear()
     with pytest.raises(DataError, match=r"at most 10,000 after .* 10,001 bars later.*Begin a session in a new folder"):
@@ -207,4 +207,4 @@ def test_a_session_that_missed_too_much_says_so_and_ends(session_parts):
     assert [alert.kind for alert in place.alerts.sent][-2:] == ["malformed", "gap_too_long"]
     found, counters = run(place, [*raws[:20], moved(20, 30)], folder="hole")
     assert len(found) == 51
-    assert counters["intake.missing"] == 30
+    assert counters["bar_gate.missing"] == 30
