@@ -3,7 +3,6 @@
 from quantlab.features.catalogue import GROUPS, NAMES
 from quantlab.features.contract import FeatureContract, feature_mismatch_total
 from quantlab.features.extra import ExtraFeature, window_function
-from quantlab.features.frames import BigBarStream
 from quantlab.features.history import compute
 from quantlab.features.kernels.loops import WARMUP
 from quantlab.features.pipeline import FeaturePipeline
@@ -13,7 +12,6 @@ __all__ = [
     "GROUPS",
     "NAMES",
     "WARMUP",
-    "BigBarStream",
     "ExtraFeature",
     "FeatureContract",
     "FeaturePipeline",

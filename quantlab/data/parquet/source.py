@@ -11,6 +11,7 @@ from quantlab.core.errors import ConfigError, DataError
 from quantlab.core.market import Bars, Funding
 from quantlab.data.parquet.files import read_bars, read_funding
 from quantlab.data.quality.grid import RawGrid
+from quantlab.data.series.adjustments import read_adjustments
 from quantlab.data.series.alignment import Series, align_bars, align_funding, common_interval
 from quantlab.data.series.funding_rates import drop_unsound_rates, refused_rates_note
 from quantlab.data.series.stored_source import StoredSource, choose_symbols
@@ -25,7 +26,7 @@ class ParquetSource(StoredSource):
 
     Parameters
     ----------
-    root, start, end, largest_funding_rate
+    root, start, end, largest_funding_rate, adjustments
         As in :class:`~quantlab.data.series.stored_source.StoredSource`.
     symbols : str or sequence of str
         File names without the suffix, in the order wanted; ``"all"`` takes all, alphabetically. There
@@ -86,25 +87,39 @@ class ParquetSource(StoredSource):
         return replace(self, symbols=left) if left else None
 
     def data_notes(self) -> tuple[str, ...]:
-        """Sentences on funding rates that count as missing."""
+        """Sentences on adjusted prices, and on funding rates that count as missing."""
+        notes = () if self.adjustments is None else read_adjustments(self.adjustments).notes(tuple(self._files()))
         if self.funding == "off":
-            return ()
-        refused = {}
-        for symbol, path in self._funding_files(tuple(self._files())).items():
+            return notes
+        refused, symbols = {}, tuple(self._files())
+        for symbol, path in self._funding_files(symbols).items():
             if _refusal(read_funding, path) is None:
                 _, refused[symbol] = drop_unsound_rates(read_funding(path), self.largest_funding_rate)
-        return refused_rates_note(refused, self.largest_funding_rate)
+        return (*notes, *refused_rates_note(refused, self.largest_funding_rate))
 
     def _grid(self) -> RawGrid:
         series = {symbol: read_bars(path) for symbol, path in self._files().items()}
         interval_ms = common_interval(series)
+        self._adjust(series, interval_ms)
         symbols = tuple(series)
         open_time_ms, ohlcv = align_bars(series, interval_ms)
         instruments = (self.instrument,) * len(symbols)
         return RawGrid(ohlcv, open_time_ms, interval_ms, symbols, instruments, self._funding(symbols))
 
+    def _adjust(self, series: dict[str, Series], interval_ms: int) -> None:
+        """Adjust bars in place."""
+        adjustments = read_adjustments(self.adjustments)
+        bounds = {symbol: (int(time_ms[0]), int(time_ms[-1])) for symbol, (time_ms, _) in series.items()}
+        adjustments.check(self._known(), bounds, interval_ms)
+        for symbol, (time_ms, ohlcv) in series.items():
+            adjustments.apply(symbol, time_ms, ohlcv)
+
+    def _known(self) -> dict[str, Path]:
+        """Every symbol with a file."""
+        return _listing([Path(self.root), *(Path(self.root) / folder for folder in self.folders)])
+
     def _files(self) -> dict[str, Path]:
-        known = _listing([Path(self.root), *(Path(self.root) / folder for folder in self.folders)])
+        known = self._known()
         names = choose_symbols(self.symbols, known, lambda symbol: f"a file {symbol}.parquet in {self.root}")
         return {symbol: known[symbol] for symbol in names}
 

@@ -11,6 +11,7 @@ import numpy as np
 from quantlab.core.arrays import BoolArray, UInt8Array
 from quantlab.core.clock import iso_utc
 from quantlab.core.market import Bars, BarState
+from quantlab.data.quality.breaks import Break, find_breaks
 from quantlab.data.quality.suspects import Suspect, find_suspects
 
 
@@ -86,6 +87,8 @@ class QualityReport:
     has_funding : bool
     suspects : tuple of Suspect
         Sound bars that look wrong; a person decides.
+    breaks : tuple of Break
+        Lasting steps in price that look like a redenomination or a split.
     """
 
     first_ms: int
@@ -96,11 +99,13 @@ class QualityReport:
     venue_stops: tuple[Streak, ...]
     has_funding: bool
     suspects: tuple[Suspect, ...] = ()
+    breaks: tuple[Break, ...] = ()
 
     def findings(self) -> tuple[str, ...]:
         """One sentence for each thing that a reader should know; empty if there is nothing."""
         found = [] if self.has_funding else ["there is no funding data: results leave funding out"]
         found += [f"venue-wide stop of {r.bars} bars from {iso_utc(r.first_ms)}" for r in self.venue_stops]
+        found += [f"{step.symbol}: {step.sentence()}" for step in self.breaks]
         for symbol, quality in self.symbols.items():
             found += [f"{symbol}: {text}" for text in _sentences(quality, self)]
         return (*found, *(f"{suspect.symbol}: {suspect.sentence()}" for suspect in self.suspects))
@@ -140,6 +145,7 @@ def coverage(bars: Bars) -> QualityReport:
         venue_stops=tuple(Streak(int(bars.open_time_ms[a]), b - a) for a, b in _streaks(stopped)),
         has_funding=bars.funding is not None,
         suspects=find_suspects(bars),
+        breaks=find_breaks(bars),
     )
 
 

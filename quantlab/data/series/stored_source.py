@@ -1,10 +1,10 @@
-"""Options that the sources of stored bars share: folder, symbols, trading rules, period and funding."""
+"""Options that the sources of stored bars share: folder, symbols, trading rules, period, funding and adjustments."""
 
 from __future__ import annotations
 
 import difflib
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar
 
@@ -34,6 +34,12 @@ def parse_time(option: str, text: str | None) -> int | None:
     except ValueError as error:
         fix = f"write it like {option}=2025-03-16"
         raise ConfigError(f"{option} as an ISO 8601 date or time", found=repr(text), fix=fix) from error
+
+
+def check_file(option: str, value: str | Path | None) -> None:
+    """Raise ConfigError unless `value` is the name of a file, or None."""
+    if value is not None and not (isinstance(value, str | Path) and str(value)):
+        raise ConfigError(f"{option} as a file", found=repr(value), fix=f"set {option}=FILE, or null")
 
 
 def choose_symbols(
@@ -91,6 +97,8 @@ class StoredSource:
         One of :attr:`funding_modes`.
     largest_funding_rate : float
         Largest size of a sound rate, fraction of notional; larger ones count as missing, and notes say so.
+    adjustments : str, Path or None
+        A csv file of redenominations and splits, see :mod:`quantlab.data.series.adjustments`.
 
     Raises
     ------
@@ -105,6 +113,7 @@ class StoredSource:
     end: str | None
     funding: str
     largest_funding_rate: float
+    adjustments: str | Path | None = field(default=None, kw_only=True)
     #: The ways in which funding can be read.
     funding_modes: ClassVar[tuple[str, ...]] = ("auto", "off")
 
@@ -118,6 +127,7 @@ class StoredSource:
             raise ConfigError("data.start before data.end", found=found, fix="choose a later end")
         check_choice("data.funding", self.funding, self.funding_modes)
         check_range("data.largest_funding_rate", self.largest_funding_rate, low=0.0)
+        check_file("data.adjustments", self.adjustments)
 
     @property
     def synthetic(self) -> bool:

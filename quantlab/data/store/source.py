@@ -16,6 +16,7 @@ from quantlab.core.market import Bars, Funding
 from quantlab.data.quality.gate import MAX_FILLED
 from quantlab.data.quality.grid import RawGrid, funding_due
 from quantlab.data.quality.holds import HOLD_WINDOW
+from quantlab.data.series.adjustments import read_adjustments
 from quantlab.data.series.alignment import Series, align_funding
 from quantlab.data.series.funding_rates import drop_unsound_rates, refused_rates_note
 from quantlab.data.series.instruments import MARGIN, instrument_of, margin_note
@@ -35,7 +36,7 @@ class CollectedSource(StoredSource):
 
     Parameters
     ----------
-    root, symbols, start, end, largest_funding_rate
+    root, symbols, start, end, largest_funding_rate, adjustments
         As in :class:`~quantlab.data.series.stored_source.StoredSource`.
     instrument : Instrument
         Trading rules where the exchange states none; those that it states are stored with the data and go first.
@@ -76,11 +77,12 @@ class CollectedSource(StoredSource):
         symbols = self._chosen(manifest)
         unstated = [symbol for symbol in symbols if MARGIN not in manifest.symbols[symbol].rules]
         margins = (margin_note(unstated, len(symbols)),) if unstated else ()
+        notes = (*read_adjustments(self.adjustments).notes(symbols), *margins)
         if self.funding == "off" or not manifest.days(FUNDING):
-            return margins
+            return notes
         low, high = self._period(None, None)
         _, refused = self._rates(manifest, symbols, low or 0, LATEST_MS - 1 if high is None else high)
-        return (*margins, *refused_rates_note(refused, self.largest_funding_rate))
+        return (*notes, *refused_rates_note(refused, self.largest_funding_rate))
 
     def _load(self, start_ms: int | None, end_ms: int | None) -> tuple[Float64Array, RawGrid]:
         """The bars in an array that may be written to, and the same bars as a grid."""
@@ -94,9 +96,21 @@ class CollectedSource(StoredSource):
             column, wanted = _places(table, symbols, low, high)
             rows = (table.time_ms[wanted] - low) // manifest.interval_ms
             ohlcv[rows, column[wanted]] = table.values[wanted]
+        self._adjust(manifest, symbols, open_time_ms, ohlcv)
         instruments = tuple(instrument_of(manifest.symbols[symbol].rules, self.instrument) for symbol in symbols)
         funding = self._funding(manifest, symbols, low - manifest.interval_ms, high)
         return ohlcv, RawGrid(ohlcv, open_time_ms, manifest.interval_ms, symbols, instruments, funding)
+
+    def _adjust(
+        self, manifest: Manifest, symbols: tuple[str, ...], open_time_ms: Int64Array, ohlcv: Float64Array
+    ) -> None:
+        """Adjust bars (T, S, 5) in place; a row is held against all that was collected, not against the part that is read."""
+        spans = {name: facts.covered[BARS] for name, facts in manifest.symbols.items() if facts.covered.get(BARS)}
+        bounds = {name: (parts[0][0], parts[-1][1] - manifest.interval_ms) for name, parts in spans.items()}
+        adjustments = read_adjustments(self.adjustments)
+        adjustments.check(bounds, bounds, manifest.interval_ms)
+        for s, symbol in enumerate(symbols):
+            adjustments.apply(symbol, open_time_ms, ohlcv[:, s])
 
     def _chosen(self, manifest: Manifest) -> tuple[str, ...]:
         known = sorted(name for name, facts in manifest.symbols.items() if facts.covered.get(BARS))

@@ -6,6 +6,7 @@ import hashlib
 from typing import Any
 
 from quantlab.core.events import Event, RawBar
+from quantlab.core.market import Bars
 from quantlab.execution.session.drift_watch import DriftReading
 from quantlab.execution.session.engine import Engine
 from quantlab.execution.session.handover import Release
@@ -13,14 +14,41 @@ from quantlab.execution.session.snapshot import pack_raw
 from quantlab.trading.strategy.strategy import Limits
 
 
-def begin_events(engine: Engine, release: str | None, warmed_up_on: int, venue: str, at_ms: int) -> list[Event]:
-    """Return the first entries: what runs, the share of targets that is asked for, and the state before any bar."""
-    facts = {"identity": engine.identity(), "at_ms": at_ms, "warmed_up_on": warmed_up_on, "release": release}
+def begin_events(
+    engine: Engine, release: str | None, history: Bars | None, warmed_up_on: int, venue: str, at_ms: int
+) -> list[Event]:
+    """Return the first entries: what runs, the share of targets that is asked for, and the state before any bar.
+
+    Parameters
+    ----------
+    engine : Engine
+    release : str or None
+        Name of the release that runs.
+    history : Bars or None
+        What lies before the first bar.
+    warmed_up_on : int
+        Bars of it that the signal has seen.
+    venue : str
+    at_ms : int
+    """
+    facts = {
+        "identity": engine.identity(),
+        "at_ms": at_ms,
+        "warmed_up_on": warmed_up_on,
+        "release": release,
+        "history": None if history is None else history_facts(history),
+    }
     return [
         Event("began", facts),
         rollout_event(engine.strategy.limits, None, venue, at_ms),
         snapshot_event(engine),
     ]
+
+
+def history_facts(history: Bars) -> dict[str, Any]:
+    """Return the opens of the first and the last bar of a history, and its fingerprint."""
+    opens = history.open_time_ms
+    return {"first_ms": int(opens[0]), "last_ms": int(opens[-1]), "data_fingerprint": history.fingerprint()}
 
 
 def bar_events(

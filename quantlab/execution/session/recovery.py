@@ -7,6 +7,7 @@ from typing import Any
 from quantlab.core.clock import iso_utc
 from quantlab.core.errors import ArtifactError, ConfigError
 from quantlab.core.events import Event
+from quantlab.core.market import Bars
 from quantlab.core.ports import Journal
 from quantlab.execution.journal.hash_chain import facts_text
 from quantlab.execution.session.drift_watch import READING
@@ -71,6 +72,30 @@ def require_identity(ours: dict[str, Any], journal: Journal, began: Event) -> No
                 found=_short(value),
                 fix="go on with the same strategy and market, or begin a session in a new folder",
             )
+
+
+def require_history(history: Bars | None, began: Event) -> None:
+    """Return if a history with the bars that a session warmed up on still says the same of them.
+
+    A history of other bars, as a live session has at every start, is not compared.
+
+    Raises
+    ------
+    ConfigError
+        If it says something else, e.g. since its prices were adjusted.
+    """
+    journalled = began.facts.get("history")
+    if history is None or journalled is None:
+        return
+    opens = history.open_time_ms
+    if (int(opens[0]), int(opens[-1])) != (journalled["first_ms"], journalled["last_ms"]):
+        return
+    if (found := history.fingerprint()) != journalled["data_fingerprint"]:
+        raise ConfigError(
+            f"the history that the session warmed up on, {_short(journalled['data_fingerprint'])}",
+            found=f"other data of the same bars, {_short(found)}",
+            fix="go on with the same data, adjustments and instruments, or begin a session in a new folder",
+        )
 
 
 def _repeat(engine: Engine, event: Event) -> None:

@@ -36,7 +36,7 @@ from quantlab.execution.session.drift_watch import ALERT, RESTART, DriftWatch
 from quantlab.execution.session.engine import Engine, Market
 from quantlab.execution.session.events import bar_events, begin_events, handover_events, snapshot_event
 from quantlab.execution.session.handover import PAPER_VENUE, Release, recent_bars
-from quantlab.execution.session.recovery import recover, require_identity
+from quantlab.execution.session.recovery import recover, require_history, require_identity
 from quantlab.execution.session.refused_cells import RefusalAlerts, refusal_message
 from quantlab.execution.session.rules import SessionRules
 from quantlab.trading.bar.stepper import Stepper
@@ -120,7 +120,7 @@ class Session:
         Raises
         ------
         ConfigError
-            If the journal belongs to another strategy, market or account.
+            If the journal belongs to another strategy, market, history or account.
         ArtifactError
             If a repeated bar does not give what was journalled.
         """
@@ -129,6 +129,7 @@ class Session:
             self._begin()
             return 0
         require_identity(self._engine.identity(), self._journal, began)
+        require_history(self._history, began)
         return self._recover()
 
     def run(self, stop: threading.Event | None = None, *, most_bars: int | None = None) -> int:
@@ -174,7 +175,8 @@ class Session:
 
     def _begin(self) -> None:
         seen = 0 if self._history is None else self._engine.warm_up(self._history)
-        self._journal.append(begin_events(self._engine, self._release, seen, self._venue, self._now()))
+        events = begin_events(self._engine, self._release, self._history, seen, self._venue, self._now())
+        self._journal.append(events)
 
     def _recover(self) -> int:
         repeated, counted = recover(self._engine, self._journal)

@@ -262,6 +262,32 @@ def test_a_silent_feed_brings_one_alert(session_parts):
     assert [alert.kind for alert in place.alerts.sent] == ["stale_feed"]
 
 
+def test_a_session_goes_on_with_the_history_that_it_warmed_up_on_and_with_no_other_data_of_the_same_bars(session_parts):
+    """Prices that were adjusted since would meet a signal and an account in the old units."""
+    place = session_parts(0, n_bars=60)
+    history = place.bars.rows(0, 30)
+    feed = ReplayFeed(place.bars, start=np.datetime64(int(place.bars.open_time_ms[30]), "ms"), pace=None)
+    with place.journal() as journal:
+        session = place.session(journal, feed=feed, history=history)
+        session.start()
+        session.run(most_bars=10)
+        journalled = journal.latest("began").facts["history"]
+    assert journalled["data_fingerprint"] == history.fingerprint()
+    assert (journalled["first_ms"], journalled["last_ms"]) == tuple(history.open_time_ms[[0, -1]])
+    ohlcv = history.ohlcv.copy()
+    ohlcv[:20, 0, :4] *= 0.5
+    ohlcv[:20, 0, 4] *= 2.0
+    adjusted = dataclasses.replace(history, ohlcv=ohlcv)
+    with (
+        place.journal() as journal,
+        pytest.raises(ConfigError, match=r"history that the session warmed up on.*adjustments"),
+    ):
+        place.session(journal, feed=feed, history=adjusted).start()
+    for same in (history, history.rows(1, 30), None):  # another span, as a live session has, is not compared
+        with place.journal() as journal:
+            place.session(journal, feed=feed, history=same).start()
+
+
 def test_a_breaker_is_released_by_hand_and_stays_released_after_a_crash(session_parts, strategy):
     place = session_parts(0, snapshot_every=10_000)
     chosen = strategy(FixedSignal(place.signal), breaker=0.01)

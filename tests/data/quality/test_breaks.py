@@ -1,0 +1,144 @@
+"""Redenominations are found where they were planted; crashes, squeezes and other steps are none."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from quantlab.core.arrays import Float64Array
+from quantlab.core.clock import iso_utc
+from quantlab.core.market import Bars, BarState, PrintFlag
+from quantlab.data import ParquetSource, coverage
+from quantlab.data.quality.breaks import find_breaks
+from quantlab.data.quality.gate import QualityGate
+from quantlab.data.quality.suspects import find_suspects
+
+MakeBars = Callable[..., Bars]
+FACTORS = [factor for size in (2.0, 3.0, 5.0, 10.0, 100.0, 1000.0) for factor in (size, 1.0 / size)]
+#: From the most traded to the least, and those with the largest moves: OM -72 %, TST -44 %, COMP +38 %.
+REAL = ("BTC", "TRX", "OM", "TST", "COMP", "kPEPE", "VINE", "TRB", "ZEREBRO", "RLB", "HPOS", "SOPH")
+
+
+def changed(bars: Bars, change: Callable[[Float64Array], object]) -> Bars:
+    """The same market with other prints, through the gate."""
+    raw = np.where(bars.printed[:, :, None], bars.ohlcv, np.nan)
+    change(raw)
+    gate = QualityGate(bars.symbols, bars.instruments, bars.interval_ms)
+    return gate.run(gate.begin(), np.ascontiguousarray(raw), bars.open_time_ms)[1]
+
+
+def planted(bars: Bars, row: int, s: int, factor: float, hole: int = 0) -> Bars:
+    """From `row` on prices are multiplied and volumes divided; the bars before are missing."""
+
+    def change(raw: Float64Array) -> None:
+        raw[row:, s, :4] *= factor
+        raw[row:, s, 4] /= factor
+        raw[row - hole : row, s] = np.nan
+
+    return changed(bars, change)
+
+
+@pytest.mark.parametrize("factor", FACTORS)
+@pytest.mark.parametrize("hole", [0, 40])
+def test_a_redenomination_is_named_with_the_line_that_mends_it(random_bars: MakeBars, factor: float, hole: int) -> None:
+    bars = planted(random_bars(seed=5, n_bars=700), 350, 1, factor, hole)
+    (found,) = find_breaks(bars)
+    assert (found.symbol, found.time_ms, found.missing_bars) == ("S01", int(bars.open_time_ms[350]), hole)
+    assert found.factor == pytest.approx(factor, rel=1e-12)
+    assert found.volume_ratio == pytest.approx(1.0 / factor, rel=0.5)
+    assert found.adjustment == f"S01,{iso_utc(found.time_ms)},{factor:.12g}"
+    assert f"S01: {found.sentence()}" in coverage(bars).findings()
+    assert found.adjustment in found.sentence()
+
+
+def test_a_break_is_a_suspect_print_for_one_bar_and_no_spike(random_bars: MakeBars) -> None:
+    bars = planted(random_bars(seed=5, n_bars=700), 350, 1, 0.01)
+    assert bars.suspect is not None
+    assert np.flatnonzero(bars.suspect[:, 1]).tolist() == [350]
+    assert bars.suspect[350, 1] == PrintFlag.STANDS
+    assert find_suspects(bars) == ()
+
+
+def crash_through_its_range(raw: Float64Array) -> None:
+    raw[350:, 1, :4] *= 0.2
+    raw[350, 1, :2] *= 5.0  # it opens where the last bar closed
+    raw[350:, 1, 4] *= 5.0
+
+
+def gap_with_a_rush(raw: Float64Array) -> None:
+    """Closed for two hours, open at half the price; then five times the coins and six times the moves."""
+    middle = raw[350, 1, 0] * 0.5
+    raw[350:, 1, :4] = middle * np.exp(6.0 * np.log(raw[350:, 1, :4] / raw[350, 1, 0]))
+    raw[350:, 1, 4] *= 5.0
+    raw[326:350, 1] = np.nan
+
+
+def squeeze_by_a_gap(raw: Float64Array) -> None:
+    raw[350:, 1, :4] *= 2.0
+    raw[350:, 1, 4] *= 10.0
+
+
+def price_without_volume(raw: Float64Array) -> None:
+    raw[350:, 1, :4] *= 1000.0
+
+
+def spike_of_an_hour(raw: Float64Array) -> None:
+    raw[350:362, 1, :4] *= 10.0
+    raw[350:362, 1, 4] /= 10.0
+
+
+def too_late_to_tell(raw: Float64Array) -> None:
+    raw[695:, 1, :4] *= 10.0
+    raw[695:, 1, 4] /= 10.0
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        crash_through_its_range,
+        gap_with_a_rush,
+        squeeze_by_a_gap,
+        price_without_volume,
+        spike_of_an_hour,
+        too_late_to_tell,
+    ],
+)
+def test_other_steps_are_no_breaks(random_bars: MakeBars, change: Callable[[Float64Array], object]) -> None:
+    assert find_breaks(changed(random_bars(seed=5, n_bars=700), change)) == ()
+
+
+def real_bars(perps_5m: Path, parquet_source: Callable[..., ParquetSource], symbols: object) -> Bars:
+    return parquet_source(perps_5m, symbols, folders=["ragged"], funding="off").history()
+
+
+def test_real_markets_have_none_and_planted_ones_are_found(
+    perps_5m: Path, parquet_source: Callable[..., ParquetSource]
+) -> None:
+    bars = real_bars(perps_5m, parquet_source, list(REAL))
+    assert find_breaks(bars) == ()
+    rng = np.random.default_rng(4)
+    for s, symbol in enumerate(REAL):
+        traded = np.flatnonzero(bars.state[:, s] == BarState.TRADED)
+        one = dataclasses.replace(
+            bars,
+            ohlcv=bars.ohlcv[:, s : s + 1].copy(),
+            state=bars.state[:, s : s + 1].copy(),
+            symbols=(symbol,),
+            instruments=bars.instruments[:1],
+            suspect=None,
+        )
+        for factor in rng.choice(FACTORS, 3):
+            row = int(traded[rng.integers(30, len(traded) - 30)])
+            assert [step.time_ms for step in find_breaks(planted(one, row, 0, factor))] == [bars.open_time_ms[row]]
+
+
+@pytest.mark.slow
+def test_no_symbol_of_the_reference_data_has_a_break(
+    market_data: Path, perps_5m: Path, parquet_source: Callable[..., ParquetSource]
+) -> None:
+    assert find_breaks(real_bars(perps_5m, parquet_source, "all")) == ()
+    assert find_breaks(parquet_source(market_data / "btc_perp_1m", funding="off").history()) == ()
