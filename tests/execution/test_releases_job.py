@@ -17,6 +17,7 @@ import pytest
 from quantlab.backtest.scan import Scan
 from quantlab.core.clock import FakeClock
 from quantlab.core.errors import ArtifactError, ConfigError
+from quantlab.core.trust import Trust
 from quantlab.core.types import Signal
 from quantlab.execution.journal.reader import read_session
 from quantlab.execution.journal.sqlite import SqliteJournal
@@ -105,7 +106,7 @@ def test_a_promotion_and_a_rollback_reach_the_session(shop, bundles, tmp_path, c
         (1.0, 0.5, "paper"),
         (0.5, 1.0, "paper"),
     ]
-    assert switched[0]["identity"]["strategy"] == load_bundle(bundles / "half").strategy.fingerprint
+    assert switched[0]["identity"]["strategy"] == load_bundle(bundles / "half", Trust()).strategy.fingerprint
     assert np.diff(opens(tmp_path)).tolist() == [300_000] * 59  # no bar is lost
     assert switched[0]["after_ms"] == opens(tmp_path)[19]
     assert read_session(tmp_path / "journal.db", check=True).release == "whole"
@@ -246,7 +247,7 @@ def test_promoted_members_speak_from_the_next_bar_on_as_their_history_does(tmp_p
     history = history.rows(history.n_bars - 4_500, history.n_bars).first_symbols(4)
     times = opens(tmp_path / "s")
     first = int(np.searchsorted(history.open_time_ms, times[0]))
-    strategies = [load_bundle(folder).strategy for folder in (old, new)]
+    strategies = [load_bundle(folder, Trust()).strategy for folder in (old, new)]
     signals = [strategy.signal.signal(history) for strategy in strategies]
     heard = spliced(signals[0].rows(first, first + 60), signals[1].rows(first + 60, first + 120))
     assert (signals[0].proba[first + 60 : first + 120] != signals[1].proba[first + 60 : first + 120]).any()

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from omegaconf import DictConfig
 
 from quantlab.core.checks import check_range, check_whole
+from quantlab.core.trust import Trust
 from quantlab.data.series.history_cut import HistoryCut
 
 
@@ -35,6 +36,11 @@ class Barriers:
         check_range("barriers.stop_atr", self.stop_atr, low=1e-6)
         check_range("barriers.take_profit_atr", self.take_profit_atr, low=self.stop_atr)
         check_whole("barriers.horizon", self.horizon, low=1)
+
+
+def trust_of(cfg: DictConfig) -> Trust:
+    """The classes that artifacts may name, by the user's ``trust``; none of them may lie among runs or models."""
+    return Trust(tuple(cfg.trust), (str(cfg.runs_dir), str(cfg.registry_root)))
 
 
 def barriers_of(cfg: DictConfig) -> Barriers:

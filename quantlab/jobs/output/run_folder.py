@@ -22,6 +22,7 @@ from quantlab.core.clock import SystemClock, iso_utc
 from quantlab.core.errors import ConfigError
 from quantlab.core.files import remove_abandoned, require_writable, sha256_file, staged_folder, write_json, write_text
 from quantlab.core.logs import RedactedJson, attach_handler
+from quantlab.core.sealed_json import write_sealed
 from quantlab.jobs.config.composition import check_experiment_name
 
 #: Packages whose version can change a result.
@@ -39,6 +40,9 @@ RESULT_PACKAGES = (
     "vectorbt",
     "arch",
 )
+
+#: Of a run's ``manifest.json``: other code reads another one.
+MANIFEST_FORMAT = 2
 
 
 @dataclass(frozen=True)
@@ -62,7 +66,7 @@ class RunFolder:
         """``manifest.json``: what made these files, and their hashes."""
         names = {f.relative_to(self.path).as_posix(): f for f in sorted(self.path.rglob("*")) if f.is_file()}
         files = {name: sha256_file(f) for name, f in names.items() if name not in ("log.jsonl", "manifest.json")}
-        write_json(
+        write_sealed(
             self.path / "manifest.json",
             {
                 "run": self.final.name,
@@ -79,6 +83,7 @@ class RunFolder:
                 "files_sha256": files,
                 **facts,
             },
+            MANIFEST_FORMAT,
         )
 
 

@@ -30,6 +30,7 @@ from quantlab.core.files import partial_prefix, remove_abandoned, require_writab
 from quantlab.core.ports import FeatureSource, Progress
 from quantlab.core.types import Signal
 from quantlab.jobs.config.composition import build
+from quantlab.jobs.config.sections import trust_of
 from quantlab.jobs.output.terminal import TerminalProgress
 from quantlab.jobs.parity.account_record import AccountRecord, count_compared, count_differing, record_of_backtest
 from quantlab.jobs.parity.cases import Case, configured_case, promoted_case, with_promoted_settings
@@ -62,7 +63,7 @@ def run(cfg: DictConfig) -> float | None:
     if cfg.bundle is None:
         case = configured_case(cfg, progress)
     else:
-        bundle = load_bundle(Path(cfg.bundle).resolve())
+        bundle = load_bundle(Path(cfg.bundle).resolve(), trust_of(cfg))
         cfg = with_promoted_settings(cfg, bundle)
         case = promoted_case(cfg, bundle, progress)
     with tempfile.TemporaryDirectory(dir=folder, prefix=partial_prefix("parity")) as name:

@@ -5,8 +5,8 @@
    folder gets its name its members are loaded in child processes, and the strategy is built from it: its
    fingerprint must be the one that the run recorded.
 2. *Load*: every file is hashed; code, library versions, feature names and fingerprints are compared with what was
-   promoted; only then a library sees a file. The strategy is built again through its ``_target_`` nodes, members
-   repeat their golden predictions, and the fingerprint is compared once more.
+   promoted; only then a library sees a file. The strategy is built again through its ``_target_`` nodes, which may name
+   no class but quantlab's own and those that the user allows; members repeat their golden predictions, and the fingerprint is compared once more.
 
 A bundle needs neither the run, nor the forecast cache, nor the registry's other folders.
 """
@@ -24,8 +24,10 @@ from omegaconf.errors import OmegaConfBaseException
 
 from quantlab.core.errors import ArtifactError
 from quantlab.core.ports import FeatureSource, SignalSource
+from quantlab.core.trust import Trust
 from quantlab.features.drift_reference import DriftReference
 from quantlab.jobs.config.composition import build
+from quantlab.jobs.config.known_classes import require_known_classes
 from quantlab.jobs.promotion.run_members import MEMBERS, code_hashes
 from quantlab.learning.artifacts.code_versions import LIBRARIES, library_versions
 from quantlab.learning.artifacts.member_facts import require_features
@@ -78,13 +80,20 @@ class Bundle:
     drift: DriftReference | None
 
 
-def load_bundle(folder: Path) -> Bundle:
+def load_bundle(folder: Path, trust: Trust) -> Bundle:
     """Verify a bundle and build its strategy.
+
+    Parameters
+    ----------
+    folder : Path
+    trust : Trust
+        Classes that it may name beside quantlab's own.
 
     Raises
     ------
     ArtifactError
-        If a file is missing, added or altered, or the code, a library or the strategy is not what was promoted.
+        If a file is missing, added or altered, a class is named that may not be constructed, or the code, a library
+        or the strategy is not what was promoted.
     ContractError
         If the features are not the ones that were promoted.
     ConfigError
@@ -96,11 +105,11 @@ def load_bundle(folder: Path) -> Bundle:
     if missing:
         raise ArtifactError(f"a strategy bundle in {folder}", found=f"a manifest without {missing[0]}", fix=RESTORE)
     _require_same_installation(folder, manifest)
-    config = read_config(folder / CONFIG)
+    config = read_config(folder / CONFIG, trust)
     features: FeatureSource = build(config.features)
     stated = manifest["features"]
     require_features(tuple(stated["names"]), manifest["feature_fingerprint"], stated["definitions"], features)
-    strategy = build(config.strategy)(signal=_signal(folder, config, manifest["models"], features))
+    strategy = build(config.strategy)(signal=_signal(folder, config, manifest["models"], features, trust))
     if strategy.fingerprint != manifest["strategy_fingerprint"]:
         raise ArtifactError(
             f"the strategy {manifest['strategy_fingerprint']} in {folder}", found=strategy.fingerprint, fix=_RUN_AGAIN
@@ -108,20 +117,22 @@ def load_bundle(folder: Path) -> Bundle:
     return Bundle(folder, strategy, config, manifest, features, _drift(folder, manifest["models"]))
 
 
-def read_config(path: Path) -> DictConfig:
+def read_config(path: Path, trust: Trust) -> DictConfig:
     """A resolved configuration from a file whose hash was compared; read-only.
 
     Raises
     ------
     ArtifactError
-        If it is none.
+        If it is none, or names a class that may not be constructed.
     """
     try:
-        config = OmegaConf.create(json.loads(path.read_bytes()))
+        content = json.loads(path.read_bytes())
+        config = OmegaConf.create(content)
     except (OSError, ValueError, RecursionError, OmegaConfBaseException) as error:
         raise ArtifactError(f"a configuration in {path}", found=type(error).__name__, fix=RESTORE) from error
     if not isinstance(config, DictConfig):
         raise ArtifactError(f"a configuration in {path}", found="another kind of file", fix=RESTORE)
+    require_known_classes(content, trust, path.parent)
     OmegaConf.set_readonly(config, True)
     return config
 
@@ -155,10 +166,12 @@ def _require_same_installation(folder: Path, manifest: Mapping[str, Any]) -> Non
         )
 
 
-def _signal(folder: Path, config: DictConfig, models: Mapping[str, Any], features: FeatureSource) -> SignalSource:
+def _signal(
+    folder: Path, config: DictConfig, models: Mapping[str, Any], features: FeatureSource, trust: Trust
+) -> SignalSource:
     """Signal of the stored members where there are any; else the source that the configuration names."""
     if models:
-        return stored_signal(features, folder / MEMBERS, ensemble_of(models["ensemble"]))
+        return stored_signal(features, folder / MEMBERS, ensemble_of(models["ensemble"]), trust)
     source: SignalSource = build(config.signal)
     return source
 

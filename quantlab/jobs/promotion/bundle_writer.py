@@ -8,12 +8,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from omegaconf import OmegaConf
-
 from quantlab.core.clock import iso_utc
 from quantlab.core.errors import ArtifactError, ConfigError, InstallationError
 from quantlab.core.files import remove_abandoned, sha256_file, staged_folder, write_json
 from quantlab.core.ports import Clock
+from quantlab.core.trust import Trust
+from quantlab.jobs.config.known_classes import require_known_classes
 from quantlab.jobs.promotion.bundle import CONFIG, Bundle, load_bundle, require_same_code
 from quantlab.jobs.promotion.finished_run import FinishedRun
 from quantlab.jobs.promotion.run_members import MEMBERS
@@ -29,7 +29,7 @@ _LEARNING = ("labels", "splits", "members", "ensemble")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", re.ASCII)
 
 
-def write_bundle(run: FinishedRun, final: Path, clock: Clock, load_timeout_s: float) -> Bundle:
+def write_bundle(run: FinishedRun, final: Path, clock: Clock, load_timeout_s: float, trust: Trust) -> Bundle:
     """Freeze a run's strategy in a new folder, whole or not at all, and give back what was loaded from it.
 
     Parameters
@@ -40,6 +40,8 @@ def write_bundle(run: FinishedRun, final: Path, clock: Clock, load_timeout_s: fl
     clock : Clock
     load_timeout_s : float
         Seconds that a child process has to load a member.
+    trust : Trust
+        Classes that the run may name beside quantlab's own.
 
     Raises
     ------
@@ -59,10 +61,10 @@ def write_bundle(run: FinishedRun, final: Path, clock: Clock, load_timeout_s: fl
         final.parent.mkdir(parents=True, exist_ok=True)
         remove_abandoned(final.parent)
         with staged_folder(final) as folder:
-            _copy_parts(run, folder)
+            _copy_parts(run, folder, trust)
             seal_folder(folder, _facts(run, final.name, clock))
-            prove_members(folder, run.manifest["models"], load_timeout_s)
-            load_bundle(folder)
+            prove_members(folder, run.manifest["models"], load_timeout_s, trust)
+            load_bundle(folder, trust)
     except FileExistsError as error:
         raise _taken(final) from error
     except OSError as error:
@@ -71,10 +73,10 @@ def write_bundle(run: FinishedRun, final: Path, clock: Clock, load_timeout_s: fl
             found=error.strerror or str(error),
             fix="free some space or fix its permissions; nothing was changed",
         ) from error
-    return load_bundle(final)
+    return load_bundle(final, trust)
 
 
-def prove_members(folder: Path, models: Mapping[str, Any], load_timeout_s: float) -> None:
+def prove_members(folder: Path, models: Mapping[str, Any], load_timeout_s: float, trust: Trust) -> None:
     """Load every member of a bundle in a process of its own, where it repeats its golden predictions.
 
     Raises
@@ -86,7 +88,7 @@ def prove_members(folder: Path, models: Mapping[str, Any], load_timeout_s: float
     """
     for name in models.get("members", {}):
         member = folder / MEMBERS / name
-        prove(StoredMember.read(member), member, load_timeout_s)
+        prove(StoredMember.read(member), member, load_timeout_s, trust)
 
 
 def bundle_name(chosen: object, run: FinishedRun) -> str:
@@ -97,7 +99,7 @@ def bundle_name(chosen: object, run: FinishedRun) -> str:
     ConfigError
         If no folder can have it.
     """
-    name = f"{run.config.experiment_name}-{run.folder.name}"[-64:].lstrip("._-") if chosen is None else str(chosen)
+    name = f"{run.config['experiment_name']}-{run.folder.name}"[-64:].lstrip("._-") if chosen is None else str(chosen)
     if not _NAME.fullmatch(name):
         raise ConfigError(
             "a bundle's name of at most 64 letters, digits, dots, dashes and underscores",
@@ -107,17 +109,15 @@ def bundle_name(chosen: object, run: FinishedRun) -> str:
     return name
 
 
-def _copy_parts(run: FinishedRun, folder: Path) -> None:
+def _copy_parts(run: FinishedRun, folder: Path, trust: Trust) -> None:
     """Members and configuration; hashes were compared when the run was read, and are once more after copying."""
     stored = run.folder / MEMBERS
     models = run.manifest["models"]
+    parts = _configuration(run)
+    require_known_classes(parts, trust, run.folder)
     if models:
         shutil.copytree(stored, folder / MEMBERS)
-    sections = SECTIONS if models else (*SECTIONS, "signal")
-    parts: dict[str, Any] = {name: run.config[name] for name in sections}
-    parts["strategy"] = run.manifest["strategy"]
-    parts["learning"] = {name: run.config.learning[name] for name in _LEARNING}
-    write_json(folder / CONFIG, OmegaConf.to_container(OmegaConf.create(parts), resolve=True))
+    write_json(folder / CONFIG, parts)
     for path in sorted((folder / MEMBERS).rglob("*")):
         name = path.relative_to(folder).as_posix()
         if path.is_file() and sha256_file(path) != run.manifest["files_sha256"].get(name):
@@ -126,6 +126,15 @@ def _copy_parts(run: FinishedRun, folder: Path) -> None:
         found = StoredMember.read(folder / MEMBERS / name).model_sha256
         if found != member["sha256"]:
             raise ArtifactError(f"{name} with sha256 {member['sha256']}", found=found, fix="run it again")
+
+
+def _configuration(run: FinishedRun) -> dict[str, Any]:
+    """Sections of a run's configuration that a bundle keeps; nothing in them is looked up on this machine."""
+    sections = SECTIONS if run.manifest["models"] else (*SECTIONS, "signal")
+    parts: dict[str, Any] = {name: run.config[name] for name in sections}
+    parts["strategy"] = run.manifest["strategy"]
+    parts["learning"] = {name: run.config["learning"][name] for name in _LEARNING}
+    return parts
 
 
 def _facts(run: FinishedRun, name: str, clock: Clock) -> dict[str, Any]:

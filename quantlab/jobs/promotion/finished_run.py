@@ -7,10 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from omegaconf import DictConfig, OmegaConf
+import yaml
 
 from quantlab.core.errors import ArtifactError, ConfigError
 from quantlab.core.files import sha256_file
+from quantlab.core.sealed_json import read_sealed
+from quantlab.jobs.output.run_folder import MANIFEST_FORMAT
 from quantlab.jobs.promotion.run_members import MEMBERS
 
 RUN_AGAIN = "run it again: what is still cached is not fitted twice"
@@ -39,14 +41,14 @@ class FinishedRun:
     folder : Path
     manifest : dict
         With the keys that :func:`quantlab.jobs.promotion.run_members.save_members` writes.
-    config : DictConfig
-        Resolved, as it was asked for.
+    config : dict
+        As it was asked for: plain values, of which none is looked up on this machine.
     metrics : dict
     """
 
     folder: Path
     manifest: dict[str, Any]
-    config: DictConfig
+    config: dict[str, Any]
     metrics: dict[str, Any]
 
 
@@ -70,7 +72,7 @@ def read_run(folder: Path, option: str) -> FinishedRun:
     if not path.is_file():
         raise ConfigError(f"a finished run in {folder}", found="no manifest.json", fix=f"set {option} to its folder")
     try:
-        manifest: dict[str, Any] = json.loads(path.read_bytes())
+        manifest = read_sealed(path, MANIFEST_FORMAT, RUN_AGAIN)
         files = dict(manifest["files_sha256"])
         names = {_CONFIG, _METRICS, *(name for name in files if name.startswith(f"{MEMBERS}/")), *_stored_files(folder)}
         wrong = [name for name in sorted(names) if sha256_file(folder / name) != files.get(name)]
@@ -83,9 +85,17 @@ def read_run(folder: Path, option: str) -> FinishedRun:
     missing = [key for key in _KEYS if key not in manifest]
     if missing:
         raise ArtifactError(f"{missing[0]} in {path}", found="a run of another version or job", fix=RUN_AGAIN)
-    config = OmegaConf.load(folder / _CONFIG)
-    assert isinstance(config, DictConfig)  # noqa: S101 - its hash was compared
-    return FinishedRun(folder, manifest, config, json.loads((folder / _METRICS).read_bytes()))
+    return FinishedRun(folder, manifest, _read_config(folder / _CONFIG), json.loads((folder / _METRICS).read_bytes()))
+
+
+def _read_config(path: Path) -> dict[str, Any]:
+    try:
+        config = yaml.safe_load(path.read_bytes())
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        raise ArtifactError(f"a configuration in {path}", found=type(error).__name__, fix=RUN_AGAIN) from error
+    if not isinstance(config, dict):
+        raise ArtifactError(f"a configuration in {path}", found="another kind of file", fix=RUN_AGAIN)
+    return config
 
 
 def _stored_files(folder: Path) -> list[str]:

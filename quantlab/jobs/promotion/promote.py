@@ -53,13 +53,13 @@ def run(cfg: DictConfig) -> None:
 def _write_new_bundle(cfg: DictConfig, registry: Registry) -> Bundle:
     finished = read_run(Path(cfg.run).resolve(), "run")
     final = registry.folder.resolve() / BUNDLES / bundle_name(cfg.job.name, finished)
-    return write_bundle(finished, final, registry.clock, registry.load_timeout_s)
+    return write_bundle(finished, final, registry.clock, registry.load_timeout_s, registry.trust)
 
 
 def _prove_bundle(folder: Path, registry: Registry) -> Bundle:
     require_plain(folder)
-    prove_members(folder, verify_folder(folder, RESTORE).get("models", {}), registry.load_timeout_s)
-    return load_bundle(folder)
+    prove_members(folder, verify_folder(folder, RESTORE).get("models", {}), registry.load_timeout_s, registry.trust)
+    return load_bundle(folder, registry.trust)
 
 
 def bundle_table(bundle: Bundle) -> Table:

@@ -14,6 +14,8 @@ from quantlab.core.files import partial_prefix
 from quantlab.core.market import Bars
 from quantlab.core.ports import FeatureSource
 from quantlab.core.results import Study
+from quantlab.core.trust import Trust
+from quantlab.jobs.config.known_classes import require_known_classes
 from quantlab.jobs.promotion.finished_run import RUN_AGAIN, read_run
 from quantlab.jobs.promotion.run_members import MEMBERS, copy_members, plain_section
 from quantlab.learning.registry.bundle_members import StoredMember, load_drift, load_model
@@ -43,13 +45,17 @@ def register_run(registry: Registry, folder: Path) -> tuple[str, ...]:
         "data_fingerprint": run.manifest["data_fingerprint"],
         "experiment": run.metrics["experiment"],
     }
-    settings = plain_section(run.config.learning)
-    found = candidates(folder / MEMBERS, used, _tuned_settings(settings, run.manifest["tuned"]), run.metrics["members"])
+    settings: dict[str, Any] = run.config["learning"]
+    kept = {name: settings[name] for name in ("labels", "splits", "members")}
+    require_known_classes(kept, registry.trust, folder)
+    found = candidates(
+        folder / MEMBERS, used, _tuned_settings(settings, run.manifest["tuned"]), run.metrics["members"], registry.trust
+    )
     return registry.register(found, ensemble=ensemble_of(used["ensemble"]), source=source)
 
 
 def candidates(
-    root: Path, used: dict[str, Any], learning: dict[str, Any], metrics: dict[str, dict[str, Any]]
+    root: Path, used: dict[str, Any], learning: dict[str, Any], metrics: dict[str, dict[str, Any]], trust: Trust
 ) -> list[Candidate]:
     """The members in ``root / <name>``, each loaded and held against its golden predictions.
 
@@ -61,6 +67,7 @@ def candidates(
     learning : dict
         The resolved configuration's section.
     metrics : dict of member to numbers
+    trust : Trust
 
     Raises
     ------
@@ -68,7 +75,7 @@ def candidates(
         If a member is damaged or another than the one that was tested.
     """
     return [
-        _candidate(root / name, used["members"][name]["sha256"], name, learning, metrics.get(name, {}))
+        _candidate(root / name, used["members"][name]["sha256"], name, learning, metrics.get(name, {}), trust)
         for name in used["ensemble"]["names"]
     ]
 
@@ -79,14 +86,16 @@ def _tuned_settings(learning: dict[str, Any], tuned: dict[str, dict[str, Any]]) 
     return {**learning, "members": members}
 
 
-def _candidate(folder: Path, sha256: str, name: str, learning: dict[str, Any], metrics: dict[str, Any]) -> Candidate:
+def _candidate(
+    folder: Path, sha256: str, name: str, learning: dict[str, Any], metrics: dict[str, Any], trust: Trust
+) -> Candidate:
     stored = StoredMember.read(folder)
     if (stored.version, stored.model_sha256) != (name, sha256):
         found = f"{stored.version} with {stored.model_sha256}"
         raise ArtifactError(f"{name} with sha256 {sha256}", found=found, fix=RUN_AGAIN)
     return Candidate(
         member=name,
-        model=load_model(folder, stored),
+        model=load_model(folder, stored, trust),
         golden=stored.golden(folder),
         labels=learning["labels"],
         splits=learning["splits"],
@@ -118,5 +127,5 @@ def register_study(
     source = {"run": "job=retrain", "data_fingerprint": history.fingerprint(), "experiment": str(cfg.experiment_name)}
     with tempfile.TemporaryDirectory(dir=cfg.cache_dir, prefix=partial_prefix(MEMBERS)) as folder:
         copy_members(Path(folder), cfg, used["members"], history, features)
-        found = candidates(Path(folder), used, learning, metrics)
+        found = candidates(Path(folder), used, learning, metrics, registry.trust)
         return registry.register(found, ensemble=ensemble_of(used["ensemble"]), source=source)

@@ -30,7 +30,7 @@ from quantlab.execution.session.engine import Market
 from quantlab.execution.session.handover import release_of
 from quantlab.execution.session.session import Session
 from quantlab.jobs.config.composition import build
-from quantlab.jobs.config.sections import history_cut
+from quantlab.jobs.config.sections import history_cut, trust_of
 from quantlab.jobs.output.terminal import TerminalProgress
 from quantlab.jobs.session.promoted_bundles import PromotedBundles
 from quantlab.jobs.session.readiness import gate_document, print_stages
@@ -114,14 +114,16 @@ def _session(
         initial_cash=cfg.cash,
         history=history.rows(0, rows) if rows else None,
         drift=None if chosen.drift is None else watch_rules.watch(chosen.drift),
-        releases=_releases(chosen, history, watch_rules),
+        releases=_releases(cfg, chosen, history, watch_rules),
     )
 
 
-def _releases(chosen: PaperStrategy, history: Bars, watch_rules: DriftWatchRules) -> PromotedBundles | None:
+def _releases(
+    cfg: DictConfig, chosen: PaperStrategy, history: Bars, watch_rules: DriftWatchRules
+) -> PromotedBundles | None:
     if chosen.bundles_folder is None or chosen.bundle is None:
         return None
-    return PromotedBundles(chosen.bundles_folder, chosen.bundle, history, watch_rules.watch)
+    return PromotedBundles(chosen.bundles_folder, chosen.bundle, history, watch_rules.watch, trust_of(cfg))
 
 
 def _begin(cfg: DictConfig, console: Console, session: Session, journal: SqliteJournal, repeated: int) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from quantlab.core.errors import ContractError
 from quantlab.core.market import Bars
+from quantlab.core.trust import Trust
 from quantlab.execution.session.drift_watch import DriftWatch
 from quantlab.execution.session.handover import Release
 from quantlab.features.drift_reference import DriftReference
@@ -28,12 +29,20 @@ class PromotedBundles:
         Of the market that it trades.
     watch : callable
         Takes the features in training; gives a watch over their drift.
+    trust : Trust
+        Classes that a bundle may name beside quantlab's own.
     """
 
     def __init__(
-        self, root: Path, running: Bundle, history: Bars, watch: Callable[[DriftReference], DriftWatch]
+        self,
+        root: Path,
+        running: Bundle,
+        history: Bars,
+        watch: Callable[[DriftReference], DriftWatch],
+        trust: Trust,
     ) -> None:
         self.name = running.folder.name
+        self._trust = trust
         self._root, self._running, self._history, self._watch = root, running, history, watch
         self._last_pointer: object = None
 
@@ -54,7 +63,7 @@ class PromotedBundles:
             return None
         folder = bundle_folder(self._root, move.bundle)
         require_manifest(folder, move)
-        bundle = load_bundle(folder)
+        bundle = load_bundle(folder, self._trust)
         chosen = strategy_of(bundle)
         self._require_fit(chosen, bundle)
         drift = None if bundle.drift is None else self._watch(bundle.drift)

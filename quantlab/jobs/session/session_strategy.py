@@ -12,8 +12,10 @@ from omegaconf import DictConfig
 from quantlab.core.errors import ConfigError, ContractError
 from quantlab.core.market import Bars
 from quantlab.core.ports import Learner
+from quantlab.core.trust import Trust
 from quantlab.features.drift_reference import DriftReference
 from quantlab.jobs.config.composition import build
+from quantlab.jobs.config.sections import trust_of
 from quantlab.jobs.promotion.active_bundle import bundle_folder, has_pointer, last_activation, require_manifest
 from quantlab.jobs.promotion.bundle import Bundle, load_bundle
 from quantlab.jobs.promotion.bundle_writer import write_bundle
@@ -107,7 +109,9 @@ def paper_strategy(cfg: DictConfig, folder: Path, running: str | None = None) ->
     if cfg.bundle is not None:
         root = Path(cfg.bundle).resolve()
         _require_bundles(root)
-        return _active_strategy(root, running) if has_pointer(root) else strategy_of(load_bundle(root))
+        if has_pointer(root):
+            return _active_strategy(root, running, trust_of(cfg))
+        return strategy_of(load_bundle(root, trust_of(cfg)))
     if cfg.run is not None:
         return strategy_of(_bundle_of_run(cfg, folder / "bundle"))
     signal = build(cfg.signal)
@@ -136,12 +140,13 @@ def _require_bundles(root: Path) -> None:
 
 def _bundle_of_run(cfg: DictConfig, folder: Path) -> Bundle:
     if folder.is_dir():
-        return load_bundle(folder)
+        return load_bundle(folder, trust_of(cfg))
     registry: Registry = build(cfg.learning.registry)
-    return write_bundle(read_run(Path(cfg.run).resolve(), "run"), folder, registry.clock, registry.load_timeout_s)
+    finished = read_run(Path(cfg.run).resolve(), "run")
+    return write_bundle(finished, folder, registry.clock, registry.load_timeout_s, registry.trust)
 
 
-def _active_strategy(root: Path, running: str | None) -> PaperStrategy:
+def _active_strategy(root: Path, running: str | None, trust: Trust) -> PaperStrategy:
     """Return the bundle that the session ended with, or the active one where none has begun."""
     if running is None:
         move = last_activation(root)
@@ -149,7 +154,7 @@ def _active_strategy(root: Path, running: str | None) -> PaperStrategy:
         require_manifest(found, move)
     else:
         found = bundle_folder(root, running)
-    return replace(strategy_of(load_bundle(found)), bundles_folder=root)
+    return replace(strategy_of(load_bundle(found, trust)), bundles_folder=root)
 
 
 def strategy_of(bundle: Bundle) -> PaperStrategy:

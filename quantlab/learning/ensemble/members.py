@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import importlib
+import inspect
 from pathlib import Path
-from typing import cast
+from typing import Any
 
 import numpy as np
 
 from quantlab.core.arrays import Float32Array, read_only
 from quantlab.core.errors import ArtifactError, ContractError
 from quantlab.core.ports import FittedModel, HasLookback, ProgressCallback, StridedModel
+from quantlab.core.trust import Trust
 from quantlab.core.types import Features
 from quantlab.learning.ensemble.pooling import has_forecast
 
 #: How far the three probabilities of a row may be from summing to 1.
 SUM_TOLERANCE = 1e-5
+
+#: Package of the models whose fitted classes an artifact may name.
+_MODELS = "quantlab.learning.models"
 
 #: Cells (bars times symbols) that a member forecasts between two reports of its progress.
 _CELLS_AT_ONCE = 65_536
@@ -95,19 +100,54 @@ def class_path(model: FittedModel) -> str:
     return f"{type(model).__module__}:{type(model).__qualname__}"
 
 
-def load_member(path: str, folder: Path) -> FittedModel:
+def load_member(path: str, folder: Path, trust: Trust) -> FittedModel:
     """A member of the class that `path` names, from a folder whose hashes have been verified.
 
     Raises
     ------
     ArtifactError
-        If there is no such class.
+        If there is no such class, or it may not be loaded.
+    """
+    model: FittedModel = member_class(path, folder, trust).load(folder)
+    return model
+
+
+def member_class(path: str, folder: Path, trust: Trust) -> Any:
+    """Class of a stored member, which is an artifact and may not name just any.
+
+    Parameters
+    ----------
+    path : str
+        As :func:`class_path` writes it.
+    folder : Path
+        Of the artifact.
+    trust : Trust
+        Classes that the user allows beside those that are defined in ``quantlab.learning.models``.
+
+    Raises
+    ------
+    ArtifactError
+        If there is no such class, or it may not be loaded.
     """
     module, _, name = path.partition(":")
+    kind: Any = _own_class(module, name)
+    if kind is None:
+        kind = trust.find_class(f"{module}.{name}", "a stored member", folder)
+    if not callable(getattr(kind, "load", None)):
+        raise ArtifactError(f"a fitted member's class for {folder}", found=path, fix="fit it again")
+    return kind
+
+
+def _own_class(module: str, name: str) -> type | None:
+    """Class of quantlab's own models; None for anything else, also for what their modules have imported."""
+    package, _, file = module.rpartition(".")
+    if package != _MODELS or not file.isidentifier():
+        return None
     try:
-        kind = getattr(importlib.import_module(module), name)
-    except (ImportError, AttributeError) as error:
+        found = getattr(importlib.import_module(module), name, None)
+    except ImportError as error:
         raise ArtifactError(
-            f"the class {path} of a stored member", found=str(error), fix="restore its code, or fit it again"
+            f"the class {module}:{name} of a stored member", found=str(error), fix="restore its code, or fit it again"
         ) from error
-    return cast(FittedModel, kind.load(folder))
+    own = isinstance(found, type) and found.__module__ == module and not inspect.isabstract(found)
+    return found if own else None

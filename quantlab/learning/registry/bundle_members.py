@@ -16,6 +16,7 @@ from typing import Self
 from quantlab.core.errors import ArtifactError
 from quantlab.core.files import write_json
 from quantlab.core.ports import FeatureSource, FittedModel
+from quantlab.core.trust import Trust
 from quantlab.features.drift_reference import DriftReference, read_reference
 from quantlab.learning.artifacts.golden_rows import FILES
 from quantlab.learning.artifacts.member_facts import MemberFacts
@@ -97,15 +98,15 @@ def keep_member(
     return stored
 
 
-def load_model(folder: Path, stored: StoredMember) -> FittedModel:
+def load_model(folder: Path, stored: StoredMember, trust: Trust) -> FittedModel:
     """The member in a folder that :meth:`StoredMember.read` has verified; it repeats its golden predictions.
 
     Raises
     ------
     ArtifactError
-        If it does not, or its class is gone.
+        If it does not, or its class is gone or not allowed.
     """
-    return load_verified(stored, folder)
+    return load_verified(stored, folder, trust)
 
 
 def load_drift(folder: Path) -> DriftReference:
@@ -119,7 +120,7 @@ def load_drift(folder: Path) -> DriftReference:
     return read_reference(folder / DRIFT_FILE)
 
 
-def stored_signal(features: FeatureSource, root: Path, ensemble: FittedEnsemble) -> EnsembleSignal:
+def stored_signal(features: FeatureSource, root: Path, ensemble: FittedEnsemble, trust: Trust) -> EnsembleSignal:
     """The ensemble over the members that are stored in ``root / <name>``.
 
     Raises
@@ -135,7 +136,8 @@ def stored_signal(features: FeatureSource, root: Path, ensemble: FittedEnsemble)
         if stored.version != name:
             raise ArtifactError(f"the member {name} in {root / name}", found=stored.version, fix=_FIX)
         stored.require_contract(features)
-        members.append(Member(name, load_model(root / name, stored), stored.model_sha256, root.parent.name))
+        model = load_model(root / name, stored, trust)
+        members.append(Member(name, model, stored.model_sha256, root.parent.name))
     return EnsembleSignal(features=features, members=tuple(members), ensemble=ensemble)
 
 

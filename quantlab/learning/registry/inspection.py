@@ -15,7 +15,9 @@ from quantlab.core.clock import iso_utc
 from quantlab.core.errors import ArtifactError, ConfigError, InstallationError, QuantlabError
 from quantlab.core.fingerprint import fingerprint
 from quantlab.core.ports import Clock, FeatureSource
+from quantlab.core.trust import Trust
 from quantlab.learning.artifacts.code_versions import library_versions
+from quantlab.learning.ensemble.members import member_class
 from quantlab.learning.registry.loading import prove
 from quantlab.learning.registry.log import History, Record, Release, commit, locked, read_history, was_proven
 from quantlab.learning.registry.manifest import Manifest, read_manifest
@@ -30,6 +32,7 @@ class Inspector:
     folder: Path
     clock: Clock
     load_timeout_s: float
+    trust: Trust
 
     def history(self) -> History:
         """The audit log's records that count."""
@@ -49,9 +52,10 @@ class Inspector:
         self.refuse_quarantined(history, (version,))
         manifest, sha256 = self.read(version)
         manifest.require_contract(features)
+        self.require_class(manifest)
         if not was_proven(history.records, version, sha256, _environment()):
             with self.quarantining(version):
-                prove(manifest, version_folder(self.folder, version), self.load_timeout_s)
+                prove(manifest, version_folder(self.folder, version), self.load_timeout_s, self.trust)
         return manifest, sha256
 
     def read(self, version: str) -> tuple[Manifest, str]:
@@ -72,8 +76,12 @@ class Inspector:
     def prove(self, version: str) -> str:
         """Load a version in a child process, whatever was proven before; its manifest's sha256."""
         manifest, sha256 = read_manifest(self.folder, version)
-        prove(manifest, version_folder(self.folder, version), self.load_timeout_s)
+        prove(manifest, version_folder(self.folder, version), self.load_timeout_s, self.trust)
         return sha256
+
+    def require_class(self, manifest: Manifest) -> None:
+        """Refuse a class that the user does not allow: his option is at fault, or whoever made the files, not the member."""
+        member_class(manifest.class_path, version_folder(self.folder, manifest.version), self.trust)
 
     @contextmanager
     def quarantining(self, version: str) -> Iterator[None]:

@@ -17,6 +17,7 @@ from pathlib import Path
 
 from quantlab.core.errors import ArtifactError, InstallationError, QuantlabError
 from quantlab.core.ports import FittedModel
+from quantlab.core.trust import Trust
 from quantlab.learning.artifacts.member_facts import MemberFacts
 from quantlab.learning.ensemble.members import load_member
 from quantlab.learning.registry.manifest import MODEL_FOLDER
@@ -27,7 +28,7 @@ _OK = b"good"
 _NO_ANSWER_GRACE_S = 1.0
 
 
-def load_verified(manifest: MemberFacts, folder: Path) -> FittedModel:
+def load_verified(manifest: MemberFacts, folder: Path, trust: Trust) -> FittedModel:
     """The member of a folder whose hashes were verified and whose loader is known to survive it.
 
     Raises
@@ -35,26 +36,27 @@ def load_verified(manifest: MemberFacts, folder: Path) -> FittedModel:
     QuantlabError
         If it is refused, or does not repeat its golden predictions.
     """
-    model = load_member(manifest.class_path, folder / MODEL_FOLDER)
+    model = load_member(manifest.class_path, folder / MODEL_FOLDER, trust)
     manifest.golden(folder).require(manifest.version, model)
     return model
 
 
-def prove(manifest: MemberFacts, folder: Path, timeout_s: float) -> None:
+def prove(manifest: MemberFacts, folder: Path, timeout_s: float, trust: Trust) -> None:
     """Load a version in a child process and hold it against its golden predictions there.
 
     Raises
     ------
     ArtifactError
-        If the child refuses it, raises, dies, sends nothing within `timeout_s`, or does not end within as much
-        again.
+        If the child refuses it, raises, or dies.
     InstallationError
-        If no child can be started.
+        If no child can be started, or it is not done within `timeout_s`: a slow machine is not a bad member.
     """
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe(duplex=False)
     with tempfile.NamedTemporaryFile() as child_output:
-        child = context.Process(target=_load_in_child, args=(manifest, folder, theirs, child_output.name), daemon=True)
+        child = context.Process(
+            target=_load_in_child, args=(manifest, folder, trust, theirs, child_output.name), daemon=True
+        )
         try:
             child.start()
         except OSError as error:
@@ -62,46 +64,53 @@ def prove(manifest: MemberFacts, folder: Path, timeout_s: float) -> None:
                 "a second process to load a model in", found=str(error), fix="free some memory"
             ) from error
         theirs.close()
-        verdict = _receive(ours, timeout_s)
+        with ours:
+            in_time = ours.poll(timeout_s)
+            verdict = _receive(ours) if in_time else b""
         # A child that has answered may be long in unloading its libraries on a busy machine: no fault of the version.
         ending = _end(child, timeout_s if verdict else _NO_ANSWER_GRACE_S)
         output_lines = child_output.read().decode(errors="replace").strip().splitlines()
     if verdict and verdict != _OK:
         expected, found, fix = json.loads(verdict)
         raise ArtifactError(f"{manifest.version} to load: {expected}", found=found, fix=fix)
+    if not in_time or ending is None:
+        raise InstallationError(
+            f"{manifest.version} to be loaded within {timeout_s:g} s",
+            found="a process that was not done; the version stays as it is",
+            fix="try again when the machine is less busy, or raise learning.registry.load_timeout_s",
+        )
     if ending or not verdict:
         how = (ending or "one that sent nothing") + (f" ({output_lines[-1][:200]})" if output_lines else "")
         raise ArtifactError(f"{manifest.version} to load in a process of its own", found=how, fix=_FIX)
 
 
-def _receive(ours: Connection, timeout_s: float) -> bytes:
-    """Bytes that the child sent; none if it did not in time, or died before."""
-    with ours:
-        try:
-            return ours.recv_bytes() if ours.poll(timeout_s) else b""
-        except EOFError:
-            return b""
+def _receive(ours: Connection) -> bytes:
+    """Bytes that the child sent; none if it died before."""
+    try:
+        return ours.recv_bytes()
+    except EOFError:
+        return b""
 
 
-def _end(child: SpawnProcess, grace_s: float) -> str:
-    """End the child and describe a bad end in words; empty if it ended well."""
+def _end(child: SpawnProcess, grace_s: float) -> str | None:
+    """End the child and describe a bad end in words; empty if it ended well, None if it had to be stopped."""
     child.join(timeout=grace_s)
     if child.is_alive():
         child.kill()
         child.join()
-        return "a loader that was not done in time"
+        return None
     code = child.exitcode or 0
     return (
         f"a loader that died of signal {-code}" if code < 0 else f"a loader that failed (exit {code})" if code else ""
     )
 
 
-def _load_in_child(manifest: MemberFacts, folder: Path, theirs: Connection, child_output: str) -> None:
+def _load_in_child(manifest: MemberFacts, folder: Path, trust: Trust, theirs: Connection, child_output: str) -> None:
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # its death is expected: no memory dumps
     os.dup2(os.open(child_output, os.O_WRONLY | os.O_APPEND), 2)  # and its last words are the parent's to report
     os.dup2(2, 1)
     try:
-        load_verified(manifest, folder)
+        load_verified(manifest, folder, trust)
         theirs.send_bytes(_OK)
     except QuantlabError as error:
         theirs.send_bytes(json.dumps([error.expected, error.found, error.fix]).encode())

@@ -22,6 +22,7 @@ from quantlab.core.checks import check_range
 from quantlab.core.clock import iso_utc
 from quantlab.core.errors import ConfigError
 from quantlab.core.ports import Clock, FeatureSource, FittedModel
+from quantlab.core.trust import Trust
 from quantlab.features.drift_reference import DriftReference
 from quantlab.learning.ensemble.ensemble import FittedEnsemble
 from quantlab.learning.registry.inspection import Inspector
@@ -50,6 +51,8 @@ class Registry:
     clock : Clock
     load_timeout_s : float
         Seconds that a child process has to load a version, > 0.
+    trust : Trust
+        Classes that a version may name beside quantlab's own.
 
     Raises
     ------
@@ -60,6 +63,7 @@ class Registry:
     root: str | Path
     clock: Clock
     load_timeout_s: float
+    trust: Trust
 
     def __post_init__(self) -> None:
         check_range("learning.registry.load_timeout_s", self.load_timeout_s, low=1e-3)
@@ -71,7 +75,7 @@ class Registry:
 
     @property
     def _inspector(self) -> Inspector:
-        return Inspector(self.folder, self.clock, self.load_timeout_s)
+        return Inspector(self.folder, self.clock, self.load_timeout_s, self.trust)
 
     def history(self) -> History:
         """The audit log's records that count.
@@ -159,9 +163,10 @@ class Registry:
         Raises
         ------
         ArtifactError
-            If it fails, which quarantines it.
+            If it fails, which quarantines it; or if its class is not allowed, which does not.
         """
         manifest, _ = self._inspector.read(version)
+        self._inspector.require_class(manifest)
         with self._inspector.quarantining(version):
             sha256 = self._inspector.prove(version)
         self._inspector.record("verify", (version,), "asked for", {version: sha256})
@@ -179,7 +184,7 @@ class Registry:
         """
         manifest, _ = self._inspector.check(version, features)
         with self._inspector.quarantining(version):
-            return load_verified(manifest, version_folder(self.folder, version))
+            return load_verified(manifest, version_folder(self.folder, version), self.trust)
 
     def promote(self, chosen: Sequence[str], features: FeatureSource, reason: str) -> Release:
         """Bring versions into service together, in one move, after verifying them.

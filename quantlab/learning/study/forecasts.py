@@ -30,6 +30,7 @@ from quantlab.core.errors import ArtifactError
 from quantlab.core.files import partial_prefix, staged_folder
 from quantlab.core.fingerprint import fingerprint
 from quantlab.core.ports import FittedModel, Model, ProgressCallback, Stage
+from quantlab.core.trust import Trust
 from quantlab.core.types import Dataset
 from quantlab.learning.artifacts.code_versions import configuration_hash, library_versions, package_code_hash
 from quantlab.learning.artifacts.golden_rows import Golden
@@ -102,7 +103,8 @@ class Forecast:
 
     def load(self) -> FittedModel:
         """The fitted member."""
-        return load_member(self.class_path, self.folder)
+        # The cache is this machine's own work and is never carried anywhere: what it names was fitted here.
+        return load_member(self.class_path, self.folder, Trust((self.class_path.replace(":", "."),)))
 
 
 def make_task(root: Path, context: str, member: str, model: Model, fold: Fold, stride: int = 1) -> Task:

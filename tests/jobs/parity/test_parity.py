@@ -253,7 +253,7 @@ def bundle(tmp_path_factory):
 def test_what_is_promoted_is_what_was_tested(bundle, tmp_path, monkeypatch):
     """One object goes through both: the bundle's, whatever the configuration beside it says."""
     used = []
-    monkeypatch.setattr(parity, "load_bundle", lambda folder: used.append(load_bundle(folder)) or used[-1])
+    monkeypatch.setattr(parity, "load_bundle", lambda *asked: used.append(load_bundle(*asked)) or used[-1])
     cfg = composed(tmp_path, "experiment=baseline", *SYNTHETIC[3:], f"bundle={bundle}")
     cfg.cash = 555  # typed, it would be refused
     cfg.trading.limits.daily_loss_limit = 0.02

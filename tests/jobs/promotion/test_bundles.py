@@ -22,8 +22,11 @@ from omegaconf import OmegaConf
 from quantlab.core.clock import FakeClock
 from quantlab.core.errors import ArtifactError, ConfigError, ContractError, InstallationError, QuantlabError
 from quantlab.core.progress import SilentProgress
+from quantlab.core.sealed_json import read_sealed, write_sealed
+from quantlab.core.trust import Trust
 from quantlab.core.types import Signal
 from quantlab.jobs.config.composition import build, compose
+from quantlab.jobs.output.run_folder import MANIFEST_FORMAT
 from quantlab.jobs.promotion import bundle as bundles
 from quantlab.jobs.promotion import bundle_writer as promoting
 from quantlab.jobs.promotion import promote
@@ -78,7 +81,9 @@ def plain(workshop: Path) -> Path:
 @pytest.fixture(scope="module")
 def stored(learned: Path, workshop: Path) -> Path:
     """The learned run's bundle; tests put back what they damage."""
-    return write_bundle(read_run(learned, "run"), workshop / "models" / "bundles" / "good", CLOCK, 120.0).folder
+    return write_bundle(
+        read_run(learned, "run"), workshop / "models" / "bundles" / "good", CLOCK, 120.0, Trust()
+    ).folder
 
 
 @contextmanager
@@ -109,7 +114,7 @@ def says_what_the_run_said(stored: Path, *overrides: str) -> Bundle:
     cfg = compose("job=backtest", *overrides)
     parts = setup(cfg)
     result: Backtest = backtest(parts, load_history(parts, SilentProgress()), SilentProgress())
-    bundle = load_bundle(stored)
+    bundle = load_bundle(stored, Trust())
     last = slice(result.study.last_test, result.study.last_row)
     assert last.stop - last.start > 500
     assert bundle.strategy.fingerprint == result.strategy.fingerprint
@@ -134,7 +139,7 @@ def test_a_loaded_bundle_says_what_the_run_said(stored: Path, workshop: Path) ->
 def test_all_four_members_as_tuning_chose_them_are_promoted(tmp_path: Path) -> None:
     four = ("experiment=ensemble_v2", "debug=tiny", "learning.net_steps=30", "workers=1")
     run = read_run(finished(tmp_path, *four), "run")
-    made = write_bundle(run, tmp_path / "models" / "bundles" / "four", CLOCK, 300.0)
+    made = write_bundle(run, tmp_path / "models" / "bundles" / "four", CLOCK, 300.0, Trust())
     bundle = says_what_the_run_said(made.folder, *four, *at(tmp_path))
     assert [member.name for member in bundle.strategy.signal.members] == ["lightgbm", "nhits", "patchtst", "xgboost"]
     assert set(run.manifest["tuned"]) == {"gates 2", "lightgbm", "nhits", "patchtst", "xgboost"}
@@ -148,10 +153,12 @@ def test_a_bundle_needs_neither_run_nor_cache_nor_registry(
     workplace = tmp_path / "workplace"
     shutil.copytree(learned, workplace / "runs" / "x" / learned.name)
     monkeypatch.setattr(promoting, "prove", lambda *_: None)
-    made = write_bundle(read_run(workplace / "runs" / "x" / learned.name, "run"), tmp_path / "carried", CLOCK, 120.0)
+    made = write_bundle(
+        read_run(workplace / "runs" / "x" / learned.name, "run"), tmp_path / "carried", CLOCK, 120.0, Trust()
+    )
     shutil.rmtree(workplace)
     (tmp_path / "carried").rename(tmp_path / "elsewhere")
-    again = load_bundle(tmp_path / "elsewhere")
+    again = load_bundle(tmp_path / "elsewhere", Trust())
     assert again.strategy.fingerprint == made.strategy.fingerprint
     assert again.drift is not None
     assert again.drift.fingerprint == again.features.fingerprint
@@ -168,7 +175,7 @@ def test_a_bundle_needs_neither_run_nor_cache_nor_registry(
 def test_a_run_without_models_is_promoted_too(plain: Path, workshop: Path, capsys: pytest.CaptureFixture[str]) -> None:
     promote.run(compose("job=promote", f"run={plain}", "job.name=plain", *at(workshop)))
     assert "MovingAverageSignal" in capsys.readouterr().out
-    bundle = load_bundle(workshop / "models" / "bundles" / "plain")
+    bundle = load_bundle(workshop / "models" / "bundles" / "plain", Trust())
     assert bundle.drift is None
     manifest = json.loads((plain / "manifest.json").read_text())
     assert bundle.strategy.fingerprint == manifest["strategy_fingerprint"]
@@ -197,7 +204,7 @@ def test_a_truncated_file_is_refused(stored: Path) -> None:
                 data = (folder / file).read_bytes()
                 (folder / file).write_bytes(data[: len(data) * percent // 100])
                 with pytest.raises(ArtifactError):
-                    load_bundle(folder)
+                    load_bundle(folder, Trust())
 
 
 def flip_bits(folder: Path, flips: int) -> None:
@@ -210,9 +217,9 @@ def flip_bits(folder: Path, flips: int) -> None:
         data[rng.integers(len(data))] ^= 1 << rng.integers(8)
         path.write_bytes(data)
         with pytest.raises(ArtifactError):
-            load_bundle(folder)
+            load_bundle(folder, Trust())
         path.write_bytes(whole)
-    load_bundle(folder)
+    load_bundle(folder, Trust())
 
 
 def test_a_flipped_bit_is_refused(stored: Path) -> None:
@@ -232,21 +239,21 @@ def test_foreign_missing_and_linked_files_are_refused(stored: Path, tmp_path: Pa
                 if content is not None:
                     (folder / file).write_bytes(content)
                 with pytest.raises(ArtifactError):
-                    load_bundle(folder)
+                    load_bundle(folder, Trust())
     with damaged(stored) as folder:
         (folder / "extra.txt").write_text("x")
         with pytest.raises(ArtifactError, match=r"extra\.txt not in the manifest"):
-            load_bundle(folder)
+            load_bundle(folder, Trust())
     with damaged(stored) as folder:
         shutil.move(folder / "config.json", tmp_path / "config.json")
         (folder / "config.json").symlink_to(tmp_path / "config.json")
         with pytest.raises(ArtifactError, match="symbolic link"):
-            load_bundle(folder)
+            load_bundle(folder, Trust())
     with pytest.raises(ArtifactError, match="a strategy bundle"):
-        load_bundle(stored / "members" / "xgboost")
+        load_bundle(stored / "members" / "xgboost", Trust())
     for nothing in (tmp_path / "nothing", tmp_path / "config.json"):
         with pytest.raises(ArtifactError, match="a folder"):
-            load_bundle(nothing)
+            load_bundle(nothing, Trust())
 
 
 def test_members_of_another_bundle_are_refused_even_under_a_new_seal(
@@ -254,27 +261,31 @@ def test_members_of_another_bundle_are_refused_even_under_a_new_seal(
 ) -> None:
     monkeypatch.setattr(promoting, "prove", lambda *_: None)
     other = write_bundle(
-        read_run(finished(workshop, *TREES, "seed=8"), "run"), workshop / "models" / "bundles" / "other", CLOCK, 120.0
+        read_run(finished(workshop, *TREES, "seed=8"), "run"),
+        workshop / "models" / "bundles" / "other",
+        CLOCK,
+        120.0,
+        Trust(),
     )
     for file in files_of(stored):
         if (other.folder / file).read_bytes() != (stored / file).read_bytes():
             with damaged(stored) as folder:
                 shutil.copyfile(other.folder / file, folder / file)
                 with pytest.raises(ArtifactError):
-                    load_bundle(folder)
+                    load_bundle(folder, Trust())
     with damaged(stored) as folder:
         shutil.rmtree(folder / "members")
         shutil.copytree(other.folder / "members", folder / "members")
         reseal(folder, lambda facts: None)
         with pytest.raises(ArtifactError, match="the strategy"):
-            load_bundle(folder)
+            load_bundle(folder, Trust())
     with damaged(stored) as folder:
         (folder / "members" / "lightgbm").rename(folder / "members" / "x")
         (folder / "members" / "xgboost").rename(folder / "members" / "lightgbm")
         (folder / "members" / "x").rename(folder / "members" / "xgboost")
         reseal(folder, lambda facts: None)
         with pytest.raises(ArtifactError, match="the member lightgbm"):
-            load_bundle(folder)
+            load_bundle(folder, Trust())
 
 
 def test_what_was_not_promoted_is_refused_whatever_the_hashes_say(
@@ -291,12 +302,12 @@ def test_what_was_not_promoted_is_refused_whatever_the_hashes_say(
         ("strategy.limits.max_weight", 0.5, ArtifactError, "the strategy"),
         ("strategy.costs.slippage_bps", 0.0, ArtifactError, "the strategy"),
         ("features.interval_ms", 60_000, ContractError, "bar interval 300000 ms against 60000 ms"),
-        ("strategy.policy._target_", "quantlab.nowhere.Policy", ConfigError, "nowhere"),
+        ("strategy.policy._target_", "quantlab.nowhere.Policy", ArtifactError, r"trust=\[quantlab\.nowhere\.Policy\]"),
     ):
         with damaged(stored):
             with_config(key, value)
             with pytest.raises(kind, match=words):
-                load_bundle(stored)
+                load_bundle(stored, Trust())
     for change, words in (
         (lambda facts: facts["rooms"].update(trading="x"), "other sources in trading"),
         (lambda facts: facts["packages"].update(numba="0.1"), "numba 0.1"),
@@ -306,17 +317,17 @@ def test_what_was_not_promoted_is_refused_whatever_the_hashes_say(
         with damaged(stored):
             reseal(stored, change)
             with pytest.raises(QuantlabError, match=words):
-                load_bundle(stored)
+                load_bundle(stored, Trust())
     monkeypatch.setattr(bundles, "code_hashes", lambda: {"features": "other"})
     with pytest.raises(ArtifactError, match="features, learning, trading"):
-        load_bundle(stored)
+        load_bundle(stored, Trust())
 
 
 def test_promoting_refuses_what_is_not_the_run(
     learned: Path, stored: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with pytest.raises(ConfigError, match="which is there"):
-        write_bundle(read_run(learned, "run"), stored, CLOCK, 120.0)
+        write_bundle(read_run(learned, "run"), stored, CLOCK, 120.0, Trust())
     with pytest.raises(ConfigError, match=r"no manifest\.json"):
         read_run(tmp_path, "run")
     with pytest.raises(ConfigError, match="Add run="):
@@ -338,7 +349,7 @@ def test_promoting_refuses_what_is_not_the_run(
         shutil.rmtree(copy)
     monkeypatch.setattr(bundles, "code_hashes", lambda: {"features": "other"})
     with pytest.raises(ArtifactError, match="other sources"):
-        write_bundle(read_run(learned, "run"), tmp_path / "new", CLOCK, 120.0)
+        write_bundle(read_run(learned, "run"), tmp_path / "new", CLOCK, 120.0, Trust())
     assert not (tmp_path / "new").exists()
 
 
@@ -347,18 +358,18 @@ def test_only_members_that_the_run_names_are_taken(learned: Path, tmp_path: Path
     copy = tmp_path / learned.name
     shutil.copytree(learned, copy)
     run = read_run(copy, "run")
-    manifest = json.loads((copy / "manifest.json").read_text())
+    manifest = read_sealed(copy / MANIFEST, MANIFEST_FORMAT, "")
     manifest["models"]["members"]["xgboost"]["sha256"] = "0" * 64
-    (copy / "manifest.json").write_text(json.dumps(manifest))
+    write_sealed(copy / MANIFEST, manifest, MANIFEST_FORMAT)
     with pytest.raises(ArtifactError, match="xgboost with sha256 0000"):
-        write_bundle(read_run(copy, "run"), tmp_path / "bundle", CLOCK, 120.0)
+        write_bundle(read_run(copy, "run"), tmp_path / "bundle", CLOCK, 120.0, Trust())
     registry = build(compose(f"registry_root={tmp_path / 'models'}").learning.registry)
     with pytest.raises(ArtifactError, match="xgboost with sha256 0000"):
         register_run(registry, copy)
     path = copy / "members" / "xgboost" / "drift.json"  # altered after the run was read
     path.write_bytes(path.read_bytes() + b" ")
     with pytest.raises(ArtifactError, match=r"drift\.json of .* as it was written"):
-        write_bundle(run, tmp_path / "bundle", CLOCK, 120.0)
+        write_bundle(run, tmp_path / "bundle", CLOCK, 120.0, Trust())
     assert not (tmp_path / "bundle").exists()
 
 
@@ -384,11 +395,11 @@ def test_a_full_disk_leaves_no_bundle(
         with monkeypatch.context() as patch:
             patch.setattr(target, name, fail)
             try:
-                write_bundle(run, final, CLOCK, 120.0)
+                write_bundle(run, final, CLOCK, 120.0, Trust())
             except InstallationError as error:
                 refusals.append(str(error))
         if final.exists():
-            load_bundle(final)
+            load_bundle(final, Trust())
         assert not list(tmp_path.glob("bundles/.partial-*"))
         if calls[0] < n:
             break
@@ -401,6 +412,7 @@ KILLED = """
 import os, signal, sys
 from pathlib import Path
 from quantlab.core.clock import FakeClock
+from quantlab.core.trust import Trust
 from quantlab.jobs.promotion import bundle_writer as promoting
 from quantlab.jobs.promotion.finished_run import read_run
 promoting.prove = lambda *_: None
@@ -416,7 +428,7 @@ def work(final, kill_at):
             if seen == kill_at:
                 os.kill(os.getpid(), signal.SIGKILL)
     sys.addaudithook(hook)
-    promoting.write_bundle(run, Path(final), FakeClock(0), 60.0)
+    promoting.write_bundle(run, Path(final), FakeClock(0), 60.0, Trust())
     Path(final).with_name("total").write_text(str(seen))
     os._exit(0)
 
@@ -446,8 +458,8 @@ def kill_while_promoting(learned: Path, tmp_path: Path, points: int) -> None:
     there = [(tmp_path / "bundles" / f"b{i}") for i in range(points) if (tmp_path / "bundles" / f"b{i}").exists()]
     assert len(there) < points / 2
     for folder in (*there, tmp_path / "bundles" / "whole"):
-        load_bundle(folder)
-    write_bundle(read_run(learned, "run"), tmp_path / "bundles" / "after", CLOCK, 120.0)
+        load_bundle(folder, Trust())
+    write_bundle(read_run(learned, "run"), tmp_path / "bundles" / "after", CLOCK, 120.0, Trust())
     assert not list((tmp_path / "bundles").glob(".partial-*"))
 
 
@@ -462,7 +474,7 @@ def test_killed_at_fifty_points_while_promoting(learned: Path, tmp_path: Path) -
 
 
 def test_a_bundle_is_frozen(stored: Path) -> None:
-    bundle: Bundle = load_bundle(stored)
+    bundle: Bundle = load_bundle(stored, Trust())
     with pytest.raises(dataclasses.FrozenInstanceError):
         bundle.strategy = None  # type: ignore[misc]
     with pytest.raises(Exception, match="read-only"):

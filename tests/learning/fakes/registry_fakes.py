@@ -18,6 +18,7 @@ from omegaconf import OmegaConf
 
 from quantlab.core.clock import FakeClock
 from quantlab.core.ports import FittedModel
+from quantlab.core.trust import Trust
 from quantlab.core.types import Dataset, Features
 from quantlab.features import NAMES
 from quantlab.features.drift_reference import make_reference
@@ -29,6 +30,8 @@ from quantlab.learning.registry.writing import Candidate
 CONF = Path(__file__).resolve().parents[3] / "conf" / "learning" / "models"
 RECIPES = tuple(sorted(path.stem for path in CONF.glob("*.yaml")))
 NOON_MS = 1_742_126_400_000  # 2025-03-16 12:00 UTC
+#: The hand-made members.
+TRUST = Trust(("learning_fakes.FittedCentroids", "registry_fakes.Deadly"))
 #: Whatever of these a recipe has is made small, so that a new member joins as soon as its recipe is there.
 BUDGET = {"max_rounds": 8, "max_steps": 20, "check_every_steps": 10, "hidden_units": 16, "layers": 1}
 
@@ -57,7 +60,7 @@ class Deadly(FittedCentroids):
 
 
 def new_registry(root: Path, stamp_ms: int = NOON_MS) -> Registry:
-    return Registry(root, FakeClock(stamp_ms), 60.0)
+    return Registry(root, FakeClock(stamp_ms), 60.0, TRUST)
 
 
 def small_features(seed: int = 0, fingerprint: str = "small") -> Features:

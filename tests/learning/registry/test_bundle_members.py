@@ -12,6 +12,7 @@ import pytest
 from registry_fakes import RECIPES, Contract, fitted, world
 
 from quantlab.core.errors import ArtifactError, ContractError, QuantlabError
+from quantlab.core.trust import Trust
 from quantlab.features.drift_reference import DriftReference, make_reference
 from quantlab.learning.artifacts.golden_rows import Golden
 from quantlab.learning.artifacts.sealed_folder import MANIFEST, files_digest, seal_folder, verify_folder
@@ -100,7 +101,7 @@ def test_two_hundred_flipped_bits_are_refused(shelf: tuple[Path, Callable[[Path]
 def test_a_kept_member_speaks_as_it_did_and_knows_its_training(shelves: Path, recipe: str) -> None:
     folder = shelves / "members" / recipe
     stored = StoredMember.read(folder)
-    said = load_model(folder, stored).predict_proba(world().features)
+    said = load_model(folder, stored, Trust()).predict_proba(world().features)
     np.testing.assert_array_equal(said, fitted(recipe, 1).predict_proba(world().features))
     assert load_drift(folder) == reference()
     assert (folder / "drift.json").stat().st_size < 200_000
@@ -125,7 +126,7 @@ def test_another_members_folder_and_a_way_out_are_refused(shelves: Path, tmp_pat
 
     def load(*names: str) -> object:
         weights = (1 / len(names),) * len(names)
-        return stored_signal(FEATURES, tmp_path / "members", FittedEnsemble(rules, names, weights, 1.0))  # type: ignore[arg-type]
+        return stored_signal(FEATURES, tmp_path / "members", FittedEnsemble(rules, names, weights, 1.0), Trust())  # type: ignore[arg-type]
 
     assert load(*RECIPES) is not None
     first, second = RECIPES[:2]

@@ -20,6 +20,7 @@ from registry_fakes import RECIPES, Contract, fitted, new_registry, register_rec
 from quantlab.core.errors import ArtifactError, ContractError
 from quantlab.core.files import sha256_file, write_json
 from quantlab.core.fingerprint import fingerprint
+from quantlab.core.trust import Trust
 from quantlab.learning.artifacts.golden_rows import Golden
 from quantlab.learning.artifacts.sealed_folder import MANIFEST, seal_folder
 from quantlab.learning.ensemble.members import load_member
@@ -113,7 +114,7 @@ def assert_refused(registry: Registry, version: str) -> None:
 def assert_member_refused(registry: Registry, version: str) -> None:
     """The member's own load, without a registry around it."""
     with pytest.raises(ArtifactError):
-        load_member(class_path_of(split_version(version)[0]), registry.folder / version / "model")
+        load_member(class_path_of(split_version(version)[0]), registry.folder / version / "model", Trust())
 
 
 def class_path_of(recipe: str) -> str:
