@@ -35,6 +35,15 @@ def instrument() -> Instrument:
 
 
 @pytest.fixture(scope="session")
+def cases(repository: Path) -> Path:
+    """The small inputs that once went wrong, or a skip that says where they belong."""
+    folder = repository.parent / "shared" / "cases"
+    if not (folder / "README.md").is_file():
+        pytest.skip(f"needs the inputs in {folder}")
+    return folder
+
+
+@pytest.fixture(scope="session")
 def write_bars() -> Callable[..., Path]:
     """Write sound bars with the given row numbers of the grid; `columns` replaces or adds, None drops one."""
 

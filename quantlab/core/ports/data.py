@@ -116,6 +116,11 @@ class Importer(Protocol[StoreT_contra]):
     @property
     def interval_ms(self) -> int: ...
 
+    @property
+    def market(self) -> str:
+        """The market of the rows: ``linear`` perpetuals, or ``spot``."""
+        ...
+
     def fill(self, store: StoreT_contra, progress: CollectProgress) -> CollectOutcome:
         """Add what the dataset lacks.
 

@@ -3,14 +3,19 @@
 ``BTCUSDT-5m-2025-05.zip`` (a month), ``BTCUSDT-5m-2025-05-01.zip`` (a day) and
 ``BTCUSDT-fundingRate-2025-05.zip``, with or without a line of headings; stamps in milliseconds, and in
 microseconds in spot archives from 2025 on. A ``.CHECKSUM`` file beside an archive is held against it.
+
+Klines of perpetuals, spot, mark price and premium index have one and the same name. The folders of the archive tell
+them apart; where files lie elsewhere, their rows tell what they can: the unit of a stamp, and volumes that are all 0.
 """
 
 from __future__ import annotations
 
 import hashlib
 import re
+import unicodedata
 import zipfile
 import zlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -23,16 +28,24 @@ import pyarrow.csv
 from quantlab.core.arrays import Int64Array
 from quantlab.core.clock import MS_PER_DAY
 from quantlab.core.errors import DataError
-from quantlab.data.collect.from_files import FileImport, SourceFile
-from quantlab.data.series.alignment import Series
+from quantlab.data.collect.file_choice import LeftOut, SourceFile
+from quantlab.data.collect.file_markets import TITLES, folder_market, quoted_in, symbol_market
+from quantlab.data.collect.from_files import FileImport, Rows
+from quantlab.data.collect.row_markets import refuse_without_volume
 from quantlab.data.series.spans import Span
 from quantlab.data.store.day_files import BARS, FUNDING
+from quantlab.data.store.manifest import LINEAR, SPOT
 
-_NAME = re.compile(r"([A-Z0-9_]+)-(\d+[smhdw]|1mo|fundingRate)-(\d{4})-(\d{2})(?:-(\d{2}))?\.zip")
+#: A browser appends (1) to a second file of one name.
+_NAME = re.compile(r"(\S+?)-(\d+(?:mo|[smhdwM])|[A-Za-z]+)-(\d{4})-(\d{2})(?:-(\d{2}))?(?: ?\(\d+\))?\.zip")
 _KLINES = ("open_time", "open", "high", "low", "close", "volume", "close_time")
 _FUNDING = ("calc_time", "funding_interval_hours", "last_funding_rate")
 #: Milliseconds have 13 digits and microseconds 16, from 2001 to 2286.
 _MICROSECONDS = 10**14
+#: Since 2025 archives of spot are in microseconds, and no others are.
+_SPOT_MICROSECONDS_SINCE = 1_735_689_600_000
+#: The ninth column of klines: trades of a bar, or updates of a mark price.
+_COUNT = 8
 
 
 @dataclass(frozen=True)
@@ -41,40 +54,59 @@ class ArchiveImport(FileImport):
 
     Parameters
     ----------
-    folder, exchange
+    folder, exchange, market, largest_funding_rate, largest_step
         As in :class:`~quantlab.data.collect.from_files.FileImport`.
     timeframe : str
-        Archives of other intervals are left alone.
+        Archives of other intervals are left out.
+    quotes : sequence of str
+        Currencies that may be quoted in; archives name no quote, so a symbol must end with one of them.
     """
 
+    quotes: Sequence[str]
     pattern: ClassVar[str] = "*.zip"
 
     @property
     def expected_files(self) -> str:
         return f"archives named SYMBOL-{self.timeframe}-YYYY-MM.zip"
 
-    def accept(self, path: Path) -> SourceFile | None:
-        """Take bars of the timeframe, and funding rates."""
-        match = _NAME.fullmatch(path.name)
-        if match is None or match.group(2) not in (self.timeframe, "fundingRate"):
-            return None
-        kind = FUNDING if match.group(2) == "fundingRate" else BARS
-        return SourceFile(path, match.group(1), kind, _period(path, match))
+    def accept(self, path: Path) -> SourceFile | LeftOut:
+        """Take bars of the timeframe, and funding rates, of the wanted market."""
+        match = _NAME.fullmatch(unicodedata.normalize("NFC", path.name))
+        if match is None:
+            return LeftOut(path, "a name other than SYMBOL-INTERVAL-YYYY-MM.zip or SYMBOL-INTERVAL-YYYY-MM-DD.zip")
+        symbol, content = match.group(1), match.group(2)
+        folder = folder_market(Path(self.folder), path)
+        other = self.another_market(path, folder) or self.another_market(path, symbol_market(symbol))
+        if other is not None:
+            return other
+        if not quoted_in(symbol, self.quotes):
+            return LeftOut(path, f"quoted in none of {', '.join(self.quotes)} (job.source.quotes)")
+        if content == "fundingRate" and self.market == SPOT:
+            return LeftOut(path, "funding rates, which perpetuals pay")
+        if content == "fundingRate":
+            return SourceFile(path, symbol, FUNDING, _period(path, match))
+        if content != self.timeframe:
+            kind = f"bars of {content}" if content[0].isdigit() else content
+            return LeftOut(path, f"{kind}, not {self.timeframe} (job.source.timeframe)")
+        period = _period(path, match)
+        return SourceFile(path, symbol, BARS, period, folder is not None or period[0] >= _SPOT_MICROSECONDS_SINCE)
 
-    def read(self, file: SourceFile) -> Series:
+    def read(self, file: SourceFile) -> Rows:
         """Return the rows of one archive, in milliseconds.
 
         Raises
         ------
         DataError
-            If its bars close at another distance from their opens than the timeframe.
+            If its bars close at another distance from their opens than the timeframe, or are of another market.
         """
         data = _read_csv(file.path)
         if file.kind == FUNDING:
             table = _table(data, _FUNDING, file.path)
-            return _milliseconds(table.column(0), file.path)[0], np.array(table.column(2).to_numpy()).reshape(-1, 1)
+            rates = np.array(table.column(2).to_numpy()).reshape(-1, 1)
+            return Rows((_milliseconds(table.column(0), file.path)[0], rates))
         table = _table(data, _KLINES, file.path)
         time_ms, unit = _milliseconds(table.column(0), file.path)
+        self._check_unit(time_ms, unit, file.path)
         closes = table.column(6).to_numpy()
         lasts = closes - table.column(0).to_numpy()
         if len(lasts) and not np.all(np.abs(lasts - self.interval_ms * unit) <= unit):
@@ -84,7 +116,26 @@ class ArchiveImport(FileImport):
                 fix="fetch the file again, or correct its name",
             )
         values = np.column_stack([table.column(k).to_numpy() for k in range(1, 6)])
-        return time_ms, values
+        counted = table.num_columns == len(_KLINES) + 1 and bool(np.any(table.column(7).to_numpy() > 0))
+        certain = folder_market(Path(self.folder), file.path) is not None
+        if counted or not certain:
+            fix = "; if nothing was traded in that time, keep it in the archive's own folders (futures/um/...)"
+            refuse_without_volume(values, file.path.name, fix)
+        return Rows((time_ms, values))
+
+    def _check_unit(self, time_ms: Int64Array, unit: int, path: Path) -> None:
+        if self.market == LINEAR and unit > 1:
+            raise DataError(
+                f"klines of {TITLES[LINEAR]} in {path.name}",
+                found="stamps in microseconds, which only archives of spot have",
+                fix="take it out, or collect spot into a dataset of its own (job.source.market=spot, another job.root)",
+            )
+        if self.market == SPOT and unit == 1 and len(time_ms) and time_ms[0] >= _SPOT_MICROSECONDS_SINCE:
+            raise DataError(
+                f"klines of {TITLES[SPOT]} in {path.name}",
+                found="stamps in milliseconds, which archives of spot do not have since 2025",
+                fix="take it out, or collect perpetuals into a dataset of their own (job.source.market=linear)",
+            )
 
 
 def _period(path: Path, match: re.Match[str]) -> Span:
@@ -124,13 +175,14 @@ def _table(data: bytes, names: tuple[str, ...], path: Path) -> pa.Table:
         if tuple(found) != names:
             raise DataError(f"the columns {', '.join(names)} in {path.name}", found=", ".join(found), fix="check it")
     columns = [*names, *(f"more_{k}" for k in range(data.split(b"\n", 1)[0].count(b",") + 1 - len(names)))]
+    wanted = [*names, *columns[_COUNT : _COUNT + 1]] if names is _KLINES else list(names)
     whole = {names[0], "close_time", "funding_interval_hours"}
-    types = {name: pa.int64() if name in whole else pa.float64() for name in names}
+    types = {name: pa.int64() if name in whole else pa.float64() for name in wanted}
     try:
         return pyarrow.csv.read_csv(
             pa.BufferReader(data),
             read_options=pyarrow.csv.ReadOptions(column_names=columns, skip_rows=int(heading), use_threads=False),
-            convert_options=pyarrow.csv.ConvertOptions(column_types=types, include_columns=list(names)),
+            convert_options=pyarrow.csv.ConvertOptions(column_types=types, include_columns=wanted),
         )
     except (pa.ArrowException, KeyError) as error:
         raise DataError(

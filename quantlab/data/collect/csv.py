@@ -1,8 +1,12 @@
-"""Plain CSV files, one per symbol; the configuration states what the files themselves do not show."""
+"""Plain CSV files, one per symbol; the configuration states what the files themselves do not show.
+
+A csv file says nothing of its market but what its folders and its name say; for the rest, `market` is a statement.
+"""
 
 from __future__ import annotations
 
 import csv
+import unicodedata
 import zoneinfo
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,9 +21,11 @@ import pyarrow.csv
 from quantlab.core.arrays import Float64Array, Int64Array
 from quantlab.core.checks import check_choice
 from quantlab.core.errors import ConfigError, DataError
-from quantlab.data.collect.from_files import FileImport, SourceFile
+from quantlab.data.collect.file_choice import LeftOut, SourceFile
+from quantlab.data.collect.file_markets import folder_market, word_market
+from quantlab.data.collect.from_files import FileImport, Rows
+from quantlab.data.collect.row_markets import refuse_without_volume
 from quantlab.data.quality.bar_checks import FIELDS
-from quantlab.data.series.alignment import Series
 from quantlab.data.series.timestamp_checks import check_years
 from quantlab.data.store.day_files import BARS
 
@@ -33,7 +39,7 @@ class CsvImport(FileImport):
 
     Parameters
     ----------
-    folder, exchange, timeframe
+    folder, exchange, timeframe, market, largest_funding_rate, largest_step
         As in :class:`~quantlab.data.collect.from_files.FileImport`.
     columns : dict
         The file's name of ``timestamp``, ``open``, ``high``, ``low``, ``close`` and ``volume``; exact, and
@@ -58,6 +64,7 @@ class CsvImport(FileImport):
     pattern: ClassVar[str] = "*.csv"
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         check_choice("unit", self.unit, ("text", *_UNITS))
         check_choice("stamp", self.stamp, ("open", "close"))
         if set(self.columns) != {"timestamp", *FIELDS}:
@@ -70,17 +77,20 @@ class CsvImport(FileImport):
     def expected_files(self) -> str:
         return "files named <SYMBOL>.csv"
 
-    def accept(self, path: Path) -> SourceFile:
-        """Take every file: its name is the symbol."""
-        return SourceFile(path, path.stem, BARS, None)
+    def accept(self, path: Path) -> SourceFile | LeftOut:
+        """Take every file that does not speak of another market: its name is the symbol."""
+        symbol = unicodedata.normalize("NFC", path.stem)
+        other = self.another_market(path, folder_market(Path(self.folder), path))
+        return other or self.another_market(path, word_market(symbol)) or SourceFile(path, symbol, BARS, None)
 
-    def read(self, file: SourceFile) -> Series:
+    def read(self, file: SourceFile) -> Rows:
         """Return the rows of one file, stamped by their opens."""
         table = self._table(file.path)
         time_ms = self._stamps(table.column(self.columns["timestamp"]), file.path)
         shift = self.interval_ms if self.stamp == "close" else 0
         values: Float64Array = np.column_stack([table.column(self.columns[name]).to_numpy() for name in FIELDS])
-        return time_ms - shift, values
+        refuse_without_volume(values, file.path.name, "")
+        return Rows((time_ms - shift, values))
 
     def _table(self, path: Path) -> pa.Table:
         self._check_headings(path)

@@ -31,7 +31,7 @@ from quantlab.data.series.instruments import MARGIN, maintenance_margin_rate, ma
 from quantlab.data.series.spans import Span
 from quantlab.data.series.stored_source import parse_time
 from quantlab.data.series.timeframes import timeframe_ms
-from quantlab.data.store.manifest import SymbolFacts
+from quantlab.data.store.manifest import LINEAR, SymbolFacts
 from quantlab.data.store.store import Store
 
 Markets = Mapping[str, Mapping[str, Any]]
@@ -100,6 +100,10 @@ class ExchangeSource:
     @property
     def interval_ms(self) -> int:
         return timeframe_ms(self.timeframe)
+
+    @property
+    def market(self) -> str:
+        return LINEAR
 
     def fill(self, store: Store, progress: CollectProgress) -> CollectOutcome:
         """Bring the dataset up to the last closed bar.

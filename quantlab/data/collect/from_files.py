@@ -7,16 +7,20 @@ by batches; each batch is one commit, and importing a file twice changes nothing
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar, NamedTuple
 
 import numpy as np
 
+from quantlab.core.checks import check_choice, check_range
 from quantlab.core.errors import DataError
 from quantlab.core.ports import CollectProgress
 from quantlab.core.types import CollectOutcome
+from quantlab.data.collect.file_choice import FileChoice, LeftOut, SourceFile, choose_files, uncertain_note
+from quantlab.data.collect.file_markets import MARKETS, TITLES
+from quantlab.data.collect.price_fit import Piece, check_fit, stored_pieces
 from quantlab.data.series.alignment import Series
 from quantlab.data.series.funding_rates import drop_unsound_rates, refused_rates_note
 from quantlab.data.series.spans import Span, Spans, union
@@ -30,17 +34,11 @@ from quantlab.data.store.store import Batch, Store
 _BATCH_ROWS = 2_000_000
 
 
-class SourceFile(NamedTuple):
-    """A file to be imported.
+class Rows(NamedTuple):
+    """The rows of one file as they stand in it, and what is to be said of them."""
 
-    ``span`` is the time that the file is all there is of (an archive of a month); None: from its first to
-    its last row.
-    """
-
-    path: Path
-    symbol: str
-    kind: str
-    span: Span | None
+    series: Series
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -55,16 +53,33 @@ class FileImport(ABC):
         The exchange that the bars belong to, as ccxt names it.
     timeframe : str
         E.g. ``5m``.
+    market : {"linear", "spot"}
+        The market that is wanted; files of others are left out, and a dataset holds one.
     largest_funding_rate : float
         Largest size of a sound rate, fraction of notional; larger ones are left out and counted.
+    largest_step : float
+        Largest step of the price from one file of a symbol to the next, as a fraction, beyond its own moves.
+
+    Raises
+    ------
+    ConfigError
+        If a value is none that can be worked with.
     """
 
     folder: str | Path
     exchange: str
     timeframe: str
+    market: str
     largest_funding_rate: float
+    largest_step: float
     #: File names that are looked at.
     pattern: ClassVar[str]
+    #: True where a symbol has one file of bars by its nature.
+    one_file_each: ClassVar[bool] = False
+
+    def __post_init__(self) -> None:
+        check_choice("job.source.market", self.market, MARKETS)
+        check_range("job.source.largest_step", self.largest_step, low=0.0)
 
     @property
     def interval_ms(self) -> int:
@@ -76,15 +91,27 @@ class FileImport(ABC):
         """Description of the files, for the error where there is none."""
 
     @abstractmethod
-    def accept(self, path: Path) -> SourceFile | None:
-        """Return what the file's name says; None for another kind or interval, which is left alone."""
+    def accept(self, path: Path) -> SourceFile | LeftOut:
+        """Judge a file by its folder and name.
+
+        Raises
+        ------
+        DataError
+            If the name contradicts itself.
+        """
 
     @abstractmethod
-    def read(self, file: SourceFile) -> Series:
-        """Return the rows of one file as they stand in it."""
+    def read(self, file: SourceFile) -> Rows:
+        """Return the rows of one file as they stand in it.
+
+        Raises
+        ------
+        DataError
+            If they cannot be read, or are of another market.
+        """
 
     def fill(self, store: Store, progress: CollectProgress) -> CollectOutcome:
-        """Import every file.
+        """Import every file of the wanted market.
 
         Raises
         ------
@@ -92,14 +119,22 @@ class FileImport(ABC):
             If there is none.
         """
         folder = Path(self.folder)
-        candidates = [self.accept(path) for path in _list_files(folder, self.pattern)]
-        files = [file for file in candidates if file is not None]
-        if not files:
-            fix = "set job.source.folder, or rename the files"
-            raise DataError(f"{self.expected_files} in {folder}", found="none", fix=fix)
-        others = len(candidates) - len(files)
-        notes = (f"{others} files of another kind or interval were left alone",) if others else ()
-        return _import_files(self, files, store, progress, notes)
+        choice = choose_files(folder, self.pattern, self.accept)
+        if self.one_file_each:
+            choice.keep_one_each(BARS)
+        notes = choice.notes(folder)
+        if not choice.files and not choice.refused:
+            raise DataError(
+                f"{self.expected_files} ({TITLES[self.market]}) in {folder}",
+                found="; ".join(notes) or "none",
+                fix="set job.source.folder and job.source.market to what you have, or rename the files",
+            )
+        notes += uncertain_note(choice.files, folder, TITLES[self.market])
+        return _import_files(self, choice, store, progress, notes)
+
+    def another_market(self, path: Path, market: str | None) -> LeftOut | None:
+        """`path` as a file of a market that is not wanted; None if it is wanted, or not known."""
+        return LeftOut(path, TITLES[market]) if market not in (None, self.market) else None
 
 
 @dataclass
@@ -108,11 +143,11 @@ class _Pending:
 
     kind: str
     rows: int = 0
-    series: dict[str, list[Series]] = field(default_factory=dict)
+    pieces: dict[str, list[Piece]] = field(default_factory=dict)
     covered: dict[str, list[Span]] = field(default_factory=dict)
 
     def add(self, file: SourceFile, series: Series, span: Span) -> None:
-        self.series.setdefault(file.symbol, []).append(series)
+        self.pieces.setdefault(file.symbol, []).append(Piece(str(file.path), series))
         self.covered.setdefault(file.symbol, []).append(span)
         self.rows += len(series[0])
 
@@ -125,47 +160,42 @@ class _Tally:
     repeated: int = 0
     refused: dict[str, DataError] = field(default_factory=dict)
     refused_rates: dict[str, int] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
 
 
 def _import_files(
     kind: FileImport,
-    files: Sequence[SourceFile],
+    choice: FileChoice,
     store: Store,
     progress: CollectProgress,
     notes: tuple[str, ...],
 ) -> CollectOutcome:
-    """Read, check and store `files`; what is refused, a file or a symbol, does not keep the others out."""
+    """Read, check and store the files chosen; what is refused, a file or a symbol, does not keep the others out."""
     steps: dict[str, int] = {}
-    for file in files:
+    for file in choice.files:
         steps[file.symbol] = steps.get(file.symbol, 0) + 1
     progress.plan(steps)
-    tally = _Tally()
+    tally = _Tally(refused=dict(choice.refused))
     pending: dict[str, _Pending] = {}
-    for file in files:
+    for file in choice.files:
         try:
-            series = kind.read(file)
+            series, remarks = kind.read(file)
             rows, dropped, refused = _check_file(file, series, kind)
         except DataError as error:
             tally.refused.setdefault(f"{file.symbol} ({file.path.name})", error)
         else:
             tally.repeated += dropped
+            tally.notes += remarks
             waiting = pending.setdefault(file.kind, _Pending(file.kind))
             waiting.add(file, rows, file.span or _extent(series, kind.interval_ms))
             tally.refused_rates[file.symbol] = tally.refused_rates.get(file.symbol, 0) + refused
             if waiting.rows >= _BATCH_ROWS:
-                _commit(pending.pop(file.kind), store, tally)
+                _commit(pending.pop(file.kind), kind, store, tally)
         progress.advance(file.symbol)
     for waiting in pending.values():
-        _commit(waiting, store, tally)
-    notes = (*notes, *refused_rates_note(tally.refused_rates, kind.largest_funding_rate))
+        _commit(waiting, kind, store, tally)
+    notes = (*notes, *tally.notes, *refused_rates_note(tally.refused_rates, kind.largest_funding_rate))
     return CollectOutcome(tally.rows, tally.repeated, tally.refused, notes, tally.refused_rates)
-
-
-def _list_files(folder: Path, pattern: str) -> Iterator[Path]:
-    """Every file of a folder and the folders below it, in the order of their names."""
-    if not folder.is_dir():
-        raise DataError(f"a folder {folder}", found="none", fix="set job.source.folder to the folder of your files")
-    yield from sorted((path for path in folder.rglob(pattern) if path.is_file()), key=lambda path: path.name)
 
 
 def _check_file(file: SourceFile, series: Series, kind: FileImport) -> tuple[Series, int, int]:
@@ -189,24 +219,46 @@ def _extent(series: Series, interval_ms: int) -> Span:
     return int(series[0][0]) // interval_ms * interval_ms, (int(series[0][-1]) // interval_ms + 1) * interval_ms
 
 
-def _commit(pending: _Pending, store: Store, tally: _Tally) -> None:
+def _commit(pending: _Pending, kind: FileImport, store: Store, tally: _Tally) -> None:
     joined: dict[str, Series] = {}
-    for symbol, parts in pending.series.items():
-        time_ms = np.concatenate([time_ms for time_ms, _ in parts])
-        order = np.argsort(time_ms, kind="stable")
-        values = np.concatenate([values for _, values in parts])[order]
+    days: dict[str, dict[str, Series]] = {}
+    for symbol, pieces in pending.pieces.items():
         try:
-            # Two files may hold the same rows (a month and one of its days); that they agree is checked here.
-            joined[symbol], twice = check_series(
-                pending.kind, time_ms[order], values, store.manifest.interval_ms, symbol
-            )
+            joined[symbol], twice = _join(symbol, pieces, pending.kind, kind.interval_ms)
+            if pending.kind == BARS:
+                around = stored_pieces(store, symbol, pieces, days)
+                check_fit(symbol, [*pieces, *around], kind.interval_ms, kind.largest_step)
         except DataError as error:
+            joined.pop(symbol, None)
             tally.refused[symbol] = error
         else:
             tally.repeated += twice
     if joined:
         covered: dict[str, Spans] = {symbol: union(pending.covered[symbol]) for symbol in joined}
         _add(Batch(pending.kind, joined, covered, {}), store, tally)
+
+
+def _join(symbol: str, pieces: Sequence[Piece], kind: str, interval_ms: int) -> tuple[Series, int]:
+    """The rows of one symbol's files in time order, and how many came twice."""
+    times = np.concatenate([piece.series[0] for piece in pieces])
+    order = np.argsort(times, kind="stable")
+    time_ms = times[order]
+    values = np.concatenate([piece.series[1] for piece in pieces])[order]
+    try:
+        # Two files may hold the same rows (a month and one of its days); that they agree is checked here.
+        return check_series(kind, time_ms, values, interval_ms, symbol)
+    except DataError as error:
+        names = np.repeat(np.arange(len(pieces)), [len(piece.series[0]) for piece in pieces])[order]
+        differ = (np.diff(time_ms) == 0) & (values[1:] != values[:-1]).any(axis=1)
+        if not differ.any():
+            raise
+        first = int(np.flatnonzero(differ)[0])
+        one, other = pieces[names[first]].name, pieces[names[first + 1]].name
+        raise DataError(
+            error.expected,
+            found=f"{error.found}: {one} and {other}",
+            fix="keep the file of the wanted market: two of one name are most likely of two",
+        ) from error
 
 
 def _add(batch: Batch, store: Store, tally: _Tally) -> None:

@@ -21,6 +21,8 @@ from quantlab.core.fingerprint import fingerprint
 from quantlab.data.series.spans import Spans, union
 
 NAME = "manifest.json"
+#: Markets that a dataset can be of; one without a word on it is of linear perpetuals.
+LINEAR, SPOT = "linear", "spot"
 _FORMAT = 2
 _DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
@@ -84,6 +86,8 @@ class Manifest:
     files : dict of Part to StoredFile
     gaps : dict or None
         Per symbol, the bars missing inside its coverage; None until they were counted for these files.
+    market : {"linear", "spot"}
+        Linear perpetuals, or spot. Bars of two markets never meet in one dataset.
     """
 
     exchange: str
@@ -91,6 +95,7 @@ class Manifest:
     symbols: Mapping[str, SymbolFacts] = field(default_factory=dict)
     files: Mapping[Part, StoredFile] = field(default_factory=dict)
     gaps: Mapping[str, Any] | None = None
+    market: str = LINEAR
 
     def days(self, kind: str) -> tuple[str, ...]:
         """The UTC days that have a file of `kind`, in order."""
@@ -151,6 +156,7 @@ def _document(manifest: Manifest) -> dict[str, Any]:
         "format": _FORMAT,
         "exchange": manifest.exchange,
         "interval_ms": manifest.interval_ms,
+        "market": manifest.market,
         "symbols": symbols,
         "files": files,
         "gaps": manifest.gaps,
@@ -182,4 +188,6 @@ def _parse(document: dict[str, Any]) -> Manifest:
         # Both become file names: nothing but a date and a hash may reach the file system.
         if not (part.kind.isalpha() and _DAY.fullmatch(part.day) and _SHA256.fullmatch(stored.sha256)):
             raise ValueError(f"{part} {stored.sha256!r}")
-    return Manifest(str(document["exchange"]), int(document["interval_ms"]), symbols, files, document["gaps"])
+    exchange, interval_ms, gaps = str(document["exchange"]), int(document["interval_ms"]), document["gaps"]
+    # Datasets made before there was a choice hold perpetuals.
+    return Manifest(exchange, interval_ms, symbols, files, gaps, str(document.get("market", LINEAR)))

@@ -23,7 +23,7 @@ from quantlab.data.series.instruments import MARGIN, instrument_of, margin_note
 from quantlab.data.series.stored_source import StoredSource, choose_symbols
 from quantlab.data.series.timestamp_checks import LATEST_MS, floor_to_hour
 from quantlab.data.store.day_files import BARS, FUNDING, DayTable, day_of, read_day
-from quantlab.data.store.manifest import Manifest, Part, read_manifest
+from quantlab.data.store.manifest import LINEAR, Manifest, Part, read_manifest
 
 _READERS = 4
 #: Rows before the period asked for that the gate must have seen.
@@ -78,6 +78,8 @@ class CollectedSource(StoredSource):
         unstated = [symbol for symbol in symbols if MARGIN not in manifest.symbols[symbol].rules]
         margins = (margin_note(unstated, len(symbols)),) if unstated else ()
         notes = (*read_adjustments(self.adjustments).notes(symbols), *margins)
+        if manifest.market != LINEAR:
+            notes = (f"these are bars of {manifest.market}: perpetuals trade at other prices and pay funding", *notes)
         if self.funding == "off" or not manifest.days(FUNDING):
             return notes
         low, high = self._period(None, None)

@@ -34,7 +34,7 @@ from quantlab.data.store.day_files import (
     split_by_day,
 )
 from quantlab.data.store.gaps import count_gaps
-from quantlab.data.store.manifest import NAME, Manifest, Part, StoredFile, SymbolFacts, read_manifest
+from quantlab.data.store.manifest import LINEAR, NAME, Manifest, Part, StoredFile, SymbolFacts, read_manifest
 
 
 @dataclass(frozen=True)
@@ -151,13 +151,13 @@ class Store:
 
 
 @contextmanager
-def open_store(root: Path, exchange: str, interval_ms: int) -> Iterator[Store]:
+def open_store(root: Path, exchange: str, interval_ms: int, market: str = LINEAR) -> Iterator[Store]:
     """Open the dataset in `root` for writing, a new one if there is none; others are kept out meanwhile.
 
     Raises
     ------
     ConfigError
-        If the dataset is of another exchange or interval, or another process is writing to it.
+        If the dataset is of another exchange, interval or market, or another process is writing to it.
     ArtifactError
         If its manifest is damaged.
     """
@@ -166,12 +166,12 @@ def open_store(root: Path, exchange: str, interval_ms: int) -> Iterator[Store]:
     try:
         _lock(handle, root)
         fresh = not (root / NAME).exists()
-        manifest = Manifest(exchange, interval_ms) if fresh else read_manifest(root)
-        if (manifest.exchange, manifest.interval_ms) != (exchange, interval_ms):
+        manifest = Manifest(exchange, interval_ms, market=market) if fresh else read_manifest(root)
+        if (manifest.exchange, manifest.interval_ms, manifest.market) != (exchange, interval_ms, market):
             raise ConfigError(
-                f"bars of {exchange} every {interval_ms} ms for the dataset in {root}",
-                found=f"a dataset of {manifest.exchange} every {manifest.interval_ms} ms",
-                fix="set job.root to another folder: a dataset holds one exchange and one interval",
+                f"bars of {exchange} every {interval_ms} ms ({market}) for the dataset in {root}",
+                found=f"a dataset of {manifest.exchange} every {manifest.interval_ms} ms ({manifest.market})",
+                fix="set job.root to another folder: a dataset holds one exchange, one market and one interval",
             )
         if fresh and any(root.glob("*/*.parquet")):
             raise ArtifactError(

@@ -40,7 +40,7 @@ def run(cfg: DictConfig) -> None:
     console = Console()
     source: Importer[Store] = build(cfg.job.source)
     root = Path(str(cfg.job.root))
-    with open_store(root, source.exchange, source.interval_ms) as store:
+    with open_store(root, source.exchange, source.interval_ms, source.market) as store:
         if cfg.job.repair:
             damaged = store.damaged_parts()
             store.forget(damaged)
@@ -56,7 +56,7 @@ def run(cfg: DictConfig) -> None:
 
 
 def _table(manifest: Manifest, outcome: CollectOutcome) -> Table:
-    title = f"{manifest.exchange}, a bar every {manifest.interval_ms // 1000} s"
+    title = f"{manifest.exchange}, {manifest.market}, a bar every {manifest.interval_ms // 1000} s"
     columns = ("symbol", "first bar", "bars until", "bars", "missing", "gaps", "funding until", "rates refused")
     table = Table(*columns, title=title, title_justify="left")
     for column in (*table.columns[3:6], table.columns[7]):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -12,66 +11,16 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.feather
 import pytest
-from binance_server import (
-    DAY_MS,
-    EPOCH_MS,
-    FUNDING_MS,
-    HOUR_MS,
-    STEP_MS,
-    CountingProgress,
-    FakeBinance,
-    kline,
-    make_bars,
-)
-from omegaconf import OmegaConf
+from binance_server import DAY_MS, EPOCH_MS, FUNDING_MS, HOUR_MS, STEP_MS, FakeBinance, kline
+from import_files import BARS, MARCH_MS, TIMES, archive, run_import, source_of, write_csv
 
 from quantlab.core.errors import ConfigError, DataError
-from quantlab.core.ports import Importer
-from quantlab.core.types import CollectOutcome
 from quantlab.data.collect.csv import CsvImport
 from quantlab.data.store.manifest import read_manifest
 from quantlab.data.store.source import CollectedSource
-from quantlab.data.store.store import Store, open_store
-from quantlab.jobs.config.composition import build
+from quantlab.data.store.store import open_store
 
-BARS = make_bars(5, 31 * 288)
-TIMES = EPOCH_MS + STEP_MS * np.arange(len(BARS), dtype=np.int64)
-HEAD = (
-    "open_time,open,high,low,close,volume,close_time,quote_volume,count,taker_buy_volume,taker_buy_quote_volume,ignore"
-)
-MARCH_MS = EPOCH_MS + 31 * DAY_MS
 Read = Callable[..., CollectedSource]
-
-
-def run_import(root: Path, source: Importer[Store]) -> CollectOutcome:
-    with open_store(root, source.exchange, source.interval_ms) as store:
-        outcome = source.fill(store, CountingProgress())
-        store.finish()
-    return outcome
-
-
-def source_of(repository: Path, name: str, folder: Path, **settings: Any) -> Any:
-    node = OmegaConf.load(repository / "conf" / "job" / "source" / f"{name}.yaml")
-    return build(OmegaConf.merge(node, {"folder": str(folder), **settings}))
-
-
-def archive(
-    folder: Path, name: str, rows: slice, *, head: bool = False, micro: bool = False, checksum: bool = False
-) -> Path:
-    lines = [HEAD] if head else []
-    for open_ms, bar in zip(TIMES[rows], BARS[rows], strict=True):
-        row = kline(int(open_ms), bar, closed=True)
-        if micro:
-            row[0], row[6] = row[0] * 1000, row[6] * 1000 + 999
-        lines.append(",".join(map(str, row)))
-    path = folder / f"{name}.zip"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with zipfile.ZipFile(path, "w") as file:
-        file.writestr(f"{name}.csv", "\n".join(lines) + "\n")
-    if checksum:
-        digest = hashlib.sha256(path.read_bytes()).hexdigest()
-        path.with_name(path.name + ".CHECKSUM").write_text(f"{digest}  {path.name}\n")
-    return path
 
 
 @pytest.mark.parametrize(("head", "micro"), [(False, False), (True, False), (False, True), (True, True)])
@@ -79,7 +28,8 @@ def test_archives_with_and_without_headings_in_both_units(
     repository: Path, collected_source: Read, tmp_path: Path, head: bool, micro: bool
 ) -> None:
     archive(tmp_path / "in" / "monthly", "BTCUSDT-5m-2025-05", slice(None), head=head, micro=micro, checksum=True)
-    outcome = run_import(tmp_path / "out", source_of(repository, "archives", tmp_path / "in"))
+    market = "spot" if micro else "linear"
+    outcome = run_import(tmp_path / "out", source_of(repository, "archives", tmp_path / "in", market=market))
     assert (outcome.rows, outcome.repeated, outcome.refused) == (len(BARS), 0, {})
     bars = collected_source(tmp_path / "out").history()
     np.testing.assert_array_equal(bars.open_time_ms, TIMES)
@@ -101,7 +51,7 @@ def test_months_days_repeats_and_funding_come_together(
         file.writestr("BTCUSDT-fundingRate-2025-05.csv", text)
     source = source_of(repository, "archives", folder)
     outcome = run_import(tmp_path / "out", source)
-    assert outcome.notes == ("1 files of another kind or interval were left alone",)
+    assert outcome.notes == ("left out: bars of 1h, not 5m (job.source.timeframe): 1 file (BTCUSDT-1h-2025-05.zip)",)
     manifest = read_manifest(tmp_path / "out")
     assert manifest.symbols["BTCUSDT"].covered["bars"] == (
         (EPOCH_MS, EPOCH_MS + 2 * DAY_MS),
@@ -131,12 +81,7 @@ def test_damaged_and_misnamed_archives_are_refused_and_others_go_on(
 ) -> None:
     fix(archive(tmp_path / "in", "BTCUSDT-5m-2025-05", slice(0, 600)))
     archive(tmp_path / "in", "ETHUSDT-5m-2025-05", slice(0, 600))
-    source = source_of(repository, "archives", tmp_path / "in")
-    if "2025-13" in str(list((tmp_path / "in").iterdir())):
-        with pytest.raises(DataError, match=says):
-            run_import(tmp_path / "out", source)
-        return
-    outcome = run_import(tmp_path / "out", source)
+    outcome = run_import(tmp_path / "out", source_of(repository, "archives", tmp_path / "in"))
     assert len(outcome.refused) == 1
     assert says in str(next(iter(outcome.refused.values())))
     assert list(read_manifest(tmp_path / "out").symbols) == ["ETHUSDT"]
@@ -150,14 +95,6 @@ def test_hourly_bars_in_an_archive_named_5m_are_refused(repository: Path, tmp_pa
         file.writestr("x.csv", ",".join(map(str, row)))
     outcome = run_import(tmp_path / "out", source_of(repository, "archives", tmp_path / "in"))
     assert "bars that close 3600 s after" in str(next(iter(outcome.refused.values())))
-
-
-def write_csv(path: Path, stamps: list[Any], rows: slice, **names: str) -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    head = [names.get(name, name) for name in ("timestamp", "open", "high", "low", "close", "volume")]
-    lines = [",".join(map(str, (stamp, *bar))) for stamp, bar in zip(stamps, BARS[rows].tolist(), strict=True)]
-    path.write_text("\n".join([",".join(head), *lines]) + "\n")
-    return path
 
 
 @pytest.mark.parametrize(

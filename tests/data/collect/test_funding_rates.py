@@ -108,7 +108,7 @@ def test_imported_rates_are_held_against_the_same_cap(rates: tuple[str, ...], le
     lines = [f"{stamp},8,{rate}" for stamp, rate in zip(stamps, rates, strict=True)]
     with zipfile.ZipFile(tmp_path / "BTCUSDT-fundingRate-2025-05.zip", "w") as file:
         file.writestr("x.csv", "\n".join(["calc_time,funding_interval_hours,last_funding_rate", *lines]))
-    outcome = collect(tmp_path / "out", ArchiveImport(tmp_path, "binanceusdm", "5m", 0.05))
+    outcome = collect(tmp_path / "out", ArchiveImport(tmp_path, "binanceusdm", "5m", "linear", 0.05, 0.2, ("USDT",)))
     assert outcome.refused == {}
     assert (outcome.rows, outcome.refused_rates) == (left, {"BTCUSDT": 3 - left})
     assert "larger than 0.05" in outcome.notes[-1]

@@ -1,0 +1,116 @@
+"""Choice of a folder's files: those to be imported, and those left out, each with its reason."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import NamedTuple
+
+from quantlab.core.errors import DataError
+from quantlab.data.series.spans import Span
+from quantlab.data.store.day_files import BARS
+
+#: Names that a note on files of one reason gives.
+_NAMED = 3
+
+
+class SourceFile(NamedTuple):
+    """A file to be imported.
+
+    ``span`` is the time that the file is all there is of (an archive of a month); None: from its first to
+    its last row. ``certain`` is False where neither folder nor name says of which market its rows are.
+    """
+
+    path: Path
+    symbol: str
+    kind: str
+    span: Span | None
+    certain: bool = True
+
+
+class LeftOut(NamedTuple):
+    """A file that is not imported, and the reason: words to follow "left out:"."""
+
+    path: Path
+    reason: str
+
+
+@dataclass
+class FileChoice:
+    """The files of a folder, sorted out.
+
+    Parameters
+    ----------
+    files : list of SourceFile
+        In the order of their names.
+    left_out : list of LeftOut
+    refused : dict of name to DataError
+        Files that belong here by their names and cannot be told apart, or contradict themselves.
+    """
+
+    files: list[SourceFile] = field(default_factory=list)
+    left_out: list[LeftOut] = field(default_factory=list)
+    refused: dict[str, DataError] = field(default_factory=dict)
+
+    def notes(self, folder: Path) -> tuple[str, ...]:
+        """One sentence for each reason, with the first names."""
+        reasons: dict[str, list[Path]] = {}
+        for path, reason in self.left_out:
+            reasons.setdefault(reason, []).append(path)
+        return tuple(f"left out: {reason}: {named(paths, folder)}" for reason, paths in reasons.items())
+
+    def keep_one_each(self, kind: str) -> None:
+        """Refuse the symbols that more than one file of `kind` claims, where a market has one file by its nature."""
+        claims: dict[str, list[SourceFile]] = {}
+        for file in self.files:
+            if file.kind == kind:
+                claims.setdefault(file.symbol, []).append(file)
+        for symbol, several in claims.items():
+            if len(several) > 1:
+                self.files = [file for file in self.files if file not in several]
+                self.refused[symbol] = DataError(
+                    f"one file of {symbol}",
+                    found=" and ".join(str(file.path) for file in several),
+                    fix="keep the one of the wanted exchange and market",
+                )
+
+
+def choose_files(folder: Path, pattern: str, accept: Callable[[Path], SourceFile | LeftOut]) -> FileChoice:
+    """Sort out every file of a folder and of the folders below it."""
+    choice = FileChoice()
+    for path in _list_files(folder, pattern):
+        try:
+            file = accept(path)
+        except DataError as error:
+            choice.refused[path.name] = error
+            continue
+        if isinstance(file, LeftOut):
+            choice.left_out.append(file)
+        else:
+            choice.files.append(file)
+    return choice
+
+
+def named(paths: Sequence[Path], folder: Path) -> str:
+    """Number of files and the first names below `folder`."""
+    shown = ", ".join(path.relative_to(folder).as_posix() for path in paths[:_NAMED])
+    more = f" and {len(paths) - _NAMED} more" if len(paths) > _NAMED else ""
+    return f"{len(paths)} {'file' if len(paths) == 1 else 'files'} ({shown}{more})"
+
+
+def uncertain_note(files: Iterable[SourceFile], folder: Path, market: str) -> tuple[str, ...]:
+    """Sentence on the files of bars whose market nothing tells; empty if there are none."""
+    paths = [file.path for file in files if file.kind == BARS and not file.certain]
+    if not paths:
+        return ()
+    return (
+        f"taken for {market}, which neither folder nor name says and the rows cannot: {named(paths, folder)}; "
+        "keep the archive's own folders (futures/um, spot) to be sure",
+    )
+
+
+def _list_files(folder: Path, pattern: str) -> Iterator[Path]:
+    if not folder.is_dir():
+        raise DataError(f"a folder {folder}", found="none", fix="set job.source.folder to the folder of your files")
+    yield from sorted((path for path in folder.rglob(pattern) if path.is_file()), key=lambda path: path.name)
