@@ -31,7 +31,7 @@ from quantlab.core.types import Features, Signal
 from quantlab.evaluation.report.feature_figure import feature_figure as candles_and_feature
 from quantlab.evaluation.report.theme import apply_theme, palette
 from quantlab.jobs.config.composition import build, compose
-from quantlab.jobs.notebook.frames import bars_frame, features_frame, forecasts_frame
+from quantlab.jobs.notebook.frames import bars_frame, big_bars, features_frame, forecasts_frame
 from quantlab.jobs.notebook.progress import progress_here
 from quantlab.jobs.notebook.result import Result
 from quantlab.jobs.notebook.sweep_result import SweepOutcome
@@ -50,6 +50,7 @@ __all__ = [
     "Result",
     "SweepOutcome",
     "bars_frame",
+    "big_bars",
     "experiment",
     "feature_figure",
     "features_frame",

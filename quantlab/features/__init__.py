@@ -3,6 +3,7 @@
 from quantlab.features.catalogue import GROUPS, NAMES
 from quantlab.features.contract import FeatureContract, feature_mismatch_total
 from quantlab.features.extra import ExtraFeature, window_function
+from quantlab.features.frames import BigBarStream
 from quantlab.features.history import compute
 from quantlab.features.kernels.loops import WARMUP
 from quantlab.features.pipeline import FeaturePipeline
@@ -12,6 +13,7 @@ __all__ = [
     "GROUPS",
     "NAMES",
     "WARMUP",
+    "BigBarStream",
     "ExtraFeature",
     "FeatureContract",
     "FeaturePipeline",

@@ -12,11 +12,13 @@ import numpy as np
 import pandas as pd
 
 from quantlab.core.arrays import Int64Array
+from quantlab.core.durations import duration_ms
 from quantlab.core.errors import ContractError
-from quantlab.core.market import Bars, BarState
+from quantlab.core.market import CLOSE, Bars, BarState
 from quantlab.core.results import OrderReason, SignalReport, Simulation
 from quantlab.core.types import Features, Signal
 from quantlab.evaluation.statistics.trades import round_trips
+from quantlab.features.frames import big_bars_of
 
 _REASONS = {int(reason): reason.name.lower() for reason in OrderReason}
 
@@ -39,6 +41,38 @@ def bars_frame(bars: Bars) -> pd.DataFrame:
     )
     codes = bars.state.astype(np.int8).ravel()
     return frame.assign(state=pd.Categorical.from_codes(codes, pd.Index([state.name.lower() for state in BarState])))
+
+
+def big_bars(bars: Bars, timeframe: str) -> pd.DataFrame:
+    """Bars of a longer time frame, each with the time at which it is known.
+
+    Buckets begin at multiples of `timeframe` in UTC, days at 00:00, weeks on Monday. Only whole ones are there: a
+    bucket in which the symbol has an absent bar, or which began before its first bar, is left out.
+    :class:`quantlab.features.BigBarStream` gives the same bits one bar at a time.
+
+    Parameters
+    ----------
+    bars : Bars
+    timeframe : str
+        ``"15m"``, ``"1h"``, ``"1d"``, ``"1w"``: a multiple of the bars', and a part of a day or a week.
+
+    Returns
+    -------
+    DataFrame
+        Index (``symbol``, ``known_at``): the close of the bucket's last bar, UTC, which is the first bar to see it.
+        Columns ``open high low close volume``. Values made of it go back to the bars with
+        ``values_of(bars, table, known_after=0)``.
+
+    Raises
+    ------
+    ConfigError, ContractError
+        If it is no such time frame, or the bars do not lie on the UTC grid.
+    """
+    ohlcv, known_at_ms = big_bars_of(bars, duration_ms("timeframe", timeframe))
+    cells = pd.MultiIndex.from_product([pd.Index(bars.symbols, name="symbol"), utc(known_at_ms).rename("known_at")])
+    by_symbol = ohlcv.swapaxes(0, 1).reshape(-1, 5)
+    frame = pd.DataFrame(by_symbol, index=cells, columns=["open", "high", "low", "close", "volume"])
+    return frame[~np.isnan(by_symbol[:, CLOSE])]
 
 
 def features_frame(bars: Bars, features: Features) -> pd.DataFrame:

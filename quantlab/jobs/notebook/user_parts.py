@@ -17,6 +17,7 @@ from quantlab.core.ports import DataSource, Policy, PositionSizer, SignalStream
 from quantlab.core.types import Signal
 from quantlab.jobs.notebook.user_bars import milliseconds
 from quantlab.jobs.research.pipeline import Setup
+from quantlab.trading.signals.placement import Placement, check_stamps, check_step, rows_at
 
 _SIGNAL_FIX = "make it with quantlab.trading.signal_of(target=...) or signal_of(side=...)"
 
@@ -106,8 +107,10 @@ class UserParts:
         return dataclasses.replace(other, **{name: part for name, part in named.items() if part is not None})
 
 
-def values_of(bars: Bars, frame: pd.DataFrame) -> Float64Array:
-    """A table with one row per bar and one column per symbol as an array that fits `bars`.
+def values_of(
+    bars: Bars, frame: pd.DataFrame, *, known_after: str | int | None = None, hold: bool = False
+) -> Float64Array:
+    """A table with a row for some of the bars and one column per symbol as an array that fits `bars`.
 
     Parameters
     ----------
@@ -115,6 +118,13 @@ def values_of(bars: Bars, frame: pd.DataFrame) -> Float64Array:
     frame : DataFrame of float64
         Index: the bar's *open*, with a time zone, in any order; columns: symbols. Rows outside the bars' time
         are passed over.
+    known_after : str, 0 or None
+        Time from a row's stamp until it is known: ``"1h"`` for a table of hourly values stamped with the open of their
+        hour, 0 where the stamp is that time, as in :func:`big_bars`. A row then lands on the bar that *closes* at
+        stamp + `known_after`. None: a row is known at the close of the bar that it is stamped with.
+    hold : bool
+        True repeats a value until the next one of its column, and never before it: right for a filter. False leaves
+        NaN between: right for targets, since a repeated target trades.
 
     Returns
     -------
@@ -124,10 +134,40 @@ def values_of(bars: Bars, frame: pd.DataFrame) -> Float64Array:
     Raises
     ------
     ContractError
-        If it is no DataFrame, a column is no symbol of the bars or no float64, or a row is on no bar or there twice.
+        If it is no DataFrame, a column is no symbol of the bars or no float64, a row is on no bar or there twice, or
+        the step of a column is longer than the bars' and `known_after` is None
+        (:mod:`quantlab.trading.signals.table_step` has the rule).
     DataError
         If its index is none of times with a zone.
+    ConfigError
+        If `known_after` or `hold` is something else.
     """
+    placement = Placement(known_after, hold)
+    _check_table(bars, frame)
+    time_ms = milliseconds(frame.index, "the table")
+    twice = len(time_ms) - len(np.unique(time_ms))
+    if twice:
+        fix = "index it by the open of each bar, once"
+        raise ContractError("every row on a bar of its own", found=f"{twice} rows twice", fix=fix)
+    first_ms = int(bars.open_time_ms[0])
+    check_stamps(time_ms, first_ms, bars.interval_ms, placement, ContractError, "the table")
+    order = np.argsort(time_ms)
+    time_ms, values = time_ms[order], frame.to_numpy()[order]
+    names = [str(name) for name in frame.columns]
+    columns = ((name, time_ms, values[:, i]) for i, name in enumerate(names))
+    argument = "values_of(bars, table, known_after={!r})"
+    check_step(columns, first_ms, bars.interval_ms, placement, ContractError, argument)
+    known_ms = placement.known_ms(time_ms, bars.interval_ms)
+    out = np.full(bars.state.shape, np.nan)
+    for i, name in enumerate(names):
+        there = ~np.isnan(values[:, i])
+        rows = rows_at(bars.close_time_ms, known_ms[there], hold=hold)
+        out[rows >= 0, bars.symbols.index(name)] = values[there, i][rows[rows >= 0]]
+    return out
+
+
+def _check_table(bars: Bars, frame: pd.DataFrame) -> None:
+    """ContractError unless it is a table of float64 with columns named by symbols of `bars`."""
     if not isinstance(frame, pd.DataFrame):
         raise ContractError("a table with a column per symbol", found=type(frame).__name__, fix="pass a DataFrame")
     unknown = [str(name) for name in frame.columns if name not in bars.symbols]
@@ -137,14 +177,3 @@ def values_of(bars: Bars, frame: pd.DataFrame) -> Float64Array:
     other = sorted({str(dtype) for dtype in frame.dtypes} - {"float64"})
     if other:
         raise ContractError("columns of float64", found=", ".join(other), fix="convert them: astype('float64')")
-    row, rest = np.divmod(milliseconds(frame.index, "the table") - bars.open_time_ms[0], bars.interval_ms)
-    inside = (row >= 0) & (row < bars.n_bars)
-    wrong = {"between two bars": int(np.sum(rest != 0)), "twice": len(row) - len(np.unique(row))}
-    for where, count in wrong.items():
-        if count:
-            fix = "index it by the open of each bar, once"
-            raise ContractError("every row on a bar of its own", found=f"{count} rows {where}", fix=fix)
-    values = np.full(bars.state.shape, np.nan)
-    columns = [bars.symbols.index(str(name)) for name in frame.columns]
-    values[np.ix_(row[inside], columns)] = frame.to_numpy()[inside]
-    return values

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -22,6 +23,7 @@ from quantlab.core.ports import FeatureSource, FeatureStream
 from quantlab.core.types import Features, Signal
 from quantlab.trading.signals.arrays import signal_of
 from quantlab.trading.signals.parquet_file import SignalRows, read_signal_rows
+from quantlab.trading.signals.placement import Column, Placement, check_stamps, check_step, rows_at
 
 _MARK = b"quantlab file signal 1\n"
 
@@ -48,25 +50,37 @@ class FileSignal:
     A bar without a row is HOLD and keeps. Rows outside the bars' range are passed over. Unlike the other
     sources it also decides in the features' warm-up: what you bring is yours to answer for.
 
+    A file whose `side` or `target` has a longer step than the bars (:mod:`quantlab.trading.signals.table_step`) is
+    refused unless `known_after` says when its rows are known: hourly rows on 5-minute bars would decide 55 minutes
+    before.
+
     Parameters
     ----------
     path : str
     features : FeatureSource or None
         For the ATR, which some policies, sizers and benchmarks need; None leaves it unknown.
+    known_after : str, 0 or None
+        Time from a row's stamp until it is known, e.g. ``"1h"`` for hourly rows stamped with the open of their hour;
+        0 where the stamp is that time. The row then lands on the bar that closes at stamp + `known_after`.
+    hold : bool or None
+        True repeats a row until the symbol's next one: right for a filter, while a repeated target trades; None is off.
 
     Raises
     ------
     ConfigError
-        If `path` is not a text, or `features` are not features.
+        If `path` is not a text, `features` are not features, or `known_after` or `hold` is something else.
     """
 
     path: str
     features: FeatureSource | None
+    known_after: str | int | None = None
+    hold: bool | None = None
 
     def __post_init__(self) -> None:
         if not isinstance(self.path, str | Path):
             raise ConfigError("signal.path as a file", found=repr(self.path), fix="set signal.path")
         object.__setattr__(self, "path", str(self.path))
+        _ = self.placement  # refused here, not at the first bar
         if self.features is not None:
             check_has("signal.features", self.features, "transform", "stream")
 
@@ -81,11 +95,16 @@ class FileSignal:
         """
         return read_signal_rows(Path(self.path))
 
+    @cached_property
+    def placement(self) -> Placement:
+        """`known_after` and `hold`, checked."""
+        return Placement(self.known_after, False if self.hold is None else self.hold)
+
     @property
     def fingerprint(self) -> str:
-        """sha256 over the file's content, wherever it lies, and the features."""
+        """sha256 over the file's content, wherever it lies, the features, and how its rows are placed."""
         features = None if self.features is None else self.features.fingerprint
-        return fingerprint("FileSignal", self.rows.sha256, features)
+        return fingerprint("FileSignal", self.rows.sha256, features, *self.placement.options)
 
     def signal(self, bars: Bars) -> Signal:
         """Signal of a whole history.
@@ -93,61 +112,84 @@ class FileSignal:
         Raises
         ------
         DataError
-            If no row falls into it, or one names a symbol or a time that the bars do not have.
+            If no row falls into it, one names a symbol or a time that the bars do not have, or the step of the
+            rows is longer than the bars'.
         """
-        row, column = _cells(self.rows, bars.symbols, int(bars.open_time_ms[0]), bars.interval_ms)
-        inside = (row >= 0) & (row < bars.n_bars)
-        if not inside.any():
+        placed = _place(self, bars.symbols, int(bars.open_time_ms[0]), bars.interval_ms)
+        cells = placed.cells(bars.close_time_ms)
+        if not (cells >= 0).any():
             raise DataError(
                 f"a row of {self.rows.name} from {_span(bars.open_time_ms)}",
                 found=f"rows from {_span(self.rows.time_ms)}",
                 fix="take bars and signals of the same time",
             )
         features = None if self.features is None else self.features.transform(bars)
-        return _signal_of_rows(self.rows, np.flatnonzero(inside), row, column, bars, features)
+        return _signal_of_rows(self.rows, cells, bars, features)
 
     def stream(self, symbols: tuple[str, ...], interval_ms: int) -> _FileStream:
-        """The same, one bar at a time."""
+        """The same, one bar at a time; it refuses at the first bar."""
         features = None if self.features is None else self.features.stream(symbols, interval_ms)
-        order = np.argsort(self.rows.time_ms, kind="stable")
-        return _FileStream(self.rows, features, order, self.rows.time_ms[order])
+        return _FileStream(self, features)
 
 
 @dataclass
 class _FileStream:
-    rows: SignalRows
+    source: FileSignal
     features: FeatureStream | None
-    order: Int64Array
-    sorted_ms: Int64Array
-    column: Int64Array | None = None
+    placed: _PlacedRows | None = None
 
     def update(self, bar: Bars) -> Signal:
-        now = int(bar.open_time_ms[0])
-        if self.column is None:
-            _, self.column = _cells(self.rows, bar.symbols, now, bar.interval_ms)
-        first, last = np.searchsorted(self.sorted_ms, [now, now + 1])
-        here = self.order[first:last]
+        if self.placed is None:
+            self.placed = _place(self.source, bar.symbols, int(bar.open_time_ms[0]), bar.interval_ms)
         features = None if self.features is None else self.features.update(bar)
-        return _signal_of_rows(self.rows, here, np.zeros(len(self.order), np.int64), self.column, bar, features)
+        return _signal_of_rows(self.source.rows, self.placed.cells(bar.close_time_ms), bar, features)
 
     def state(self) -> bytes:
-        """The features' own: a row of the file remembers nothing."""
+        """The features' own: which row is in force is a function of the file and the time."""
         features = b"" if self.features is None else self.features.state()
-        return pack_arrays(_MARK, {"file": self.rows.sha256}, {"features": np.frombuffer(features, dtype=np.uint8)})
+        return pack_arrays(_MARK, self._identity(), {"features": np.frombuffer(features, dtype=np.uint8)})
 
     def restore(self, state: bytes) -> None:
         """Continue from what :meth:`state` returned; errors as the port says."""
         header, arrays = unpack_arrays(_MARK, state, "file-signal state")
-        if header["file"] != self.rows.sha256:
-            raise ContractError(f"the state of {self.rows.name}", found="that of another file", fix="warm up again")
+        if header != self._identity():
+            found = "that of another file" if header.get("file") != self.source.rows.sha256 else "other options"
+            raise ContractError(f"the state of {self.source.rows.name}", found=found, fix="warm up again")
         if self.features is not None:
             self.features.restore(arrays["features"].tobytes())
 
+    def _identity(self) -> dict[str, Any]:
+        return {"file": self.source.rows.sha256, **dict(self.source.placement.options)}
 
-def _cells(
-    rows: SignalRows, symbols: tuple[str, ...], first_ms: int, interval_ms: int
-) -> tuple[Int64Array, Int64Array]:
-    """Bar index (it may lie outside the bars) and symbol index of every row."""
+
+@dataclass(frozen=True)
+class _PlacedRows:
+    """The rows of each symbol, in order of the closes at which they are known.
+
+    Parameters
+    ----------
+    index : tuple of int64 arrays, length S
+        Places of the symbol's rows in the file.
+    known_ms : tuple of int64 arrays, length S
+    hold : bool
+    """
+
+    index: tuple[Int64Array, ...]
+    known_ms: tuple[Int64Array, ...]
+    hold: bool
+
+    def cells(self, close_ms: Int64Array) -> Int64Array:
+        """int64 (T, S): the file's row in force at each close, or -1."""
+        out = np.full((len(close_ms), len(self.index)), -1, dtype=np.int64)
+        for s, (index, known_ms) in enumerate(zip(self.index, self.known_ms, strict=True)):
+            rows = rows_at(close_ms, known_ms, hold=self.hold)
+            out[rows >= 0, s] = index[rows[rows >= 0]]
+        return out
+
+
+def _place(source: FileSignal, symbols: tuple[str, ...], first_ms: int, interval_ms: int) -> _PlacedRows:
+    """The rows on bars of which one opens at `first_ms`; DataError if they do not fit."""
+    rows, placement = source.rows, source.placement
     place = {symbol: s for s, symbol in enumerate(symbols)}
     unknown = sorted(set(rows.symbol) - set(place))
     if unknown:
@@ -155,24 +197,31 @@ def _cells(
         raise DataError(
             f"no symbols in {rows.name} but the bars' {len(symbols)}", found=few, fix="drop them, or load their bars"
         )
-    row, off = np.divmod(rows.time_ms - first_ms, interval_ms)
-    if off.any():
-        bad = int(rows.time_ms[np.flatnonzero(off)[0]])
-        raise DataError(
-            f"stamps of {rows.name} at the opens of {interval_ms} ms bars", found=iso_utc(bad), fix="stamp bar opens"
-        )
-    return row, np.array([place[symbol] for symbol in rows.symbol], dtype=np.int64)
+    column = np.array([place[symbol] for symbol in rows.symbol], dtype=np.int64)
+    order = np.lexsort((rows.time_ms, column))
+    index = tuple(np.split(order, np.searchsorted(column[order], np.arange(1, len(symbols)))))
+    check_stamps(rows.time_ms, first_ms, interval_ms, placement, DataError, rows.name)
+    columns = _columns(rows, symbols, index)
+    check_step(columns, first_ms, interval_ms, placement, DataError, "trading.signal.known_after={}")
+    known_ms = tuple(placement.known_ms(rows.time_ms[one], interval_ms) for one in index)
+    return _PlacedRows(index, known_ms, placement.hold)
 
 
-def _signal_of_rows(
-    rows: SignalRows, which: Int64Array, row: Int64Array, column: Int64Array, bars: Bars, features: Features | None
-) -> Signal:
-    """The rows `which` at their cells; every other cell says nothing."""
-    shape = (bars.n_bars, bars.n_symbols)
+def _columns(rows: SignalRows, symbols: tuple[str, ...], index: tuple[Int64Array, ...]) -> Iterator[Column]:
+    """Columns that decide, symbol by symbol: a stop's distance may well change less often."""
+    for name in ("side", "target"):
+        if name in rows.values:
+            for symbol, one in zip(symbols, index, strict=True):
+                yield f"{name} of {symbol}", rows.time_ms[one], rows.values[name][one].astype(np.float64)
+
+
+def _signal_of_rows(rows: SignalRows, cells: Int64Array, bars: Bars, features: Features | None) -> Signal:
+    """The rows `cells` (T, S) at their cells; every other cell says nothing."""
+    there = cells >= 0
     grids: dict[str, NDArray[Any]] = {}
     for name, values in rows.values.items():
-        grid = np.zeros(shape, np.int8) if name == "side" else np.full(shape, np.nan)
-        grid[row[which], column[which]] = values[which]
+        grid = np.zeros(cells.shape, np.int8) if name == "side" else np.full(cells.shape, np.nan)
+        grid[there] = values[cells[there]]
         grids[name] = grid
     return signal_of(**grids, atr=None if features is None else average_true_range(bars, features))
 

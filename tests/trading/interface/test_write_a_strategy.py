@@ -33,7 +33,7 @@ def followed(page, tmp_path_factory) -> Path:
             with (folder / name).open("a", encoding="utf-8") as file:
                 file.write(content)
     written = {p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file()}
-    assert written == {"my_strategy.py", "my_conf/trading/policy/dip.yaml", "run.py", "own.py"}
+    assert written == {"my_strategy.py", "my_conf/trading/policy/dip.yaml", "run.py", "own.py", "hours.py"}
     return folder
 
 
@@ -80,6 +80,20 @@ def test_the_python_of_the_page_runs_and_brought_signals_agree(page, followed):
         assert pq.read_table(metrics.parent / "orders.parquet").num_rows == 2 * 3
         if name == "bare":
             assert evidence["final_equity"] == pytest.approx(float(equity), rel=0.01)  # there without funding
+
+
+def test_hours_of_the_page_run_and_never_look_ahead(followed):
+    """Its target, against closes of hours that have ended; its filter, against the same by another way."""
+    code = (
+        "from hours import *\n"
+        "known = pd.to_datetime(bars.close_time_ms, unit='ms', utc=True)\n"
+        "moved = weights.set_index(weights.index + pd.Timedelta('1h')).reindex(known).to_numpy()\n"
+        "np.testing.assert_array_equal(target, moved)\n"
+        "full = trend.ffill().reindex(known, method='ffill').to_numpy()\n"
+        "np.testing.assert_array_equal(held, full)\n"
+    )
+    shown = do(followed, sys.executable, "-c", code).splitlines()
+    assert int(shown[0]) > 20
 
 
 def test_the_step_against_a_plain_loop(followed, random_bars, play, monkeypatch):

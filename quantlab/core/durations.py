@@ -1,0 +1,49 @@
+"""Lengths of time as people write them: 30s, 5m, 1h, 1d, 1w."""
+
+from __future__ import annotations
+
+import re
+
+from quantlab.core.clock import MS_PER_DAY
+from quantlab.core.errors import ConfigError
+
+#: Milliseconds of each unit, the longest first.
+_UNITS = {"w": 7 * MS_PER_DAY, "d": MS_PER_DAY, "h": 3_600_000, "m": 60_000, "s": 1_000, "ms": 1}
+
+
+def duration_ms(name: str, text: str) -> int:
+    """Milliseconds of a length of time, at least 1.
+
+    Parameters
+    ----------
+    name : str
+        Of the option, for the message.
+    text : str
+        A whole number and one of ms, s, m, h, d, w.
+
+    Raises
+    ------
+    ConfigError
+        If `text` is none.
+
+    Examples
+    --------
+    >>> duration_ms("known_after", "1h"), duration_ms("known_after", "90s")
+    (3600000, 90000)
+    """
+    match = re.fullmatch(r"([1-9]\d*)(ms|[smhdw])", text) if isinstance(text, str) else None
+    if match is None:
+        raise ConfigError(f"{name} as a length of time, e.g. 5m, 1h or 1d", found=repr(text), fix="write one of these")
+    return int(match.group(1)) * _UNITS[match.group(2)]
+
+
+def duration_text(ms: int) -> str:
+    """The shortest text of a whole number of milliseconds >= 1 that :func:`duration_ms` reads back.
+
+    Examples
+    --------
+    >>> duration_text(3_600_000), duration_text(90_000), duration_text(86_400_000)
+    ('1h', '90s', '1d')
+    """
+    unit = next(unit for unit, length in _UNITS.items() if ms % length == 0)
+    return f"{ms // _UNITS[unit]}{unit}"
