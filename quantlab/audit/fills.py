@@ -154,14 +154,13 @@ def better_fills(account: AuditedAccount, simulation: Simulation) -> Iterator[Le
     orders, reasons = simulation.orders, simulation.reasons
     bar = account.bars.ohlcv[orders["idx"], orders["col"]]
     slippage = account.strategy.costs.slippage_bps / _BPS
-    ticks = np.array([instrument.tick for instrument in account.bars.instruments])[orders["col"]]
     buys = orders["side"] == 0
     market = np.isin(reasons, (*_AT_OPEN, OrderReason.STOP))
-    best = np.where(buys, bar[:, OPEN] * (1.0 + slippage), np.maximum(bar[:, OPEN] * (1.0 - slippage), ticks))
+    best = np.where(buys, bar[:, OPEN] * (1.0 + slippage), bar[:, OPEN] * (1.0 - slippage))
     yield from _better(account.bars, orders, market & _beats(orders, best), best, "the open less slippage")
     take = reasons == OrderReason.TAKE_PROFIT
     # A buy that takes profit is rounded up, a sell down: never beyond the extreme that passed the level.
-    best = np.where(buys, bar[:, LOW], np.maximum(bar[:, HIGH], ticks))
+    best = np.where(buys, bar[:, LOW], bar[:, HIGH])
     yield from _better(account.bars, orders, take & _beats(orders, best), best, "the bar's extreme")
 
 

@@ -158,8 +158,8 @@ def test_the_best_price_that_a_bar_allows(
 
 
 @pytest.mark.parametrize("reason", [OrderReason.SIGNAL, OrderReason.TAKE_PROFIT])
-def test_a_sell_at_the_smallest_price_is_honest(account: Callable[..., AuditedAccount], reason: OrderReason) -> None:
-    """A tick is the least that anything costs, whatever slippage would leave."""
+def test_a_tick_above_the_price_excuses_no_sell(account: Callable[..., AuditedAccount], reason: OrderReason) -> None:
+    """A sell at one tick was taken for honest once, whatever its bar cost."""
     one = account()
     done = one.run(one.bars, one.signal)
     orders, reasons = done.orders[:1].copy(), np.full(1, reason, dtype=np.int8)
@@ -169,6 +169,5 @@ def test_a_sell_at_the_smallest_price_is_honest(account: Callable[..., AuditedAc
         dataclasses.replace(rule, tick=dear) if s == column else rule for s, rule in enumerate(one.bars.instruments)
     )
     coarse = dataclasses.replace(one, bars=dataclasses.replace(one.bars, instruments=rules))
-    for price, found in ((dear, False), (2.0 * dear, True)):
-        orders["side"], orders["price"] = 1, price
-        assert bool(list(better_fills(coarse, dataclasses.replace(done, orders=orders, reasons=reasons)))) == found
+    orders["side"], orders["price"] = 1, dear
+    assert list(better_fills(coarse, dataclasses.replace(done, orders=orders, reasons=reasons)))

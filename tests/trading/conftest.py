@@ -34,7 +34,8 @@ NO_LIMITS = Limits(
     max_gross_leverage=None,
     rollout=1.0,
 )
-NO_COSTS = Costs(slippage_bps=0.0, participation=None, liquidation_fee_bps=0.0)
+#: Coarse steps bind: what makes them unknown is tested in test_coarse_rules.py.
+NO_COSTS = Costs(0.0, participation=None, liquidation_fee_bps=0.0, coarsest_tick=1.0, coarsest_order_usd=1e12)
 
 
 @dataclass(frozen=True)

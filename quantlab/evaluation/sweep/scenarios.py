@@ -26,7 +26,14 @@ import numpy as np
 from quantlab.core.arrays import Int64Array
 
 #: Names of the fields of ``conf/trading/costs`` -> whether more (1) or less (-1) of it is dearer.
-ASSUMPTIONS = {"costs.slippage_bps": 1.0, "costs.liquidation_fee_bps": 1.0, "costs.participation": -1.0}
+ASSUMPTIONS = {
+    "costs.slippage_bps": 1.0,
+    "costs.liquidation_fee_bps": 1.0,
+    "costs.participation": -1.0,
+    # A step of prices or sizes that counts is rounded to, against the account.
+    "costs.coarsest_tick": 1.0,
+    "costs.coarsest_order_usd": 1.0,
+}
 
 Values = Mapping[str, Any]
 Key = tuple[Any, ...]

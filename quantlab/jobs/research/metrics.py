@@ -21,6 +21,7 @@ from quantlab.evaluation.statistics.by_symbol import by_symbol, symbol_numbers
 from quantlab.evaluation.statistics.regimes import regime_numbers, regimes
 from quantlab.evaluation.statistics.stress import Stress, stress_numbers
 from quantlab.evaluation.statistics.summary import summarise
+from quantlab.evaluation.statistics.unknown_rules import UnknownRule, unknown_rules
 from quantlab.evaluation.verdict.rule import Verdict
 from quantlab.evaluation.verdict.suspicion import SUSPICIOUS_AUC, auc_exceeds
 from quantlab.jobs.config.composition import build
@@ -53,6 +54,8 @@ class Judgement:
         The evidence run replayed at other costs and with other accounts; None = not asked for.
     suspect_prints : dict or None
         From :func:`quantlab.jobs.research.suspect_prints.suspect_prints`; None = no print is suspect.
+    unknown_rules : dict of rule name to UnknownRule
+        Trading rules of the evidence account that were too coarse for its prices and orders.
     """
 
     evidence: dict[str, Any]
@@ -63,6 +66,7 @@ class Judgement:
     suspicions: tuple[str, ...]
     stress: Stress | None = None
     suspect_prints: dict[str, Any] | None = None
+    unknown_rules: dict[str, UnknownRule] = dataclasses.field(default_factory=dict)
 
 
 def judge(cfg: DictConfig, parts: Setup, result: Backtest) -> Judgement:
@@ -78,7 +82,14 @@ def judge(cfg: DictConfig, parts: Setup, result: Backtest) -> Judgement:
     replays = stress(parts.stress, parts.engine, result.bars, result.signal, result.strategy, result.evidence)
     suspicious = suspicions(result.study.report, oracle)
     held = suspect_prints(parts, result)
-    return Judgement(evidence, lived, verdict, benchmarks, oracle, suspicious, replays, held)
+    costs = result.strategy.costs
+    unknown = unknown_rules(
+        result.evidence,
+        result.bars,
+        coarsest_tick=costs.coarsest_tick,
+        coarsest_order_usd=costs.coarsest_order_usd,
+    )
+    return Judgement(evidence, lived, verdict, benchmarks, oracle, suspicious, replays, held, unknown)
 
 
 def account_summaries(result: Backtest) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -216,6 +227,7 @@ def metrics_document(
         "oracle": judgement.oracle,
         "suspicions": list(judgement.suspicions),
         "suspect_prints": judgement.suspect_prints,
+        "unknown_rules": {name: dataclasses.asdict(rule) for name, rule in judgement.unknown_rules.items()},
         "tuning": tuning_numbers(result.study.tuning),
         "stress": stress_numbers(judgement.stress),
         "regimes": regime_numbers(regimes(result.evidence, result.bars)),

@@ -13,6 +13,7 @@ from quantlab.core.ports import DataSource, HasDataNotes, HasUniverseNotes
 from quantlab.core.results import Simulation
 from quantlab.data.quality.coverage import coverage
 from quantlab.evaluation.report.content import AccountResult, Report
+from quantlab.evaluation.statistics.unknown_rules import unknown_rule_notes
 from quantlab.jobs.output.run_folder import RunFolder, resolved_yaml
 from quantlab.jobs.research.metrics import Judgement
 from quantlab.jobs.research.pipeline import Backtest, Setup
@@ -55,6 +56,7 @@ def tear_sheet(
             *oracle_notes(judgement),
             *account_notes(result.evidence),
             *hold_notes(judgement.suspect_prints),
+            *unknown_rule_notes(judgement.unknown_rules),
             *universe_notes(parts.source, history),
         ),
         findings=coverage(history).findings(),

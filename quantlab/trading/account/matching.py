@@ -1,4 +1,8 @@
-"""Prices and sizes of fills: the on-grid rule, rounding against us, and the participation budget."""
+"""Prices and sizes of fills: the on-grid rule, rounding against us, and the participation budget.
+
+A venue changes its steps as prices change, and history is read with one set of them. So a step that is too coarse
+for the price or the order at hand counts as unknown, which is 0: continuous. Each price is judged by itself.
+"""
 
 # mypy: disable-error-code="no-any-return"
 # Elements of arrays are Any to mypy; the compiler checks their types.
@@ -42,14 +46,34 @@ def round_up(value: float, step: float) -> float:
 
 
 @compiled(forceinline=True, _nrt=False)
-def fill_price(units: float, price: float, slippage: float, tick: float) -> float:
-    """Price at which `units` (signed) trade: worse by `slippage`, then rounded to the tick against us.
+def usable_tick(tick: float, price: float, coarsest: float) -> float:
+    """Return the tick that rounds `price`: 0 where it is more than the share `coarsest` of it; of NaN and prices <= 0, too."""
+    return tick if tick <= coarsest * price else 0.0
 
-    A buy is rounded up, a sell down, and a sell is never below one tick.
+
+@compiled(forceinline=True, _nrt=False)
+def usable_lot(lot: float, price: float, coarsest: float) -> float:
+    """Return the lot at `price`: 0 where it is worth more than `coarsest` USD."""
+    return lot if lot * price <= coarsest else 0.0
+
+
+@compiled(forceinline=True, _nrt=False)
+def usable_notional(min_notional: float, coarsest: float) -> float:
+    """Return the smallest notional, USD: 0 where it is more than `coarsest`."""
+    return min_notional if min_notional <= coarsest else 0.0
+
+
+@compiled(forceinline=True, _nrt=False)
+def fill_price(units: float, price: float, slippage: float, tick: float, coarsest: float) -> float:
+    """Price at which `units` (signed) trade: worse by `slippage`, then rounded to a usable tick against us.
+
+    A buy is rounded up, a sell down.
     """
     if units > 0.0:
-        return round_up(price * (1.0 + slippage), tick)
-    return max(round_down(price * (1.0 - slippage), tick), tick)
+        slipped = price * (1.0 + slippage)
+        return round_up(slipped, usable_tick(tick, slipped, coarsest))
+    slipped = price * (1.0 - slippage)
+    return round_down(slipped, usable_tick(tick, slipped, coarsest))
 
 
 @compiled(forceinline=True, _nrt=False)
@@ -65,19 +89,19 @@ def has_volume(volume: float, open_price: float) -> bool:
 
 
 @compiled(forceinline=True, _nrt=False)
-def stop_level(side: float, price: float, distance: float, tick: float) -> float:
-    """Stop price of a position opened at `price`, rounded away from it; ``-+inf`` for no stop."""
+def stop_level(side: float, price: float, distance: float, tick: float, coarsest: float) -> float:
+    """Stop price of a position opened at `price`, rounded to a usable tick away from it; ``-+inf`` for no stop."""
     if side > 0.0:
-        return round_down(price - distance, tick)
-    return round_up(price + distance, tick)
+        level = price - distance
+        return round_down(level, usable_tick(tick, level, coarsest))
+    level = price + distance
+    return round_up(level, usable_tick(tick, level, coarsest))
 
 
 @compiled(forceinline=True, _nrt=False)
-def take_level(side: float, price: float, distance: float, tick: float) -> float:
-    """Take-profit price of a position opened at `price`, rounded away from it; ``+-inf`` for none."""
-    if side > 0.0:
-        return round_up(price + distance, tick)
-    return round_down(price - distance, tick)
+def take_level(side: float, price: float, distance: float, tick: float, coarsest: float) -> float:
+    """Take-profit price of a position opened at `price`, rounded to a usable tick away from it; ``+-inf`` for none."""
+    return stop_level(-side, price, distance, tick, coarsest)
 
 
 @compiled(forceinline=True, _nrt=False)

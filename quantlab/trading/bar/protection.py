@@ -25,6 +25,7 @@ from quantlab.trading.account.matching import (
     take_level,
     take_passed,
     tighter_stop,
+    usable_lot,
 )
 from quantlab.trading.account.suspicion import SUSPECT, is_suspect
 from quantlab.trading.lowlevel.layout import (
@@ -59,19 +60,21 @@ TAKE_PROFIT_REASON = int(OrderReason.TAKE_PROFIT)
 @compiled(**INLINED)
 def remaining_budget(state: State, rules: Rules, row: Row, s: int) -> float:
     """Return the units of symbol `s` that capped fills may still take in this bar."""
-    return budget(rules.participation, row.ohlcv[s, VOLUME], state.positions[CAPPED, s], rules.lot[s])
+    lot = usable_lot(rules.lot[s], row.ohlcv[s, OPEN], rules.coarsest_order_usd)
+    return budget(rules.participation, row.ohlcv[s, VOLUME], state.positions[CAPPED, s], lot)
 
 
 @compiled(**INLINED)
 def set_levels(state: State, rules: Rules, s: int, side: float, price: float) -> None:
     """Measure every level of a position that was just opened from its fill, with the order's distances."""
-    orders, positions, tick = state.orders, state.positions, rules.tick[s]
-    fixed = stop_level(side, price, orders[STOP_DISTANCE, s], tick)
-    trailing = stop_level(side, price, orders[TRAIL_DISTANCE, s], tick)
+    orders, positions = state.orders, state.positions
+    tick, coarsest = rules.tick[s], rules.coarsest_tick
+    fixed = stop_level(side, price, orders[STOP_DISTANCE, s], tick, coarsest)
+    trailing = stop_level(side, price, orders[TRAIL_DISTANCE, s], tick, coarsest)
     positions[STOP_LEVEL, s] = tighter_stop(side, fixed, trailing)
-    positions[TAKE_LEVEL, s] = take_level(side, price, orders[TAKE_DISTANCE, s], tick)
+    positions[TAKE_LEVEL, s] = take_level(side, price, orders[TAKE_DISTANCE, s], tick, coarsest)
     positions[TRAIL, s] = orders[TRAIL_DISTANCE, s]
-    positions[BREAK_EVEN_LEVEL, s] = take_level(side, price, orders[BREAK_EVEN_DISTANCE, s], tick)
+    positions[BREAK_EVEN_LEVEL, s] = take_level(side, price, orders[BREAK_EVEN_DISTANCE, s], tick, coarsest)
 
 
 @compiled(**INLINED)
@@ -109,10 +112,10 @@ def _trail_stop(state: State, rules: Rules, s: int, low: float, high: float) -> 
     side = positions[UNITS, s]
     if positions[TRAIL, s] < np.inf:
         extreme = high if side > 0.0 else low
-        trailing = stop_level(side, extreme, positions[TRAIL, s], rules.tick[s])
+        trailing = stop_level(side, extreme, positions[TRAIL, s], rules.tick[s], rules.coarsest_tick)
         positions[STOP_LEVEL, s] = tighter_stop(side, positions[STOP_LEVEL, s], trailing)
     if gain_reached(side, low, high, positions[BREAK_EVEN_LEVEL, s]):
-        entry = stop_level(side, positions[ENTRY, s], 0.0, rules.tick[s])
+        entry = stop_level(side, positions[ENTRY, s], 0.0, rules.tick[s], rules.coarsest_tick)
         positions[STOP_LEVEL, s] = tighter_stop(side, positions[STOP_LEVEL, s], entry)
         positions[BREAK_EVEN_LEVEL, s] = np.nan
 
@@ -122,7 +125,7 @@ def _fill_stop(state: State, records: Records, rules: Rules, row: Row, s: int, u
     """The whole position at the stop, or at the open beyond it: uncapped, slipped, as a taker."""
     level, open_price = state.positions[STOP_LEVEL, s], row.ohlcv[s, OPEN]
     reached = min(open_price, level) if units > 0.0 else max(open_price, level)
-    price = fill_price(-units, reached, rules.slippage, rules.tick[s])
+    price = fill_price(-units, reached, rules.slippage, rules.tick[s], rules.coarsest_tick)
     above_budget = abs(units) > remaining_budget(state, rules, row, s)
     book_fill(state, records, s, -units, price, taker_fee(rules, s, units, price), STOP_REASON)
     records.over_participation[state.counters[N_ORDERS] - 1] = above_budget
@@ -141,6 +144,6 @@ def _fill_take_profit(state: State, records: Records, rules: Rules, row: Row, s:
     if filled > 0.0:
         signed = -filled if units > 0.0 else filled
         reached = max(open_price, level) if units > 0.0 else min(open_price, level)
-        price = fill_price(signed, reached, 0.0, rules.tick[s])
+        price = fill_price(signed, reached, 0.0, rules.tick[s], rules.coarsest_tick)
         book_fill(state, records, s, signed, price, maker_fee(rules, s, signed, price), TAKE_PROFIT_REASON)
         state.positions[CAPPED, s] += filled

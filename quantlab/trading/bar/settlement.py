@@ -60,9 +60,9 @@ def _fill_capped(state: State, records: Records, rules: Rules, row: Row, s: int,
         state.cuts[PARTICIPATION] += counted
     if filled > 0.0:
         signed = filled if units > 0.0 else -filled
-        price = fill_price(signed, row.ohlcv[s, OPEN], rules.slippage, rules.tick[s])
+        price = fill_price(signed, row.ohlcv[s, OPEN], rules.slippage, rules.tick[s], rules.coarsest_tick)
         if is_suspect(row, s):  # a reducing leg: no other fills there
-            agreed = fill_price(signed, state.positions[AGREED, s], rules.slippage, rules.tick[s])
+            agreed = fill_price(signed, state.positions[AGREED, s], rules.slippage, rules.tick[s], rules.coarsest_tick)
             price = worse(-signed, price, agreed)
         book_fill(state, records, s, signed, price, taker_fee(rules, s, signed, price), reason)
         state.positions[CAPPED, s] += filled
@@ -123,7 +123,7 @@ def liquidate(state: State, records: Records, rules: Rules, row: Row, worst: flo
         s = state.held[i]
         units = state.positions[UNITS, s]
         if units != 0.0:
-            price = fill_price(-units, adverse_extreme(state, row, s), 0.0, rules.tick[s])
+            price = fill_price(-units, adverse_extreme(state, row, s), 0.0, rules.tick[s], rules.coarsest_tick)
             book_fill(state, records, s, -units, price, 0.0, LIQUIDATION_REASON)
             fee = abs(units) * price * rules.liquidation_fee
             state.account[CASH] -= fee

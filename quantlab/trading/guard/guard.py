@@ -50,7 +50,7 @@ def guard(state: State, rules: Rules, row: Row) -> None:
     limit_weight(state, rules, row)
     limit_leverage(state, rules, row)
     scale_by_rollout(state, rules)
-    round_to_lot(state, rules)
+    round_to_lot(state, rules, row)
     require_notional(state, rules, row)
     forget_empty(state)
     _keep_closing(state)

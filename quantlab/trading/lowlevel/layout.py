@@ -125,6 +125,8 @@ class Rules(NamedTuple):
     slippage: float  #: fraction of price
     participation: float  #: fraction of a bar's volume
     liquidation_fee: float  #: fraction of notional
+    coarsest_tick: float  #: fraction of price; a larger tick is unknown there
+    coarsest_order_usd: float  #: a lot worth more is unknown, and so is a larger smallest notional
     daily_loss_limit: float
     daily_flatten: bool
     breaker: float
@@ -183,7 +185,7 @@ _S1 = writable_array(types.uint64, 1)
 _F1, _F2, _I1 = writable_array(types.float64, 1), writable_array(types.float64, 2), writable_array(types.int64, 1)
 
 STATE_TYPE = tuple_type(State, _F2, _F2_IN, _F2, _F2, _F2, _F1, _I1, _I1, _S1, _S1, _I1)
-RULES_TYPE = tuple_type(Rules, *[_F1_IN] * 6, *[types.float64] * 4, types.boolean, *[types.float64] * 8, *[_F1_IN] * 2)
+RULES_TYPE = tuple_type(Rules, *[_F1_IN] * 6, *[types.float64] * 6, types.boolean, *[types.float64] * 8, *[_F1_IN] * 2)
 RECORDS_TYPE = tuple_type(
     Records,
     writable_array(numba.from_dtype(ORDER_DTYPE), 1),

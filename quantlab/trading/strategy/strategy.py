@@ -114,6 +114,10 @@ class Costs:
         Largest share of a bar's volume that capped fills may take; None (``off``) for no cap.
     liquidation_fee_bps : float
         Basis points of the liquidated notional; 125 is 1.25 %.
+    coarsest_tick : float
+        Share of a price, in (0, 1]: a tick larger than this share of the price that it would round is unknown there.
+    coarsest_order_usd : float
+        USD: a lot worth more than this, or a smallest notional above it, is unknown.
 
     Raises
     ------
@@ -124,10 +128,14 @@ class Costs:
     slippage_bps: float
     participation: float | None
     liquidation_fee_bps: float
+    coarsest_tick: float = 0.001
+    coarsest_order_usd: float = 1_000.0
 
     def __post_init__(self) -> None:
         check_range("costs.slippage_bps", self.slippage_bps, low=0.0, high=1_000.0)
         check_range("costs.liquidation_fee_bps", self.liquidation_fee_bps, low=0.0, high=BASIS_POINT)
+        check_range("costs.coarsest_tick", self.coarsest_tick, low=1e-9, high=1.0)
+        check_range("costs.coarsest_order_usd", self.coarsest_order_usd, low=1e-9)
         participation = _off_or_number(self, "participation")
         if participation is not None:
             check_range("costs.participation", participation, low=1e-9, high=1.0)
@@ -199,6 +207,8 @@ def with_strategy(venue: Rules, strategy: Strategy, *, limits_on: bool) -> Rules
         slippage=costs.slippage_bps / BASIS_POINT,
         participation=_number(costs.participation, math.inf),
         liquidation_fee=costs.liquidation_fee_bps / BASIS_POINT,
+        coarsest_tick=float(costs.coarsest_tick),
+        coarsest_order_usd=float(costs.coarsest_order_usd),
         daily_loss_limit=_number(limits.daily_loss_limit if limits_on else None, math.nan),
         daily_flatten=limits.daily_flatten,
         breaker=_number(limits.breaker if limits_on else None, math.nan),

@@ -30,7 +30,7 @@ def only_run(folder: Path, experiment: str) -> Path:
 
 
 def test_baseline_writes_a_whole_run(quantlab_cli: Command, tmp_path: Path) -> None:
-    done = quantlab_cli("debug=tiny")
+    done = quantlab_cli("debug=tiny", "trading.costs.coarsest_tick=1e-9")
     assert done.returncode == 0, done.stderr
     run = only_run(tmp_path, "baseline")
     assert {path.name for path in run.iterdir()} == FILES
@@ -43,6 +43,11 @@ def test_baseline_writes_a_whole_run(quantlab_cli: Command, tmp_path: Path) -> N
     evidence = json.loads((run / "metrics.json").read_text())["evidence"]
     assert orders.filter(np.array(orders["run"]) == "evidence").num_rows == evidence["orders"]
     assert equity["evidence_equity"][-1].as_py() == evidence["final_equity"]
+    unknown = json.loads((run / "metrics.json").read_text())["unknown_rules"]
+    assert unknown.keys() == {"tick", "lot", "min_notional"}
+    assert unknown["tick"]["fills"] == evidence["orders"] > 0
+    assert unknown["lot"] == {"bars": 0, "fills": 0, "symbols": []}
+    assert "The tick (price step) of" in (run / "report.html").read_text()
 
 
 def check_metrics(run: Path, members: set[str]) -> dict[str, object]:

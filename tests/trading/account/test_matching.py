@@ -60,11 +60,12 @@ def test_rounding_by_hand(value: float, step: float, down: float, up: float) -> 
     assert round_up(value, step) == up
 
 
-def test_a_buy_is_rounded_up_and_a_sell_down_but_never_below_one_tick() -> None:
-    assert fill_price(1.0, 100.0, 0.0002, 0.05) == 2001 * 0.05
-    assert fill_price(-1.0, 100.0, 0.0002, 0.05) == 1999 * 0.05
-    assert fill_price(-1.0, 0.02, 0.0002, 0.05) == 0.05
-    assert fill_price(-1.0, 100.0, 0.0002, 0.0) == 100.0 * (1 - 0.0002)
+def test_a_buy_is_rounded_up_and_a_sell_down() -> None:
+    assert fill_price(1.0, 100.0, 0.0002, 0.05, 0.001) == 2001 * 0.05
+    assert fill_price(-1.0, 100.0, 0.0002, 0.05, 0.001) == 1999 * 0.05
+    assert fill_price(-1.0, 0.02, 0.0002, 0.05, 1.0) == 0.02 * (1 - 0.0002)  # no tick of a price below it
+    assert fill_price(-1.0, 0.09, 0.0, 0.05, 1.0) == 0.05
+    assert fill_price(-1.0, 100.0, 0.0002, 0.0, 0.001) == 100.0 * (1 - 0.0002)
 
 
 def test_budget_is_floored_to_the_lot_and_never_negative() -> None:
@@ -75,12 +76,12 @@ def test_budget_is_floored_to_the_lot_and_never_negative() -> None:
 
 
 def test_levels_are_rounded_away_from_the_entry() -> None:
-    assert stop_level(1.0, 100.0, 1.21, 0.5) == 98.5
-    assert take_level(1.0, 100.0, 1.21, 0.5) == 101.5
-    assert stop_level(-1.0, 100.0, 1.21, 0.5) == 101.5
-    assert take_level(-1.0, 100.0, 1.21, 0.5) == 98.5
-    assert stop_level(1.0, 100.0, math.inf, 0.5) == -math.inf
-    assert take_level(-1.0, 100.0, math.inf, 0.0) == -math.inf
+    assert stop_level(1.0, 100.0, 1.21, 0.5, 1.0) == 98.5
+    assert take_level(1.0, 100.0, 1.21, 0.5, 1.0) == 101.5
+    assert stop_level(-1.0, 100.0, 1.21, 0.5, 1.0) == 101.5
+    assert take_level(-1.0, 100.0, 1.21, 0.5, 1.0) == 98.5
+    assert stop_level(1.0, 100.0, math.inf, 0.5, 1.0) == -math.inf
+    assert take_level(-1.0, 100.0, math.inf, 0.0, 1.0) == -math.inf
 
 
 def test_a_stop_is_touched_a_take_profit_must_be_passed() -> None:

@@ -1,0 +1,82 @@
+"""Rules that were too coarse, counted by hand and against a plain loop over cells and fills."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+from quantlab.core.market import Bars, BarState, Instrument
+from quantlab.core.results import OrderReason
+from quantlab.evaluation.statistics.unknown_rules import unknown_rule_notes, unknown_rules
+
+FINE = Instrument(
+    tick=0.001, lot=0.01, min_notional=5.0, maintenance_margin_rate=0.03, maker_fee_bps=1.5, taker_fee_bps=4.5
+)
+SIGNAL = int(OrderReason.SIGNAL)
+
+
+@pytest.fixture
+def three(random_bars: Any) -> Bars:
+    """Three symbols around 100, of which the last prints but does not trade in its first 50 bars."""
+    bars = random_bars(0, 200, 3)
+    state = bars.state.copy()
+    state[:50, 2] = BarState.ZERO_VOLUME
+    return dataclasses.replace(bars, state=state, instruments=(FINE, FINE, FINE))
+
+
+def with_rule(bars: Bars, column: int, **rule: float) -> Bars:
+    instruments = list(bars.instruments)
+    instruments[column] = dataclasses.replace(FINE, **rule)
+    return dataclasses.replace(bars, instruments=tuple(instruments))
+
+
+def test_fine_rules_are_known_everywhere(three: Bars, booked: Callable[..., Any]) -> None:
+    account = booked(three, [(3, 0, 1.0, 100.0, 0.0, SIGNAL)])
+    found = unknown_rules(account, three, coarsest_tick=0.001, coarsest_order_usd=1000.0)
+    assert {name: (rule.bars, rule.fills, rule.symbols) for name, rule in found.items()} == dict.fromkeys(
+        ("tick", "lot", "min_notional"), (0, 0, ())
+    )
+    assert unknown_rule_notes(found) == ()
+
+
+def test_bars_and_fills_are_counted_by_their_own_prices(three: Bars, booked: Callable[..., Any]) -> None:
+    middle = float(np.nanmedian(three.close[:, 1]))
+    bars = with_rule(three, 1, tick=0.001 * middle, lot=1000.0 / middle)
+    fills = [(i, 1, sign, price, 0.0, SIGNAL) for i, sign, price in ((3, 1.0, middle * 0.9), (4, -1.0, middle * 1.1))]
+    found = unknown_rules(booked(bars, fills), bars, coarsest_tick=0.001, coarsest_order_usd=1000.0)
+    below = sum(0.001 * middle > 0.001 * close for close in bars.close[:, 1])
+    above = sum((1000.0 / middle) * close > 1000.0 for close in bars.close[:, 1])
+    assert 80 <= below <= 120
+    assert (found["tick"].bars, found["tick"].fills, found["tick"].symbols) == (below, 1, ("S01",))
+    assert (found["lot"].bars, found["lot"].fills, found["lot"].symbols) == (above, 1, ("S01",))
+    assert found["min_notional"].symbols == ()
+
+
+def test_only_traded_bars_count_and_a_large_smallest_notional_is_unknown_at_any_price(
+    three: Bars, booked: Callable[..., Any]
+) -> None:
+    bars = with_rule(three, 2, min_notional=1000.5)
+    account = booked(bars, [(60, 2, 1.0, 100.0, 0.0, SIGNAL), (61, 0, 1.0, 100.0, 0.0, SIGNAL)])
+    found = unknown_rules(account, bars, coarsest_tick=0.001, coarsest_order_usd=1000.0)
+    assert dataclasses.astuple(found["min_notional"]) == (150, 1, ("S02",))
+    wider = unknown_rules(account, bars, coarsest_tick=0.001, coarsest_order_usd=1000.5)
+    assert wider["min_notional"].bars == 0
+
+
+def test_a_symbol_with_unknown_fills_alone_is_named(three: Bars, booked: Callable[..., Any]) -> None:
+    account = booked(three, [(3, 0, 1.0, 0.5, 0.0, SIGNAL)])
+    found = unknown_rules(account, three, coarsest_tick=0.001, coarsest_order_usd=1000.0)
+    assert dataclasses.astuple(found["tick"]) == (0, 1, ("S00",))
+
+
+def test_the_report_names_symbols_and_not_too_many(three: Bars, booked: Callable[..., Any]) -> None:
+    bars = dataclasses.replace(three, instruments=(dataclasses.replace(FINE, tick=5.0),) * 3)
+    found = unknown_rules(booked(bars, []), bars, coarsest_tick=0.001, coarsest_order_usd=1000.0)
+    (note,) = unknown_rule_notes(found, shown=2)
+    assert note.startswith(
+        "The tick (price step) of S00, S01 and 1 more was too coarse for the prices of 550 traded bars"
+    )
