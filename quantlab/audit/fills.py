@@ -5,7 +5,7 @@
 2. What fills at the open of t stays the same, too, where only the signal of t and the rest of its bar are others:
    high, low and close; its volume may cut a fill, and stops and take-profits live inside the bar.
 3. No fill is better than its bar allows, recomputed from the bars alone: market orders and stops not better than
-   the open less slippage, a take-profit inside the bar.
+   the open less slippage, a take-profit inside the bar, the settlement of a delisted symbol at its last close.
 
 Where price and symbol of a fill are the same and only its size is not, the stage is **sizing**, else **fill**.
 """
@@ -162,6 +162,17 @@ def better_fills(account: AuditedAccount, simulation: Simulation) -> Iterator[Le
     # A buy that takes profit is rounded up, a sell down: never beyond the extreme that passed the level.
     best = np.where(buys, bar[:, LOW], bar[:, HIGH])
     yield from _better(account.bars, orders, take & _beats(orders, best), best, "the bar's extreme")
+    gone = reasons == OrderReason.DELISTED
+    best = _last_closes(account.bars, orders)
+    yield from _better(account.bars, orders, gone & _beats(orders, best), best, "the last close")
+
+
+def _last_closes(bars: Bars, orders: Records) -> Float64Array:
+    """float64 (N,): last finite close of every order's symbol up to its bar, USD; NaN before the first."""
+    rows = np.arange(bars.n_bars)[:, None]
+    last = np.maximum.accumulate(np.where(np.isfinite(bars.close), rows, -1), axis=0)[orders["idx"], orders["col"]]
+    closes: Float64Array = np.where(last < 0, np.nan, bars.close[last, orders["col"]])
+    return closes
 
 
 def _beats(orders: Records, best: Float64Array) -> BoolArray:

@@ -142,7 +142,7 @@ class Scan:
         """
         history = history_of(bars, signal)
         state = begin_account(bars.n_symbols, self.initial_cash, strategy.policy)
-        rules = rules_of(strategy, bars.instruments, limits_on=limits_on)
+        rules = rules_of(strategy, bars.instruments, bars.interval_ms, limits_on=limits_on)
         records = record_buffers(CAPACITY + ORDERS_PER_SYMBOL * bars.n_symbols, CAPACITY + EVENTS_PER_BAR)
         curves = np.zeros((4, bars.n_bars))
         table, loop = function_table(strategy), scan_loop()

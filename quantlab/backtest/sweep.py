@@ -137,7 +137,7 @@ def sweep(
 
     def run(i: int) -> _Account:
         signal = signals if isinstance(signals, Signal) else signals[i]
-        rules = with_strategy(venue, strategies[i], limits_on=limits_on)
+        rules = with_strategy(venue, strategies[i], bars.interval_ms, limits_on=limits_on)
         return _simulate(with_signal(market, signal), rules, strategies[i], initial_cash, ends)
 
     return _result(_run_all(run, len(strategies), threads), initial_cash)

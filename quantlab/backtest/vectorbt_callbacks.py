@@ -13,12 +13,14 @@ from functools import cache
 from typing import Any, NamedTuple
 
 import numba
+import numpy as np
 from numba import types
 from vectorbt.portfolio import nb
 from vectorbt.portfolio.enums import Direction, OrderStatus
 
 from quantlab.core.arrays import Float64Array
 from quantlab.core.compiled import compiled
+from quantlab.core.market import CLOSE
 from quantlab.core.results import EVENT_DTYPE, OrderReason, RiskEvent
 from quantlab.trading.account.suspicion import is_doubted
 from quantlab.trading.bar.bar import advance_bar
@@ -169,7 +171,7 @@ def _note_unfilled(buffer: Any) -> None:
 def _copy_account(buffer: Any, t: int, position: Float64Array, price: Float64Array, cash: float, value: float) -> None:
     """Copy vectorbt's positions, cash and value at the end of a bar into the account.
 
-    vectorbt values at closes: where a suspicion stands at one, the difference to the mark is taken off.
+    vectorbt values at closes: where a suspicion stands at one, or there is none since, the difference to the mark is taken off.
     """
     table = _read_table(buffer)
     row = row_of(table.history, t)
@@ -178,7 +180,7 @@ def _copy_account(buffer: Any, t: int, position: Float64Array, price: Float64Arr
         table.state.positions[UNITS, s] = position[s]
         if position[s] != 0.0:
             at = price[s]
-            if is_doubted(row, s):
+            if is_doubted(row, s) or np.isnan(row.ohlcv[s, CLOSE]):
                 at = table.state.positions[MARK, s]
                 value += position[s] * (at - price[s])
             gross += abs(position[s]) * at

@@ -116,7 +116,8 @@ class VectorbtEngine:
     ) -> Any:
         """Order records of vectorbt's run; `state` and `account_records` are written on the way."""
         records = record_buffers(ORDERS_PER_SYMBOL * bars.n_symbols, EVENTS_PER_BAR)
-        rules, history = rules_of(strategy, bars.instruments, limits_on=limits_on), history_of(bars, signal)
+        rules = rules_of(strategy, bars.instruments, bars.interval_ms, limits_on=limits_on)
+        history = history_of(bars, signal)
         buffer, call = (
             account_buffer(state, records, rules, history, account_records, function_table(strategy)),
             callbacks(),

@@ -28,6 +28,7 @@ class OrderReason(IntEnum):
     TIME_EXIT = 3
     FLATTEN = 4  # the risk guard closed it
     LIQUIDATION = 5
+    DELISTED = 6  # its symbol has been absent for so long that it was settled at the last mark
 
 
 class RiskEvent(IntEnum):

@@ -14,7 +14,7 @@ from quantlab.audit.fills import AuditedAccount, better_fills, check_fills
 from quantlab.audit.findings import AuditLog
 from quantlab.backtest.scan import Scan
 from quantlab.core.fakes import FixedSignal
-from quantlab.core.market import HIGH, LOW, OPEN, Bars
+from quantlab.core.market import CLOSE, HIGH, LOW, OPEN, Bars
 from quantlab.core.results import OrderReason, Simulation
 from quantlab.core.types import Signal
 from quantlab.jobs.config.composition import build, compose
@@ -139,7 +139,7 @@ def test_an_honest_engine_is_not_accused(account: Callable[..., AuditedAccount],
 def test_the_best_price_that_a_bar_allows(
     account: Callable[..., AuditedAccount], reason: OrderReason, side: int
 ) -> None:
-    """At the open less slippage, or at the extreme that passed a take-profit; a millionth better is seen."""
+    """At the open less slippage, at the extreme that passed a take-profit, at the last close; a millionth better is seen."""
     one = account()
     done = one.run(one.bars, one.signal)
     slippage = one.strategy.costs.slippage_bps / 1e4
@@ -149,6 +149,8 @@ def test_the_best_price_that_a_bar_allows(
     best = bar[OPEN] * (1.0 + towards * slippage)
     if reason == OrderReason.TAKE_PROFIT:
         best = bar[LOW] if side == 0 else bar[HIGH]
+    if reason == OrderReason.DELISTED:
+        best = bar[CLOSE]
     for better, found in ((0.0, False), (-1e-6, False), (1e-6, True)):
         orders, reasons = done.orders[:1].copy(), np.full(1, reason, dtype=np.int8)
         orders["side"], orders["price"] = side, best * (1.0 - towards * better)

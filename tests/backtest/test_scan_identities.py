@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from quantlab.backtest.scan import Scan
 from quantlab.core.market import BarState
+from quantlab.core.results import OrderReason
 from quantlab.trading import FromSignals
 
 CASH = 10_000.0
@@ -79,8 +80,13 @@ def test_orders_are_on_the_grid_and_inside_the_bar(case, seed):
     bars, signal, strategy = case(seed + 90)
     result = Scan(CASH).run(bars, signal, strategy)
     slip = strategy.costs.slippage_bps / 1e4
-    for order in result.orders:
+    for order, reason in zip(result.orders, result.reasons, strict=True):
         rules, bar = bars.instruments[order["col"]], bars.ohlcv[order["idx"], order["col"]]
+        if reason == OrderReason.DELISTED:
+            assert bars.state[order["idx"], order["col"]] == BarState.ABSENT
+            closes = bars.close[: order["idx"], order["col"]]
+            assert order["price"] == closes[np.isfinite(closes)][-1]
+            continue
         # A price that was rounded is up to one tick away from the one that was judged.
         share = strategy.costs.coarsest_tick
         tick = rules.tick if rules.tick * (1 - share) <= share * order["price"] else 0.0

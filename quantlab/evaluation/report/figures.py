@@ -36,6 +36,7 @@ _REASONS = {
     OrderReason.TIME_EXIT: "time exit",
     OrderReason.FLATTEN: "flattened",
     OrderReason.LIQUIDATION: "liquidated",
+    OrderReason.DELISTED: "delisted",
 }
 
 

@@ -33,6 +33,7 @@ ASSUMPTIONS = {
     # A step of prices or sizes that counts is rounded to, against the account.
     "costs.coarsest_tick": 1.0,
     "costs.coarsest_order_usd": 1.0,
+    "costs.delisted_after_bars": 1.0,  # a slot is kept for longer; a day, which is null, counts as the longest
 }
 
 Values = Mapping[str, Any]

@@ -37,7 +37,7 @@ class PaperBroker:
         self._account = account
 
     def sync(self, bar: Bars) -> None:
-        """Settle one bar: funding, orders at the open, protective exits, mark, liquidation."""
+        """Settle one bar: funding, orders at the open, protective exits, delistings, mark, liquidation."""
         self._account.settle(bar)
 
     def submit(self, decision: Decision) -> None:

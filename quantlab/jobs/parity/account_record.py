@@ -126,7 +126,7 @@ def _run_bar_by_bar(
 ) -> tuple[list[Line], list[Line], Float64Array]:
     history, table, loop = history_of(bars, signal), function_table(strategy), scan_loop()
     state = begin_account(bars.n_symbols, cash, strategy.policy)
-    rules = rules_of(strategy, bars.instruments, limits_on=True)
+    rules = rules_of(strategy, bars.instruments, bars.interval_ms, limits_on=True)
     records = record_buffers(layout.ORDERS_PER_SYMBOL * bars.n_symbols, layout.EVENTS_PER_BAR)
     curves = np.zeros((4, bars.n_bars))
     orders: list[Line] = []

@@ -10,7 +10,7 @@ import quantlab
 from quantlab.core.clock import iso_utc
 from quantlab.core.market import Bars
 from quantlab.core.ports import DataSource, HasDataNotes, HasUniverseNotes
-from quantlab.core.results import Simulation
+from quantlab.core.results import OrderReason, Simulation
 from quantlab.data.quality.coverage import coverage
 from quantlab.evaluation.report.content import AccountResult, Report
 from quantlab.evaluation.statistics.unknown_rules import unknown_rule_notes
@@ -96,7 +96,7 @@ def oracle_notes(judgement: Judgement) -> tuple[str, ...]:
 
 
 def account_notes(simulation: Simulation) -> tuple[str, ...]:
-    """Sentences on positions that the ledger could not price, and on entries without a free slot."""
+    """Sentences on positions that the ledger could not price or that ended with their market, and on entries without a free slot."""
     counts = (
         (
             simulation.missing_funding,
@@ -104,10 +104,17 @@ def account_notes(simulation: Simulation) -> tuple[str, ...]:
         ),
         (simulation.stale_marks, "times a held position was marked at an old price, because its symbol did not print"),
     )
+    ended = simulation.orders["col"][simulation.reasons == OrderReason.DELISTED]
+    names = ", ".join(simulation.symbols[s] for s in np.unique(ended).tolist())
+    gone = f"{len(ended):,} positions were settled at their last mark, because their symbol was delisted: {names}"
     refused = simulation.cuts["max_positions"]
     used = len(np.unique(simulation.orders["col"]))
     slots = f"{used} of {len(simulation.symbols)} symbols were ever traded: {refused:,} entries found no free slot (larger targets go first, then symbol order)"
-    return (*(f"{count:,} {text}" for count, text in counts if count), *([slots] if refused else []))
+    return (
+        *(f"{count:,} {text}" for count, text in counts if count),
+        *([gone] if len(ended) else []),
+        *([slots] if refused else []),
+    )
 
 
 def universe_notes(source: DataSource, bars: Bars) -> tuple[str, ...]:

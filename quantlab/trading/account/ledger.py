@@ -14,6 +14,7 @@ from quantlab.trading.account.matching import has_volume
 from quantlab.trading.account.suspicion import is_doubted, is_suspect, worse
 from quantlab.trading.lowlevel.compact import list_marked
 from quantlab.trading.lowlevel.layout import (
+    ABSENT_BARS,
     AGREED,
     BAR,
     BARS_HELD,
@@ -65,6 +66,7 @@ def book_fill(state: State, records: Records, s: int, units: float, price: float
     elif held == 0.0:
         position[ENTRY, s] = price
         position[MARK, s] = price
+        position[ABSENT_BARS, s] = 0.0
     elif (held > 0.0) == (units > 0.0):
         position[ENTRY, s] = (held * position[ENTRY, s] + units * price) / after
 

@@ -2,7 +2,7 @@
 
 1. Funding on the units held before this bar's fills.
 2. Orders decided at the last close fill at the open, reducing legs first.
-3. Stops and take-profits, on the entry bar too, the stop first.
+3. Stops and take-profits, on the entry bar too, the stop first; then positions in symbols that are gone are settled.
 4. Mark to the last finite close.
 5. Liquidation of the whole book below the maintenance margin.
 6. The risk guard's latches.
@@ -29,7 +29,7 @@ from quantlab.trading.account.ledger import charge_funding, mark_to_close
 from quantlab.trading.account.suspicion import is_doubted
 from quantlab.trading.bar.function_table import FunctionTable
 from quantlab.trading.bar.protection import protect_positions
-from quantlab.trading.bar.settlement import clear_bar, fill_orders, liquidate
+from quantlab.trading.bar.settlement import clear_bar, fill_orders, liquidate, settle_delisted
 from quantlab.trading.guard.guard import guard
 from quantlab.trading.interface.policy import Intents, clear_intents, intents_of
 from quantlab.trading.interface.sizer import Entry
@@ -80,6 +80,7 @@ def settle_bar(state: State, records: Records, rules: Rules, row: Row) -> None:
     charge_funding(state, row)
     fill_orders(state, records, rules, row)
     protect_positions(state, records, rules, row)
+    settle_delisted(state, records, rules, row)
     worst, maintenance = mark_to_close(state, rules, row)
     liquidate(state, records, rules, row, worst, maintenance)
 

@@ -1,4 +1,4 @@
-"""Settlement: what the market does to the account in one bar, but for stops and take-profits: orders, liquidation."""
+"""Settlement: what the market does to the account in one bar, but for stops and take-profits: orders, delistings, liquidation."""
 
 # mypy: disable-error-code="no-any-return"
 # Elements of arrays are Any to mypy; the compiler checks their types.
@@ -6,13 +6,14 @@
 from __future__ import annotations
 
 from quantlab.core.compiled import compiled
-from quantlab.core.market import OPEN, VOLUME
+from quantlab.core.market import OPEN, VOLUME, BarState
 from quantlab.core.results import CUT_RULES, OrderReason, RiskEvent
 from quantlab.trading.account.ledger import adverse_extreme, book_fill, list_held, record_event, sum_equity, taker_fee
 from quantlab.trading.account.matching import fill_price, has_volume
 from quantlab.trading.account.suspicion import SUSPECT, is_suspect, worse
 from quantlab.trading.bar.protection import remaining_budget, set_levels
 from quantlab.trading.lowlevel.layout import (
+    ABSENT_BARS,
     AGREED,
     BARS_HELD,
     CAPPED,
@@ -21,6 +22,7 @@ from quantlab.trading.lowlevel.layout import (
     INCREASE,
     INLINED,
     LIQUIDATION_FEE,
+    MARK,
     N_ACTIVE,
     N_HELD,
     N_ORDERS,
@@ -41,6 +43,8 @@ PARTICIPATION = CUT_RULES.index("participation")
 SIGNAL_REASON = int(OrderReason.SIGNAL)
 LIQUIDATION_REASON = int(OrderReason.LIQUIDATION)
 LIQUIDATION_EVENT = int(RiskEvent.LIQUIDATION)
+DELISTED_REASON = int(OrderReason.DELISTED)
+ABSENT = int(BarState.ABSENT)
 
 
 @compiled(**INLINED)
@@ -106,6 +110,24 @@ def fill_orders(state: State, records: Records, rules: Rules, row: Row) -> None:
         orders[REDUCE, state.active[i]] = 0.0
         orders[INCREASE, state.active[i]] = 0.0
     list_held(state)
+
+
+@compiled(**INLINED)
+def settle_delisted(state: State, records: Records, rules: Rules, row: Row) -> None:
+    """Count the bars in a row that held symbols have been absent, and close a position at its mark when it is too many.
+
+    A venue that ends a market settles what is open. Without that it would stay open for ever and keep its slot.
+    """
+    positions = state.positions
+    for i in range(state.counters[N_HELD]):
+        s = state.held[i]
+        units = positions[UNITS, s]
+        if units == 0.0:
+            continue
+        positions[ABSENT_BARS, s] = positions[ABSENT_BARS, s] + 1.0 if row.state[s] == ABSENT else 0.0
+        if positions[ABSENT_BARS, s] >= rules.delisted_after:
+            mark = positions[MARK, s]
+            book_fill(state, records, s, -units, mark, taker_fee(rules, s, units, mark), DELISTED_REASON)
 
 
 @compiled(**INLINED)

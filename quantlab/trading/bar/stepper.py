@@ -123,7 +123,7 @@ class Stepper:
     ) -> None:
         self.symbols, self.interval_ms = symbols, interval_ms
         self.state: State = begin_account(len(symbols), initial_cash, strategy.policy)
-        self._rules = rules_of(strategy, instruments, limits_on=limits_on)
+        self._rules = rules_of(strategy, instruments, interval_ms, limits_on=limits_on)
         self._functions = function_table(strategy)
         self._buffer = buffer_for(_POINTER_TABLE_TYPE)
         #: Buffers that every bar writes from their beginning.
@@ -140,7 +140,7 @@ class Stepper:
         return self._decided_ms
 
     def settle(self, bar: Bars) -> None:
-        """Let the market act on the account: funding, fills, protective exits, mark, liquidation.
+        """Let the market act on the account: funding, fills, protective exits, delistings, mark, liquidation.
 
         Parameters
         ----------

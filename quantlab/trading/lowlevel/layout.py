@@ -27,7 +27,8 @@ TRAIL = 8  # distance by which the stop follows the price, +inf = it does not
 BREAK_EVEN_LEVEL = 9  # price whose touch moves the stop to the entry, NaN when there is none
 PROCEEDS = 10  # cash that the position's own fills brought since it was opened, fees taken off
 AGREED = 11  # last finite close since the position was opened that no suspicion stood at
-N_POSITION_ROWS = 12
+ABSENT_BARS = 12  # bars in a row, up to this one, in which the symbol was absent
+N_POSITION_ROWS = 13
 
 #: Rows of ``State.orders`` (N_ORDER_ROWS, S): what was decided at the last close. Both legs of a
 #: symbol that is not in ``State.active`` are 0.
@@ -80,8 +81,8 @@ N_COUNTERS = 11
 #: Stops that ``State.stop_times`` remembers: stop number n stands in slot n modulo this.
 STOP_MEMORY = 64
 
-#: Most records that one bar can write: a reducing leg, an increasing leg, an exit and a
-#: liquidation per symbol; and one event of each kind.
+#: Most records that one bar can write: a reducing leg, an increasing leg, an exit, and a
+#: delisting or a liquidation per symbol; and one event of each kind.
 ORDERS_PER_SYMBOL = 4
 EVENTS_PER_BAR = 5
 
@@ -127,6 +128,7 @@ class Rules(NamedTuple):
     liquidation_fee: float  #: fraction of notional
     coarsest_tick: float  #: fraction of price; a larger tick is unknown there
     coarsest_order_usd: float  #: a lot worth more is unknown, and so is a larger smallest notional
+    delisted_after: float  #: absent bars in a row after which a position is settled
     daily_loss_limit: float
     daily_flatten: bool
     breaker: float
@@ -185,7 +187,7 @@ _S1 = writable_array(types.uint64, 1)
 _F1, _F2, _I1 = writable_array(types.float64, 1), writable_array(types.float64, 2), writable_array(types.int64, 1)
 
 STATE_TYPE = tuple_type(State, _F2, _F2_IN, _F2, _F2, _F2, _F1, _I1, _I1, _S1, _S1, _I1)
-RULES_TYPE = tuple_type(Rules, *[_F1_IN] * 6, *[types.float64] * 6, types.boolean, *[types.float64] * 8, *[_F1_IN] * 2)
+RULES_TYPE = tuple_type(Rules, *[_F1_IN] * 6, *[types.float64] * 7, types.boolean, *[types.float64] * 8, *[_F1_IN] * 2)
 RECORDS_TYPE = tuple_type(
     Records,
     writable_array(numba.from_dtype(ORDER_DTYPE), 1),

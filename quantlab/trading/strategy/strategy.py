@@ -10,6 +10,7 @@ import numpy as np
 
 from quantlab.core.arrays import Float64Array
 from quantlab.core.checks import check_flag, check_has, check_range, check_whole
+from quantlab.core.clock import MS_PER_DAY
 from quantlab.core.errors import ConfigError
 from quantlab.core.fingerprint import fingerprint
 from quantlab.core.market import Instrument
@@ -118,6 +119,8 @@ class Costs:
         Share of a price, in (0, 1]: a tick larger than this share of the price that it would round is unknown there.
     coarsest_order_usd : float
         USD: a lot worth more than this, or a smallest notional above it, is unknown.
+    delisted_after_bars : int or None
+        Bars in a row without its symbol after which a position is settled at its last mark; None for a day of them.
 
     Raises
     ------
@@ -130,15 +133,22 @@ class Costs:
     liquidation_fee_bps: float
     coarsest_tick: float = 0.001
     coarsest_order_usd: float = 1_000.0
+    delisted_after_bars: int | None = None
 
     def __post_init__(self) -> None:
         check_range("costs.slippage_bps", self.slippage_bps, low=0.0, high=1_000.0)
         check_range("costs.liquidation_fee_bps", self.liquidation_fee_bps, low=0.0, high=BASIS_POINT)
         check_range("costs.coarsest_tick", self.coarsest_tick, low=1e-9, high=1.0)
         check_range("costs.coarsest_order_usd", self.coarsest_order_usd, low=1e-9)
+        if self.delisted_after_bars is not None:
+            check_whole("costs.delisted_after_bars", self.delisted_after_bars, low=1)
         participation = _off_or_number(self, "participation")
         if participation is not None:
             check_range("costs.participation", participation, low=1e-9, high=1.0)
+
+    def delisted_after(self, interval_ms: int) -> int:
+        """Return the absent bars in a row after which a position is settled: as configured, else those of one day, at least 1."""
+        return max(1, MS_PER_DAY // interval_ms) if self.delisted_after_bars is None else self.delisted_after_bars
 
 
 @dataclass(frozen=True)
@@ -181,9 +191,9 @@ class Strategy:
         return fingerprint(self.signal.fingerprint, policy, sizer, self.limits, self.costs, *own)
 
 
-def rules_of(strategy: Strategy, instruments: tuple[Instrument, ...], *, limits_on: bool) -> Rules:
+def rules_of(strategy: Strategy, instruments: tuple[Instrument, ...], interval_ms: int, *, limits_on: bool) -> Rules:
     """The numbers that compiled code reads; `limits_on` false drops what halts, and nothing else."""
-    return with_strategy(rules_of_venue(instruments), strategy, limits_on=limits_on)
+    return with_strategy(rules_of_venue(instruments), strategy, interval_ms, limits_on=limits_on)
 
 
 def rules_of_venue(instruments: tuple[Instrument, ...]) -> Rules:
@@ -200,8 +210,8 @@ def rules_of_venue(instruments: tuple[Instrument, ...]) -> Rules:
     )
 
 
-def with_strategy(venue: Rules, strategy: Strategy, *, limits_on: bool) -> Rules:
-    """A venue's rules with one strategy's in place of another's."""
+def with_strategy(venue: Rules, strategy: Strategy, interval_ms: int, *, limits_on: bool) -> Rules:
+    """A venue's rules with one strategy's, on bars of this interval, in place of another's."""
     limits, costs = strategy.limits, strategy.costs
     return venue._replace(
         slippage=costs.slippage_bps / BASIS_POINT,
@@ -209,6 +219,7 @@ def with_strategy(venue: Rules, strategy: Strategy, *, limits_on: bool) -> Rules
         liquidation_fee=costs.liquidation_fee_bps / BASIS_POINT,
         coarsest_tick=float(costs.coarsest_tick),
         coarsest_order_usd=float(costs.coarsest_order_usd),
+        delisted_after=float(costs.delisted_after(interval_ms)),
         daily_loss_limit=_number(limits.daily_loss_limit if limits_on else None, math.nan),
         daily_flatten=limits.daily_flatten,
         breaker=_number(limits.breaker if limits_on else None, math.nan),

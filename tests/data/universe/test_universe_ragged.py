@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from quantlab.backtest.portfolio import to_portfolio
 from quantlab.backtest.scan import Scan
 from quantlab.core.fakes import FixedSignal, MemoryAlerts
 from quantlab.core.market import Bars, BarState
@@ -295,7 +296,8 @@ def test_a_backtest_trades_every_symbol_only_where_it_prints(bars: Bars, signal:
     simulation = Scan(CASH).run(bars, signal, strategy(signal))
     orders = simulation.orders
     assert set(orders["col"].tolist()) >= set(range(len(SYMBOLS))) - {RLB}  # it trades in 6 % of its bars
-    assert bars.tradable[orders["idx"], orders["col"]].all()
+    gone = simulation.reasons == OrderReason.DELISTED
+    assert bars.tradable[orders["idx"], orders["col"]].tolist() == (~gone).tolist()
     assert OrderReason.STOP in simulation.reasons
     assert np.isfinite(simulation.equity).all()
     for s, (first, _) in enumerate(lives(bars)):
@@ -321,25 +323,33 @@ def test_a_symbol_that_hardly_ever_trades_is_still_there(bars: Bars) -> None:
     for row, fills in ((lucky, 1), (unlucky, 0)):
         asked = lone_buy(bars, row, RLB)
         simulation = Scan(CASH).run(bars, asked, strategy(asked))
-        assert len(simulation.orders) == fills
+        assert simulation.reasons.tolist() == [OrderReason.SIGNAL, OrderReason.DELISTED][: 2 * fills]
         assert simulation.cuts["no_volume"] == 1 - fills
 
 
-def test_a_position_in_a_delisted_symbol_stays_at_its_last_mark_and_is_counted(bars: Bars) -> None:
+def test_a_position_in_a_delisted_symbol_is_settled_at_its_last_mark_after_a_day(bars: Bars) -> None:
     stop = lives(bars)[AI][1]
+    ends = stop + MAX_FILLED + DAY - 1
     asked = lone_buy(bars, stop - 50, AI, sell=stop + 100)
     simulation = Scan(CASH).run(bars, asked, strategy(asked))
-    assert len(simulation.orders) == 1
-    units = simulation.units[AI]
-    assert units == held(simulation, AI, bars.n_bars) > 0.0
+    assert [OrderReason(reason).name for reason in simulation.reasons] == ["SIGNAL", "DELISTED"]
+    bought, settled = simulation.orders
     last_close = bars.close[stop - 1, AI]
-    # Its marks stand still; only funding that is still known for it could move the account.
-    moved = np.diff(simulation.equity[stop:]) + simulation.funding[stop + 1 :]
+    assert (int(settled["idx"]), float(settled["size"])) == (ends, float(bought["size"]))
+    assert settled["price"] == last_close
+    assert settled["fees"] == settled["size"] * last_close * (bars.instruments[AI].taker_fee_bps / 1e4) > 0.0
+    # Its marks stand still until then; only funding that is still known for it could move the account.
+    moved = np.diff(simulation.equity[stop:ends]) + simulation.funding[stop + 1 : ends]
     np.testing.assert_allclose(moved, 0.0, atol=1e-9)
-    np.testing.assert_allclose(simulation.gross[stop:], units * last_close, rtol=1e-12)
-    assert simulation.stale_marks == bars.n_bars - stop - MAX_FILLED
+    np.testing.assert_allclose(simulation.gross[stop:ends], settled["size"] * last_close, rtol=1e-12)
+    assert simulation.stale_marks == DAY - 1
+    assert (simulation.gross[ends:] == 0.0).all()
+    assert (simulation.equity[ends:] == simulation.cash).all()
     # The later SELL cannot be carried out, and opens nothing.
     assert simulation.cuts["tradable"] + simulation.cuts["no_volume"] > 0
+    assert float(to_portfolio(simulation, bars).value().iloc[-1]) == pytest.approx(
+        simulation.equity[-1] + simulation.funding.sum(), rel=1e-12
+    )
 
 
 def test_a_halted_position_is_stale_during_the_halt_and_leaves_after_it(bars: Bars) -> None:
@@ -454,9 +464,14 @@ def test_a_paper_session_lives_what_the_backtest_lived(
     bars: Bars, marked: Bars, features: Features, replayed: Callable[..., dict[str, Any]], universe: bool
 ) -> None:
     """Over two late listings, the halt, a delisting and, once, a symbol that leaves the universe."""
-    rows = slice(5_700, 7_600)
+    rows = slice(5_700, 7_850)
     history = (marked if universe else bars).rows(rows.start, rows.stop)
-    signals = signal_of(bars, atr_of(bars, features), every=31).rows(rows.start, rows.stop)
+    whole = signal_of(bars, atr_of(bars, features), every=31)
+    last = lives(bars)[AI][1] - 5  # AI is sold without exits, and is gone
+    sides = {name: getattr(whole, name).copy() for name in ("side", "stop_distance", "take_distance")}
+    sides["side"][last, AI] = -1
+    sides["stop_distance"][last, AI] = sides["take_distance"][last, AI] = np.inf
+    signals = dataclasses.replace(whole, **sides).rows(rows.start, rows.stop)
     simulation = Scan(CASH).run(history, signals, strategy(signals))
     tables = replayed(history, signals)
     assert [row[1] for row in tables["equity"]] == simulation.equity.tolist()
@@ -466,6 +481,9 @@ def test_a_paper_session_lives_what_the_backtest_lived(
     counters = dict(tables["counters"])
     assert {rule: counters.get(f"cut.{rule}", 0) for rule in CUT_RULES} == simulation.cuts
     assert len(orders) > 80
+    ended = [row[2] for row in tables["fills"] if row[7] == "DELISTED"]
+    assert ended == ([] if universe else ["AI"])
+    assert len(ended) == simulation.reasons.tolist().count(OrderReason.DELISTED)
     opened_btc = {idx for idx, symbol, _ in orders if symbol == "BTC"}
     outside = history.open_time_ms[history.state[:, BTC] == BarState.OUTSIDE]
     assert (len(outside) > 0) == universe

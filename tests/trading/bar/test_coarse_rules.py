@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from quantlab.core.errors import ConfigError
 from quantlab.core.market import Bars, Instrument
 from quantlab.core.results import OrderReason, RiskEvent, Simulation
 from quantlab.trading.account.matching import (
@@ -261,7 +262,7 @@ def test_a_smallest_notional_that_is_too_large_is_none(
 
 def test_what_cannot_be_a_share_or_an_amount_is_refused(strategy: Callable[..., Any]) -> None:
     for wrong in ({"coarsest_tick": 0.0}, {"coarsest_tick": 1.1}, {"coarsest_order_usd": 0.0}, {"coarsest_tick": NAN}):
-        with pytest.raises(Exception, match=f"costs.{next(iter(wrong))}"):
+        with pytest.raises(ConfigError, match=next(iter(wrong))):
             strategy(costs=wrong)
 
 

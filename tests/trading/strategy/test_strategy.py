@@ -67,15 +67,15 @@ def test_off_is_a_value_of_its_own(strategy, off):
     none = strategy(limits={"breaker": off}, costs={"participation": off})
     assert none.limits.breaker is None
     assert none.costs.participation is None
-    assert rules_of(one, (), limits_on=True).breaker == 1.0
-    assert math.isnan(rules_of(none, (), limits_on=True).breaker)
+    assert rules_of(one, (), 300_000, limits_on=True).breaker == 1.0
+    assert math.isnan(rules_of(none, (), 300_000, limits_on=True).breaker)
     assert one.fingerprint != none.fingerprint
 
 
 def test_evidence_rules_differ_in_what_halts_only(strategy, free):
     limits = {"daily_loss_limit": 0.05, "breaker": 0.12, "max_positions": 3, "max_weight": 0.1}
     chosen = strategy(limits={**limits, "loss_streak": 4, "max_stops": 3, "stop_window_minutes": 60.0})
-    on, off = (rules_of(chosen, (free(),), limits_on=flag) for flag in (True, False))
+    on, off = (rules_of(chosen, (free(),), 300_000, limits_on=flag) for flag in (True, False))
     differ = {n for n, a, b in zip(on._fields, on, off, strict=True) if repr(a) != repr(b)}
     assert differ == {"daily_loss_limit", "breaker", "loss_streak", "max_stops"}
 
