@@ -47,7 +47,7 @@ def make_wild_bars(
     late = int(rng.integers(0, n_bars // 4))
     ohlcv[:late, -1] = np.nan
     state[:late, -1] = BarState.ABSENT
-    ticks, lots = rng.choice([0.0, 0.01, 0.5], n_symbols), rng.choice([0.0, 0.001, 1.0], n_symbols)
+    ticks, lots = rng.choice([0.0, 0.01, 0.5, 40.0], n_symbols), rng.choice([0.0, 0.001, 1.0, 8.0], n_symbols)
     rates = None
     if funding:
         stamps = np.arange(START_MS - HOUR_MS, START_MS + n_bars * INTERVAL_MS + HOUR_MS, HOUR_MS, dtype=np.int64)
@@ -110,7 +110,14 @@ def make_strategy(
         "max_gross_leverage": 0.6,
         "rollout": 1.0,
     }
-    fees: dict[str, Any] = {"slippage_bps": 2.0, "participation": 0.05, "liquidation_fee_bps": 125.0}
+    fees: dict[str, Any] = {
+        "slippage_bps": 2.0,
+        "participation": 0.05,
+        "liquidation_fee_bps": 125.0,
+        "coarsest_tick": 0.004,
+        "coarsest_order_usd": 1_000.0,
+        "delisted_after_bars": 6,
+    }
     return Strategy(
         signal=FixedSignal(None),  # type: ignore[arg-type]
         policy=policy or (FromSignals(False) if targets else EnsembleThreshold(1.2, 2.0, 12, False)),
@@ -135,7 +142,7 @@ SETTINGS: dict[str, dict[str, Any]] = {
             "max_weight": None,
             "max_gross_leverage": 6.0,
         },
-        "costs": {"participation": None},
+        "costs": {"participation": None, "delisted_after_bars": None},
     },
 }
 

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 from quantlab.backtest.scan import Scan
+from quantlab.core.market import BarState
 from quantlab.core.results import CUT_RULES, OrderReason, RiskEvent
 from quantlab.trading import EnsembleThreshold
 
@@ -36,6 +37,7 @@ class Position:
     stop: float = math.nan
     take: float = math.nan
     mark: float = math.nan
+    gone: int = 0
 
 
 @dataclass
@@ -68,6 +70,7 @@ class Reference:
     def bar(self, t: int) -> None:
         self.t = t
         self.row = self.bars.ohlcv[t]
+        self.rules = list(self.bars.instruments)
         self.used = [0.0] * self.bars.n_symbols
         self.stopped: set[int] = set()
         today = int(self.bars.open_time_ms[t]) // 86_400_000
@@ -78,6 +81,8 @@ class Reference:
         self.fill_pending()
         for s in self.open_symbols():
             self.protect(s)
+        for s in self.open_symbols():
+            self.end(s)
         for s in self.open_symbols():
             if math.isfinite(self.row[s, 3]):
                 self.positions[s].mark = self.row[s, 3]
@@ -105,7 +110,7 @@ class Reference:
         self.cash -= units * price
         self.cash -= fee
         if p.units == 0.0:
-            p.entry, p.closes, p.mark = price, 0, price
+            p.entry, p.closes, p.mark, p.gone = price, 0, price, 0
         elif p.units * units > 0.0:
             p.entry = (p.units * p.entry + units * price) / (p.units + units)
         p.units += units
@@ -115,11 +120,18 @@ class Reference:
         self.reasons.append(int(reason))
         self.over.append(over)
 
+    def to_tick(self, s: int, price: float, rounding: Any) -> float:
+        """A tick that is too large a share of the price is none."""
+        tick = self.rules[s].tick
+        return to_grid(price, 0.0 if tick > self.strategy.costs.coarsest_tick * price else tick, rounding)
+
+    def to_lot(self, s: int, units: float, price: float) -> float:
+        """A lot that is worth too much is none."""
+        lot = self.rules[s].lot
+        return to_grid(units, 0.0 if lot * price > self.strategy.costs.coarsest_order_usd else lot, math.floor)
+
     def price(self, s: int, buy: bool, base: float, slippage: float) -> float:
-        tick = self.bars.instruments[s].tick
-        if buy:
-            return to_grid(base * (1 + slippage), tick, math.ceil)
-        return max(to_grid(base * (1 - slippage), tick, math.floor), tick)
+        return self.to_tick(s, base * (1 + slippage if buy else 1 - slippage), math.ceil if buy else math.floor)
 
     def slippage(self) -> float:
         return self.strategy.costs.slippage_bps / 10_000
@@ -128,7 +140,7 @@ class Reference:
         share = self.strategy.costs.participation
         if share is None:
             return math.inf
-        return max(0.0, to_grid(share * self.row[s, 4] - self.used[s], self.bars.instruments[s].lot, math.floor))
+        return max(0.0, self.to_lot(s, share * self.row[s, 4] - self.used[s], self.row[s, 0]))
 
     def market_leg(self, s: int, units: float, reason: int, *, counted: bool = True) -> bool:
         if not self.alive(s):
@@ -140,7 +152,7 @@ class Reference:
             self.cuts["participation"] += counted
         if size > 0.0:
             price = self.price(s, units > 0, self.row[s, 0], self.slippage())
-            self.fill(s, math.copysign(size, units), price, self.bars.instruments[s].taker_fee_bps / 10_000, reason)
+            self.fill(s, math.copysign(size, units), price, self.rules[s].taker_fee_bps / 10_000, reason)
             self.used[s] += size
         return complete
 
@@ -159,18 +171,18 @@ class Reference:
             if s in unfinished:
                 self.cuts["participation" if self.alive(s) else "no_volume"] += 1
                 continue
-            p, tick = self.positions[s], self.bars.instruments[s].tick
+            p = self.positions[s]
             fresh = p.units == 0.0
             self.market_leg(s, math.copysign(q["on"], q["weight"]), R.SIGNAL)
             if fresh and p.units > 0:
-                p.stop = to_grid(p.entry - q["stop"], tick, math.floor)
-                p.take = to_grid(p.entry + q["take"], tick, math.ceil)
+                p.stop = self.to_tick(s, p.entry - q["stop"], math.floor)
+                p.take = self.to_tick(s, p.entry + q["take"], math.ceil)
             elif fresh and p.units < 0:
-                p.stop = to_grid(p.entry + q["stop"], tick, math.ceil)
-                p.take = to_grid(p.entry - q["take"], tick, math.floor)
+                p.stop = self.to_tick(s, p.entry + q["stop"], math.ceil)
+                p.take = self.to_tick(s, p.entry - q["take"], math.floor)
 
     def protect(self, s: int) -> None:
-        p, rules = self.positions[s], self.bars.instruments[s]
+        p, rules = self.positions[s], self.rules[s]
         open_, high, low = self.row[s, 0], self.row[s, 1], self.row[s, 2]
         if not self.alive(s):
             return
@@ -188,6 +200,13 @@ class Reference:
                 price = self.price(s, not long, max(open_, p.take) if long else min(open_, p.take), 0.0)
                 self.fill(s, -math.copysign(size, p.units), price, rules.maker_fee_bps / 10_000, R.TAKE_PROFIT)
                 self.used[s] += size
+
+    def end(self, s: int) -> None:
+        """Absent for too many bars in a row: settled where it was worth last."""
+        p, patience = self.positions[s], self.strategy.costs.delisted_after_bars
+        p.gone = p.gone + 1 if self.bars.state[self.t, s] == BarState.ABSENT else 0
+        if p.gone >= (max(1, 86_400_000 // self.bars.interval_ms) if patience is None else patience):
+            self.fill(s, -p.units, p.mark, self.rules[s].taker_fee_bps / 10_000, R.DELISTED)
 
     def pay_funding(self) -> None:
         paid = 0.0
@@ -208,7 +227,7 @@ class Reference:
             p = self.positions[s]
             at[s] = p.mark if not self.alive(s) else self.row[s, 2] if p.units > 0 else self.row[s, 1]
             value += p.units * at[s]
-            need += self.bars.instruments[s].maintenance_margin_rate * abs(p.units) * at[s]
+            need += self.rules[s].maintenance_margin_rate * abs(p.units) * at[s]
         if at and value < need:
             self.events.append((self.t, RiskEvent.LIQUIDATION, value, need))
             for s, extreme in at.items():
@@ -346,13 +365,14 @@ class Reference:
                 cut(s, "rollout", limits.rollout * (base(s) + asked[s]["on"]) - base(s))
         for rule in ("lot", "min_notional"):
             for s, q in sorted(asked.items()):
-                rules, p = self.bars.instruments[s], self.positions[s]
+                rules, p = self.rules[s], self.positions[s]
+                price, largest = close[s] if math.isfinite(close[s]) else p.mark, self.strategy.costs.coarsest_order_usd
                 leg = "on" if q["on"] > 0 else "off"
                 if q[leg] == 0.0 or (leg == "off" and q["off"] == abs(p.units)):
                     continue
                 if rule == "lot":
-                    q[leg] = to_grid(q[leg], rules.lot, math.floor)
-                elif q[leg] * (close[s] if math.isfinite(close[s]) else p.mark) < rules.min_notional:
+                    q[leg] = self.to_lot(s, q[leg], price)
+                elif q[leg] * price < rules.min_notional <= largest:
                     q[leg] = 0.0
                 self.cuts[rule] += q[leg] == 0.0
 

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -19,8 +20,10 @@ PLAIN = str(Path(__file__).parent / "plain")
 if PLAIN not in sys.path:
     sys.path.insert(0, PLAIN)
 
-from plain_comparison import differences, fill_cut_differences  # noqa: E402 - found only now
+from plain_bounds import filled_in, filled_of, violations  # noqa: E402 - found only now
+from plain_comparison import differences, fill_cut_differences  # noqa: E402
 from plain_markets import CASH, Case, random_case  # noqa: E402
+from plain_scenes import scene  # noqa: E402
 from plain_simulator import simulate  # noqa: E402
 from plain_suspects import flags_of  # noqa: E402
 
@@ -35,6 +38,8 @@ class Agreement:
     different_fill_cuts: list[str]
     branches: Counter[str]
     cuts: Counter[str]
+    out_of_bounds: list[str]
+    fills: Counter[str]
 
 
 def product(case: Case) -> Simulation:
@@ -43,13 +48,16 @@ def product(case: Case) -> Simulation:
 
 def compare_all(cases: Iterable[Case]) -> Agreement:
     """Run both over every case; texts start with the seed that reproduces them."""
-    agreement = Agreement([], [], Counter(), Counter())
+    agreement = Agreement([], [], Counter(), Counter(), [], Counter())
     for case in cases:
         reference = simulate(case.bars, case.signal, case.strategy, CASH, limits_on=case.limits_on)
         tested = product(case)
         agreement.different.extend(f"seed {case.seed}: {text}" for text in differences(tested, reference))
         fill_cuts = fill_cut_differences(tested, reference)
         agreement.different_fill_cuts.extend(f"seed {case.seed}: {text}" for text in fill_cuts)
+        for filled in (filled_of(tested), filled_in(reference)):
+            texts = violations(case.bars, case.strategy.costs, filled, agreement.fills)
+            agreement.out_of_bounds.extend(f"seed {case.seed}: {text}" for text in texts)
         agreement.branches.update(reference.branches)
         agreement.cuts.update(reference.cuts)
     return agreement
@@ -63,6 +71,19 @@ def compare() -> Callable[[Iterable[Case]], Agreement]:
 @pytest.fixture(scope="session")
 def run_product() -> Callable[[Case], Simulation]:
     return product
+
+
+@pytest.fixture(scope="session")
+def play() -> Callable[..., Simulation]:
+    """A scene of a few bars in both simulators; they have to agree."""
+
+    def run(*arguments: Any, **changes: Any) -> Simulation:
+        case = scene(*arguments, **changes)
+        reference, tested = simulate(case.bars, case.signal, case.strategy, CASH), product(case)
+        assert differences(tested, reference) + fill_cut_differences(tested, reference) == []
+        return tested
+
+    return run
 
 
 @pytest.fixture(scope="session")

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-import itertools
+from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+import plain_endings
 import plain_exits
 import plain_fills
 import plain_guard
@@ -16,8 +17,10 @@ import plain_risk
 import plain_simulator
 import plain_sizers
 import plain_streaks
+import plain_terms
 import pytest
 from plain_account import Account, Bar
+from plain_bounds import filled_in, violations
 from plain_comparison import differences
 from plain_markets import CASH, Case, case_on, random_case
 
@@ -70,6 +73,28 @@ BRANCHES = (
     "stop rate over midnight",
     "stop_rate",
     "stops too far apart",
+    # rules that are too coarse to be known
+    "lot unknown at a decision",
+    "lot unknown in a budget that cuts",
+    "smallest order just known",
+    "smallest order unknown",
+    "tick above the price",
+    "tick known for a fill",
+    "tick known for a level",
+    "tick known since the price moved",
+    "tick unknown for a fill",
+    "tick unknown for a level",
+    "tick unknown since the price moved",
+    # symbols that end
+    "a filled bar ends an absence",
+    "absence ends before the delisting",
+    "delisted after a day",
+    "delisted after some bars",
+    "delisted at a mark that is not the last close",
+    "delisted at once",
+    "delisted long",
+    "delisted short",
+    "delisted while a close is wanted",
     # the sizers
     "ConfidenceFraction refused",
     "ConfidenceFraction sized",
@@ -84,6 +109,16 @@ BRANCHES = (
     "VolatilityTarget capped",
     "VolatilityTarget refused",
     "VolatilityTarget sized",
+)
+
+#: Of the fills of both simulators, as `plain_bounds` counts them.
+FILLS = (
+    "a tick beyond the bar",
+    "delisted at the mark",
+    "fills",
+    "fills at which the tick is too coarse",
+    "liquidated at the mark",
+    "reduced at the agreed price",
 )
 
 
@@ -143,10 +178,39 @@ def test_both_simulators_agree_on_real_markets(april_bars: Bars, compare: Callab
         assert agreement.branches[branch] >= 20, branch
 
 
+@pytest.mark.parametrize("branch", ["lot just known", "several delisted in one bar", "tick just known"])
+def test_random_markets_take_rare_branches_too(random_agreement: Any, branch: str) -> None:
+    assert random_agreement.branches[branch] >= 15
+
+
+@pytest.fixture(scope="module")
+def many_agreement(compare: Callable[..., Any]) -> Any:
+    return compare(random_case(seed) for seed in range(10_000, 30_000))
+
+
 @pytest.mark.slow
-def test_both_simulators_agree_on_many_markets(april_bars: Bars, compare: Callable[..., Any]) -> None:
-    many = (random_case(seed) for seed in range(10_000, 30_000))
-    assert compare(itertools.chain(many, (case_on(april_bars, seed) for seed in range(4, 40)))).different == []
+def test_both_simulators_agree_on_many_markets(many_agreement: Any) -> None:
+    assert many_agreement.different == []
+
+
+@pytest.mark.slow
+def test_both_simulators_agree_on_more_real_markets(april_bars: Bars, compare: Callable[..., Any]) -> None:
+    assert compare(case_on(april_bars, seed) for seed in range(4, 40)).different == []
+
+
+def test_every_fill_lies_where_its_bar_allows(random_agreement: Any) -> None:
+    assert random_agreement.out_of_bounds == []
+
+
+@pytest.mark.parametrize("kind", FILLS)
+def test_random_markets_have_fills_of_every_kind(random_agreement: Any, kind: str) -> None:
+    assert random_agreement.fills[kind] >= 100
+
+
+@pytest.mark.slow
+def test_every_fill_of_many_markets_lies_where_its_bar_allows(many_agreement: Any) -> None:
+    assert many_agreement.out_of_bounds == []
+    assert min(many_agreement.fills[kind] for kind in FILLS) >= 1_000
 
 
 def test_one_price_moved_by_one_ulp_is_noticed(run_product: Callable[..., Any]) -> None:
@@ -198,13 +262,20 @@ def _window_closed_at_both_ends(streaks: plain_streaks.Streaks, account: Account
     return age_ms <= limits.stop_window_minutes * plain_streaks.MINUTE_MS
 
 
+_SMALLEST = property(lambda terms: terms.instrument.min_notional)
+
 MUTANTS: dict[str, tuple[Any, str, Any]] = {
     "a touch fills a take-profit": (plain_exits, "touches_take_profit", _touch_fills),
     "a touch does not fill a stop": (plain_exits, "touches_stop", _strict_stop),
     "nothing trails": (plain_exits, "_trail", lambda *_: None),
     "no break-even": (plain_exits, "_break_even", lambda *_: None),
     "sizes ignore the lot": (plain_fills, "floor_to_lot", lambda units, _: units),
-    "prices ignore the tick": (plain_fills, "against_us", lambda price, tick, buy: price),
+    "prices ignore the tick": (plain_terms.Terms, "tick_at", lambda *_: 0.0),
+    "a tick counts however coarse it is": (plain_terms.Terms, "tick_at", lambda terms, _: terms.instrument.tick),
+    "a lot counts however dear it is": (plain_terms.Terms, "lot_at", lambda terms, _: terms.instrument.lot),
+    "a smallest order counts however large it is": (plain_terms.Terms, "smallest_order_usd", _SMALLEST),
+    "nothing is ever delisted": (plain_simulator, "settle_delisted", lambda *_: None),
+    "a day has two days of bars": (plain_endings, "DAY_MS", 2 * plain_endings.DAY_MS),
     "unknown distances pass": (plain_guard, "_not_finite", lambda *_: None),
     "the last symbol gets the slot": (plain_guard, "_max_positions", _last_symbol_first),
     "a flip frees no room": (plain_guard.Want, "freed", property(lambda _: 0.0)),
@@ -219,6 +290,40 @@ MUTANTS: dict[str, tuple[Any, str, Any]] = {
     "a cut close is forgotten": (plain_simulator, "_issue_again", lambda *_: None),
     "funding is free": (plain_simulator, "_pay_funding", lambda *_: (0.0, 0)),
 }
+
+
+def _at_the_level(account: Account, t: int, s: int, bar: Bar, budget: Any, costs: Any) -> None:
+    """A stop that fills at its level though the market has jumped beyond it."""
+    units, stop = account.positions[s].units, account.positions[s].stop
+    account.fill(t, s, -units, stop, 0.0, OrderReason.STOP)
+
+
+def _one_tick_at_least(account: Account, s: int, price: float, *, buy: bool) -> float:
+    return max(account.terms[s].on_grid(price, up=buy), 0.0 if buy else account.terms[s].instrument.tick)
+
+
+OUT_OF_BOUNDS: dict[str, tuple[Any, str, Any]] = {
+    "a tick counts however coarse it is": MUTANTS["a tick counts however coarse it is"],
+    "a sell fills at one tick at least": (Account, "fill_price", _one_tick_at_least),
+    "a stop fills at its level": (plain_exits, "_stop", _at_the_level),
+    "a gap is slipped twice": (plain_fills, "BASIS_POINTS", 5_000.0),
+    "a suspect reduction may gain": (
+        plain_fills,
+        "_worse_by_agreed",
+        lambda account, s, *_: account.positions[s].agreed,
+    ),
+}
+
+
+@pytest.mark.parametrize("name", OUT_OF_BOUNDS)
+def test_a_fill_that_lies_nowhere_is_noticed(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(*OUT_OF_BOUNDS[name])
+
+    def noticed(case: Case) -> bool:
+        broken = plain_simulator.simulate(case.bars, case.signal, case.strategy, CASH, limits_on=case.limits_on)
+        return violations(case.bars, case.strategy.costs, filled_in(broken), Counter()) != []
+
+    assert any(noticed(random_case(seed)) for seed in range(300))
 
 
 @pytest.mark.parametrize("name", MUTANTS)

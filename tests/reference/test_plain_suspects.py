@@ -20,6 +20,7 @@ from plain_comparison import differences, fill_cut_differences
 from plain_fills import Budget
 from plain_markets import CASH, NO_LIMITS, Case, random_case
 from plain_suspects import Print, flags_of, flags_of_symbol, median
+from plain_terms import Terms
 
 from quantlab.core.market import Bars, BarState, Instrument
 from quantlab.core.results import CUT_RULES, OrderReason
@@ -238,7 +239,7 @@ def test_traded_is_a_volume_in_the_universe_or_not(state: int, volume: float, fl
 
 def account_of(units: float, agreed: float = 100.0, mark: float = 100.0) -> Account:
     bars = bars_of([[100.0, 100.0, 100.0, 100.0, 1.0]], [BarState.TRADED])
-    account = Account.empty(bars, CASH)
+    account = Account.empty(bars, CASH, NO_COSTS)
     account.positions[0] = Position(units=units, entry=100.0, agreed=agreed)
     account.marks[0] = mark
     return account
@@ -292,7 +293,7 @@ def test_a_reducing_leg_fills_at_the_worse_of_open_and_agreed_price(
 ) -> None:
     account, bar = account_of(units), bar_of(open_, open_, open_, open_, flag)
     account.orders[0] = Order(reducing=-units, closes=True)
-    plain_fills.fill_orders(account, 0, [bar], [Budget(bar, 0.0, NO_COSTS)], NO_COSTS)
+    plain_fills.fill_orders(account, 0, [bar], [Budget(bar, account.terms[0])], NO_COSTS)
     assert [(fill.units, fill.price) for fill in account.fills] == [(-units, price)]
     assert account.cuts.total() == 0
 
@@ -301,10 +302,10 @@ def test_a_reducing_leg_fills_at_the_worse_of_open_and_agreed_price(
 def test_both_prices_are_slipped_and_rounded(flag: int) -> None:
     account, bar = account_of(-1.0, agreed=100.02), bar_of(50.0, 50.0, 50.0, 50.0, flag)
     rough = dataclasses.replace(FREE, tick=0.5)
-    account.bars = dataclasses.replace(account.bars, instruments=(rough,))
+    costs = dataclasses.replace(NO_COSTS, slippage_bps=50.0, coarsest_tick=0.01)
+    account.terms = [Terms(rough, costs)]
     account.orders[0] = Order(reducing=1.0, closes=True)
-    costs = dataclasses.replace(NO_COSTS, slippage_bps=50.0)
-    plain_fills.fill_orders(account, 0, [bar], [Budget(bar, 0.0, costs)], costs)
+    plain_fills.fill_orders(account, 0, [bar], [Budget(bar, account.terms[0])], costs)
     assert account.fills[0].price == 101.0, "100.02 and half a percent is 100.5201"
 
 
@@ -325,7 +326,7 @@ def test_an_increasing_leg_is_gone(
     """A short's leg is the second one of a flip: its close fills."""
     account, bar = account_of(held), bar_of(100.0, 100.0, 100.0, 100.0, flag, volume)
     account.orders[0] = Order(reducing=1.0 if held < 0.0 else 0.0, increasing=2.0)
-    plain_fills.fill_orders(account, 0, [bar], [Budget(bar, 0.0, NO_COSTS)], NO_COSTS)
+    plain_fills.fill_orders(account, 0, [bar], [Budget(bar, account.terms[0])], NO_COSTS)
     assert dict(account.cuts) == cuts
     assert [fill.units for fill in account.fills] == filled
     assert account.orders == [None]
@@ -335,7 +336,7 @@ def test_the_opening_leg_of_a_cut_close_counts_like_the_close() -> None:
     account, bar = account_of(-1.0), bar_of(100.0, 100.0, 100.0, 100.0, 2, volume=5.0)
     account.orders[0] = Order(reducing=1.0, increasing=2.0)
     costs = dataclasses.replace(NO_COSTS, participation=0.1)
-    plain_fills.fill_orders(account, 0, [bar], [Budget(bar, 0.0, costs)], costs)
+    plain_fills.fill_orders(account, 0, [bar], [Budget(bar, Terms(FREE, costs))], costs)
     assert dict(account.cuts) == {"participation": 2}
 
 
@@ -344,7 +345,7 @@ def test_a_take_profit_keeps_resting(flag: int, cuts: int, reasons: list[int]) -
     account = account_of(1.0)
     account.positions[0].take = 110.0
     bar = bar_of(100.0, 120.0, 100.0, 100.0, flag)
-    plain_exits.protective_exits(account, 0, [bar], [Budget(bar, 0.0, NO_COSTS)], NO_COSTS)
+    plain_exits.protective_exits(account, 0, [bar], [Budget(bar, account.terms[0])], NO_COSTS)
     assert account.cuts["suspect"] == cuts
     assert [int(fill.reason) for fill in account.fills] == reasons
     assert account.positions[0].units == 0.0 or account.positions[0].take == 110.0
@@ -355,7 +356,7 @@ def test_a_stop_fills_as_ever_and_comes_first(flag: int) -> None:
     account = account_of(1.0)
     account.positions[0].stop, account.positions[0].take = 95.0, 110.0
     bar = bar_of(100.0, 120.0, 50.0, 100.0, flag)
-    plain_exits.protective_exits(account, 0, [bar], [Budget(bar, 0.0, NO_COSTS)], NO_COSTS)
+    plain_exits.protective_exits(account, 0, [bar], [Budget(bar, account.terms[0])], NO_COSTS)
     assert [(fill.reason, fill.price) for fill in account.fills] == [(OrderReason.STOP, 95.0)]
     assert account.cuts["suspect"] == 0
 
@@ -366,7 +367,7 @@ def test_stops_do_not_move(flag: int, stop: float) -> None:
     position = account.positions[0]
     position.stop, position.trail, position.break_even = 90.0, 10.0, 105.0
     bar = bar_of(100.0, 120.0, 99.0, 100.0, flag)
-    plain_exits.protective_exits(account, 0, [bar], [Budget(bar, 0.0, NO_COSTS)], NO_COSTS)
+    plain_exits.protective_exits(account, 0, [bar], [Budget(bar, account.terms[0])], NO_COSTS)
     assert position.stop == stop
     assert math.isnan(position.break_even) == (flag == 0)
 

@@ -3,84 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
-from typing import Any
 
 import numpy as np
-import plain_markets
-import plain_simulator
 import pytest
-from plain_comparison import differences, fill_cut_differences
-from plain_markets import CASH, Case
+from plain_scenes import FREE, KEEP, Play, Rows, flat_bars, still
 
-from quantlab.core.market import CLOSE, VOLUME, Bars, BarState, Instrument
-from quantlab.core.results import OrderReason, RiskEvent, Simulation
-from quantlab.core.types import Signal
-from quantlab.trading.strategy.policies import BuyAndHold, FromSignals
-from quantlab.trading.strategy.sizers import FixedFraction
-from quantlab.trading.strategy.strategy import Costs, Limits, Strategy
-
-FREE = Instrument(0.0, 0.0, 0.0, 0.03, maker_fee_bps=0.0, taker_fee_bps=0.0)
-NO_COSTS = Costs(slippage_bps=0.0, participation=None, liquidation_fee_bps=0.0)
-KEEP = np.nan
-
-Rows = list[tuple[float, float, float, float]]
-Play = Callable[..., Simulation]
-
-
-def flat_bars(rows: list[Rows], instrument: Instrument) -> Bars:
-    """One list of (open, high, low, close) per symbol; a million units trade in every bar."""
-    prices = np.array(rows, dtype=np.float64).transpose(1, 0, 2)
-    ohlcv = np.concatenate([prices, np.full((*prices.shape[:2], 1), 1e6)], axis=2)
-    return Bars(
-        ohlcv=np.ascontiguousarray(ohlcv),
-        open_time_ms=plain_markets.MIDNIGHT_MS + 300_000 * np.arange(len(prices), dtype=np.int64),
-        interval_ms=300_000,
-        state=np.where(np.isnan(prices[:, :, CLOSE]), BarState.ABSENT, BarState.TRADED).astype(np.uint8, order="C"),
-        symbols=tuple(f"S{i}" for i in range(len(rows))),
-        instruments=(instrument,) * len(rows),
-    )
-
-
-def still(price: float, count: int) -> Rows:
-    return [(price, price, price, price)] * count
-
-
-@pytest.fixture
-def play(run_product: Callable[[Case], Simulation]) -> Play:
-    """Targets and distances (S, T) on bars, in both simulators; they have to agree."""
-
-    def run(bars: Bars, target: Any, costs: Costs = NO_COSTS, policy: Any = None, **changes: Any) -> Simulation:
-        limits = {name: changes.pop(name) for name in ("max_gross_leverage", "rollout") if name in changes}
-        case = Case(0, bars, _signal(bars, target, changes), _strategy(costs, policy, limits))
-        reference = plain_simulator.simulate(bars, case.signal, case.strategy, CASH)
-        product = run_product(case)
-        assert differences(product, reference) + fill_cut_differences(product, reference) == []
-        return product
-
-    return run
-
-
-def _signal(bars: Bars, target: Any, distances: dict[str, Any]) -> Signal:
-    shape = (bars.n_bars, bars.n_symbols)
-    columns = {name: np.ascontiguousarray(np.array(rows, dtype=np.float64).T) for name, rows in distances.items()}
-    if target is not None:
-        columns["target"] = np.ascontiguousarray(np.array(target, dtype=np.float64).T)
-    return Signal(
-        side=np.zeros(shape, dtype=np.int8),
-        proba=np.full((*shape, 3), np.nan),
-        confidence=np.ones(shape),
-        consensus=np.ones(shape),
-        live_members=np.zeros(shape, dtype=np.int8),
-        atr=np.ones(shape),
-        **columns,
-    )
-
-
-def _strategy(costs: Costs, policy: Any, limits: dict[str, Any]) -> Strategy:
-    silent = plain_markets.random_case(0).strategy.signal
-    all_limits: Limits = dataclasses.replace(plain_markets.NO_LIMITS, **limits)
-    return Strategy(silent, policy or FromSignals(rebalance=False), FixedFraction(0.5), all_limits, costs)
+from quantlab.core.market import VOLUME, BarState
+from quantlab.core.results import OrderReason, RiskEvent
+from quantlab.trading.strategy.policies import BuyAndHold
+from quantlab.trading.strategy.strategy import Costs
 
 
 def test_basis_points_are_divided_once_and_then_multiplied(play: Play) -> None:

@@ -6,8 +6,11 @@ import math
 from collections import Counter
 from dataclasses import dataclass, field
 
+from plain_terms import Terms, terms_at
+
 from quantlab.core.market import Bars
 from quantlab.core.results import OrderReason
+from quantlab.trading.strategy.strategy import Costs
 
 BASIS_POINTS = 10_000.0
 
@@ -23,6 +26,8 @@ class Bar:
     volume: float
     traded: bool
     flag: int = 0
+    absent: bool = False
+    filled: bool = False
 
     @property
     def is_suspect(self) -> bool:
@@ -63,6 +68,7 @@ class Position:
     take: float = math.nan
     trail: float = math.inf
     break_even: float = math.nan
+    absent_bars: int = 0  # in a row, since it was opened
     own_cash: float = 0.0  # of its own fills since it was opened, minus their fees
     agreed: float = math.nan  # the last finite close since it was opened, in a cell whose close is not suspect
 
@@ -117,6 +123,8 @@ class Account:
     stopped: list[bool]
     seen: list[bool]
     equity: float
+    terms: list[Terms]  # of this bar
+    first_closes: list[float]
     closes_lost: list[bool] = field(default_factory=list)  # of this bar, in the order of the fills
     fills: list[Fill] = field(default_factory=list)
     events: list[tuple[int, int, float, float]] = field(default_factory=list)
@@ -124,7 +132,7 @@ class Account:
     branches: Counter[str] = field(default_factory=Counter)
 
     @classmethod
-    def empty(cls, bars: Bars, cash: float) -> Account:
+    def empty(cls, bars: Bars, cash: float, costs: Costs) -> Account:
         n = bars.n_symbols
         return cls(
             bars=bars,
@@ -136,6 +144,8 @@ class Account:
             stopped=[False] * n,
             seen=[False] * n,
             equity=cash,
+            terms=terms_at(bars, int(bars.open_time_ms[0]), costs),
+            first_closes=bars.close[0].tolist(),
         )
 
     def held(self) -> list[int]:
@@ -154,6 +164,26 @@ class Account:
         for s in self.held():
             total += abs(self.positions[s].units) * self.marks[s]
         return total
+
+    def fill_price(self, s: int, price: float, *, buy: bool) -> float:
+        """`price` on the grid, if it has one there: a buy rounds up, a sell down."""
+        self._note_tick(s, price, "a fill")
+        return self.terms[s].on_grid(price, up=buy)
+
+    def level(self, s: int, price: float, *, up: bool) -> float:
+        """A stop, a take-profit or a trigger on the grid, if it has one there."""
+        self._note_tick(s, price, "a level")
+        return self.terms[s].on_grid(price, up=up)
+
+    def _note_tick(self, s: int, price: float, what: str) -> None:
+        tick = self.terms[s].instrument.tick
+        if tick > 0.0 and 0.0 < price < math.inf:
+            known = self.terms[s].tick_at(price) == tick
+            self.branches[f"tick {'known' if known else 'unknown'} for {what}"] += 1
+            self.branches["tick just known"] += tick == self.terms[s].costs.coarsest_tick * price
+            self.branches["tick above the price"] += tick > price
+            first = self.terms[s].tick_at(self.first_closes[s]) == tick
+            self.branches[f"tick {'known' if known else 'unknown'} since the price moved"] += known != first
 
     def fill(self, bar: int, s: int, units: float, price: float, fee_bps: float, reason: OrderReason) -> float:
         """Book signed `units` at `price`; the record carries the fee of `fee_bps`. Returns the notional paid."""

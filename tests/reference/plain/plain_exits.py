@@ -6,8 +6,7 @@ import dataclasses
 import math
 
 from plain_account import BASIS_POINTS, Account, Bar
-from plain_fills import Budget
-from plain_rounding import against_us, on_grid
+from plain_fills import Budget, note_capped
 
 from quantlab.core.results import OrderReason
 from quantlab.trading.strategy.strategy import Costs
@@ -51,14 +50,14 @@ def touches_take_profit(account: Account, s: int, bar: Bar) -> bool:
 
 
 def _stop(account: Account, t: int, s: int, bar: Bar, budget: Budget, costs: Costs) -> None:
-    position, instrument = account.positions[s], account.bars.instruments[s]
+    position = account.positions[s]
     long, slippage = position.units > 0.0, costs.slippage_bps / BASIS_POINTS
     touched = min(bar.open, position.stop) if long else max(bar.open, position.stop)
     slipped = touched * (1.0 - slippage) if long else touched * (1.0 + slippage)
     over = abs(position.units) > budget.left()
     _note_stop(account, s, bar, over)
-    price = against_us(slipped, instrument.tick, buy=not long)
-    account.fill(t, s, -position.units, price, instrument.taker_fee_bps, OrderReason.STOP)
+    price = account.fill_price(s, slipped, buy=not long)
+    account.fill(t, s, -position.units, price, account.terms[s].instrument.taker_fee_bps, OrderReason.STOP)
     account.fills[-1] = dataclasses.replace(account.fills[-1], over_participation=over)
     account.stopped[s] = True
 
@@ -78,41 +77,44 @@ def _note_stop(account: Account, s: int, bar: Bar, over: bool) -> None:
 
 
 def _take_profit(account: Account, t: int, s: int, bar: Bar, budget: Budget) -> None:
-    position, instrument = account.positions[s], account.bars.instruments[s]
+    position = account.positions[s]
     long = position.units > 0.0
     filled = budget.take(abs(position.units))
+    note_capped(account, budget, filled, abs(position.units))
     account.branches["take-profit"] += 1
     if filled < abs(position.units):
         account.cuts["participation"] += 1
         account.branches["capped take-profit"] += 1
     if filled > 0.0:
         touched = max(bar.open, position.take) if long else min(bar.open, position.take)
-        price = against_us(touched, instrument.tick, buy=not long)
-        account.fill(t, s, -position.sign * filled, price, instrument.maker_fee_bps, OrderReason.TAKE_PROFIT)
+        price = account.fill_price(s, touched, buy=not long)
+        account.fill(
+            t, s, -position.sign * filled, price, account.terms[s].instrument.maker_fee_bps, OrderReason.TAKE_PROFIT
+        )
 
 
 def _trail(account: Account, s: int, bar: Bar) -> None:
     """By this bar's extreme, binding from the next bar, and never looser than before."""
-    position, tick = account.positions[s], account.bars.instruments[s].tick
+    position = account.positions[s]
     long = position.units > 0.0
     before = position.stop
     if long:
-        position.stop = max(before, on_grid(bar.high - position.trail, tick, up=False))
+        position.stop = max(before, account.level(s, bar.high - position.trail, up=False))
     else:
-        position.stop = min(before, on_grid(bar.low + position.trail, tick, up=True))
+        position.stop = min(before, account.level(s, bar.low + position.trail, up=True))
     account.branches["trailing stop moved"] += position.stop != before
 
 
 def _break_even(account: Account, s: int, bar: Bar) -> None:
     """The stop goes to the entry when an extreme first reaches the trigger; later adds leave it there."""
-    position, tick = account.positions[s], account.bars.instruments[s].tick
+    position = account.positions[s]
     long = position.units > 0.0
     if not position.break_even > 0.0:
         return
     reached = bar.high >= position.break_even if long else bar.low <= position.break_even
     if not reached:
         return
-    before, entry = position.stop, on_grid(position.entry, tick, up=not long)
+    before, entry = position.stop, account.level(s, position.entry, up=not long)
     position.stop = max(before, entry) if long else min(before, entry)
     position.break_even = math.nan
     account.branches["break-even moved the stop"] += position.stop != before

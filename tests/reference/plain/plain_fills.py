@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 
-from plain_account import BASIS_POINTS, Account, Bar, Order, Position
-from plain_rounding import against_us, floor_to_lot, on_grid
+from plain_account import BASIS_POINTS, Account, Bar, Order
+from plain_rounding import floor_to_lot
+from plain_terms import Terms
 
 from quantlab.trading.strategy.strategy import Costs
 
@@ -13,8 +14,9 @@ from quantlab.trading.strategy.strategy import Costs
 class Budget:
     """What capped fills may still take of one symbol's bar."""
 
-    def __init__(self, bar: Bar, lot: float, costs: Costs) -> None:
-        self.bar, self.lot, self.participation = bar, lot, costs.participation
+    def __init__(self, bar: Bar, terms: Terms) -> None:
+        self.bar, self.lot, self.participation = bar, terms.lot_at(bar.open), terms.costs.participation
+        self.lot_is_unknown = self.lot != terms.instrument.lot
         self.filled = 0.0
 
     def left(self) -> float:
@@ -66,7 +68,7 @@ def _fill_increase(
     if account.positions[s].units == 0.0:
         return
     if was_flat:
-        _protect(account.positions[s], order, account.bars.instruments[s].tick)
+        _protect(account, s, order)
         account.branches["flip" if order.is_flip else "open"] += 1
         account.branches["short opened" if account.positions[s].units < 0 else "long opened"] += 1
     elif budget.filled > 0.0:
@@ -77,18 +79,18 @@ def _fill_leg(
     account: Account, t: int, s: int, bar: Bar, budget: Budget, costs: Costs, order: Order, units: float
 ) -> bool:
     """Fill what the budget allows; True if the whole leg filled."""
-    instrument = account.bars.instruments[s]
     filled = budget.take(abs(units))
+    note_capped(account, budget, filled, abs(units))
     if filled < abs(units):
         _count_cut(account, order, bar)
     if filled > 0.0:
         buy = units > 0.0
         slippage = costs.slippage_bps / BASIS_POINTS
-        price = against_us(bar.open * (1.0 + slippage if buy else 1.0 - slippage), instrument.tick, buy=buy)
+        price = account.fill_price(s, bar.open * (1.0 + slippage if buy else 1.0 - slippage), buy=buy)
         if bar.is_suspect:
             price = _worse_by_agreed(account, s, price, slippage)
         before = account.positions[s].units
-        account.fill(t, s, math.copysign(filled, units), price, instrument.taker_fee_bps, order.reason)
+        account.fill(t, s, math.copysign(filled, units), price, account.terms[s].instrument.taker_fee_bps, order.reason)
         _note(account, s, order, before)
     return filled == abs(units)
 
@@ -98,7 +100,7 @@ def _worse_by_agreed(account: Account, s: int, price: float, slippage: float) ->
     position = account.positions[s]
     buy = position.units < 0.0
     slipped = position.agreed * (1.0 + slippage if buy else 1.0 - slippage)
-    agreed = against_us(slipped, account.bars.instruments[s].tick, buy=buy)
+    agreed = account.fill_price(s, slipped, buy=buy)
     worse = position.worse(price, agreed)
     account.branches["suspect reduction at the agreed price" if worse != price else "suspect reduction"] += 1
     return worse
@@ -111,6 +113,11 @@ def _count_cut(account: Account, order: Order, bar: Bar) -> None:
         account.cuts[rule] += 1
 
 
+def note_capped(account: Account, budget: Budget, filled: float, wanted: float) -> None:
+    if 0.0 < filled < wanted and budget.lot_is_unknown:
+        account.branches["lot unknown in a budget that cuts"] += 1
+
+
 def _note(account: Account, s: int, order: Order, before: float) -> None:
     after = account.positions[s].units
     if abs(after) < abs(before) and not order.closes and not order.is_flip:
@@ -119,14 +126,15 @@ def _note(account: Account, s: int, order: Order, before: float) -> None:
         account.branches[f"closed by {order.reason.name}"] += 1
 
 
-def _protect(position: Position, order: Order, tick: float) -> None:
+def _protect(account: Account, s: int, order: Order) -> None:
     """Levels from the fill that opened the position, rounded to the tick away from the entry.
 
     A trailing stop is a stop from the fill on: the nearer of the two distances sets where it starts.
     """
+    position = account.positions[s]
     long = position.units > 0.0
     sign, distances = position.sign, order.distances
-    position.stop = on_grid(position.entry - sign * min(distances.stop, distances.trail), tick, up=not long)
-    position.take = on_grid(position.entry + sign * distances.take, tick, up=long)
-    position.break_even = on_grid(position.entry + sign * distances.break_even, tick, up=long)
+    position.stop = account.level(s, position.entry - sign * min(distances.stop, distances.trail), up=not long)
+    position.take = account.level(s, position.entry + sign * distances.take, up=long)
+    position.break_even = account.level(s, position.entry + sign * distances.break_even, up=long)
     position.trail = distances.trail

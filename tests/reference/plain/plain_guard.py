@@ -177,16 +177,17 @@ def legs(want: Want) -> Order:
 
 def size_rules(account: Account, s: int, order: Order) -> Order | None:
     """`lot`, then `min_notional`: the only rules that also drop a partial reduction, never a full close."""
-    instrument = account.bars.instruments[s]
+    terms, price = account.terms[s], account.marks[s]
     for rule in ("lot", "min_notional"):
         for leg in ("reducing", "increasing"):
             units = getattr(order, leg)
             exempt = leg == "reducing" and (order.closes or order.is_flip)
             if units == 0.0 or exempt:
                 continue
+            _note_unknown(account, s, price, rule)
             if rule == "lot":
-                setattr(order, leg, math.copysign(floor_to_lot(abs(units), instrument.lot), units))
-            elif abs(units) * account.marks[s] < instrument.min_notional:
+                setattr(order, leg, math.copysign(floor_to_lot(abs(units), terms.lot_at(price)), units))
+            elif abs(units) * price < terms.smallest_order_usd:
                 setattr(order, leg, 0.0)
             if getattr(order, leg) == 0.0:
                 account.cuts[rule] += 1
@@ -195,3 +196,14 @@ def size_rules(account: Account, s: int, order: Order) -> Order | None:
                     order.closes = True
                     account.branches["flip refused"] += 1
     return order if order.reducing != 0.0 or order.increasing != 0.0 else None
+
+
+def _note_unknown(account: Account, s: int, price: float, rule: str) -> None:
+    terms = account.terms[s]
+    lot, smallest = terms.instrument.lot, terms.instrument.min_notional
+    if rule == "lot":
+        account.branches["lot unknown at a decision"] += lot != terms.lot_at(price)
+        account.branches["lot just known"] += lot > 0.0 and lot * price == terms.costs.coarsest_order_usd
+    else:
+        account.branches["smallest order unknown"] += smallest != terms.smallest_order_usd
+        account.branches["smallest order just known"] += smallest == terms.costs.coarsest_order_usd

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 
 from plain_account import BASIS_POINTS, Account, Bar
-from plain_rounding import against_us
 
 from quantlab.core.results import OrderReason, RiskEvent
 from quantlab.trading.strategy.strategy import Costs
@@ -17,7 +16,7 @@ def liquidate(account: Account, t: int, row: list[Bar], costs: Costs) -> float:
     worst = account.value_at(extremes)
     needed = 0.0
     for s in account.held():
-        rate = account.bars.instruments[s].maintenance_margin_rate
+        rate = account.terms[s].instrument.maintenance_margin_rate
         needed += rate * abs(account.positions[s].units) * extremes[s]
     if not account.held() or not worst < needed:
         return 0.0
@@ -43,7 +42,7 @@ def _adverse(account: Account, s: int, bar: Bar) -> float:
 def _close(account: Account, t: int, s: int, extreme: float, bar: Bar, costs: Costs) -> float:
     """The liquidation fee replaces the taker fee and is booked apart: the record carries fee 0."""
     units, mark = account.positions[s].units, account.marks[s]
-    price = against_us(extreme, account.bars.instruments[s].tick, buy=units < 0.0)
+    price = account.fill_price(s, extreme, buy=units < 0.0)
     fee = abs(units) * price * (costs.liquidation_fee_bps / BASIS_POINTS)
     account.fill(t, s, -units, price, 0.0, OrderReason.LIQUIDATION)
     account.fills[-1] = dataclasses.replace(account.fills[-1], fee=0.0)

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from plain_choices import random_sizer, with_streak_rules
-from plain_prints import with_prints, with_squeezes
+from plain_choices import random_sizer, with_streak_rules, with_unknown_rules
+from plain_endings import bars_until_delisted
+from plain_ends import with_ends
+from plain_prints import fill_anew, with_prints, with_squeezes
+from plain_scales import with_rules, with_scales
 
 from quantlab.core.arrays import Float64Array
 from quantlab.core.market import Bars, BarState, Funding, Instrument
@@ -37,7 +41,7 @@ class Case:
 
 def random_case(seed: int, *, moving_stops: bool = True) -> Case:
     """A market, a signal and a strategy, all from `seed`; without trailing and break-even on demand."""
-    rng, prints = np.random.default_rng(seed), np.random.default_rng([seed, 4])
+    rng, prints, world = (np.random.default_rng(part) for part in (seed, [seed, 4], [seed, 6]))
     shape = (int(rng.integers(30, 80)), int(rng.integers(1, 5)))
     if prints.random() < LONG_SHARE:  # longer than the window that a print is judged by
         shape = (int(prints.integers(300, 420)), min(shape[1], 2))
@@ -45,9 +49,34 @@ def random_case(seed: int, *, moving_stops: bool = True) -> Case:
     squeezed = bool(prints.random() < SQUEEZED_SHARE)
     if squeezed:
         shape, volatility = (60, 4), 0.002
-    plant = with_squeezes if squeezed else with_prints
-    bars = plant(prints, _bars(rng, shape, volatility), volatility)
-    return _case(rng, seed, bars, volatility, moving_stops, reckless=squeezed)
+    plain = _bars(rng, shape, volatility)
+    unknown = with_unknown_rules(world, UNCAPPED)
+    if squeezed:
+        bars = with_squeezes(prints, plain, volatility)
+    else:
+        bars = with_prints(prints, plain, volatility, lambda planted: _reshaped(world, planted, unknown))
+    case = _case(rng, seed, bars, volatility, moving_stops, reckless=squeezed)
+    return _with_costs(case, unknown)
+
+
+def _reshaped(rng: np.random.Generator, bars: Bars, costs: Costs) -> Bars:
+    """Many markets at other prices, most with other rules; in half of them symbols end."""
+    scaled, ruled, ending = (rng.random() < share for share in (0.35, 0.5, 0.45))
+    if scaled:
+        bars = with_scales(rng, bars)
+    if ruled or scaled:
+        bars = with_rules(rng, bars)
+    ohlcv, state = bars.ohlcv.copy(), bars.state.copy()
+    fill_anew(ohlcv, state)
+    bars = dataclasses.replace(bars, ohlcv=ohlcv, state=state)
+    return with_ends(rng, bars, bars_until_delisted(costs, bars.interval_ms)) if ending else bars
+
+
+def _with_costs(case: Case, unknown: Costs) -> Case:
+    """The three options that say which rules are unknown and when a symbol has ended, as in `unknown`."""
+    names = ("coarsest_tick", "coarsest_order_usd", "delisted_after_bars")
+    costs = dataclasses.replace(case.strategy.costs, **{name: getattr(unknown, name) for name in names})
+    return dataclasses.replace(case, strategy=dataclasses.replace(case.strategy, costs=costs))
 
 
 def case_on(bars: Bars, seed: int) -> Case:

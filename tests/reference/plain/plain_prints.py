@@ -17,8 +17,11 @@ Prices = Float64Array  # (T, 5) of one symbol
 States = Any  # uint8 (T,)
 
 
-def with_prints(rng: Generator, bars: Bars, volatility: float) -> Bars:
-    """`bars` with about one print in 14 rows of a symbol, and their flags; now and then flags thrown at random."""
+def with_prints(rng: Generator, bars: Bars, volatility: float, reshape: Callable[[Bars], Bars]) -> Bars:
+    """`bars` with about one print in 14 rows of a symbol, and their flags; now and then flags thrown at random.
+
+    `reshape` has the last word on the bars, before they are judged.
+    """
     ohlcv, state = bars.ohlcv.copy(), bars.state.copy()
     for s in range(bars.n_symbols):
         for _ in range(rng.poisson(bars.n_bars / 14.0)):
@@ -27,13 +30,13 @@ def with_prints(rng: Generator, bars: Bars, volatility: float) -> Bars:
     if bars.n_symbols > 1:
         for t in np.flatnonzero(rng.random(bars.n_bars) < 0.08):
             (_swap if rng.random() < 0.2 else _opposed)(rng, ohlcv[t], state[t])
-    ohlcv[rng.random(state.shape) < 0.22, VOLUME] *= 0.02
+    ohlcv[rng.random(state.shape) < 0.26, VOLUME] *= 0.02
     if bars.n_bars > WINDOW_ROWS:
         for s in range(bars.n_symbols):
             _long_silence(rng, ohlcv[:, s], state[:, s], volatility)
-    _fill_anew(ohlcv, state)
-    planted = dataclasses.replace(bars, ohlcv=ohlcv, state=state)
-    return carrying(planted, _thrown(rng, planted) if rng.random() < 0.45 else flags_of(planted))
+    fill_anew(ohlcv, state)
+    planted = reshape(dataclasses.replace(bars, ohlcv=ohlcv, state=state))
+    return carrying(planted, _thrown(rng, planted) if rng.random() < 0.52 else flags_of(planted))
 
 
 def with_squeezes(rng: Generator, bars: Bars, volatility: float) -> Bars:
@@ -44,7 +47,7 @@ def with_squeezes(rng: Generator, bars: Bars, volatility: float) -> Bars:
         up[rng.integers(0, bars.n_symbols)] = rng.uniform(1.5, 4.0)
         ohlcv[t, :, :4] *= np.where(rng.random(bars.n_symbols) < 0.5, up, 1.0 / up)[:, None]
         flags[t] = 2
-    _fill_anew(ohlcv, state)
+    fill_anew(ohlcv, state)
     flags[np.isnan(ohlcv[:, :, CLOSE])] = 0
     return carrying(dataclasses.replace(bars, ohlcv=ohlcv, state=state), flags.tolist())
 
@@ -200,7 +203,7 @@ def _long_silence(rng: Generator, prices: Prices, state: States, volatility: flo
         state[rows], prices[rows, :4], prices[rows, VOLUME] = BarState.ZERO_VOLUME, prices[start - 1, CLOSE], 0.0
 
 
-def _fill_anew(ohlcv: Float64Array, state: States) -> None:
+def fill_anew(ohlcv: Float64Array, state: States) -> None:
     """A filled cell repeats the close before it; without one there is nothing to fill from."""
     for t, s in np.argwhere(state == BarState.FILLED):
         if t == 0 or state[t - 1, s] == BarState.ABSENT:

@@ -19,9 +19,3 @@ def on_grid(value: float, step: float, *, up: bool) -> float:
 def floor_to_lot(units: float, lot: float) -> float:
     """The largest size on the lot grid that is not above `units`, never below 0."""
     return max(on_grid(units, lot, up=False), 0.0)
-
-
-def against_us(price: float, tick: float, *, buy: bool) -> float:
-    """A fill price: a buy rounds up, a sell rounds down, and a sell is never below one tick."""
-    rounded = on_grid(price, tick, up=buy)
-    return rounded if buy else max(rounded, tick)

@@ -2,7 +2,7 @@
 
 ::
 
-    1 funding   2 orders of the last close   3 protective exits   4 mark
+    1 funding   2 orders of the last close   3 protective exits, then delistings   4 mark
     5 liquidation   6 risk guard   7 decide
 """
 
@@ -14,6 +14,7 @@ from collections import Counter
 from dataclasses import dataclass
 
 from plain_account import Account, Bar, Fill
+from plain_endings import settle_delisted
 from plain_exits import protective_exits
 from plain_fills import Budget, fill_orders
 from plain_guard import Want, Wants, apply_rules, close, legs, size_rules
@@ -59,7 +60,7 @@ def simulate(
 ) -> PlainResult:
     """Every bar of `bars` through the seven steps; `flags` where they are not those that the bars carry."""
     flags = _carried(bars) if flags is None else flags
-    account = Account.empty(bars, initial_cash)
+    account = Account.empty(bars, initial_cash, strategy.costs)
     risk = RiskState(day=None, day_start_equity=initial_cash, high_water_mark=initial_cash)
     charges = _funding_charges(bars)
     equity, gross, funding, fees = [], [], [], []
@@ -69,9 +70,10 @@ def simulate(
         before, account.stopped, account.closes_lost = account.equity, [False] * bars.n_symbols, []
         paid, no_rate = _pay_funding(account, row, charges[t])
         missing += no_rate
-        budgets = [Budget(bar, bars.instruments[s].lot, strategy.costs) for s, bar in enumerate(row)]
+        budgets = [Budget(bar, terms) for bar, terms in zip(row, account.terms, strict=True)]
         fill_orders(account, t, row, budgets, strategy.costs)
         protective_exits(account, t, row, budgets, strategy.costs)
+        settle_delisted(account, t, row, strategy.costs)
         stale += _mark(account, row)
         fees.append(liquidate(account, t, row, strategy.costs))
         account.equity = account.value_at(account.marks)
@@ -155,6 +157,8 @@ def _row(bars: Bars, t: int, flags: list[int]) -> list[Bar]:
             volume=float(cell[VOLUME]),
             traded=int(state) == BarState.TRADED,
             flag=flag,
+            absent=int(state) == BarState.ABSENT,
+            filled=int(state) == BarState.FILLED,
         )
         for cell, state, flag in zip(bars.ohlcv[t], bars.state[t], flags, strict=True)
     ]
