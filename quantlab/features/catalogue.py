@@ -218,6 +218,15 @@ _ROWS: tuple[tuple[str, str, float, float, float, str, tuple[int, ...], str], ..
     ),
 )
 
+#: The average true range of feature sets without ``natr_14``: none of the 49, and behind the chosen ones.
+MEAN_RANGE = FeatureSpec(
+    *("mean_range_14", "volatility", 0, _INF, 0),
+    "mean of max(H-L, |H-C1|, |L-C1|) over 14 bars / C",
+    (15,),
+    "",
+    version=1,
+)
+
 #: The 49, in column order.
 CATALOGUE: tuple[FeatureSpec, ...] = tuple(FeatureSpec(*row, version=1) for row in _ROWS)
 #: Their names, in column order.

@@ -4,7 +4,7 @@
 2. A restart feeds the bars from there on to empty states, which remember nothing of what was before.
 3. Its need is the number of bars after which every later row, as far as it is followed, has the truth's bits.
 
-``WARMUP`` promises that no need exceeds it: windows need their length, and recursions forget their start
+The warm-up of a set promises that no need exceeds it: windows need their length, and recursions forget their start
 when rounding has eaten the last trace of it, which only trying can tell.
 """
 
@@ -27,8 +27,9 @@ from quantlab.features.extra import ExtraFeature
 from quantlab.features.extra_rows import ExtraRows
 from quantlab.features.history import compute
 from quantlab.features.kernels.formulas import COUNT
-from quantlab.features.kernels.loops import WARMUP, run
+from quantlab.features.kernels.loops import run
 from quantlab.features.kernels.state import empty_state
+from quantlab.features.memory import warmup_days
 from quantlab.features.pipeline import FeaturePipeline
 
 #: Symbols restarted side by side: bounds the memory.
@@ -85,8 +86,8 @@ class WarmupCertificate:
         return tuple(sorted((n for n in self.needs if n.most > self.warmup), key=lambda n: -n.most))
 
     def to_dict(self) -> dict[str, Any]:
-        """Strict JSON values."""
-        return asdict(self)
+        """Strict JSON values; ``warmup_days`` says what the warm-up is in days, by the length of a bar."""
+        return {**asdict(self), "warmup_days": warmup_days(self.warmup)}
 
 
 def certify(
@@ -101,7 +102,7 @@ def certify(
     restarts : int
         In all; those that fall on a symbol while it is not listed, or into a hole, are left out.
     horizon : int
-        Bars that a restart is followed, more than ``WARMUP``.
+        Bars that a restart is followed, more than the pipeline's warm-up.
     seed : int
         Of the restarts' places.
     stage : Stage
@@ -112,13 +113,13 @@ def certify(
     ConfigError
         If a number is out of range, or `source` is no ``FeaturePipeline``.
     HistoryError
-        If no symbol has ``WARMUP + horizon`` bars without a hole.
+        If no symbol has as many bars as the warm-up and `horizon` together, without a hole.
     ContractError, DataError
         As ``FeaturePipeline.transform``.
     """
     check_range("job.restarts", restarts, low=1)
-    check_range("job.horizon", horizon, low=WARMUP + 1)
     pipeline = _pipeline(source)
+    check_range("job.horizon", horizon, low=pipeline.warmup + 1)
     pipeline.check_interval(bars.interval_ms)
     rng = np.random.default_rng(seed)
     each = -(-restarts // bars.n_symbols)
@@ -132,11 +133,13 @@ def certify(
         stage.advance(part.n_symbols)
     if not needs:
         raise HistoryError(
-            f"a symbol with {WARMUP + horizon} bars without a hole", found="none", fix="load a longer history"
+            f"a symbol with {pipeline.warmup + horizon} bars without a hole",
+            found="none",
+            fix=f"load a longer history, or follow the restarts less far: job.horizon={pipeline.warmup + 1} at least",
         )
     table = np.stack(needs)
     summary = tuple(_summary(name, table[:, column], places) for column, name in enumerate(pipeline.names))
-    return WarmupCertificate(pipeline.fingerprint, WARMUP, horizon, len(needs), summary)
+    return WarmupCertificate(pipeline.fingerprint, pipeline.warmup, horizon, len(needs), summary)
 
 
 def _pipeline(source: FeatureSource) -> FeaturePipeline:
@@ -167,20 +170,23 @@ def _restarts(
     pipeline: FeaturePipeline, bars: Bars, each: int, horizon: int, rng: np.random.Generator
 ) -> Iterator[tuple[int, int, Int64Array]]:
     """(row, column, needs (F,)) of `each` restarts per symbol, where the symbol is ready throughout."""
-    truth = compute(bars.ohlcv, bars.open_time_ms, bars.interval_ms, dtype=np.float64, threads=pipeline.threads)
+    warmup, places, windowed = pipeline.warmup, pipeline.set.places, pipeline.set.windowed
+    truth = compute(
+        bars.ohlcv, bars.open_time_ms, bars.interval_ms, dtype=np.float64, threads=pipeline.threads, warmup=warmup
+    )
     ready: BoolArray = ~np.isnan(truth[:, :, 0])
-    truths: list[NDArray[Any]] = [truth, *(_extra_rows(one, bars, ready) for one in pipeline.extra)]
+    truths: list[NDArray[Any]] = [truth[:, :, places], *(_extra_rows(one, bars, ready) for one in windowed)]
     last = bars.n_bars - horizon
-    if last <= WARMUP:
+    if last <= warmup:
         return
-    for start in rng.integers(WARMUP, last, each).tolist():
+    for start in rng.integers(warmup, last, each).tolist():
         columns = np.flatnonzero(ready[start - 1 : start + horizon].all(axis=0))
         if len(columns) == 0:
             continue
         cold = bars.rows(start, start + horizon)
         seen = np.arange(1, horizon + 1)[:, np.newaxis]
-        colds: list[NDArray[Any]] = [_cold_rows(cold)]
-        for one in pipeline.extra:
+        colds: list[NDArray[Any]] = [_cold_rows(cold)[:, :, places]]
+        for one in windowed:
             full = np.broadcast_to(seen >= one.window, cold.state.shape) & ready[start : start + horizon]
             colds.append(_extra_rows(one, cold, full))
         needs = np.concatenate(
@@ -196,10 +202,7 @@ def _cold_rows(bars: Bars) -> Float64Array:
     out = np.full((rows, symbols, COUNT), np.nan)
     state, empty = empty_state(symbols), empty_state(1)
     index = int(bars.open_time_ms[0]) // bars.interval_ms
-    run(state, empty, index, bars.ohlcv[:1], 0, symbols, out[:1])
-    # Only a row's *output* waits for the warm-up: a state that claims to be past it shows its rows at once.
-    state["bars"][state["bars"] > 0] = WARMUP
-    run(state, empty, index + 1, bars.ohlcv[1:], 0, symbols, out[1:])
+    run(state, empty, index, bars.ohlcv, 0, symbols, out, 2)  # only a row's *output* waits for the warm-up
     return out
 
 

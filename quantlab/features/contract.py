@@ -192,7 +192,7 @@ def _names_under(fingerprint: str) -> tuple[str, ...] | None:
 
 def _meaning(found: str) -> str:
     """Meaning of a fingerprint, as far as today's definitions reach."""
-    return _known_fingerprints().get(found, "features of another version, extension or interval")
+    return _known_fingerprints().get(found, "features of another set, version, extension or interval")
 
 
 @cache

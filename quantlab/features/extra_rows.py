@@ -82,16 +82,16 @@ class ExtraRows:
 
         Parameters
         ----------
-        values : float32 (T, S, 49)
+        values : float32 (T, S, N)
         ready : bool (T, S)
-            Rows with ``WARMUP`` sound bars behind them, so that every window is full and sound.
+            Rows with the whole warm-up of sound bars behind them, so that every window is full and sound.
         ohlcv : float64 (T, S, 5), C-contiguous
         first_ms, interval : int
             Open of the first bar and milliseconds between bars, for the error.
 
         Returns
         -------
-        float32 (T, S, 49 + len(extra))
+        float32 (T, S, N + len(extra))
 
         Raises
         ------

@@ -16,7 +16,7 @@ from quantlab.core.errors import ConfigError, ContractError, DataError
 from quantlab.core.soundness import LARGEST, SMALLEST
 from quantlab.features.contract import output_dtype, positive_interval
 from quantlab.features.kernels.cells import COUNT
-from quantlab.features.kernels.loops import first_malformed, run
+from quantlab.features.kernels.loops import WARMUP, first_malformed, run
 from quantlab.features.kernels.state import empty_state
 
 # States of this many symbols stay in a core's second-level cache while their rows are written side by side.
@@ -31,6 +31,7 @@ def compute(
     dtype: DTypeLike = np.float32,
     threads: int | None = None,
     out: NDArray[Any] | None = None,
+    warmup: int = WARMUP,
 ) -> NDArray[Any]:
     """Compute the 49 features of every bar.
 
@@ -51,11 +52,14 @@ def compute(
     out : array of `dtype` (T, S, 49), C-contiguous, optional
         Memory to write and return; of no use after an error. Fresh memory is cleared by the system page by
         page while it is first written: that takes an eighth of one thread's time, and what two threads lose.
+    warmup : int
+        Bars that a symbol must have seen. With fewer than ``WARMUP`` only features whose memory is not longer are a
+        pure function of the bars behind them (:mod:`quantlab.features.memory`).
 
     Returns
     -------
     array of `dtype` (T, S, 49)
-        NaN where the symbol has seen fewer than ``WARMUP`` bars since its start or last reset.
+        NaN where the symbol has seen fewer than `warmup` bars since its start or last reset.
 
     Raises
     ------
@@ -84,7 +88,7 @@ def compute(
 
     def fold(begin: int) -> bool:
         end = min(begin + width, symbols)
-        return bool(run(empty_state(end - begin), empty_state(1), index, bars, begin, end, out))
+        return bool(run(empty_state(end - begin), empty_state(1), index, bars, begin, end, out, warmup))
 
     if not all(_map(fold, range(0, symbols, width), workers)):
         row, symbol = divmod(int(first_malformed(bars)), symbols)

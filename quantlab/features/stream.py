@@ -31,6 +31,8 @@ class FeatureStream:
     interval : int
         Milliseconds between bars.
     dtype : float32 or float64
+    warmup : int
+        As :func:`~quantlab.features.compute`'s.
 
     Raises
     ------
@@ -40,10 +42,13 @@ class FeatureStream:
         If a symbol repeats or there is none.
     """
 
-    def __init__(self, symbols: tuple[str, ...], interval: int, *, dtype: DTypeLike = np.float32) -> None:
+    def __init__(
+        self, symbols: tuple[str, ...], interval: int, *, dtype: DTypeLike = np.float32, warmup: int = WARMUP
+    ) -> None:
         self.symbols = tuple(symbols)
         self.interval = positive_interval(interval)
         self.dtype = output_dtype(dtype)
+        self.warmup = warmup
         if not self.symbols or len(set(self.symbols)) != len(self.symbols):
             raise ContractError("unique symbols", found=repr(self.symbols), fix="name every symbol once")
         self._state = empty_state(len(self.symbols))
@@ -52,8 +57,8 @@ class FeatureStream:
 
     @property
     def ready(self) -> BoolArray:
-        """bool (S,): the symbol has seen ``WARMUP`` bars since its start or last reset."""
-        ready: BoolArray = self._state["bars"] >= WARMUP
+        """bool (S,): the symbol has seen `warmup` bars since its start or last reset."""
+        ready: BoolArray = self._state["bars"] >= self.warmup
         return ready
 
     def update(self, time: int, ohlcv: Float64Array) -> NDArray[Any]:
@@ -85,7 +90,7 @@ class FeatureStream:
         if bad >= 0:
             raise malformed_bar(bars[0, bad], time, self.symbols[bad])
         out = np.empty((1, count, COUNT), dtype=self.dtype)
-        run(self._state, self._empty, time // self.interval, bars, 0, count, out)
+        run(self._state, self._empty, time // self.interval, bars, 0, count, out, self.warmup)
         self._last = int(time)
         row: NDArray[Any] = out[0]
         return row

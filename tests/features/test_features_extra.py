@@ -292,7 +292,7 @@ def load(path: Path, text: str) -> ModuleType:
 def test_a_model_refuses_the_other_text(bars, history):
     retouched = FeaturePipeline(INTERVAL, 1, (dataclasses.replace(EFFICIENCY, version=2), SHARE, LONG))
     before = feature_mismatch_total()
-    with pytest.raises(ContractError, match="of another version, extension or interval"):
+    with pytest.raises(ContractError, match="of another set, version, extension or interval"):
         FeatureContract(retouched.names, retouched.fingerprint).check(history)
     assert feature_mismatch_total() == before + 1
 

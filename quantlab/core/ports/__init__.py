@@ -22,6 +22,7 @@ from quantlab.core.ports.features import FeatureSource, FeatureStream, HasDefini
 from quantlab.core.ports.learning import Labeler, MemberTuner, Splitter, ThresholdedLearner, WalkForwardLearner
 from quantlab.core.ports.models import (
     FittedModel,
+    HasColumns,
     HasLookback,
     Model,
     ModelStore,
@@ -58,6 +59,7 @@ __all__ = [
     "FeatureSource",
     "FeatureStream",
     "FittedModel",
+    "HasColumns",
     "HasDataNotes",
     "HasDefinitions",
     "HasFileChecks",

@@ -67,6 +67,16 @@ class HasLookback(Protocol):
 
 
 @runtime_checkable
+class HasColumns(Protocol):
+    """Optional: a member that reads some features by name; a learner asks before it begins."""
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Names of these features."""
+        ...
+
+
+@runtime_checkable
 class StridedModel(Protocol):
     """Optional: a fitted member that can leave rows out, and with them their cost."""
 

@@ -20,7 +20,7 @@ from quantlab.features.kernels.formulas import write_features
 from quantlab.features.kernels.state import forget
 from quantlab.features.kernels.windows import Kernel
 
-#: Bars after which every recursion has forgotten where it started, to the last bit.
+#: Bars after which every recursion has forgotten where it started, to the last bit: the warm-up of all 49.
 WARMUP = 1536
 
 ABSENT, SOUND, MALFORMED = 0, 1, 2
@@ -78,11 +78,11 @@ def _enter(memory: Kernel, cells: Kernel, i: Kernel, bar: Kernel) -> None:
 
 
 @compiled(forceinline=True)
-def _leave(cells: Kernel, n: Kernel, out: Kernel) -> None:
-    """Write the rows of the first `n` cells; NaN where the symbol is not past its warm-up."""
+def _leave(cells: Kernel, n: Kernel, out: Kernel, warmup: Kernel) -> None:
+    """Write the rows of the first `n` cells; NaN where the symbol is not past its warm-up of `warmup` bars."""
     for i in range(n):
         t, s = cells.row[i], cells.column[i]
-        if cells.bars[i] >= WARMUP:
+        if cells.bars[i] >= warmup:
             for j in range(COUNT):
                 out[t, s, j] = cells.features[j, i]
         else:
@@ -99,6 +99,7 @@ def run(
     begin: Kernel,
     end: Kernel,
     out: Kernel,
+    warmup: Kernel,
 ) -> Kernel:
     """Fold the bars of symbols ``begin:end`` into their states and write their rows.
 
@@ -109,6 +110,7 @@ def run(
     index : absolute number of the first bar
     ohlcv : float64 (T, S, 5), read-only
     out : float32 or float64 (T, S, 49), written
+    warmup : bars from which on a symbol's rows are written, >= 1; NaN before
 
     Returns
     -------
@@ -137,7 +139,7 @@ def run(
                 ended = verdict == ABSENT and memory.bars > 0.0
                 if n == LANES or ended or (t == ohlcv.shape[0] - 1 and s == end - 1):
                     step(state, cells, n)
-                    _leave(cells, n, out)
+                    _leave(cells, n, out, warmup)
                     n = np.int64(0)
                     if ended:
                         forget(state, place, empty)

@@ -6,6 +6,8 @@ table says how many bars each feature needed. ``warmup.json`` in the run folder 
 
 from __future__ import annotations
 
+from typing import Any
+
 from omegaconf import DictConfig
 from rich.console import Console
 from rich.table import Table
@@ -14,6 +16,7 @@ from quantlab.core.errors import ContractError
 from quantlab.core.files import write_json
 from quantlab.core.ports import FeatureSource
 from quantlab.features.certificate import WarmupCertificate, certify
+from quantlab.features.memory import warmup_text
 from quantlab.jobs.config.composition import build
 from quantlab.jobs.config.sections import history_cut
 from quantlab.jobs.output.run_folder import run_folder
@@ -61,13 +64,15 @@ def _require_kept(certificate: WarmupCertificate) -> None:
             f"the bits of the full history after {certificate.warmup} bars, for every feature",
             found=f"{worst.name} needing {worst.most} in {worst.symbol} from {worst.restarted}"
             + (f", and {count - 1} more features" if count > 1 else ""),
-            fix="raise WARMUP, or fix the feature and raise its version",
+            fix="raise its memory or WARMUP, or fix the feature and raise its version",
         )
 
 
 def _table(certificate: WarmupCertificate) -> Table:
     title = f"bars until the bits agree: {certificate.restarts:,} restarts, warm-up {certificate.warmup:,}"
-    table = Table("feature", "median", "99 %", "most", "in", "restarted", title=title, title_justify="left")
+    caption = f"a warm-up of {certificate.warmup:,} bars is {warmup_text(certificate.warmup)}"
+    justify: dict[str, Any] = {"title_justify": "left", "caption_justify": "left"}
+    table = Table("feature", "median", "99 %", "most", "in", "restarted", title=title, caption=caption, **justify)
     for column in table.columns[1:4]:
         column.justify = "right"
     for need in certificate.needs:

@@ -31,7 +31,7 @@ from quantlab.core.errors import ConfigError, HistoryError
 from quantlab.core.fingerprint import fingerprint
 from quantlab.core.indicators import average_true_range
 from quantlab.core.market import Bars
-from quantlab.core.ports import FeatureSource, Labeler, MemberTuner, Model, Progress, Splitter
+from quantlab.core.ports import FeatureSource, HasColumns, Labeler, MemberTuner, Model, Progress, Splitter
 from quantlab.core.results import SignalReport, Study, TuningStage
 from quantlab.core.types import Dataset
 from quantlab.learning.artifacts.code_versions import configuration_hash
@@ -103,6 +103,7 @@ class WalkForward:
         check_has("learning.members", self.members, "items")
         for name, model in self.members.items():
             check_has(f"learning.members.{name}", model, "fit")
+            _check_columns(name, model, self.features)
         check_has("learning.ensemble", self.ensemble, "check", "fit")
         # A carried forecast does not move: over a whole liveness window it would be taken for a dead member's.
         check_whole("learning.study.stride", self.stride, low=1, high=self.ensemble.liveness_bars - 1)
@@ -244,6 +245,19 @@ class WalkForward:
         for task, forecast in zip(tasks, found, strict=True):
             cached[task.fold][task.member] = forecast
         return cached
+
+
+def _check_columns(name: str, model: Model, features: FeatureSource) -> None:
+    """ConfigError if a member reads a feature by name that the set does not have."""
+    missing = (
+        [column for column in model.columns if column not in features.names] if isinstance(model, HasColumns) else []
+    )
+    if missing:
+        raise ConfigError(
+            f"learning.members.{name} to read features of the configured set",
+            found=f"{', '.join(missing)}, which it leaves out",
+            fix=f"set learning.members.{name}.exogenous to some of the set's, or choose features=unified49",
+        )
 
 
 def _source(features: FeatureSource, cached: dict[str, Forecast], ensemble: FittedEnsemble) -> EnsembleSignal:

@@ -203,3 +203,20 @@ def test_impossible_configurations_are_refused(walk_forward: Make, tmp_path: Pat
     short = dataclasses.replace(splits, calibration_fraction=0.1)
     with pytest.raises(HistoryError, match="at least 48 calibration bars"):
         walk_forward(tmp_path, splits=short).study(bars, SilentProgress())
+
+
+@dataclasses.dataclass(frozen=True)
+class Reading(Centroids):
+    """A member that reads features by name."""
+
+    columns: tuple[str, ...] = ("ret_1",)
+
+
+def test_a_member_that_reads_a_feature_that_the_set_lacks_is_refused_before_anything(
+    walk_forward: Make, tmp_path: Path
+) -> None:
+    both = {"plain": Centroids(), "sharp": Reading(name="sharp")}
+    walk_forward(tmp_path, members=both)
+    both["sharp"] = Reading(name="sharp", columns=("ret_1", "bvc_imbalance_48"))
+    with pytest.raises(ConfigError, match=r"members\.sharp .*found bvc_imbalance_48.*features=unified49"):
+        walk_forward(tmp_path, members=both)
