@@ -94,6 +94,9 @@ def test_a_bar_that_opens_a_position_and_is_absent_counts_as_the_first(market: M
     rows = [FLAT] * 5
     found = play(market(rows, state=[0, 3, 3, 3, 3]), target=entry(5, 0.1), **OPEN_ENDED, costs=AFTER_3)
     assert told(found) == [(1, "SIGNAL"), (3, "DELISTED")]
+    rows, state = [FLAT, FLAT, *[GONE] * 3, *[FLAT] * 4], [0, 0, 3, 3, 3, 0, 3, 3, 3]
+    found = play(market(rows, state=state), target=entry(9, 0.1, (5, 0.1)), **OPEN_ENDED, costs=AFTER_3)
+    assert told(found) == [(1, "SIGNAL"), (4, "DELISTED"), (6, "SIGNAL"), (8, "DELISTED")]
 
 
 def test_funding_of_the_last_bar_is_charged(market: Market, play: Play) -> None:
