@@ -26,6 +26,7 @@ from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
 from quantlab.core.errors import QuantlabError
+from quantlab.core.redaction import hide_known
 from quantlab.jobs.config.composition import check_configuration, config_folder, not_composable, one_sentence
 from quantlab.jobs.config.decided_options import refuse_decided_options
 from quantlab.jobs.config.help import help_text
@@ -92,7 +93,7 @@ def record_combination(cfg: DictConfig, how: str, reason: str) -> None:
         where = f"recorded in {record_failure(cfg, reason)}"
     except OSError as error:
         where = f"not recorded ({error})"
-    sys.stderr.write(f"quantlab: combination {how}, {where}: {reason}\n")
+    sys.stderr.write(f"quantlab: combination {how}, {where}: {hide_known(reason)}\n")
 
 
 def exit_when_terminated() -> None:
@@ -140,7 +141,7 @@ def refuse(error: Refusal) -> NoReturn:
     """One sentence and exit code 2, or the traceback for those who ask for it."""
     if os.environ.get("QUANTLAB_TRACEBACK"):
         raise error
-    sys.stderr.write(f"quantlab: {one_sentence(error)}\n")
+    sys.stderr.write(f"quantlab: {hide_known(one_sentence(error))}\n")
     sys.exit(2)
 
 

@@ -74,12 +74,12 @@ def require_writable(name: str, folder: Path) -> None:
         raise InstallationError(expected, found=f"{existing}: {error.strerror}", fix=fix) from error
 
 
-def write_bytes(path: Path, data: bytes) -> None:
-    """Write to a temporary name beside `path`, fsync, rename; parents are made."""
+def write_bytes(path: Path, data: bytes, mode: int = 0o644) -> None:
+    """Write to a temporary name beside `path`, fsync, rename; parents are made. The file has `mode` from its first byte on."""
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=partial_prefix(path.name))
     temporary = Path(name)
-    temporary.chmod(0o644)  # mkstemp makes it private to its owner
+    temporary.chmod(mode)  # mkstemp makes it private to its owner
     try:
         with os.fdopen(handle, "wb") as file:
             file.write(data)
@@ -92,9 +92,9 @@ def write_bytes(path: Path, data: bytes) -> None:
     _sync_folder(path.parent)
 
 
-def write_text(path: Path, text: str) -> None:
+def write_text(path: Path, text: str, mode: int = 0o644) -> None:
     """UTF-8 text, whole or not at all."""
-    write_bytes(path, text.encode())
+    write_bytes(path, text.encode(), mode)
 
 
 def to_json(value: Any) -> str:

@@ -8,7 +8,8 @@ import logging
 import pytest
 
 from quantlab.core.events import Alert
-from quantlab.core.logs import HIDDEN, json_log, redact
+from quantlab.core.logs import json_log
+from quantlab.core.redaction import HIDDEN, redact
 from quantlab.execution.alerts import LogAlerts
 
 KEY = "vmPUZE6mv9SD5VNHk4HlWFsOr6aKE2zvsw0MuIgwCIPy6utIco14y7Ju91duEh8A"

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from quantlab.core.errors import ConfigError
 from quantlab.core.user_code_hash import user_code_hash
 from quantlab.trading import BuyAndHold, EnsembleThreshold, FixedFraction, FromSignals, RiskPerTrade
 
@@ -168,3 +169,75 @@ def test_a_tuple_counts_by_its_members_and_not_by_where_they_lie_in_memory(
     first = loaded(tmp_path, monkeypatch, main=main, deep=deep)
     assert loaded(tmp_path, monkeypatch, main=main, deep=deep) == first
     assert loaded(tmp_path, monkeypatch, main=main, deep=deep.replace("return x", "return -x")) != first
+
+
+@pytest.mark.parametrize(
+    "kept",
+    [
+        "KEPT = {'a': one, 'b': 2.0}",
+        "KEPT = {'deep': [{'deeper': (one,)}]}",
+        "KEPT = [one, 2.0]",
+        "KEPT = {one, 2.0}",
+        "KEPT = frozenset({one})",
+        "import functools\nKEPT = functools.partial(print, one, end='')",
+        "import functools\nKEPT = functools.partial(one)",
+        "import functools\nKEPT = functools.partial(print, key=one)",
+        "def KEPT(x, f=one):\n    return f(x)",
+        "def KEPT(x, *, f=one):\n    return f(x)",
+        "KEPT = lambda x, f=one: f(x)",
+        "class KEPT:\n    def do(self):\n        return one(1)",
+        "class KEPT:\n    do = staticmethod(one)",
+        "class KEPT:\n    do = property(one)",
+        "class Kind:\n    def __init__(self):\n        self.f = [one]\nKEPT = Kind()",
+        "class Kind:\n    def __init__(self, f):\n        self.f = f\nKEPT = Kind(one(0))",
+    ],
+)
+def test_what_is_kept_in_containers_defaults_partials_and_classes_counts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kept: str
+) -> None:
+    """The file of the strategy stays as it is; a value or a function of another file, reached in one of these ways, changes."""
+    main = f"from deep import one\n{kept}\n\ndef go(x):\n    return KEPT\n"
+    deep = "def one(x=0):\n    return x\n"
+    first = loaded(tmp_path, monkeypatch, main=main, deep=deep)
+    assert loaded(tmp_path, monkeypatch, main=main, deep=deep) == first
+    assert loaded(tmp_path, monkeypatch, main=main, deep=deep.replace("return x", "return x + 1")) != first
+
+
+@pytest.mark.parametrize("value", ["{'a': 1.0, 'b': 2.0}", "[1.0, 2.0]", "{1.0, 2.0}", "dict(k=[(1.0, {2.0})])"])
+def test_values_in_containers_count(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, value: str) -> None:
+    main = "import deep\n\ndef go(x):\n    return deep.KEPT\n"
+    first = loaded(
+        tmp_path, monkeypatch, main=main, deep="import other\nKEPT = other.KEPT\n", other=f"KEPT = {value}\n"
+    )
+    changed = value.replace("2.0", "3.0")
+    again = loaded(
+        tmp_path, monkeypatch, main=main, deep="import other\nKEPT = other.KEPT\n", other=f"KEPT = {changed}\n"
+    )
+    assert again != first
+
+
+def test_the_order_of_a_dict_or_a_set_does_not_count(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    prints = []
+    for order in ("{'a': one, 'b': two}", "{'b': two, 'a': one}"):
+        space: dict[str, object] = {"__name__": "__main__"}
+        text = f"def one():\n    return 1\ndef two():\n    return 2\nKEPT = {order}\ndef f():\n    return KEPT\n"
+        exec(compile(text, "<cell>", "exec"), space)  # noqa: S102 - as a notebook does
+        prints.append(user_code_hash(space["f"]))
+    assert prints[0] == prints[1]
+
+
+def test_a_list_that_holds_itself_is_hashed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    main = "KEPT = [1.0]\nKEPT.append(KEPT)\nOTHER = {}\nOTHER['o'] = OTHER\n\ndef go(x):\n    return KEPT, OTHER\n"
+    assert loaded(tmp_path, monkeypatch, main=main)
+
+
+@pytest.mark.parametrize("line", ["import deep", "from deep import one", "import deep.inner as x", "from . import one"])
+def test_an_import_inside_a_function_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, line: str) -> None:
+    files = {"main": f"def go(x):\n    {line}\n    return 1\n", "deep": "def one(x):\n    return x\n"}
+    with pytest.raises(ConfigError, match="imports at the top of the file of go"):
+        loaded(tmp_path, monkeypatch, **files)
+    inner = f"def go(x):\n    def inner():\n        {line}\n    return inner\n"
+    with pytest.raises(ConfigError, match="Move it to the top"):
+        loaded(tmp_path, monkeypatch, **(files | {"main": inner}))
+    allowed = "import pandas\n\ndef go(x, kind=pandas.DataFrame):\n    import math\n    import numpy.linalg\n    return math.pi\n"
+    assert loaded(tmp_path, monkeypatch, **(files | {"main": allowed}))

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import difflib
+import os
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +19,13 @@ from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 import quantlab
 from quantlab.core.checks import check_whole
 from quantlab.core.errors import ConfigError, QuantlabError
+from quantlab.core.redaction import hide_values, is_secret_name
 from quantlab.jobs.config.decided_options import refuse_decided_options
 
 #: What Python and Hydra say of a key that a constructor does not take or lacks, and of a target that is not there.
 _WRONG_KEY = re.compile(r"unexpected keyword argument|missing \d+ required|Are you sure that")
+#: Names of the variables of the environment that a configuration refers to.
+_ENVIRONMENT = re.compile(r"\$\{oc\.env:\s*([^,}\s]+)")
 _FOLDER_NAME = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _PACKAGE = Path(quantlab.__file__).resolve().parent
 
@@ -120,6 +125,35 @@ def check_configuration(cfg: DictConfig) -> None:
     check_whole("seed", cfg.seed, low=0)
     check_whole("workers", cfg.workers, low=1)
     check_experiment_name(cfg.experiment_name)
+    hide_values(_secrets(cfg))
+
+
+def _secrets(cfg: DictConfig) -> list[object]:
+    """Values that no log may show: under a secret's name, or from a variable of the environment with such a name."""
+    plain = OmegaConf.to_container(cfg, resolve=False)
+    variables = [name for name in _ENVIRONMENT.findall(str(plain)) if is_secret_name(name) or "key" in name.lower()]
+    values = [*(_value(cfg, path) for path in _secret_paths(plain, ())), *map(os.environ.get, variables)]
+    return [value for value in values if isinstance(value, str | int | float)]
+
+
+def _secret_paths(plain: Any, path: tuple[Any, ...]) -> Iterator[tuple[Any, ...]]:
+    items = plain.items() if isinstance(plain, dict) else enumerate(plain) if isinstance(plain, list) else ()
+    for key, value in items:
+        if isinstance(value, dict | list):
+            yield from _secret_paths(value, (*path, key))
+        elif is_secret_name(str(key)):
+            yield (*path, key)
+
+
+def _value(cfg: DictConfig, path: tuple[Any, ...]) -> object:
+    """An option's value; None where it cannot be resolved, which the job that reads it refuses."""
+    node: Any = cfg
+    try:
+        for key in path:
+            node = node[key]
+    except OmegaConfBaseException:
+        return None
+    return node
 
 
 def check_experiment_name(name: object) -> None:

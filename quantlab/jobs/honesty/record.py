@@ -21,6 +21,7 @@ from scipy.stats import binomtest
 
 from quantlab.core.errors import ArtifactError, ConfigError
 from quantlab.core.files import remove_abandoned, require_writable, write_json, write_text
+from quantlab.core.redaction import hide_secret_options
 from quantlab.evaluation.verdict.rule import EDGE
 from quantlab.jobs.honesty.market_verdict import KINDS, Kind, SyntheticMarket
 from quantlab.jobs.output.run_folder import code_and_packages
@@ -121,7 +122,10 @@ def open_record(folder: Path, measured_config: dict[str, Any], confidence: float
     folder.mkdir(parents=True, exist_ok=True)
     with _locked(folder):
         remove_abandoned(folder)
-        _check_same(folder / CONFIG_FILE, OmegaConf.to_yaml(OmegaConf.create(measured_config), sort_keys=True))
+        _check_same(
+            folder / CONFIG_FILE,
+            OmegaConf.to_yaml(OmegaConf.create(hide_secret_options(measured_config)), sort_keys=True),
+        )
         _check_same(folder / CODE_FILE, json.dumps(code_and_packages(), indent=2, sort_keys=True) + "\n")
         record = HonestyRecord(folder, confidence, read_markets(folder / MARKETS_FILE))
         record.write_shares()  # a killed process may have written the one and not the other

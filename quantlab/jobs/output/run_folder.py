@@ -16,12 +16,14 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
+from omegaconf.resolvers.oc import env
 
 import quantlab
 from quantlab.core.clock import SystemClock, iso_utc
 from quantlab.core.errors import ConfigError
-from quantlab.core.files import remove_abandoned, require_writable, sha256_file, staged_folder, write_json, write_text
+from quantlab.core.files import remove_abandoned, require_writable, sha256_file, staged_folder, to_json, write_text
 from quantlab.core.logs import RedactedJson, attach_handler
+from quantlab.core.redaction import hide_known, hide_secret_options
 from quantlab.core.sealed_json import write_sealed
 from quantlab.jobs.config.composition import check_experiment_name
 
@@ -40,6 +42,9 @@ RESULT_PACKAGES = (
     "vectorbt",
     "arch",
 )
+
+#: Mode of a file that holds a configuration: whoever typed a secret under another name has it in there.
+_PRIVATE = 0o600
 
 #: Of a run's ``manifest.json``: other code reads another one.
 MANIFEST_FORMAT = 2
@@ -105,7 +110,7 @@ def run_folder(cfg: DictConfig) -> Iterator[RunFolder]:
     now = SystemClock().now_ms()
     final = _name(cfg, cfg.experiment_name, now)
     with staged_folder(final) as partial, _log_file(partial / "log.jsonl"):
-        write_text(partial / "config.yaml", resolved_yaml(cfg))
+        write_text(partial / "config.yaml", resolved_yaml(cfg), _PRIVATE)
         yield RunFolder(partial, final, now)
 
 
@@ -123,8 +128,24 @@ def require_folders(cfg: DictConfig, *names: str) -> None:
 
 
 def resolved_yaml(cfg: DictConfig) -> str:
-    """The configuration with every interpolation resolved, as it was run."""
-    return OmegaConf.to_yaml(cfg, resolve=True, sort_keys=True)
+    """The configuration as it was run: references resolved, but for those to the environment, and no secret in it."""
+    with _unresolved_environment():
+        resolved = OmegaConf.to_container(cfg, resolve=True)
+    return OmegaConf.to_yaml(OmegaConf.create(hide_secret_options(resolved)), resolve=False, sort_keys=True)
+
+
+@contextmanager
+def _unresolved_environment() -> Iterator[None]:
+    """Let ``${oc.env:NAME}`` stand as it is inside the block, wherever another option refers to it."""
+
+    def as_written(*arguments: str) -> str:
+        return "${oc.env:" + ",".join(str(one) for one in arguments) + "}"
+
+    OmegaConf.register_new_resolver("oc.env", as_written, replace=True)
+    try:
+        yield
+    finally:
+        OmegaConf.register_new_resolver("oc.env", env, replace=True)
 
 
 def record_failure(cfg: DictConfig, reason: str) -> Path:
@@ -139,7 +160,8 @@ def record_failure(cfg: DictConfig, reason: str) -> Path:
         experiment = "unnamed"
     final = _name(cfg, experiment, SystemClock().now_ms())
     path = final.with_name(final.name + ".failed.json")
-    write_json(path, {"reason": reason, "config": OmegaConf.to_container(cfg, resolve=False)})
+    config = hide_secret_options(OmegaConf.to_container(cfg, resolve=False))
+    write_text(path, to_json({"reason": hide_known(reason), "config": config}), _PRIVATE)
     return path
 
 

@@ -1,0 +1,92 @@
+"""Canaries: secrets that are planted where users keep them, and looked for in everything that jobs write."""
+
+from __future__ import annotations
+
+import logging
+import re
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from omegaconf import DictConfig
+
+from quantlab.core.logs import json_log
+from quantlab.jobs.config.composition import compose
+from quantlab.jobs.data import data
+from quantlab.jobs.output.run_folder import record_failure
+from quantlab.jobs.promotion import promote
+from quantlab.jobs.research import backtest
+from quantlab.jobs.session import paper, status
+from quantlab.jobs.sweep import sweep
+
+#: From the environment under a secret's name; typed; and from the environment under a name that says nothing.
+ENVIRONMENT, TYPED, NAMELESS = "canary-bird-one", "canary-bird-two", "canary-bird-three"
+Command = Callable[..., subprocess.CompletedProcess[str]]
+SMALL = (
+    "experiment=baseline", "debug=tiny", "data.days=8", "data.n_symbols=2", "data.late_listings=0",
+    "evaluation/stress@stress=none", "execution.feed.start=2025-01-07T00:00:00",
+)  # fmt: skip
+SECRETS = (
+    "++job.settings.secret=${oc.env:CANARY}", f"++job.settings.password={TYPED}",
+    "++job.settings.label=${oc.env:EXCHANGE_KEY_OF_MINE}", "++job.settings.again=${job.settings.label}",
+)  # fmt: skip
+
+
+def at(folder: Path) -> tuple[str, ...]:
+    return (f"runs_dir={folder / 'runs'}", f"cache_dir={folder / '.cache'}", f"registry_root={folder / 'models'}")
+
+
+def secret_files(folder: Path) -> list[str]:
+    """Files below `folder` that hold a canary, in whatever format."""
+    canaries = re.compile("|".join((ENVIRONMENT, TYPED, NAMELESS)).encode())
+    return [str(path) for path in folder.rglob("*") if path.is_file() and canaries.search(path.read_bytes())]
+
+
+@pytest.fixture
+def planted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CANARY", ENVIRONMENT)
+    monkeypatch.setenv("EXCHANGE_KEY_OF_MINE", NAMELESS)
+
+
+def test_no_output_of_a_job_holds_a_secret(
+    planted: None, tmp_path: Path, capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    def composed(job: str, *given: str) -> DictConfig:
+        return compose(f"job={job}", *SMALL, *SECRETS, *at(tmp_path), *given)
+
+    backtest.run(composed("backtest"))
+    (run,) = (tmp_path / "runs").glob("*/*")
+    promote.run(composed("promote", f"run={run}", "job.name=good", "job.activate=true"))
+    bundles = tmp_path / "models" / "bundles"
+    paper.run(composed("paper", f"bundle={bundles}", f"job.folder={tmp_path / 'session'}", "job.bars=20"))
+    status.run(composed("status", f"job.folder={tmp_path / 'session'}"))
+    data.run(composed("data"))
+    sweep.run(composed("sweep", "sweep.space={policy.rebalance:[true,false]}"))
+    record_failure(composed("backtest"), f"a message with {TYPED}")
+    with json_log(tmp_path / "log.jsonl"):
+        logging.getLogger("quantlab").warning("rejected: %s and %s and %s", ENVIRONMENT, TYPED, NAMELESS)
+    assert len(list(tmp_path.rglob("*"))) > 40
+    assert secret_files(tmp_path) == []
+    printed = "".join(capfd.readouterr())
+    assert not re.search("|".join((ENVIRONMENT, TYPED, NAMELESS)), printed)
+
+    config = (run / "config.yaml").read_text()
+    assert "secret: ${oc.env:CANARY}" in config, "what was referred to is still there to be run again"
+    assert config.count("${oc.env:EXCHANGE_KEY_OF_MINE}") == 2
+    assert "password: '[hidden]'" in config
+    assert {path.stat().st_mode & 0o777 for path in tmp_path.glob("runs/*/*/config.yaml")} == {0o600}
+    assert {path.stat().st_mode & 0o777 for path in tmp_path.glob("runs/*/*.failed.json")} == {0o600}
+
+
+def test_a_refusal_does_not_repeat_a_secret(planted: None, quantlab_cli: Command, tmp_path: Path) -> None:
+    done = quantlab_cli("job=backtest", *SECRETS, f"cash={TYPED}")
+    assert done.returncode == 2
+    assert "cash" in done.stderr
+    assert "[hidden]" in done.stderr
+    assert TYPED not in done.stdout + done.stderr
+
+
+def test_the_canaries_would_be_found(tmp_path: Path) -> None:
+    (tmp_path / "a").write_bytes(b"x" + TYPED.encode())
+    assert secret_files(tmp_path) == [str(tmp_path / "a")]
