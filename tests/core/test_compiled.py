@@ -36,7 +36,7 @@ def test_an_edit_of_an_inner_function_in_another_file_is_seen(tmp_path: Path, re
     (package / "core").mkdir(parents=True)
     (package / "__init__.py").write_text("")
     (package / "core" / "__init__.py").write_text("")
-    for name in ("compiled.py", "user_code_hash.py"):
+    for name in ("compiled.py", "errors.py", "user_code_hash.py"):
         (package / "core" / name).write_text((repository / "quantlab" / "core" / name).read_text())
     (package / "outer.py").write_text(OUTER.replace("inner", "quantlab.inner"))
 

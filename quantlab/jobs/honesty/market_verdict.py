@@ -59,6 +59,7 @@ def measured_config(cfg: DictConfig) -> dict[str, Any]:
     """Return the measured configuration, every interpolation resolved, without values that differ between markets or hosts."""
     resolved: Any = OmegaConf.to_container(market_config(cfg, SyntheticMarket("planted", 0), "cache"), resolve=True)
     checked: dict[str, Any] = resolved
+    del checked["learning"]["registry"]  # folders, and nothing that a market's verdict could depend on
     return {name: checked[name] for name in MEASURED_SECTIONS}
 
 
