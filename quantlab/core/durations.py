@@ -1,14 +1,17 @@
-"""Lengths of time as people write them: 30s, 5m, 1h, 1d, 1w."""
+"""Lengths of time as people write them: 30s, 5m, 1h, 1d, 1w; and the usual one between the stamps of a table."""
 
 from __future__ import annotations
 
 import re
 
-from quantlab.core.clock import MS_PER_DAY
+import numpy as np
+from numpy.typing import NDArray
+
+from quantlab.core.clock import MS_PER_DAY, MS_PER_WEEK
 from quantlab.core.errors import ConfigError
 
 #: Milliseconds of each unit, the longest first.
-_UNITS = {"w": 7 * MS_PER_DAY, "d": MS_PER_DAY, "h": 3_600_000, "m": 60_000, "s": 1_000, "ms": 1}
+_UNITS = {"w": MS_PER_WEEK, "d": MS_PER_DAY, "h": 3_600_000, "m": 60_000, "s": 1_000, "ms": 1}
 
 
 def duration_ms(name: str, text: str) -> int:
@@ -47,3 +50,15 @@ def duration_text(ms: int) -> str:
     """
     unit = next(unit for unit, length in _UNITS.items() if ms % length == 0)
     return f"{ms // _UNITS[unit]}{unit}"
+
+
+def usual_step(time_ms: NDArray[np.int64]) -> int:
+    """The most frequent distance of two neighbouring stamps, of several the shortest; 0 for fewer than two stamps.
+
+    Examples
+    --------
+    >>> usual_step(np.array([0, 5, 10, 15, 30]))
+    5
+    """
+    steps, counts = np.unique(np.diff(np.unique(time_ms)), return_counts=True)
+    return int(steps[np.argmax(counts)]) if len(steps) else 0

@@ -24,7 +24,7 @@ from quantlab.features.catalogue import CATALOGUE, NAMES
 from quantlab.features.kernels.loops import WARMUP
 
 #: Bar lengths that a refused fingerprint is compared with, to say in words what it stands for: 1 min .. 1 d.
-_USUAL_INTERVALS_MS = tuple(60_000 * minutes for minutes in (1, 3, 5, 15, 30, 60, 120, 240, 1440))
+_USUAL_INTERVALS_MS = tuple(60_000 * minutes for minutes in (1, 3, 5, 15, 30, 60, 120, 240, 1440, 10080))
 
 #: Names that pipelines of this process have declared for a fingerprint.
 _declared: dict[str, tuple[str, ...]] = {}

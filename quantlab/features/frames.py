@@ -16,15 +16,12 @@ import numpy as np
 
 from quantlab.core.arrays import Float64Array, Int64Array
 from quantlab.core.blobs import pack_arrays, unpack_arrays
-from quantlab.core.clock import MS_PER_DAY
+from quantlab.core.clock import MS_PER_DAY, MS_PER_WEEK, past_open
 from quantlab.core.durations import duration_text
 from quantlab.core.errors import ConfigError, ContractError
 from quantlab.core.market import CLOSE, HIGH, LOW, VOLUME, Bars
 
 _MARK = b"quantlab big bars 1\n"
-_MS_PER_WEEK = 7 * MS_PER_DAY
-#: 1970 began on a Thursday: the first Monday is 4 days later.
-_FIRST_MONDAY_MS = 4 * MS_PER_DAY
 
 
 @dataclass(frozen=True)
@@ -48,7 +45,7 @@ class Frame:
     interval_ms: int
 
     def __post_init__(self) -> None:
-        if self.frame_ms != _MS_PER_WEEK and MS_PER_DAY % self.frame_ms:
+        if self.frame_ms != MS_PER_WEEK and MS_PER_DAY % self.frame_ms:
             raise ConfigError(
                 "a time frame that divides a day, or 1w", found=duration_text(self.frame_ms), fix="choose another"
             )
@@ -72,8 +69,7 @@ class Frame:
         ContractError
             If a bar does not open on a multiple of the bars' length from the bucket's begin.
         """
-        begin_ms = _FIRST_MONDAY_MS if self.frame_ms == _MS_PER_WEEK else 0
-        place, off = np.divmod((open_time_ms - begin_ms) % self.frame_ms, self.interval_ms)
+        place, off = np.divmod(past_open(open_time_ms, self.frame_ms), self.interval_ms)
         if off.any():
             raise ContractError(
                 f"bars that open at whole {duration_text(self.interval_ms)} from the begin of a UTC "

@@ -25,8 +25,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.csv
 
-from quantlab.core.arrays import Int64Array
-from quantlab.core.clock import MS_PER_DAY
+from quantlab.core.arrays import Float64Array, Int64Array
+from quantlab.core.clock import MS_PER_DAY, iso_exact
 from quantlab.core.errors import DataError
 from quantlab.data.collect.file_choice import LeftOut, SourceFile
 from quantlab.data.collect.file_markets import TITLES, folder_market, quoted_in, symbol_market
@@ -107,21 +107,47 @@ class ArchiveImport(FileImport):
         table = _table(data, _KLINES, file.path)
         time_ms, unit = _milliseconds(table.column(0), file.path)
         self._check_unit(time_ms, unit, file.path)
-        closes = table.column(6).to_numpy()
-        lasts = closes - table.column(0).to_numpy()
-        if len(lasts) and not np.all(np.abs(lasts - self.interval_ms * unit) <= unit):
-            raise DataError(
-                f"bars of {self.timeframe} in {file.path.name}",
-                found=f"bars that close {lasts[0] / unit / 1000:g} s after they open",
-                fix="fetch the file again, or correct its name",
-            )
+        lengths = (table.column(6).to_numpy() - table.column(0).to_numpy() + 1) / unit
+        notes = self._judge_lengths(time_ms, lengths, file.path.name)
         values = np.column_stack([table.column(k).to_numpy() for k in range(1, 6)])
         counted = table.num_columns == len(_KLINES) + 1 and bool(np.any(table.column(7).to_numpy() > 0))
         certain = folder_market(Path(self.folder), file.path) is not None
         if counted or not certain:
             fix = "; if nothing was traded in that time, keep it in the archive's own folders (futures/um/...)"
             refuse_without_volume(values, file.path.name, fix)
-        return Rows((time_ms, values))
+        return Rows((time_ms, values), notes)
+
+    def _judge_lengths(self, time_ms: Int64Array, lengths: Float64Array, name: str) -> tuple[str, ...]:
+        """Note the bars that an outage cut short; refuse a file of another interval, or a bar without a possible close.
+
+        Lengths are from open to close in ms; a close is written as the last unit of time before the next open.
+        """
+        if not len(lengths):
+            return ()
+        values, counts = np.unique(np.round(lengths), return_counts=True)
+        usual = values[counts.argmax()]
+        if abs(usual - self.interval_ms) > 1:
+            raise DataError(
+                f"bars of {self.timeframe} in {name}",
+                found=f"bars that close {usual / 1000:g} s after they open, as {counts.max()} of {len(lengths)} do",
+                fix="fetch the file again, or correct its name",
+            )
+        other = np.flatnonzero(np.abs(lengths - self.interval_ms) > 1)
+        wrong = other[(lengths[other] <= 0) | (lengths[other] > self.interval_ms)]
+        for row in wrong[:1]:
+            raise DataError(
+                f"bars of {self.timeframe} in {name}",
+                found=f"row {row} ({iso_exact(int(time_ms[row]))}), which closes {lengths[row] / 1000:g} s after it opens",
+                fix="fetch the file again, or take that row out",
+            )
+        if not len(other):
+            return ()
+        first = int(other[0])
+        return (
+            f"{name}: {len(other)} {'bar closes' if len(other) == 1 else 'bars close'} early, as in an outage, and "
+            f"{'is' if len(other) == 1 else 'are'} taken, the first in row {first} ({iso_exact(int(time_ms[first]))}, "
+            f"after {lengths[first] / 1000:g} s)",
+        )
 
     def _check_unit(self, time_ms: Int64Array, unit: int, path: Path) -> None:
         if self.market == LINEAR and unit > 1:

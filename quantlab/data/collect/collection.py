@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from quantlab.core.arrays import Int64Array
-from quantlab.core.clock import MS_PER_DAY
+from quantlab.core.clock import MS_PER_DAY, ceil_to_open, floor_to_open
 from quantlab.core.errors import DataError
 from quantlab.core.ports import CollectProgress
 from quantlab.data.exchange.client import ExchangeClient
@@ -85,8 +85,19 @@ def _plan_kind(kind: str, symbols: Sequence[str], store: Store, period: Span, pa
     return found
 
 
-def answered_spans(spans: Sequence[Span], time_ms: Int64Array, step_ms: int, now_ms: int) -> Spans:
+def answered_spans(
+    spans: Sequence[Span], time_ms: Int64Array, step_ms: int, now_ms: int, *, known_after_ms: int = 0
+) -> Spans:
     """The part of `spans` that is known for good, now that these rows came: all but what may still come at the end.
+
+    Parameters
+    ----------
+    spans : sequence of Span
+    time_ms : int64 (N,)
+    step_ms : int
+    now_ms : int
+    known_after_ms : int
+        Time from a row's stamp to when it is known: the interval of bars, 0 of funding rates.
 
     Examples
     --------
@@ -95,8 +106,8 @@ def answered_spans(spans: Sequence[Span], time_ms: Int64Array, step_ms: int, now
     >>> answered_spans([(0, 3_600_000)], np.array([3_300_000]), 300_000, 3_605_000)
     ((0, 3600000),)
     """
-    after_last = (int(time_ms[-1]) // step_ms + 1) * step_ms if len(time_ms) else 0
-    still_open = -(-(now_ms - _LATE_MS) // step_ms) * step_ms
+    after_last = floor_to_open(int(time_ms[-1]), step_ms) + step_ms if len(time_ms) else 0
+    still_open = ceil_to_open(now_ms - _LATE_MS - known_after_ms, step_ms)
     return difference(spans, [(max(after_last, still_open), now_ms)])
 
 
@@ -179,7 +190,11 @@ class Collection:
             return
         series = {symbol: rows for symbol, rows, _ in done}
         step, _ = self.paging.page(kind)
-        covered = {symbol: answered_spans(spans, rows[0], step, self.now_ms) for symbol, rows, spans in done}
+        after = step if kind == BARS else 0
+        covered = {
+            symbol: answered_spans(spans, rows[0], step, self.now_ms, known_after_ms=after)
+            for symbol, rows, spans in done
+        }
         facts = {symbol: self.facts[symbol] for symbol in series}
         self.repeated += self.store.add(Batch(kind, series, covered, facts))
         self.rows += sum(len(time_ms) for time_ms, _ in series.values())

@@ -5,10 +5,9 @@ A csv file says nothing of its market but what its folders and its name say; for
 
 from __future__ import annotations
 
-import csv
 import unicodedata
 import zoneinfo
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
@@ -19,13 +18,16 @@ import pyarrow.compute as pc
 import pyarrow.csv
 
 from quantlab.core.arrays import Float64Array, Int64Array
-from quantlab.core.checks import check_choice
+from quantlab.core.checks import check_choice, check_whole
+from quantlab.core.clock import iso_exact
 from quantlab.core.errors import ConfigError, DataError
+from quantlab.data.collect.csv_headings import read_table
 from quantlab.data.collect.file_choice import LeftOut, SourceFile
 from quantlab.data.collect.file_markets import folder_market, word_market
 from quantlab.data.collect.from_files import FileImport, Rows
 from quantlab.data.collect.row_markets import refuse_without_volume
 from quantlab.data.quality.bar_checks import FIELDS
+from quantlab.data.series.arrow_stamps import whole_milliseconds
 from quantlab.data.series.timestamp_checks import check_years
 from quantlab.data.store.day_files import BARS
 
@@ -48,6 +50,8 @@ class CsvImport(FileImport):
         What a timestamp is: ISO 8601 text, or a number since 1970.
     zone : str or None
         Of texts that name none, e.g. ``UTC``; None refuses such texts.
+    skip_lines : sequence of int
+        Lines of every file that are neither headings nor rows, counted from 1.
     stamp : {"open", "close"}
         Which end of its bar a timestamp is; ``close`` is moved to the open.
 
@@ -61,12 +65,15 @@ class CsvImport(FileImport):
     unit: str
     zone: str | None
     stamp: str
+    skip_lines: Sequence[int]
     pattern: ClassVar[str] = "*.csv"
 
     def __post_init__(self) -> None:
         super().__post_init__()
         check_choice("unit", self.unit, ("text", *_UNITS))
         check_choice("stamp", self.stamp, ("open", "close"))
+        for number in self.skip_lines:
+            check_whole("job.source.skip_lines", number, low=1)
         if set(self.columns) != {"timestamp", *FIELDS}:
             found = ", ".join(map(str, self.columns))
             raise ConfigError(f"columns for timestamp, {', '.join(FIELDS)}", found=found, fix="name each of them")
@@ -90,30 +97,21 @@ class CsvImport(FileImport):
         shift = self.interval_ms if self.stamp == "close" else 0
         values: Float64Array = np.column_stack([table.column(self.columns[name]).to_numpy() for name in FIELDS])
         refuse_without_volume(values, file.path.name, "")
+        if len(time_ms) > 1 and (np.diff(time_ms) < 0).all():
+            notes = (f"{file.path.name} is newest first: its rows are counted from the last",)
+            return Rows((time_ms[::-1] - shift, np.ascontiguousarray(values[::-1])), notes)
         return Rows((time_ms - shift, values))
 
     def _table(self, path: Path) -> pa.Table:
-        self._check_headings(path)
+        data = read_table(path, self.skip_lines, tuple(self.columns.values()))
         types: dict[str, pa.DataType] = {self.columns[name]: pa.float64() for name in FIELDS}
         types[self.columns["timestamp"]] = pa.string() if self.unit == "text" else pa.int64()
         options = pyarrow.csv.ConvertOptions(column_types=types, include_columns=list(self.columns.values()))
         try:
-            return pyarrow.csv.read_csv(path, convert_options=options)
-        except (pa.ArrowException, OSError) as error:
+            return pyarrow.csv.read_csv(pa.BufferReader(data), convert_options=options)
+        except pa.ArrowException as error:
             fix = "check the file and job.source.unit"
             raise DataError(f"numbers and timestamps in {path.name}", found=str(error), fix=fix) from error
-
-    def _check_headings(self, path: Path) -> None:
-        # Before any value is converted: a wrong column would fail with a less helpful sentence.
-        with path.open(encoding="utf-8-sig", errors="replace", newline="") as file:
-            found = next(csv.reader(file), [])
-        missing = [name for name in self.columns.values() if found.count(name) != 1]
-        if missing:
-            raise DataError(
-                f"the columns {', '.join(self.columns.values())}, each once, in {path.name}",
-                found=f"{', '.join(found)} (wrong or missing: {', '.join(missing)})" if found else "an empty file",
-                fix="set job.source.columns to the file's own headings; names are never guessed",
-            )
 
     def _stamps(self, column: pa.ChunkedArray, path: Path) -> Int64Array:
         if column.null_count:
@@ -124,8 +122,10 @@ class CsvImport(FileImport):
         numbers = column.to_numpy().astype(np.float64) / _UNITS[self.unit]
         clipped: Int64Array = np.clip(numbers, -9e15, 9e15).astype(np.int64)
         check_years(clipped, path.name)
-        if np.any(clipped != numbers):
-            raise DataError(f"timestamps of whole milliseconds in {path.name}", found="fractions", fix="round them")
+        off = np.flatnonzero(clipped != numbers)
+        if len(off):
+            found = f"{len(off)} with fractions, the first in row {off[0]} ({iso_exact(int(clipped[off[0]]))})"
+            raise DataError(f"timestamps of {path.name} in whole milliseconds", found=found, fix="round the stamps")
         return clipped
 
 
@@ -140,10 +140,12 @@ def _parse_texts(column: pa.ChunkedArray, zone: str | None, path: Path) -> Int64
             found=f"none with {first!r}",
             fix="say which zone it is: job.source.zone=UTC",
         )
+    # Tools write whole milliseconds with any number of digits: Arrow reads nine of them.
+    texts = pc.replace_substring_regex(texts, r"(\.\d{3})0+(Z|[+-]\d{2}:?\d{2}|)$", r"\1\2")
     try:
-        moments = pc.cast(texts, pa.timestamp("ms", tz="UTC") if with_zone else pa.timestamp("ms"))
+        moments = pc.cast(texts, pa.timestamp("ns", tz="UTC") if with_zone else pa.timestamp("ns"))
         if not with_zone:
             moments = pc.assume_timezone(moments, zone)
     except pa.ArrowException as error:
         raise DataError(f"ISO 8601 timestamps in {path.name}", found=str(error), fix="set job.source.unit") from error
-    return np.ascontiguousarray(moments.cast(pa.int64()).to_numpy())
+    return whole_milliseconds(moments, path.name)

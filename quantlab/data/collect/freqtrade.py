@@ -24,6 +24,7 @@ from quantlab.data.collect.file_markets import DATED, INDEX, MARK, PREMIUM, TITL
 from quantlab.data.collect.from_files import FileImport, Rows
 from quantlab.data.collect.row_markets import refuse_without_volume
 from quantlab.data.quality.bar_checks import FIELDS
+from quantlab.data.series.arrow_stamps import whole_milliseconds
 from quantlab.data.store.day_files import BARS, FUNDING
 
 _NAME = re.compile(r"(\S+?)(-\d{6})?-(\d+(?:mo|[smhdwM]))(?:-([A-Za-z_]+))?\.feather")
@@ -100,11 +101,11 @@ class FreqtradeImport(FileImport):
         dates = table.column("date")
         if not pa.types.is_timestamp(dates.type) or dates.type.tz is None or dates.null_count:
             raise DataError(f"date as a time with a zone in every row of {name}", found=str(dates.type), fix="check it")
+        time_ms = whole_milliseconds(dates, name)
         try:
-            time_ms = dates.cast(pa.timestamp("ms", tz="UTC")).cast(pa.int64()).to_numpy()
             values = np.column_stack([table.column(column).cast(pa.float64()).to_numpy() for column in columns])
         except pa.ArrowException as error:
-            raise DataError(f"numbers and whole milliseconds in {name}", found=str(error), fix="check it") from error
+            raise DataError(f"numbers in {name}", found=str(error), fix="check it") from error
         if file.kind == BARS:
             refuse_without_volume(values, name, "")
-        return Rows((np.ascontiguousarray(time_ms, dtype=np.int64), values))
+        return Rows((time_ms, values))

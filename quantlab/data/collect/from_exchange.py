@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from quantlab.core.checks import check_range, check_whole
-from quantlab.core.clock import MS_PER_DAY
+from quantlab.core.clock import MS_PER_DAY, ceil_to_open, floor_to_open
 from quantlab.core.errors import ConfigError
 from quantlab.core.ports import CollectProgress
 from quantlab.core.types import CollectOutcome
@@ -177,13 +177,13 @@ class ExchangeSource:
         return found
 
     def _period(self, now_ms: int) -> Span:
-        closed = (now_ms - round(self.grace_seconds * 1000)) // self.interval_ms * self.interval_ms
+        closed = floor_to_open(now_ms - round(self.grace_seconds * 1000), self.interval_ms)
         end = min(closed, _up_to(parse_time("job.source.end", self.end), self.interval_ms, closed))
         start_ms = parse_time("job.source.start", self.start)
         start = (
             (end // MS_PER_DAY - self.days) * MS_PER_DAY
             if start_ms is None
-            else -(-start_ms // self.interval_ms) * self.interval_ms
+            else ceil_to_open(start_ms, self.interval_ms)
         )
         if start >= end:
             raise ConfigError(
@@ -211,4 +211,4 @@ def _notes(store: Store, gone: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def _up_to(end_ms: int | None, interval_ms: int, otherwise: int) -> int:
-    return otherwise if end_ms is None else end_ms // interval_ms * interval_ms
+    return otherwise if end_ms is None else floor_to_open(end_ms, interval_ms)

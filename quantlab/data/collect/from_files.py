@@ -15,6 +15,7 @@ from typing import ClassVar, NamedTuple
 import numpy as np
 
 from quantlab.core.checks import check_choice, check_range
+from quantlab.core.clock import floor_to_open
 from quantlab.core.errors import DataError
 from quantlab.core.ports import CollectProgress
 from quantlab.core.types import CollectOutcome
@@ -203,7 +204,7 @@ def _check_file(file: SourceFile, series: Series, kind: FileImport) -> tuple[Ser
     if not len(series[0]):
         raise DataError(f"at least one row in {file.path.name}", found="none", fix="fetch it again, or leave it out")
     sound, refused = (series, 0) if file.kind == BARS else drop_unsound_rates(series, kind.largest_funding_rate)
-    rows, dropped = check_series(file.kind, *sound, kind.interval_ms, file.path.name)
+    rows, dropped = check_series(file.kind, *sound, kind.interval_ms, file.path.name, one_step=True)
     slack = 0 if file.kind == BARS else EARLY_MS  # the first rate of a month may be stamped in the month before
     if file.span is not None and not np.all((rows[0] >= file.span[0] - slack) & (rows[0] < file.span[1])):
         raise DataError(
@@ -216,7 +217,8 @@ def _check_file(file: SourceFile, series: Series, kind: FileImport) -> tuple[Ser
 
 def _extent(series: Series, interval_ms: int) -> Span:
     # Spans end on the grid, also those of funding stamps, which come some milliseconds late.
-    return int(series[0][0]) // interval_ms * interval_ms, (int(series[0][-1]) // interval_ms + 1) * interval_ms
+    first, last = (floor_to_open(int(series[0][row]), interval_ms) for row in (0, -1))
+    return first, last + interval_ms
 
 
 def _commit(pending: _Pending, kind: FileImport, store: Store, tally: _Tally) -> None:

@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 from quantlab.core.arrays import Float64Array, Int64Array
 from quantlab.core.errors import DataError
 from quantlab.data.quality.bar_checks import FIELDS, check_rows
+from quantlab.data.series.arrow_stamps import whole_milliseconds
 from quantlab.data.series.timestamp_checks import check_years, drop_repeats_and_check_order, floor_to_hour
 
 _STAMP = "timestamp"
@@ -94,10 +95,15 @@ def _read(path: Path, columns: tuple[str, ...]) -> pa.Table:
 def _check_columns(names: list[str], wanted: tuple[str, ...], path: Path) -> None:
     missing = [name for name in wanted if names.count(name) != 1]
     if missing:
+        # pandas writes the columns of a table with several rows of headings as texts like "('Close', 'BTC-USD')".
+        stacked = any(name.startswith("('") and name.endswith(")") for name in names)
         raise DataError(
             f"the columns {', '.join(wanted)}, each once, in {path.name}",
             found=f"{', '.join(names)} (wrong or missing: {', '.join(missing)})",
-            fix="rename the columns to exactly these; names are never guessed",
+            fix="the table has several rows of headings: keep one before it is written (in pandas: table.columns = "
+            "table.columns.get_level_values(0)) and rename the columns to exactly these"
+            if stacked
+            else "rename the columns to exactly these; names are never guessed",
         )
 
 
@@ -114,14 +120,9 @@ def _stamps(table: pa.Table, path: Path) -> Int64Array:
         raise DataError(
             f"a timestamp in every row of {path.name}", found=f"{column.null_count} missing", fix="add them"
         )
-    try:
-        time = column.cast(pa.timestamp("ms", tz="UTC")).cast(pa.int64()).to_numpy()
-    except pa.ArrowInvalid as error:
-        raise DataError(
-            f"timestamps of {path.name} in whole milliseconds", found=str(error), fix="round the stamps"
-        ) from error
+    time = whole_milliseconds(column, path.name)
     check_years(time, path.name)
-    return np.ascontiguousarray(time, dtype=np.int64)
+    return time
 
 
 def _floats(table: pa.Table, name: str, path: Path) -> Float64Array:

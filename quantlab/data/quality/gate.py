@@ -21,7 +21,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from quantlab.core.arrays import Float64Array, Int64Array, UInt8Array, read_only
-from quantlab.core.clock import iso_utc
+from quantlab.core.clock import iso_utc, past_open
 from quantlab.core.compiled import compiled
 from quantlab.core.errors import DataError
 from quantlab.core.market import Bars, BarState, Funding, Instrument
@@ -213,7 +213,7 @@ class QualityGate:
         return self.run(state, raw, times, funding)
 
     def _check_follows(self, state: GateState, first_ms: int) -> None:
-        if first_ms % self.interval_ms:
+        if past_open(first_ms, self.interval_ms):
             raise DataError(
                 f"bars that open at multiples of {self.interval_ms} ms",
                 found=f"an open at {first_ms} ms",

@@ -5,8 +5,10 @@ from __future__ import annotations
 import numpy as np
 
 from quantlab.core.arrays import Float64Array, Int64Array
+from quantlab.core.durations import usual_step
 from quantlab.core.errors import DataError
 from quantlab.core.market import Funding
+from quantlab.data.series.steps import check_one_step
 from quantlab.data.series.timestamp_checks import check_on_grid
 
 #: Strictly increasing stamps in ms, and one row of values for each.
@@ -14,19 +16,21 @@ Series = tuple[Int64Array, Float64Array]
 
 
 def common_interval(series: dict[str, Series]) -> int:
-    """The bar interval in ms: the smallest step of every symbol, found equal in all of them.
+    """The bar interval in ms: the usual step of every symbol, found equal in all of them.
+
+    A symbol of many missing bars may have another usual step, if it has bars one interval apart as well.
 
     Raises
     ------
     DataError
-        If no symbol has two bars, two symbols differ, or a bar does not open on a multiple of it.
+        If no symbol has two bars, two symbols differ, one changes its step, or a bar does not open on a multiple of it.
     """
-    steps = {symbol: int(np.diff(time_ms).min()) for symbol, (time_ms, _) in series.items() if len(time_ms) > 1}
+    steps = {symbol: usual_step(time_ms) for symbol, (time_ms, _) in series.items() if len(time_ms) > 1}
     if not steps:
         raise DataError("at least two bars of one symbol", found="one bar each", fix="use a longer period")
     interval_ms = min(steps.values())
     for symbol, step in steps.items():
-        if step != interval_ms:
+        if step != interval_ms and np.diff(series[symbol][0]).min() != interval_ms:
             usual = min(steps, key=lambda name: steps[name])
             raise DataError(
                 "one bar interval in all files",
@@ -34,6 +38,7 @@ def common_interval(series: dict[str, Series]) -> int:
                 fix="keep each interval in a folder of its own",
             )
     for symbol, (time_ms, _) in series.items():
+        check_one_step(time_ms, interval_ms, symbol)
         check_on_grid(time_ms, interval_ms, symbol)
     return interval_ms
 

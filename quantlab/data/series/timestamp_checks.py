@@ -7,7 +7,7 @@ import logging
 import numpy as np
 
 from quantlab.core.arrays import Float64Array, Int64Array
-from quantlab.core.clock import iso_utc
+from quantlab.core.clock import MS_PER_WEEK, iso_exact, iso_utc, past_open
 from quantlab.core.errors import DataError
 
 _log = logging.getLogger(__name__)
@@ -131,23 +131,28 @@ def drop_repeats_and_check_order(
 
 
 def check_on_grid(time_ms: Int64Array, interval_ms: int, origin: str) -> None:
-    """Refuse bars that do not open on a multiple of the interval.
+    """Refuse bars that do not open on a multiple of the interval, or on a Monday if they are weekly.
 
     Raises
     ------
     DataError
-        With a hint where the stamps are those of closes (one unit before the next open).
+        Naming the first, with a hint where the stamps are those of closes (one unit before the next open).
     """
-    off = np.flatnonzero(time_ms % interval_ms)
+    past = past_open(time_ms, interval_ms)
+    off = np.flatnonzero(past)
     if not len(off):
         return
-    rest = time_ms[off] % interval_ms
+    rest = past[off]
     closing = bool(np.all((rest == interval_ms - 1) | (rest == interval_ms - 1000)))
+    grid = "on Mondays at 00:00 UTC" if interval_ms == MS_PER_WEEK else f"at multiples of {interval_ms} ms"
+    count = f"{len(off)} of {len(time_ms)} that do not, the first" if len(off) > 1 else "one that does not,"
     raise DataError(
-        f"bars of {origin} that open at multiples of {interval_ms} ms",
-        found=f"{len(off)} that do not, the first in row {off[0]} ({iso_utc(int(time_ms[off[0]]))})"
+        f"bars of {origin} that open {grid}",
+        found=f"{count} in row {off[0]} ({iso_exact(int(time_ms[off[0]]))})"
         + (", which looks like the bars' closing times" if closing else ""),
-        fix="stamp every bar with its open time, and keep one interval per file",
+        fix="stamp every bar with its open time, and keep one interval per file"
+        if 2 * len(off) > len(time_ms)
+        else "correct the stamps of these rows, or delete them: the quality gate marks what is missing",
     )
 
 

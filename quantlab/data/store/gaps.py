@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from quantlab.core.arrays import Int64Array
-from quantlab.core.clock import iso_utc
-from quantlab.data.series.spans import Spans, difference
+from quantlab.core.clock import ceil_to_open, iso_utc
+from quantlab.data.series.spans import Span, Spans, difference
 from quantlab.data.store.day_files import BARS, read_day
 from quantlab.data.store.manifest import Manifest, Part
 
@@ -45,13 +45,20 @@ def _gaps(time_ms: Int64Array, covered: Spans, interval_ms: int) -> dict[str, An
     starts = [int(time_ms[0]), *(int(t) for t in time_ms[edges + 1])]
     ends = [*(int(t) + interval_ms for t in time_ms[edges]), int(time_ms[-1]) + interval_ms]
     present = list(zip(starts, ends, strict=True))
-    missing = [span for span in difference(covered, present) if span[0] >= starts[0]]
+    # A span counts from its first open: coverage ends with a month, and a week does not.
+    absent = [(ceil_to_open(a, interval_ms), b) for a, b in difference(covered, present) if a >= starts[0]]
+    missing = [(a, b) for a, b in absent if a < b]
     longest = sorted(missing, key=lambda span: (span[0] - span[1], span[0]))[:_LISTED]
     return {
         "bars": len(time_ms),
         "first": iso_utc(starts[0]),
         "last": iso_utc(ends[-1] - interval_ms),
-        "missing": sum(b - a for a, b in missing) // interval_ms,
+        "missing": sum(_opens(span, interval_ms) for span in missing),
         "count": len(missing),
-        "longest": [[iso_utc(a), (b - a) // interval_ms] for a, b in longest],
+        "longest": [[iso_utc(span[0]), _opens(span, interval_ms)] for span in longest],
     }
+
+
+def _opens(span: Span, interval_ms: int) -> int:
+    """Number of opens in a span that begins with one."""
+    return -(-(span[1] - span[0]) // interval_ms)

@@ -8,6 +8,7 @@ from quantlab.core.arrays import Float64Array, Int64Array
 from quantlab.core.errors import DataError
 from quantlab.data.quality.bar_checks import check_rows
 from quantlab.data.series.alignment import Series
+from quantlab.data.series.steps import check_one_step
 from quantlab.data.series.timestamp_checks import (
     check_increasing,
     check_on_grid,
@@ -19,7 +20,7 @@ from quantlab.data.store.day_files import BARS
 
 
 def check_series(
-    kind: str, time_ms: Int64Array, values: Float64Array, interval_ms: int, origin: str
+    kind: str, time_ms: Int64Array, values: Float64Array, interval_ms: int, origin: str, *, one_step: bool = False
 ) -> tuple[Series, int]:
     """Rows that may be stored, and how many exact repeats were dropped from them.
 
@@ -32,6 +33,8 @@ def check_series(
     interval_ms : int
     origin : str
         For messages.
+    one_step : bool
+        True for a file of bars, which may not change its step: a stretch of every fifth bar is another interval.
 
     Raises
     ------
@@ -42,6 +45,8 @@ def check_series(
     time_ms, values, dropped = drop_repeats(time_ms, values, origin)
     check_increasing(time_ms, origin)
     if kind == BARS:
+        if one_step:
+            check_one_step(time_ms, interval_ms, origin)
         check_on_grid(time_ms, interval_ms, origin)
         check_rows(values, time_ms, origin)
     else:

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from quantlab.core.arrays import Float64Array, Int64Array
-from quantlab.core.clock import iso_utc
+from quantlab.core.clock import ceil_to_open, iso_utc
 from quantlab.core.errors import ArtifactError, DataError
 from quantlab.core.market import Bars, Funding
 from quantlab.data.quality.gate import MAX_FILLED
@@ -151,8 +151,8 @@ def _grid_times(root: Path, manifest: Manifest, start_ms: int | None, end_ms: in
         raise DataError(f"bars in {root}", found="none", fix="run job=collect")
     ends = [read_day(root, part, manifest.files[part]).time_ms for part in (Part(BARS, days[0]), Part(BARS, days[-1]))]
     step, low, last = manifest.interval_ms, int(ends[0].min()), int(ends[1].max())
-    first = low if start_ms is None else max(low, -(-start_ms // step) * step - _MARGIN * step)
-    stop = last + step if end_ms is None else min(last + step, -(-end_ms // step) * step)
+    first = low if start_ms is None else max(low, ceil_to_open(start_ms, step) - _MARGIN * step)
+    stop = last + step if end_ms is None else min(last + step, ceil_to_open(end_ms, step))
     if stop <= max(first, low if start_ms is None else start_ms):
         raise DataError(
             "bars in the period asked for",

@@ -15,6 +15,7 @@ import numpy as np
 
 from quantlab.core.arrays import Float64Array
 from quantlab.core.checks import check_whole
+from quantlab.core.durations import duration_text
 from quantlab.core.errors import ConfigError, DataError
 from quantlab.core.events import RawBar
 from quantlab.core.market import Bars, Funding
@@ -158,7 +159,7 @@ class CcxtBars:
         return await client.now_ms() if client.api.has.get("fetchTime") else None
 
     def _bars_request(self, client: ExchangeClient, now_ms: int) -> SymbolRequest:
-        frame = _timeframe(self._interval)
+        frame = duration_text(self._interval)
 
         async def fetch(name: str, start: int, end: int, limit: int) -> Series:
             return await client.bars(name, frame, start, end, limit)
@@ -200,13 +201,6 @@ class CcxtBars:
 def _floor_rates(symbol: str, rows: Series) -> Series:
     time_ms, rates, _ = drop_repeats(*rows, f"{symbol}'s funding")
     return floor_to_hour(time_ms, f"{symbol}'s funding"), rates.ravel()
-
-
-def _timeframe(interval_ms: int) -> str:
-    minutes = interval_ms // _MS_PER_MINUTE
-    if minutes % 1_440 == 0:
-        return f"{minutes // 1_440}d"
-    return f"{minutes // 60}h" if minutes % 60 == 0 else f"{minutes}m"
 
 
 class LiveFeed(PolledFeed):

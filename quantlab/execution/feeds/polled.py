@@ -16,7 +16,7 @@ import time
 from collections.abc import Callable, Iterator
 
 from quantlab.core.checks import check_whole
-from quantlab.core.clock import ClockOffset, SystemClock, iso_utc
+from quantlab.core.clock import ClockOffset, SystemClock, floor_to_open, iso_utc
 from quantlab.core.errors import QuantlabError
 from quantlab.core.events import RawBar
 from quantlab.core.ports import BarFetcher, Clock, HasVenueTime
@@ -120,7 +120,7 @@ class PolledFeed:
             found = self._request(start, end)
             for raw in found or ():
                 # The gate refuses a bar off the grid or far ahead; the next request must lie on the grid all the same.
-                place = raw.open_time_ms // self._interval * self._interval
+                place = floor_to_open(raw.open_time_ms, self._interval)
                 last = max(last, place) if place < end else last
                 yield raw if self._mark is None else self._mark(raw)
             if found == [] and self._has_passed(end):
@@ -132,7 +132,7 @@ class PolledFeed:
 
     def _newest_due(self) -> int:
         """Open of the newest bar that closed at least `delay_ms` ago, more than a measurement of the clock may be wrong."""
-        return ((self.clock.now_ms() - self._delay) // self._interval - 1) * self._interval
+        return floor_to_open(self.clock.now_ms() - self._delay, self._interval) - self._interval
 
     def _request(self, start_ms: int, end_ms: int) -> list[RawBar] | None:
         """The bars of a span, oldest first; None where there was no answer."""

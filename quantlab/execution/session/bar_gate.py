@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from quantlab.core.clock import iso_utc
+from quantlab.core.clock import iso_utc, past_open
 from quantlab.core.errors import DataError
 from quantlab.core.events import RawBar
 from quantlab.core.market import Bars, BarState, Funding
@@ -195,7 +195,11 @@ class BarGate:
         """True for a bar on the grid with as many symbols as the market has."""
         n_symbols = len(self.quality_gate.symbols)
         rates_fit = raw.funding is None or raw.funding.rate.shape[1] == n_symbols
-        return raw.ohlcv.shape == (n_symbols, 5) and rates_fit and raw.open_time_ms % self.quality_gate.interval_ms == 0
+        return (
+            raw.ohlcv.shape == (n_symbols, 5)
+            and rates_fit
+            and past_open(raw.open_time_ms, self.quality_gate.interval_ms) == 0
+        )
 
     def _refuse_unsound(self, raw: RawBar, after_ms: int) -> Funding | None:
         """Count and keep what is unsound about a bar and its rates after `after_ms`; return those rates without it."""

@@ -15,9 +15,9 @@ import numpy as np
 from quantlab.core.arrays import Float64Array, Int64Array
 from quantlab.core.checks import check_flag
 from quantlab.core.clock import iso_utc
-from quantlab.core.durations import duration_ms, duration_text
+from quantlab.core.durations import duration_ms, duration_text, usual_step
 from quantlab.core.errors import QuantlabError
-from quantlab.trading.signals.table_step import CoarseStep, coarse_step, usual_step
+from quantlab.trading.signals.table_step import CoarseStep, coarse_step
 
 #: One column of a table: its name, int64 (N,) stamps in ms, strictly increasing, and float64 (N,) values.
 Column = tuple[str, Int64Array, Float64Array]

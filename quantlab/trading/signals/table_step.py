@@ -28,6 +28,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from quantlab.core.arrays import Float64Array, Int64Array
+from quantlab.core.durations import usual_step
 
 #: Chance of a coarse look, from which on rows are taken to lie so by accident.
 _CHANCE = 1e-6
@@ -91,18 +92,6 @@ def coarse_step(columns: Iterable[tuple[str, Int64Array, Float64Array]]) -> Coar
             if found is not None:
                 return found
     return None
-
-
-def usual_step(time_ms: Int64Array) -> int:
-    """The most frequent distance of two neighbouring stamps, of several the shortest; 0 for fewer than two stamps.
-
-    Examples
-    --------
-    >>> usual_step(np.array([0, 5, 10, 15, 30]))
-    5
-    """
-    steps, counts = np.unique(np.diff(np.unique(time_ms)), return_counts=True)
-    return int(steps[np.argmax(counts)]) if len(steps) else 0
 
 
 def _readings(bar: Int64Array, value: Float64Array) -> Iterator[tuple[str, Int64Array]]:
