@@ -5,17 +5,20 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test slow torture honesty lint format bench docs lock clean
+.PHONY: help install run test slow torture honesty lint format bench docs lock hashes clean
+
+# HASHES=1: every file that is installed must have a sha256 of the hashed lock; with CUDA=1 also what the CUDA build of torch needs.
+REQUIREMENTS := $(if $(HASHES),--require-hashes -r requirements.hashed.lock $(if $(CUDA),-r requirements.cuda.hashed.lock),-r requirements.lock)
 
 help: ## list the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
-install: $(INSTALLED) ## make .venv from requirements.lock (nothing is repeated when it is there)
+install: $(INSTALLED) ## make .venv from requirements.lock (nothing is repeated when it is there); HASHES=1 holds every file against its sha256
 
 $(INSTALLED): requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "quantlab needs Python >= 3.11, found " + sys.version.split()[0] + ": call make PYTHON=python3.11 (or newer)")'
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --disable-pip-version-check --progress-bar off -r requirements.lock
+	$(BIN)/python -m pip install --disable-pip-version-check --progress-bar off $(REQUIREMENTS)
 	$(BIN)/python -m pip install --disable-pip-version-check --progress-bar off --no-deps --no-build-isolation -e .
 	@touch $@
 
@@ -55,6 +58,10 @@ docs: $(INSTALLED) ## write docs/features.md from the catalogue, and docs/rooms.
 
 lock: $(INSTALLED) ## write requirements.lock from what is installed
 	$(BIN)/python tests/tools/write_lock.py
+
+hashes: $(INSTALLED) ## write requirements.hashed.lock and requirements.cuda.hashed.lock from requirements.lock
+	$(BIN)/python -m pip install --disable-pip-version-check --quiet uv
+	$(BIN)/python tests/tools/write_hashed_lock.py
 
 clean: ## remove caches of the tools (not .venv, not runs)
 	rm -rf .mypy_cache .pytest_cache .ruff_cache .import_linter_cache build dist

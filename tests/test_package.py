@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
+import tomllib
 import zipfile
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+from packaging.version import Version
 
 
 @pytest.fixture(scope="module")
@@ -65,3 +70,35 @@ def test_the_installed_package_composes_from_any_folder(installed: Path, tmp_pat
         installed, tmp_path, "experiment=ensemble_v2", "--cfg", "job"
     ).stdout.replace("${hydra:runtime.choices.experiment}", "ensemble_v2")
     assert list(tmp_path.iterdir()) == []
+
+
+def requirements(path: Path) -> dict[str, Version]:
+    """Versions that a lock pins, by name."""
+    pinned = [line.split(";")[0].strip(" \\\n") for line in path.read_text().splitlines() if "==" in line]
+    return {canonicalize_name(one.split("==")[0]): Version(one.split("==")[1]) for one in pinned}
+
+
+def test_lower_bounds_are_versions_that_were_tested_together(repository: Path) -> None:
+    """An older version may resolve, and nobody has tried it."""
+    project = tomllib.loads((repository / "pyproject.toml").read_text())
+    lock = requirements(repository / "requirements.lock")
+    texts = project["project"]["dependencies"] + project["project"]["optional-dependencies"]["dev"]
+    texts += project["build-system"]["requires"]
+    assert len(texts) > 30
+    for requirement in map(Requirement, texts):
+        (bound,) = (spec for spec in requirement.specifier if spec.operator == ">=")
+        found = lock[canonicalize_name(requirement.name)]
+        assert found.release[:2] == Version(bound.version).release[:2], str(requirement)
+        assert requirement.specifier.contains(found), str(requirement)
+
+
+def test_the_hashed_locks_hold_every_package_with_hashes(repository: Path) -> None:
+    lock, hashed = (requirements(repository / f"requirements{kind}lock") for kind in (".", ".hashed."))
+    assert hashed == lock
+    cuda = requirements(repository / "requirements.cuda.hashed.lock")
+    assert not cuda.keys() & lock.keys()
+    for name in ("requirements.hashed.lock", "requirements.cuda.hashed.lock"):
+        packages = re.split(r"\n(?=\S)", (repository / name).read_text())[1:]
+        for package in packages:
+            assert re.search(r"--hash=sha256:[0-9a-f]{64}(\s|$)", package), package
+            assert "://" not in package

@@ -1,7 +1,7 @@
 """Write requirements.lock: the exact versions of everything that quantlab[dev] needs, as installed here.
 
 Run it (``make lock``) in an environment whose tests have just passed. There are no hashes in the lock,
-because torch is built differently for each accelerator under one version.
+because torch is built differently for each accelerator under one version; ``make hashes`` writes a lock that has them.
 """
 
 from __future__ import annotations
