@@ -121,7 +121,13 @@ REFUSED: dict[str, tuple[Callable[[Any, Any], Any], str]] = {
     "not in time order": (lambda lab, one: lab.using(bars={"A": one.iloc[::-1]}), "in time order"),
     "no zone": (lambda lab, one: lab.using(bars={"A": one.tz_localize(None)}), "Say the zone"),
     "no times": (lambda lab, one: lab.using(bars={"A": one.reset_index()}), "an index of int64"),
-    "between milliseconds": (lambda lab, one: lab.using(bars={"A": one.shift(1, "us")}), "whole milliseconds"),
+    "between milliseconds": (lambda lab, one: lab.using(bars={"A": one.shift(1, "us")}), "milliseconds; .* in row 0"),
+    "stacked headings": (
+        lambda lab, one: lab.using(
+            bars={"A": pd.concat({"BTC-USD": one.rename(columns=str.title)}, axis=1).swaplevel(axis=1)}
+        ),
+        r"get_level_values\(0\)\.str\.lower",
+    ),
     "other names": (lambda lab, one: lab.using(bars={"A": one.rename(columns=str.title)}), "Rename the columns"),
     "single precision": (
         lambda lab, one: lab.using(bars={"A": one[["open", "high", "low", "close", "volume"]].astype("f4")}),

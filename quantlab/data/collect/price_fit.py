@@ -24,6 +24,8 @@ from quantlab.data.store.store import Store
 _DEVIATIONS = 10.0
 #: Returns that a standard deviation needs; with fewer, coins are taken to move by 8 % a day.
 _FEWEST_RETURNS, _DAILY = 30, 0.08
+#: Days of the dataset that are held at once: most symbols end on the same one.
+_KEPT_DAYS = 8
 
 
 class Piece(NamedTuple):
@@ -74,7 +76,7 @@ def stored_pieces(
     symbol : str
     pieces : sequence of Piece
     days : dict
-        Days read so far; more are added.
+        The last days read; more are added, and the oldest go.
     """
     spans = store.covered(symbol, BARS)
     low = min(int(piece.series[0][0]) for piece in pieces)
@@ -87,6 +89,8 @@ def stored_pieces(
     for day in sorted({day_of(time) for time in times if time is not None}):
         part = Part(BARS, day)
         if day not in days and part in store.manifest.files:
+            while len(days) >= _KEPT_DAYS:
+                del days[next(iter(days))]
             days[day] = read_day(store.root, part, store.manifest.files[part]).series()
         series = days.get(day, {}).get(symbol)
         if series is not None and len(series[0]):

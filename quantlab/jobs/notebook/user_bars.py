@@ -87,8 +87,10 @@ def milliseconds(index: pd.Index, origin: str) -> Int64Array:
         found = "times without a zone" if isinstance(index, pd.DatetimeIndex) else f"an index of {index.dtype}"
         fix = "say the zone: frame.tz_localize('UTC'), after pandas.to_datetime where they are no times yet"
         raise DataError(f"{origin} indexed by times with a zone", found=found, fix=fix)
-    if index.hasnans or (index != index.floor("ms")).any():
-        raise DataError(f"{origin} indexed by whole milliseconds", found="others", fix="drop or round those stamps")
+    off = np.flatnonzero(index != index.floor("ms"))  # also where there is no time at all
+    if len(off):
+        found = f"{len(off)} others, the first in row {off[0]} ({index[off[0]]})"
+        raise DataError(f"{origin} indexed by whole milliseconds", found=found, fix="drop or round those stamps")
     time_ms = np.ascontiguousarray(index.tz_convert("UTC").as_unit("ms").asi8, dtype=np.int64)
     check_years(time_ms, origin)
     return time_ms
@@ -104,7 +106,9 @@ def _bars(symbol: str, frame: pd.DataFrame) -> Series:
         raise DataError(
             f"the columns {', '.join(FIELDS)}, each once, in {origin}",
             found=f"{', '.join(map(str, frame.columns))} (wrong or missing: {', '.join(missing)})",
-            fix="rename the columns to exactly these; names are never guessed",
+            fix="keep one row of headings: frame.columns = frame.columns.get_level_values(0).str.lower()"
+            if isinstance(frame.columns, pd.MultiIndex)
+            else "rename the columns to exactly these; names are never guessed",
         )
     ohlcv = np.column_stack([_floats(frame[name], f"{name} in {origin}") for name in FIELDS])
     time_ms, ohlcv = drop_repeats_and_check_order(milliseconds(frame.index, origin), ohlcv, origin)
