@@ -27,7 +27,7 @@ from quantlab.core.errors import ContractError
 from quantlab.core.market import Bars
 from quantlab.core.results import RiskEvent
 from quantlab.core.types import Signal
-from quantlab.evaluation.statistics.metrics import day_ends, returns_between
+from quantlab.evaluation.statistics.metrics import day_ends, per_day, returns_between
 from quantlab.trading.account.arrays import begin_account, record_buffers
 from quantlab.trading.bar.function_table import function_table
 from quantlab.trading.interface.rows import History, market_of, with_signal
@@ -140,7 +140,7 @@ def sweep(
         rules = with_strategy(venue, strategies[i], bars.interval_ms, limits_on=limits_on)
         return _simulate(with_signal(market, signal), rules, strategies[i], initial_cash, ends)
 
-    return _result(_run_all(run, len(strategies), threads), initial_cash)
+    return _result(_run_all(run, len(strategies), threads), initial_cash, bars.open_time_ms)
 
 
 @dataclass(frozen=True)
@@ -190,12 +190,12 @@ def _simulate(history: History, rules: Rules, strategy: Strategy, initial_cash: 
     return _Account(sums, marks)
 
 
-def _result(accounts: Sequence[_Account], initial_cash: float) -> SweepResult:
+def _result(accounts: Sequence[_Account], initial_cash: float, open_time_ms: Int64Array) -> SweepResult:
     sums = np.stack([account.sums for account in accounts], axis=1)
     marks = np.stack([account.marks for account in accounts])
     counts = sums.astype(np.int64)
     return SweepResult(
-        daily_returns=returns_between(marks, initial_cash),
+        daily_returns=per_day(returns_between(marks, initial_cash), open_time_ms),
         final_equity=marks[:, -1].copy(),
         max_drawdown=sums[loop.MAX_DRAWDOWN],
         exposure=_ratio(sums[loop.EXPOSURE], sums[loop.EXPOSED_BARS], otherwise=np.nan),

@@ -88,6 +88,16 @@ def test_a_signal_of_its_own_for_each_strategy(case, wild_signal):
     assert result.final_equity[0] != result.final_equity[1]
 
 
+def test_a_sweep_of_weeks_has_the_days_of_the_backtest(case):
+    bars, signal, strategy = case(301)
+    week = 7 * 86_400_000
+    opens = 1_736_121_600_000 + week * np.arange(bars.n_bars, dtype=np.int64)
+    weekly = dataclasses.replace(bars, open_time_ms=opens, interval_ms=week, funding=None)
+    result = sweep(weekly, signal, [strategy], CASH, threads=1)
+    assert_row_is(result, 0, Scan(CASH).run(weekly, signal, strategy, limits_on=False), weekly)
+    assert result.daily_returns.shape == (1, 7 * bars.n_bars)
+
+
 def test_an_account_that_is_lost_has_no_returns_any_more(every_case):
     """A liquidated, levered account may end below zero: its later days earn nothing, and nothing is NaN."""
     for seed in range(8):

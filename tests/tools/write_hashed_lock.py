@@ -24,7 +24,17 @@ CUDA_HEADER = "# What the CUDA build of torch needs beside requirements.hashed.l
 
 def compiled(source: Path, *options: str) -> dict[str, list[str]]:
     """Lines of every package that uv resolves `source` to, by name: the pinned version, and its hashes."""
-    command = [sys.executable, "-m", "uv", "pip", "compile", str(source), "--generate-hashes", "--no-annotate", "--no-header"]
+    command = [
+        sys.executable,
+        "-m",
+        "uv",
+        "pip",
+        "compile",
+        str(source),
+        "--generate-hashes",
+        "--no-annotate",
+        "--no-header",
+    ]
     done = subprocess.run([*command, "--python-version", "3.11", *options], check=True, capture_output=True, text=True)
     packages: dict[str, list[str]] = {}
     for line in done.stdout.splitlines():

@@ -7,10 +7,9 @@ from datetime import UTC, datetime
 import numpy as np
 
 from quantlab.core.arrays import Float64Array, Int64Array
-from quantlab.core.clock import MS_PER_DAY
 from quantlab.core.results import Simulation
 from quantlab.evaluation.report.html import Html, join, percent, tag
-from quantlab.evaluation.statistics.metrics import daily_returns, day_ends
+from quantlab.evaluation.statistics.metrics import daily_returns, days_of
 
 #: More days than this are shown by month.
 _MAX_DAYS = 400
@@ -21,7 +20,7 @@ _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct",
 def returns_heat_map(simulation: Simulation) -> Html:
     """A calendar of daily returns (weeks across, weekdays down), or of monthly ones for long runs."""
     returns = daily_returns(simulation.equity, simulation.open_time_ms, simulation.initial_cash)
-    days = simulation.open_time_ms[day_ends(simulation.open_time_ms)] // MS_PER_DAY
+    days = days_of(simulation.open_time_ms)
     return _by_day(days, returns) if len(days) <= _MAX_DAYS else _by_month(days, returns)
 
 

@@ -12,7 +12,7 @@ from quantlab.core.clock import MS_PER_DAY
 from quantlab.evaluation.report.content import Report
 from quantlab.evaluation.report.html import Html, join, number, percent, section, tag, usd, utc_minute
 from quantlab.evaluation.statistics.by_symbol import SymbolRow
-from quantlab.evaluation.statistics.metrics import Undefined, daily_returns, day_ends
+from quantlab.evaluation.statistics.metrics import Undefined, daily_returns, days_of
 from quantlab.evaluation.statistics.regimes import RegimeRow
 from quantlab.evaluation.statistics.stress import break_even_multiple
 
@@ -73,7 +73,7 @@ def _losses_answer(report: Report) -> str:
     s, simulation = report.evidence.summary, report.evidence.simulation
     returns = daily_returns(simulation.equity, simulation.open_time_ms, simulation.initial_cash)
     worst = int(np.argmin(returns))
-    day = int(simulation.open_time_ms[day_ends(simulation.open_time_ms)][worst])
+    day = int(days_of(simulation.open_time_ms)[worst]) * MS_PER_DAY
     answer = (
         f"A fall of {percent(s['max_drawdown'])} from the peak, {number(s['max_drawdown_days'], ',.1f')} days below one; "
         f"the worst day {percent(float(returns[worst]), '+.2f')} ({_date(day)})."

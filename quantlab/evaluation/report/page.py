@@ -16,7 +16,7 @@ from quantlab.evaluation.report.heatmap import returns_heat_map
 from quantlab.evaluation.report.html import Html, escaped, join, page_asset, percent, script_json, section, tag
 from quantlab.evaluation.report.key_questions import key_questions_section
 from quantlab.evaluation.statistics.by_symbol import SymbolRow, by_symbol
-from quantlab.evaluation.statistics.metrics import daily_returns, day_ends
+from quantlab.evaluation.statistics.metrics import daily_returns, day_closes
 from quantlab.evaluation.statistics.regimes import RegimeRow, regimes
 from quantlab.evaluation.statistics.rolling import WINDOW_DAYS, RollingSharpe, rolling_sharpe
 from quantlab.evaluation.statistics.trades import Trades, round_trips
@@ -154,7 +154,7 @@ def _figures(data: _PageData) -> dict[str, Any]:
         **tuning.tuning_figures(report),
     }
     if data.rolling is not None:
-        ends = report.bars.close_time_ms[day_ends(report.bars.open_time_ms)].astype(np.float64)
+        ends = day_closes(report.bars.open_time_ms, report.bars.interval_ms).astype(np.float64)
         drawn["rolling"] = breakdown_figures.rolling_figure(data.rolling, ends)
     if report.signal is not None and report.signal.reliability:
         drawn["reliability"] = figures.reliability_figure(report.signal)

@@ -6,7 +6,9 @@ Everything that is *annualised* rests on **daily UTC returns**: the equity at th
 day (a bar belongs to the date of its open), compounded from the initial cash, times 365 days a year:
 perpetuals trade every day, and a day is long enough that neither bid-ask bounce nor the overlap of
 open trades dominates the variance. First and last days may be partial, so that the daily returns
-compound exactly to the total return. Drawdowns use every bar.
+compound exactly to the total return. A bar longer than a day earns its return on the day it opens, and the other
+days that it covers earn 0: with one return a week, and 365 of them to the year, a Sharpe ratio would be 2.6 times too
+large. Drawdowns use every bar.
 
 Units
 -----
@@ -78,6 +80,39 @@ def day_ends(open_time_ms: Int64Array) -> Int64Array:
     return period_ends(open_time_ms // MS_PER_DAY)
 
 
+def days_of(open_time_ms: Int64Array) -> Int64Array:
+    """int64 (D,): the UTC days of daily returns, since 1970; of bars longer than a day, all days that they cover.
+
+    Examples
+    --------
+    >>> days_of(np.array([0, 43_200_000, 86_400_000])).tolist()  # half days
+    [0, 1]
+    >>> days_of(np.array([345_600_000, 950_400_000])).tolist() == list(range(4, 18))  # weeks
+    True
+    """
+    step_ms = int(np.diff(open_time_ms).min()) if len(open_time_ms) > 1 else MS_PER_DAY
+    days = open_time_ms[day_ends(open_time_ms)] // MS_PER_DAY
+    if step_ms <= MS_PER_DAY:
+        return days
+    return np.arange(days[0], days[-1] + step_ms // MS_PER_DAY, dtype=np.int64)
+
+
+def day_closes(open_time_ms: Int64Array, interval_ms: int) -> Int64Array:
+    """int64 (D,): ends of the days of :func:`days_of`, ms; a day ends with the last bar that opens in it."""
+    days, ends = days_of(open_time_ms), open_time_ms[day_ends(open_time_ms)] + interval_ms
+    return ends if len(ends) == len(days) else (days + 1) * MS_PER_DAY
+
+
+def per_day(returns: Float64Array, open_time_ms: Int64Array) -> Float64Array:
+    """Returns between the last bars of UTC days (..., P), as returns of every day (..., D) of :func:`days_of`."""
+    days = days_of(open_time_ms)
+    if len(days) == returns.shape[-1]:
+        return returns
+    spread = np.zeros((*returns.shape[:-1], len(days)))
+    spread[..., open_time_ms[day_ends(open_time_ms)] // MS_PER_DAY - days[0]] = returns
+    return spread
+
+
 def period_ends(period: Int64Array) -> Int64Array:
     """int64 (P,): last row of every stretch of equal numbers in `period` (T,)."""
     return np.append(np.flatnonzero(np.diff(period) != 0), len(period) - 1).astype(np.int64)
@@ -99,7 +134,7 @@ def daily_returns(equity: Float64Array, open_time_ms: Int64Array, initial_cash: 
             found=f"{len(equity)} values ({int(np.sum(~np.isfinite(equity)))} not finite), {len(open_time_ms)} bars",
             fix="pass the arrays of one simulation",
         )
-    return returns_between(equity[day_ends(open_time_ms)], initial_cash)
+    return per_day(returns_between(equity[day_ends(open_time_ms)], initial_cash), open_time_ms)
 
 
 def returns_between(marks: Float64Array, initial_cash: float) -> Float64Array:

@@ -101,6 +101,13 @@ def page(report_of, bars) -> Page:
     return Page(render(report_of(bars, signal=SIGNAL, stress=STRESS)))
 
 
+def test_a_page_of_weekly_bars_is_whole(report_of, random_bars):
+    bars = random_bars(1, n_bars=900, n_symbols=2, interval_ms=7 * 86_400_000, start_ms=1_167_609_600_000)
+    page = Page(render(report_of(bars)))
+    assert "of 6300 days gained" in page.text
+    assert page.figures["fixed"]["rolling"]
+
+
 def test_every_part_is_there(page):
     for words in (
         "fabricated",

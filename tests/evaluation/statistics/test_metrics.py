@@ -41,6 +41,26 @@ def test_daily_returns_compound_to_the_total_return(factors: list[float], offset
     assert np.prod(1.0 + returns) == pytest.approx(equity[-1] / 10_000.0, rel=1e-12)
 
 
+def test_weeks_are_annualised_as_weeks_and_days_as_days():
+    """52 returns a year are 52: taken for days they made a Sharpe ratio, and its certainty, sqrt(7) times too large."""
+    week, monday = 7 * 24 * HOUR, 1_736_121_600_000
+    returns = np.random.default_rng(2).normal(0.004, 0.03, 300)
+    equity = 10_000.0 * np.cumprod(1.0 + returns)
+    opens = monday + week * np.arange(300, dtype=np.int64)
+    daily = metrics.daily_returns(equity, opens, 10_000.0)
+    assert len(daily) == len(metrics.days_of(opens)) == 2_100 == metrics.span_days(opens, week)
+    assert np.prod(1.0 + daily) == pytest.approx(equity[-1] / 10_000.0, rel=1e-12)
+    yearly = returns.mean() / returns.std(ddof=1) * math.sqrt(365 / 7)
+    assert metrics.sharpe_ratio(daily) == pytest.approx(yearly, rel=0.02)
+    assert metrics.annual_volatility(daily) == pytest.approx(returns.std(ddof=1) * math.sqrt(365 / 7), rel=0.02)
+    certain = metrics.sharpe_standard_error(daily)
+    assert certain == pytest.approx(metrics.sharpe_standard_error(returns) / math.sqrt(7), rel=0.02)
+    closes = metrics.day_closes(opens, week)
+    assert (closes[0], closes[-1]) == (monday + 24 * HOUR, opens[-1] + week)
+    one = opens[:1] + 24 * HOUR * np.arange(300)
+    np.testing.assert_array_equal(metrics.daily_returns(equity, one, 10_000.0), daily[::7])
+
+
 def test_a_ruined_account_earns_nothing_afterwards():
     equity = np.repeat([50.0, -10.0, -30.0, 40.0], 24)
     np.testing.assert_allclose(metrics.daily_returns(equity, hours(96), 100.0), [-0.5, -1.2, 0.0, 0.0])
