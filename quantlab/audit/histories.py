@@ -14,7 +14,7 @@ from quantlab.audit.differences import differs
 from quantlab.audit.findings import LeakFinding
 from quantlab.core.arrays import Float64Array, Int64Array, UInt8Array
 from quantlab.core.clock import iso_utc
-from quantlab.core.market import Bars, BarState
+from quantlab.core.market import Bars, BarState, rules_at
 
 
 def differing_past(
@@ -71,9 +71,18 @@ def _differing_choice(bars: Bars, other: Bars, symbol: str, until_ms: int) -> tu
         tradable = had.tradable[had.open_time_ms < until_ms, had.symbols.index(symbol)].any()
         kept = "is chosen" if had is bars else "is not chosen"
         return ("symbols", symbol, f"{symbol} {kept}; ") if tradable else None
-    if bars.instruments[bars.symbols.index(symbol)] != other.instruments[other.symbols.index(symbol)]:
+    if _rules_of(bars, other, symbol, until_ms) != _rules_of(other, bars, symbol, until_ms):
         return "instruments", symbol, ""
     return None
+
+
+def _rules_of(bars: Bars, other: Bars, symbol: str, until_ms: int) -> tuple[object, ...]:
+    """One symbol's trading rules at the first bar of both histories, and their changes up to a time."""
+    first = max(int(bars.open_time_ms[0]), int(other.open_time_ms[0]))
+    changes = [change for change in bars.rule_changes if change.symbol == symbol]
+    rules = rules_at(bars.symbols, bars.instruments, bars.rule_changes, first)
+    later = [(change.time_ms, change.instrument) for change in changes if first < change.time_ms < until_ms]
+    return rules[bars.symbols.index(symbol)], later
 
 
 def _differing_bars(

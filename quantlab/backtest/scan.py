@@ -3,7 +3,7 @@
 1. Views of bars and signal become one read-only history; nothing is copied.
 2. The loop advances the account bar by bar and notes equity, gross, funding and fees.
 3. When the record buffers could overflow in the next bar it stops, they are emptied, and it goes on
-   where it was: the whole state is in the account's arrays.
+   where it was: the whole state is in the account's arrays. So it does where trading rules change.
 """
 
 # mypy: disable-error-code="no-any-return"
@@ -23,6 +23,7 @@ from quantlab.core.checks import check_range
 from quantlab.core.compiled import compiled
 from quantlab.core.market import Bars
 from quantlab.core.results import Simulation
+from quantlab.core.rule_spans import rule_spans
 from quantlab.core.types import Signal
 from quantlab.trading.account.arrays import begin_account, record_buffers, simulation_of
 from quantlab.trading.account.record_log import RecordLog
@@ -142,15 +143,17 @@ class Scan:
         """
         history = history_of(bars, signal)
         state = begin_account(bars.n_symbols, self.initial_cash, strategy.policy)
-        rules = rules_of(strategy, bars.instruments, bars.interval_ms, limits_on=limits_on)
         records = record_buffers(CAPACITY + ORDERS_PER_SYMBOL * bars.n_symbols, CAPACITY + EVENTS_PER_BAR)
         curves = np.zeros((4, bars.n_bars))
         table, loop = function_table(strategy), scan_loop()
         done, log = 0, RecordLog(records)
-        while done < bars.n_bars:
-            done = loop(state, records, rules, history, curves, done, table)
-            log.append(int(state.counters[N_ORDERS]), int(state.counters[N_EVENTS]))
-            state.counters[[N_ORDERS, N_EVENTS]] = 0
+        for span in rule_spans(bars):
+            rules = rules_of(strategy, span.instruments, bars.interval_ms, limits_on=limits_on)
+            until = history._replace(ohlcv=history.ohlcv[: span.stop])  # the loop ends where the rules change
+            while done < span.stop:
+                done = loop(state, records, rules, until, curves, done, table)
+                log.append(int(state.counters[N_ORDERS]), int(state.counters[N_EVENTS]))
+                state.counters[[N_ORDERS, N_EVENTS]] = 0
         return simulation_of(
             state,
             log.records(),

@@ -26,6 +26,7 @@ from quantlab.core.checks import check_whole
 from quantlab.core.errors import ContractError
 from quantlab.core.market import Bars
 from quantlab.core.results import RiskEvent
+from quantlab.core.rule_spans import rule_spans
 from quantlab.core.types import Signal
 from quantlab.evaluation.statistics.metrics import day_ends, per_day, returns_between
 from quantlab.trading.account.arrays import begin_account, record_buffers
@@ -133,12 +134,16 @@ def sweep(
         raise ContractError(
             f"one signal, or {len(strategies)}, as many as strategies", found=str(len(signals)), fix="pair them"
         )
-    ends, market, venue = day_ends(bars.open_time_ms), market_of(bars), rules_of_venue(bars.instruments)
+    ends, market = day_ends(bars.open_time_ms), market_of(bars)
+    venues = [(span.first, span.stop, rules_of_venue(span.instruments)) for span in rule_spans(bars)]
 
     def run(i: int) -> _Account:
         signal = signals if isinstance(signals, Signal) else signals[i]
-        rules = with_strategy(venue, strategies[i], bars.interval_ms, limits_on=limits_on)
-        return _simulate(with_signal(market, signal), rules, strategies[i], initial_cash, ends)
+        spans = [
+            (first, stop, with_strategy(venue, strategies[i], bars.interval_ms, limits_on=limits_on))
+            for first, stop, venue in venues
+        ]
+        return _simulate(with_signal(market, signal), spans, strategies[i], initial_cash, ends)
 
     return _result(_run_all(run, len(strategies), threads), initial_cash, bars.open_time_ms)
 
@@ -172,21 +177,19 @@ def _run_all(run: Callable[[int], _Account], count: int, threads: int) -> list[_
     return [done[i] for i in range(count)]
 
 
-def _simulate(history: History, rules: Rules, strategy: Strategy, initial_cash: float, ends: Int64Array) -> _Account:
+def _simulate(
+    history: History, spans: list[tuple[int, int, Rules]], strategy: Strategy, initial_cash: float, ends: Int64Array
+) -> _Account:
+    """One account over all of `history`; `spans` are first row, stop and rules of each stretch with the same rules."""
     n_symbols = history.state.shape[1]
     marks, sums = np.zeros(len(ends)), np.zeros(loop.N_SUMS)
     sums[loop.PEAK] = sums[loop.TROUGH] = initial_cash
-    loop.summary_loop()(
-        begin_account(n_symbols, initial_cash, strategy.policy),
-        record_buffers(ORDERS_PER_SYMBOL * n_symbols, EVENTS_PER_BAR),
-        rules,
-        history,
-        ends,
-        marks,
-        sums,
-        np.zeros((2, n_symbols)),
-        function_table(strategy),
-    )
+    state = begin_account(n_symbols, initial_cash, strategy.policy)
+    records = record_buffers(ORDERS_PER_SYMBOL * n_symbols, EVENTS_PER_BAR)
+    trades, table, summarise = np.zeros((2, n_symbols)), function_table(strategy), loop.summary_loop()
+    for first, stop, rules in spans:
+        until = history._replace(ohlcv=history.ohlcv[:stop])
+        summarise(state, records, rules, until, ends, marks, sums, trades, first, table)
     return _Account(sums, marks)
 
 

@@ -130,13 +130,17 @@ def _summarise(
     marks: Float64Array,
     sums: Float64Array,
     trades: Float64Array,
+    start: int,
     buffer: Any,
 ) -> None:
+    """Fold the bars from `start` to the end of ``history.ohlcv`` into the sums; it goes on where another call ended."""
     day = 0
+    while day_ends[day] < start:
+        day += 1
     n_bars = history.ohlcv.shape[0]
     functions = read_function_table(buffer)
     view = stack_pointer(policy_view(state, rules, history))
-    for t in range(n_bars):
+    for t in range(start, n_bars):
         row = row_of(history, t)
         state.counters[N_ORDERS] = 0
         state.counters[N_EVENTS] = 0
@@ -164,6 +168,7 @@ SUMMARISE = types.void(
     writable_array(types.float64, 1),
     writable_array(types.float64, 1),
     writable_array(types.float64, 2),
+    types.int64,
     BUFFER,
 )
 

@@ -91,7 +91,11 @@ _ARRAY = writable_array(types.float64, 1)
 
 
 class Callbacks(NamedTuple):
-    """For ``Portfolio.from_order_func(flexible=True)``; each takes the buffer of an account first."""
+    """For ``Portfolio.from_order_func(flexible=True)``.
+
+    Around a bar they take buffers of an account (K, N), one for every stretch of bars with the same trading rules, and
+    the first bar of each (K,); around an order the buffer that `before_bar` has chosen.
+    """
 
     before_bar: Any
     next_order: Any
@@ -199,7 +203,11 @@ def callbacks() -> Callbacks:
     note_unfilled = compiled(signature=types.void(BUFFER), _nrt=False)(_note_unfilled)
     copy_account = compiled(signature=types.void(BUFFER, i8, _ARRAY, _ARRAY, f8, f8), _nrt=False)(_copy_account)
 
-    def before_bar(c: Any, buffer: Any) -> Any:
+    def before_bar(c: Any, buffers: Any, starts: Any) -> Any:
+        k = 0
+        while k + 1 < len(starts) and starts[k + 1] <= c.i:
+            k += 1
+        buffer = buffers[k]
         advance(buffer, c.i)
         return (buffer,)
 
@@ -211,8 +219,8 @@ def callbacks() -> Callbacks:
         if c.order_result.status != _FILLED:
             note_unfilled(buffer)
 
-    def after_bar(c: Any, buffer: Any, reserve: float) -> None:
+    def after_bar(c: Any, buffers: Any, reserve: float) -> None:
         cash, value = c.last_cash[c.group] - reserve, c.last_value[c.group] - reserve
-        copy_account(buffer, c.i, c.last_position, c.last_val_price, cash, value)
+        copy_account(buffers[0], c.i, c.last_position, c.last_val_price, cash, value)
 
     return Callbacks(*(compiled(f, cache=False) for f in (before_bar, next_order, after_order, after_bar)))

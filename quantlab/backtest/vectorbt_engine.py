@@ -33,6 +33,7 @@ from quantlab.core.checks import check_flag, check_range
 from quantlab.core.errors import ContractError
 from quantlab.core.market import Bars
 from quantlab.core.results import Simulation
+from quantlab.core.rule_spans import rule_spans
 from quantlab.core.types import Signal
 from quantlab.trading.account.arrays import begin_account, record_buffers, simulation_of
 from quantlab.trading.bar.function_table import function_table
@@ -116,12 +117,15 @@ class VectorbtEngine:
     ) -> Any:
         """Order records of vectorbt's run; `state` and `account_records` are written on the way."""
         records = record_buffers(ORDERS_PER_SYMBOL * bars.n_symbols, EVENTS_PER_BAR)
-        rules = rules_of(strategy, bars.instruments, bars.interval_ms, limits_on=limits_on)
-        history = history_of(bars, signal)
-        buffer, call = (
-            account_buffer(state, records, rules, history, account_records, function_table(strategy)),
-            callbacks(),
+        history, table, call = history_of(bars, signal), function_table(strategy), callbacks()
+        spans = [
+            (span.first, rules_of(strategy, span.instruments, bars.interval_ms, limits_on=limits_on))
+            for span in rule_spans(bars)
+        ]
+        buffers = np.stack(
+            [account_buffer(state, records, rules, history, account_records, table) for _, rules in spans]
         )
+        starts = np.array([first for first, _ in spans], dtype=np.int64)
         reserve = self.reserve * self.initial_cash
         portfolio = vbt.Portfolio.from_order_func(
             pd.DataFrame(bars.close, columns=list(bars.symbols)),
@@ -131,10 +135,10 @@ class VectorbtEngine:
             group_by=True,
             cash_sharing=True,
             pre_segment_func_nb=call.before_bar,
-            pre_segment_args=(buffer,),
+            pre_segment_args=(buffers, starts),
             post_order_func_nb=call.after_order,
             post_segment_func_nb=call.after_bar,
-            post_segment_args=(buffer, reserve),
+            post_segment_args=(buffers, reserve),
             ffill_val_price=True,
             fill_pos_record=False,
             max_orders=len(account_records.reasons),

@@ -82,6 +82,23 @@ class Instrument:
             check_range(f"instrument.{f.name}", getattr(self, f.name), low=0.0)
 
 
+@dataclass(frozen=True, slots=True)
+class RuleChange:
+    """New trading rules of one symbol: they hold from the first bar that opens at or after `time_ms`."""
+
+    time_ms: int
+    symbol: str
+    instrument: Instrument
+
+
+def rules_at(
+    symbols: tuple[str, ...], instruments: tuple[Instrument, ...], changes: tuple[RuleChange, ...], open_ms: int
+) -> tuple[Instrument, ...]:
+    """The rules of the bar that opens at `open_ms`, from those of an earlier one and the changes since, by time."""
+    due = {change.symbol: change.instrument for change in changes if change.time_ms <= open_ms}
+    return tuple(due.get(s, old) for s, old in zip(symbols, instruments, strict=True)) if due else instruments
+
+
 @dataclass(frozen=True)
 class Funding(ReadOnlyPickling):
     """Funding rates as the venue paid them.
@@ -128,10 +145,13 @@ class Bars(ReadOnlyPickling):
         One :class:`BarState` per cell.
     symbols : tuple of str, length S
     instruments : tuple of Instrument, length S
+        Trading rules of the first bar.
     funding : Funding or None
         None means *no funding data*, which the report must say; it is never taken as 0.
     suspect : uint8 (T, S) or None
         One :class:`PrintFlag` per cell; None where all are ``CLEAN``.
+    rule_changes : tuple of RuleChange
+        Changes of trading rules after the first bar's open, by time; those after the last bar are known, too.
 
     Raises
     ------
@@ -147,6 +167,7 @@ class Bars(ReadOnlyPickling):
     instruments: tuple[Instrument, ...]
     funding: Funding | None = None
     suspect: UInt8Array | None = None
+    rule_changes: tuple[RuleChange, ...] = ()
 
     def __post_init__(self) -> None:
         open_time_ms = read_only(self.open_time_ms, np.int64, (None,), "bars.open_time_ms")
@@ -181,6 +202,23 @@ class Bars(ReadOnlyPickling):
         )
         if self.suspect is not None:
             set_fields(self, suspect=read_only(self.suspect, np.uint8, (t, s), "bars.suspect"))
+        self._check_changes()
+
+    def _check_changes(self) -> None:
+        keys = [(change.time_ms, change.symbol) for change in self.rule_changes]
+        times = [time_ms for time_ms, _ in keys]
+        known = {symbol for _, symbol in keys} <= set(self.symbols)
+        if (
+            not known
+            or len(set(keys)) != len(keys)
+            or times != sorted(times)
+            or min(times, default=np.inf) <= self.open_time_ms[0]
+        ):
+            raise ContractError(
+                "rule changes of these symbols after the first bar's open, by time, one per symbol and time",
+                found=", ".join(f"{symbol} at {time_ms} ms" for time_ms, symbol in keys[:5]),
+                fix="fold changes up to the first bar into its instruments with rules_at()",
+            )
 
     def __repr__(self) -> str:
         names = ", ".join(self.symbols[:3]) + (", ..." if self.n_symbols > 3 else "")
@@ -230,6 +268,10 @@ class Bars(ReadOnlyPickling):
         }
         if self.suspect is not None:
             views["suspect"] = self.suspect[start:stop]
+        if self.rule_changes and len(opens):
+            first = int(opens[0])
+            views["instruments"] = rules_at(self.symbols, self.instruments, self.rule_changes, first)
+            views["rule_changes"] = tuple(change for change in self.rule_changes if change.time_ms > first)
         return slice_of(self, views) if len(opens) else dataclasses.replace(self, **views)
 
     def first_symbols(self, count: int) -> Bars:
@@ -243,12 +285,15 @@ class Bars(ReadOnlyPickling):
             instruments=self.instruments[:count],
             funding=funding,
             suspect=None if self.suspect is None else np.ascontiguousarray(self.suspect[:, :count]),
+            rule_changes=tuple(change for change in self.rule_changes if change.symbol in self.symbols[:count]),
         )
 
     def fingerprint(self) -> str:
         """sha256 over every value that a result can depend on."""
         funding = None if self.funding is None else (self.funding.time_ms, self.funding.rate)
-        flags = () if self.suspect is None or not self.suspect.any() else (self.suspect,)
+        flags: tuple[object, ...] = () if self.suspect is None or not self.suspect.any() else (self.suspect,)
+        dated = tuple(change for change in self.rule_changes if change.time_ms <= self.open_time_ms[-1])
+        more = (*flags, dated) if dated else flags
         return fingerprint(
-            self.symbols, self.interval_ms, self.instruments, self.open_time_ms, self.ohlcv, self.state, funding, *flags
+            self.symbols, self.interval_ms, self.instruments, self.open_time_ms, self.ohlcv, self.state, funding, *more
         )

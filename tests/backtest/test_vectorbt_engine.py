@@ -12,6 +12,7 @@ from omegaconf import OmegaConf
 
 from quantlab.backtest.scan import Scan
 from quantlab.core.errors import ConfigError, ContractError
+from quantlab.core.market import Instrument, RuleChange
 from quantlab.core.results import OrderReason, RiskEvent
 
 with warnings.catch_warnings():
@@ -84,6 +85,23 @@ def test_markets_with_false_prints(every_case, false_prints, name):
         held += ours.cuts["suspect"]
         assert_agree(ours, ENGINE.run(bars, signal, strategy))
     assert held > 5
+
+
+def test_trading_rules_that_change(every_case):
+    """Ticks, lots and fees of every symbol are others from three bars on."""
+    bars, signal, strategy = without_funding(every_case("ensemble", 504))
+    rng = np.random.default_rng(504)
+    changes = tuple(
+        RuleChange(int(bars.open_time_ms[row]), symbol, Instrument(tick, lot, 10.0, 0.03, maker, taker))
+        for row in (90, 91, 250)
+        for symbol in bars.symbols
+        for tick, lot in [(float(rng.choice([0.01, 0.05])), float(rng.choice([0.01, 0.1])))]
+        for maker, taker in [sorted(rng.uniform(0.0, 20.0, 2))]
+    )
+    dated = dataclasses.replace(bars, rule_changes=changes)
+    ours = Scan(CASH).run(dated, signal, strategy, limits_on=False)
+    assert_agree(ours, ENGINE.run(dated, signal, strategy, limits_on=False))
+    assert ours.equity[-1] != Scan(CASH).run(bars, signal, strategy, limits_on=False).equity[-1]
 
 
 def test_real_markets(real_bars, wild_signal, strategy):

@@ -14,6 +14,7 @@ from quantlab.data.quality.grid import RawGrid
 from quantlab.data.series.adjustments import read_adjustments
 from quantlab.data.series.alignment import Series, align_bars, align_funding, common_interval
 from quantlab.data.series.funding_rates import drop_unsound_rates, refused_rates_note
+from quantlab.data.series.instruments_file import read_instruments
 from quantlab.data.series.stored_source import StoredSource, choose_symbols
 
 
@@ -26,13 +27,13 @@ class ParquetSource(StoredSource):
 
     Parameters
     ----------
-    root, start, end, largest_funding_rate, adjustments
+    root, start, end, largest_funding_rate, adjustments, instruments
         As in :class:`~quantlab.data.series.stored_source.StoredSource`.
     symbols : str or sequence of str
         File names without the suffix, in the order wanted; ``"all"`` takes all, alphabetically. There
         is no "most traded": ranking by volume within the period would look ahead.
     instrument : Instrument
-        Trading rules that hold for every symbol.
+        Trading rules of every symbol, where the file of instruments states no others.
     funding : {"auto", "partial", "off"}
         ``auto``: without a ``funding`` folder there is no funding data; with one, every symbol must have
         its file. ``partial``: symbols without a file get unknown rates (NaN). ``off``: it is not read.
@@ -87,8 +88,8 @@ class ParquetSource(StoredSource):
         return replace(self, symbols=left) if left else None
 
     def data_notes(self) -> tuple[str, ...]:
-        """Sentences on adjusted prices, and on funding rates that count as missing."""
-        notes = () if self.adjustments is None else read_adjustments(self.adjustments).notes(tuple(self._files()))
+        """Sentences on adjusted prices, on trading rules from a file, and on funding rates that count as missing."""
+        notes = self._file_notes()
         if self.funding == "off":
             return notes
         refused, symbols = {}, tuple(self._files())
@@ -103,8 +104,17 @@ class ParquetSource(StoredSource):
         self._adjust(series, interval_ms)
         symbols = tuple(series)
         open_time_ms, ohlcv = align_bars(series, interval_ms)
-        instruments = (self.instrument,) * len(symbols)
-        return RawGrid(ohlcv, open_time_ms, interval_ms, symbols, instruments, self._funding(symbols))
+        stated = read_instruments(self.instruments)
+        stated.check(self._known())
+        rules, changes = stated.rules(dict.fromkeys(symbols, self.instrument), int(open_time_ms[0]))
+        return RawGrid(ohlcv, open_time_ms, interval_ms, symbols, rules, self._funding(symbols), changes)
+
+    def _file_notes(self) -> tuple[str, ...]:
+        """Sentences on adjusted prices and on trading rules from files."""
+        if self.adjustments is None and self.instruments is None:
+            return ()
+        symbols = tuple(self._files())
+        return (*read_adjustments(self.adjustments).notes(symbols), *read_instruments(self.instruments).notes(symbols))
 
     def _adjust(self, series: dict[str, Series], interval_ms: int) -> None:
         """Adjust bars in place."""

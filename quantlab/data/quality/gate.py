@@ -24,7 +24,7 @@ from quantlab.core.arrays import Float64Array, Int64Array, UInt8Array, read_only
 from quantlab.core.clock import iso_utc, past_open
 from quantlab.core.compiled import compiled
 from quantlab.core.errors import DataError
-from quantlab.core.market import Bars, BarState, Funding, Instrument
+from quantlab.core.market import Bars, BarState, Funding, Instrument, RuleChange, rules_at
 from quantlab.core.soundness import is_sound_bar
 from quantlab.data.quality.bar_checks import fault_in_bar
 from quantlab.data.quality.holds import HOLD_WINDOW, Holds, begin_holds, copy_holds, flag_row
@@ -115,12 +115,16 @@ class QualityGate:
     ----------
     symbols : tuple of str, length S
     instruments : tuple of Instrument, length S
+        Trading rules before any change.
     interval_ms : int
+    rule_changes : tuple of RuleChange
+        By time; bars carry the rules of their own time.
     """
 
     symbols: tuple[str, ...]
     instruments: tuple[Instrument, ...]
     interval_ms: int
+    rule_changes: tuple[RuleChange, ...] = ()
 
     def begin(self) -> GateState:
         """The state before any bar."""
@@ -171,7 +175,10 @@ class QualityGate:
                 fix="correct the data at its source, or leave that bar out",
             )
         suspect = flags if flags.any() else None
-        bars = Bars(raw, open_time_ms, self.interval_ms, cells, self.symbols, self.instruments, funding, suspect)
+        first = int(open_time_ms[0])
+        rules = rules_at(self.symbols, self.instruments, self.rule_changes, first)
+        later = tuple(change for change in self.rule_changes if change.time_ms > first)
+        bars = Bars(raw, open_time_ms, self.interval_ms, cells, self.symbols, rules, funding, suspect, later)
         return GateState(last_close, missing, int(open_time_ms[-1]), holds), bars
 
     def update(

@@ -10,7 +10,7 @@ import numpy as np
 from quantlab.core.arrays import Float64Array, Int64Array, read_only
 from quantlab.core.clock import iso_utc
 from quantlab.core.errors import DataError
-from quantlab.core.market import Bars, Funding, Instrument
+from quantlab.core.market import Bars, Funding, Instrument, RuleChange
 from quantlab.data.quality.gate import QualityGate
 
 
@@ -29,6 +29,8 @@ class RawGrid:
     instruments : tuple of Instrument, length S
     funding : Funding or None
         None = no funding data.
+    rule_changes : tuple of RuleChange
+        By time.
     """
 
     ohlcv: Float64Array
@@ -37,6 +39,7 @@ class RawGrid:
     symbols: tuple[str, ...]
     instruments: tuple[Instrument, ...]
     funding: Funding | None
+    rule_changes: tuple[RuleChange, ...] = ()
 
     def __post_init__(self) -> None:
         time_ms = read_only(self.open_time_ms, np.int64, (None,), "grid.open_time_ms")
@@ -46,7 +49,7 @@ class RawGrid:
 
     @property
     def gate(self) -> QualityGate:
-        return QualityGate(self.symbols, self.instruments, self.interval_ms)
+        return QualityGate(self.symbols, self.instruments, self.interval_ms, self.rule_changes)
 
     def history(self, start_ms: int | None = None, end_ms: int | None = None) -> Bars:
         """All bars with ``start_ms <= open < end_ms``, in one block.

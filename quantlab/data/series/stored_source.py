@@ -99,6 +99,8 @@ class StoredSource:
         Largest size of a sound rate, fraction of notional; larger ones count as missing, and notes say so.
     adjustments : str, Path or None
         A csv file of redenominations and splits, see :mod:`quantlab.data.series.adjustments`.
+    instruments : str, Path or None
+        A csv file of trading rules per symbol, see :mod:`quantlab.data.series.instruments_file`.
 
     Raises
     ------
@@ -114,6 +116,7 @@ class StoredSource:
     funding: str
     largest_funding_rate: float
     adjustments: str | Path | None = field(default=None, kw_only=True)
+    instruments: str | Path | None = field(default=None, kw_only=True)
     #: The ways in which funding can be read.
     funding_modes: ClassVar[tuple[str, ...]] = ("auto", "off")
 
@@ -128,6 +131,7 @@ class StoredSource:
         check_choice("data.funding", self.funding, self.funding_modes)
         check_range("data.largest_funding_rate", self.largest_funding_rate, low=0.0)
         check_file("data.adjustments", self.adjustments)
+        check_file("data.instruments", self.instruments)
 
     @property
     def synthetic(self) -> bool:

@@ -12,7 +12,7 @@ import numpy as np
 from quantlab.core.arrays import Float64Array, Int64Array
 from quantlab.core.clock import ceil_to_open, iso_utc
 from quantlab.core.errors import ArtifactError, DataError
-from quantlab.core.market import Bars, Funding
+from quantlab.core.market import Bars, Funding, Instrument, RuleChange
 from quantlab.data.quality.gate import MAX_FILLED
 from quantlab.data.quality.grid import RawGrid, funding_due
 from quantlab.data.quality.holds import HOLD_WINDOW
@@ -20,6 +20,7 @@ from quantlab.data.series.adjustments import read_adjustments
 from quantlab.data.series.alignment import Series, align_funding
 from quantlab.data.series.funding_rates import drop_unsound_rates, refused_rates_note
 from quantlab.data.series.instruments import MARGIN, instrument_of, margin_note
+from quantlab.data.series.instruments_file import read_instruments
 from quantlab.data.series.stored_source import StoredSource, choose_symbols
 from quantlab.data.series.timestamp_checks import LATEST_MS, floor_to_hour
 from quantlab.data.store.day_files import BARS, FUNDING, DayTable, day_of, read_day
@@ -36,10 +37,11 @@ class CollectedSource(StoredSource):
 
     Parameters
     ----------
-    root, symbols, start, end, largest_funding_rate, adjustments
+    root, symbols, start, end, largest_funding_rate, adjustments, instruments
         As in :class:`~quantlab.data.series.stored_source.StoredSource`.
     instrument : Instrument
-        Trading rules where the exchange states none; those that it states are stored with the data and go first.
+        Trading rules where the exchange states none; those that it states are stored with the data and go first. What the
+        file of instruments states goes before both.
     funding : {"auto", "off"}
         ``auto``: the stored rates; without any there is no funding data. ``off``: they are not read.
     """
@@ -75,9 +77,14 @@ class CollectedSource(StoredSource):
         """Sentences that a reader of results must know of the data besides their bars."""
         manifest = read_manifest(Path(self.root))
         symbols = self._chosen(manifest)
-        unstated = [symbol for symbol in symbols if MARGIN not in manifest.symbols[symbol].rules]
+        stated = read_instruments(self.instruments)
+        unstated = [
+            symbol
+            for symbol in symbols
+            if MARGIN not in manifest.symbols[symbol].rules and not stated.states(symbol, MARGIN)
+        ]
         margins = (margin_note(unstated, len(symbols)),) if unstated else ()
-        notes = (*read_adjustments(self.adjustments).notes(symbols), *margins)
+        notes = (*read_adjustments(self.adjustments).notes(symbols), *stated.notes(symbols), *margins)
         if manifest.market != LINEAR:
             notes = (f"these are bars of {manifest.market}: perpetuals trade at other prices and pay funding", *notes)
         if self.funding == "off" or not manifest.days(FUNDING):
@@ -99,9 +106,9 @@ class CollectedSource(StoredSource):
             rows = (table.time_ms[wanted] - low) // manifest.interval_ms
             ohlcv[rows, column[wanted]] = table.values[wanted]
         self._adjust(manifest, symbols, open_time_ms, ohlcv)
-        instruments = tuple(instrument_of(manifest.symbols[symbol].rules, self.instrument) for symbol in symbols)
+        rules, changes = self._trading_rules(manifest, symbols, low)
         funding = self._funding(manifest, symbols, low - manifest.interval_ms, high)
-        return ohlcv, RawGrid(ohlcv, open_time_ms, manifest.interval_ms, symbols, instruments, funding)
+        return ohlcv, RawGrid(ohlcv, open_time_ms, manifest.interval_ms, symbols, rules, funding, changes)
 
     def _adjust(
         self, manifest: Manifest, symbols: tuple[str, ...], open_time_ms: Int64Array, ohlcv: Float64Array
@@ -113,6 +120,15 @@ class CollectedSource(StoredSource):
         adjustments.check(bounds, bounds, manifest.interval_ms)
         for s, symbol in enumerate(symbols):
             adjustments.apply(symbol, open_time_ms, ohlcv[:, s])
+
+    def _trading_rules(
+        self, manifest: Manifest, symbols: tuple[str, ...], first_ms: int
+    ) -> tuple[tuple[Instrument, ...], tuple[RuleChange, ...]]:
+        """Rules of the bar that opens at `first_ms`, and changes after it."""
+        stated = read_instruments(self.instruments)
+        stated.check(manifest.symbols)
+        of_venue = {name: instrument_of(manifest.symbols[name].rules, self.instrument) for name in symbols}
+        return stated.rules(of_venue, first_ms)
 
     def _chosen(self, manifest: Manifest) -> tuple[str, ...]:
         known = sorted(name for name, facts in manifest.symbols.items() if facts.covered.get(BARS))

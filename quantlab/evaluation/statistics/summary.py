@@ -11,6 +11,7 @@ from quantlab.core.clock import MS_PER_DAY
 from quantlab.core.errors import ContractError
 from quantlab.core.market import OPEN, VOLUME, Bars
 from quantlab.core.results import OrderReason, RiskEvent, Simulation
+from quantlab.core.rule_spans import rule_in_cells
 from quantlab.evaluation.statistics import metrics
 from quantlab.evaluation.statistics.metrics import Statistic, Undefined
 from quantlab.evaluation.statistics.slippage import slippage_usd
@@ -158,11 +159,11 @@ def _cost_statistics(simulation: Simulation, bars: Bars) -> dict[str, Statistic]
 def _fill_statistics(simulation: Simulation, bars: Bars) -> dict[str, Statistic]:
     """Breadth and dust: how many symbols got a position, and how many fills are below the smallest order."""
     orders = simulation.orders
-    smallest = np.array([instrument.min_notional for instrument in bars.instruments])
+    smallest = rule_in_cells(bars, "min_notional", orders["idx"], orders["col"])
     notional = orders["size"] * orders["price"]
     return {
         "symbols_traded": len(np.unique(orders["col"])),
-        "dust_share": float(np.mean(notional < smallest[orders["col"]])) if len(orders) else Undefined("no fills"),
+        "dust_share": float(np.mean(notional < smallest)) if len(orders) else Undefined("no fills"),
     }
 
 

@@ -13,6 +13,7 @@ import numpy as np
 from quantlab.core.arrays import BoolArray, Float64Array, Int64Array
 from quantlab.core.market import Bars
 from quantlab.core.results import Simulation
+from quantlab.core.rule_spans import rule_in_cells
 
 
 @dataclass(frozen=True)
@@ -51,8 +52,9 @@ def unknown_rules(
     """
     orders = simulation.orders
     columns, traded = orders["col"], bars.tradable
-    at_close = _unknown(bars, np.arange(bars.n_symbols), bars.close, coarsest_tick, coarsest_order_usd)
-    at_fill = _unknown(bars, columns, orders["price"], coarsest_tick, coarsest_order_usd)
+    rows, symbols = np.arange(bars.n_bars)[:, None], np.arange(bars.n_symbols)
+    at_close = _unknown(bars, rows, symbols, bars.close, coarsest_tick, coarsest_order_usd)
+    at_fill = _unknown(bars, orders["idx"], columns, orders["price"], coarsest_tick, coarsest_order_usd)
     return {name: _count(bars, at_close[name] & traded, columns[at_fill[name]]) for name in at_close}
 
 
@@ -68,13 +70,15 @@ def unknown_rule_notes(found: Mapping[str, UnknownRule], shown: int = 5) -> tupl
 
 
 def _unknown(
-    bars: Bars, columns: Int64Array, price: Float64Array, coarsest_tick: float, coarsest_order_usd: float
+    bars: Bars,
+    rows: Int64Array,
+    columns: Int64Array,
+    price: Float64Array,
+    coarsest_tick: float,
+    coarsest_order_usd: float,
 ) -> dict[str, BoolArray]:
-    """Tell for every price, of the symbols in `columns` along its last axis, which rules it makes unknown."""
-    tick, lot, smallest = (
-        np.array([getattr(instrument, name) for instrument in bars.instruments])[columns]
-        for name in ("tick", "lot", "min_notional")
-    )
+    """Tell for every price, of the cells (row, column) of its shape, which rules it makes unknown."""
+    tick, lot, smallest = (rule_in_cells(bars, name, rows, columns) for name in ("tick", "lot", "min_notional"))
     return {
         "tick": tick > coarsest_tick * price,
         "lot": lot * price > coarsest_order_usd,

@@ -14,7 +14,7 @@ from quantlab.core.checks import check_has, check_range
 from quantlab.core.errors import ContractError
 from quantlab.core.events import Decision, RawBar
 from quantlab.core.fingerprint import fingerprint
-from quantlab.core.market import Bars, Instrument
+from quantlab.core.market import Bars, Instrument, RuleChange, rules_at
 from quantlab.core.ports import Broker, FeatureReader, HasWarmup, SignalStream
 from quantlab.data.quality.gate import QualityGate
 from quantlab.execution.session.bar_gate import BarGate
@@ -36,17 +36,26 @@ class Market:
     ----------
     symbols : tuple of str, length S
     instruments : tuple of Instrument, length S
+        Trading rules before any change.
     interval_ms : int
+    rule_changes : tuple of RuleChange
+        By time.
     """
 
     symbols: tuple[str, ...]
     instruments: tuple[Instrument, ...]
     interval_ms: int
+    rule_changes: tuple[RuleChange, ...] = ()
 
     @classmethod
     def of(cls, bars: Bars) -> Market:
         """The market of a history."""
-        return cls(bars.symbols, bars.instruments, bars.interval_ms)
+        return cls(bars.symbols, bars.instruments, bars.interval_ms, bars.rule_changes)
+
+    def rules_fingerprint(self, open_ms: int | None) -> str:
+        """sha256 over the trading rules of the bar that opens at `open_ms`; None: before any change."""
+        rules = self.instruments
+        return fingerprint(rules if open_ms is None else rules_at(self.symbols, rules, self.rule_changes, open_ms))
 
 
 class Engine:
@@ -93,7 +102,7 @@ class Engine:
             strategy, market.symbols, market.instruments, market.interval_ms, initial_cash, limits_on=limits_on
         )
         self.broker = make_broker(self.account)
-        gate = QualityGate(market.symbols, market.instruments, market.interval_ms)
+        gate = QualityGate(market.symbols, market.instruments, market.interval_ms, market.rule_changes)
         self.gate = BarGate(gate, gate.begin(), largest_funding_rate)
         self._stream: SignalStream = strategy.signal.stream(market.symbols, market.interval_ms)
         check_has("the signal's stream", self._stream, "update", "state", "restore")
@@ -107,13 +116,13 @@ class Engine:
         """Open of the last bar that the gate passed, warm-up included; None before any."""
         return self.gate.state.open_time_ms
 
-    def identity(self) -> dict[str, Any]:
-        """Return what must be the same when a session goes on; strict JSON."""
+    def identity(self, at_ms: int | None) -> dict[str, Any]:
+        """Return what must be the same when a session goes on, with the trading rules of the bar at `at_ms`; strict JSON."""
         return {
             "strategy": self.strategy.fingerprint,
             "signal": self.strategy.signal.fingerprint,
             "symbols": list(self.market.symbols),
-            "instruments": fingerprint(self.market.instruments),
+            "instruments": self.market.rules_fingerprint(at_ms),
             "interval_ms": self.market.interval_ms,
             "initial_cash": self._cash,
             "limits_on": self._limits_on,

@@ -32,7 +32,7 @@ def begin_events(
     at_ms : int
     """
     facts = {
-        "identity": engine.identity(),
+        "identity": engine.identity(None if history is None else int(history.open_time_ms[-1])),
         "at_ms": at_ms,
         "warmed_up_on": warmed_up_on,
         "release": release,
@@ -90,7 +90,7 @@ def handover_events(
     before = running.strategy
     facts = {
         "release": release.name,
-        "identity": successor.identity(),
+        "identity": successor.identity(successor.last_ms),
         "before": {"release": name, "strategy": before.fingerprint, "signal": before.signal.fingerprint},
         "reason": release.reason,
         "after_ms": running.last_ms,

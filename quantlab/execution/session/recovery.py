@@ -56,16 +56,23 @@ def recover(engine: Engine, journal: Journal) -> tuple[int, bool]:
     return repeated, counted
 
 
-def require_identity(ours: dict[str, Any], journal: Journal, began: Event) -> None:
+def require_identity(engine: Engine, journal: Journal, began: Event) -> None:
     """Return if a strategy, market and account are the ones that a journal ends with.
+
+    Trading rules with dates may be others later: those of the last bar are compared.
 
     Raises
     ------
     ConfigError
         Naming the first difference.
     """
-    journalled = (journal.latest("switched") or began).facts["identity"]
-    for key, value in ours.items():
+    last, history = journal.latest("bar"), began.facts.get("history")
+    journalled = {**(journal.latest("switched") or began).facts["identity"]}
+    at_ms = None if history is None else history["last_ms"]
+    if last is not None:
+        at_ms = last.facts["bar"]["open_ms"]
+        journalled["instruments"] = last.facts["observed"].get("instruments", journalled["instruments"])
+    for key, value in engine.identity(at_ms).items():
         if journalled.get(key) != value:
             raise ConfigError(
                 f"the session's {key} as it is journalled, {_short(journalled.get(key))}",

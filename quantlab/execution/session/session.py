@@ -128,7 +128,7 @@ class Session:
         if began is None:
             self._begin()
             return 0
-        require_identity(self._engine.identity(), self._journal, began)
+        require_identity(self._engine, self._journal, began)
         require_history(self._history, began)
         return self._recover()
 
@@ -212,7 +212,10 @@ class Session:
             self.note("feature_mismatch", {"open_ms": raw.open_time_ms, "error": str(error)}, str(error))
             raise
         self._engine.gate.count_suspects()
-        observed = {"bar_gate": self._engine.gate.pending_faults(), "lag_ms": lag_ms}
+        market = self._engine.market
+        observed: dict[str, Any] = {"bar_gate": self._engine.gate.pending_faults(), "lag_ms": lag_ms}
+        if market.rule_changes:
+            observed["instruments"] = market.rules_fingerprint(raw.open_time_ms)
         reading = self._engine.drift_reading()
         refusals = self._refusals.events(self._engine.gate.refused)
         events = [*bar_events(raw, facts, observed, reading), *refusals]

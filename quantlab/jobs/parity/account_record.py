@@ -19,6 +19,7 @@ from quantlab.core.errors import ContractError
 from quantlab.core.events import Event
 from quantlab.core.market import Bars
 from quantlab.core.results import OrderReason, RiskEvent, Simulation
+from quantlab.core.rule_spans import rule_spans
 from quantlab.core.types import Signal
 from quantlab.trading.account.arrays import begin_account, record_buffers
 from quantlab.trading.bar.function_table import function_table
@@ -126,15 +127,18 @@ def _run_bar_by_bar(
 ) -> tuple[list[Line], list[Line], Float64Array]:
     history, table, loop = history_of(bars, signal), function_table(strategy), scan_loop()
     state = begin_account(bars.n_symbols, cash, strategy.policy)
-    rules = rules_of(strategy, bars.instruments, bars.interval_ms, limits_on=True)
+    rules = {
+        span.first: rules_of(strategy, span.instruments, bars.interval_ms, limits_on=True) for span in rule_spans(bars)
+    }  # by the first row that they hold in
+    now = rules[0]
     records = record_buffers(layout.ORDERS_PER_SYMBOL * bars.n_symbols, layout.EVENTS_PER_BAR)
     curves = np.zeros((4, bars.n_bars))
     orders: list[Line] = []
     marks: list[Line] = []
     for t in range(bars.n_bars):
         state.counters[layout.N_ORDERS] = state.counters[layout.N_EVENTS] = 0  # room for one bar is all there is
-        until_here = history._replace(ohlcv=history.ohlcv[: t + 1])
-        loop(state, records, rules, until_here, curves, t, table)
+        until_here, now = history._replace(ohlcv=history.ohlcv[: t + 1]), rules.get(t, now)
+        loop(state, records, now, until_here, curves, t, table)
         at = int(bars.open_time_ms[t])
         orders.extend((at, *leg) for leg in _legs(state, bars.symbols))
         account = (_number(state.account[slot]) for slot in _SLOTS)

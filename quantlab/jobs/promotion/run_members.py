@@ -15,6 +15,7 @@ from omegaconf import DictConfig, OmegaConf
 from quantlab.core.clock import iso_utc, parse_utc
 from quantlab.core.market import Bars
 from quantlab.core.ports import FeatureSource
+from quantlab.core.rule_spans import last_rules
 from quantlab.features.definitions import definitions_of
 from quantlab.features.drift import Drift
 from quantlab.features.drift_reference import DriftReference
@@ -119,11 +120,11 @@ def tested_market(history: Bars) -> dict[str, Any]:
 
 
 def tested_costs(history: Bars) -> dict[str, dict[str, float]]:
-    """Costs of trading each symbol beside slippage; steps of price and size are the venue's, and may change."""
+    """Costs of trading each symbol at the last bar, beside slippage; steps of price and size are the venue's, and may change."""
     names = ("maker_fee_bps", "taker_fee_bps", "maintenance_margin_rate")
     return {
         symbol: {name: getattr(instrument, name) for name in names}
-        for symbol, instrument in zip(history.symbols, history.instruments, strict=True)
+        for symbol, instrument in zip(history.symbols, last_rules(history), strict=True)
     }
 
 

@@ -8,6 +8,7 @@ from typing import Any
 from quantlab.core.errors import ConfigError
 from quantlab.core.market import Bars, Instrument
 from quantlab.core.results import Simulation
+from quantlab.core.rule_spans import map_rules
 from quantlab.core.types import Signal
 from quantlab.evaluation.statistics.stress import Stress, StressAccount, StressPlan, measure_account
 
@@ -71,7 +72,7 @@ def _replay_at_costs(
 ) -> StressAccount:
     if multiple == 1.0:
         return measure_account(multiple, evidence, bars)
-    dearer = dataclasses.replace(bars, instruments=tuple(multiply_fees(one, multiple) for one in bars.instruments))
+    dearer = map_rules(bars, lambda instrument: multiply_fees(instrument, multiple))
     run = engine.run(dearer, signal, multiply_slippage(strategy, multiple), limits_on=False)
     return measure_account(multiple, run, bars)
 

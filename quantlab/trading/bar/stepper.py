@@ -104,6 +104,7 @@ class Stepper:
         Its signal source is not called: rows are handed in.
     symbols : tuple of str
     instruments : tuple of Instrument
+        Trading rules before the first bar; every bar brings its own.
     interval_ms : int
     initial_cash : float
         USD.
@@ -122,6 +123,7 @@ class Stepper:
         limits_on: bool = True,
     ) -> None:
         self.symbols, self.interval_ms = symbols, interval_ms
+        self._strategy, self._instruments, self._limits_on = strategy, instruments, limits_on
         self.state: State = begin_account(len(symbols), initial_cash, strategy.policy)
         self._rules = rules_of(strategy, instruments, interval_ms, limits_on=limits_on)
         self._functions = function_table(strategy)
@@ -191,11 +193,21 @@ class Stepper:
 
     def _place_bar(self, bar: Bars) -> None:
         open_ms = self._check_bar(bar)
+        if bar.instruments is not self._instruments:
+            self._follow_rules(bar.instruments)
         first, last = self._funding.rows_due(bar, open_ms)
         if last - first > self._row.n_stamps:
             self._bind_row(RowBuffer.resized(self._row, n_stamps=last - first))
         self._row.place_bar(bar, first, last)
         self._settled_ms = open_ms
+
+    def _follow_rules(self, instruments: tuple[Instrument, ...]) -> None:
+        """Trade by these rules from now on."""
+        changed = instruments != self._instruments
+        self._instruments = instruments
+        if changed:
+            self._rules = rules_of(self._strategy, instruments, self.interval_ms, limits_on=self._limits_on)
+            self._bind_row(self._row)
 
     def _place_signal(self, signal: Signal) -> None:
         optional_names = optional_arrays(signal)

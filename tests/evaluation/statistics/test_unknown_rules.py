@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from quantlab.core.market import Bars, BarState, Instrument
+from quantlab.core.market import Bars, BarState, Instrument, RuleChange
 from quantlab.core.results import OrderReason
 from quantlab.evaluation.statistics.unknown_rules import unknown_rule_notes, unknown_rules
 
@@ -65,6 +65,20 @@ def test_only_traded_bars_count_and_a_large_smallest_notional_is_unknown_at_any_
     assert dataclasses.astuple(found["min_notional"]) == (150, 1, ("S02",))
     wider = unknown_rules(account, bars, coarsest_tick=0.001, coarsest_order_usd=1000.5)
     assert wider["min_notional"].bars == 0
+
+
+def test_dated_rules_count_in_their_own_bars_and_fills(three: Bars, booked: Callable[..., Any]) -> None:
+    coarse = dataclasses.replace(FINE, tick=5.0, min_notional=2000.0)
+    changes = (
+        RuleChange(int(three.open_time_ms[120]), "S02", coarse),
+        RuleChange(int(three.open_time_ms[170]), "S02", FINE),
+    )
+    bars = dataclasses.replace(three, rule_changes=changes)
+    account = booked(bars, [(119, 2, 1.0, 100.0, 0.0, SIGNAL), (120, 2, 1.0, 100.0, 0.0, SIGNAL)])
+    found = unknown_rules(account, bars, coarsest_tick=0.001, coarsest_order_usd=1000.0)
+    assert dataclasses.astuple(found["tick"]) == (50, 1, ("S02",))
+    assert dataclasses.astuple(found["min_notional"]) == (50, 1, ("S02",))
+    assert found["lot"].symbols == ()
 
 
 def test_a_symbol_with_unknown_fills_alone_is_named(three: Bars, booked: Callable[..., Any]) -> None:
