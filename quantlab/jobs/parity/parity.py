@@ -16,6 +16,7 @@ Exit code 0 only when it is valid and nothing differs; ``parity.json`` is writte
 from __future__ import annotations
 
 import dataclasses
+import math
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -34,6 +35,13 @@ from quantlab.jobs.config.sections import trust_of
 from quantlab.jobs.output.terminal import TerminalProgress
 from quantlab.jobs.parity.account_record import AccountRecord, count_compared, count_differing, record_of_backtest
 from quantlab.jobs.parity.cases import Case, configured_case, promoted_case, with_promoted_settings
+from quantlab.jobs.parity.first_difference import (
+    Difference,
+    earliest,
+    first_differences,
+    first_other_decision,
+    first_other_probability,
+)
 from quantlab.jobs.parity.paper_session import PaperSession
 from quantlab.jobs.parity.recorded_signal import RecordedSignal, StreamRecord
 from quantlab.jobs.parity.signal_comparison import compare_probabilities, count_differing_decisions
@@ -113,23 +121,47 @@ def compare(cfg: DictConfig, case: Case, folder: Path, progress: Progress) -> di
         stage.advance()
     with progress.stage("one price moved by one ulp", 1) as stage:
         test = self_test(paper, folder, case.strategy, case.history, case.first, session_signal, backtest, stage)
-    probability_report = compare_probabilities(session_signal, case.signal, float(cfg.job.probability_tolerance))
+    tolerance = float(cfg.job.probability_tolerance)
+    probability_report = compare_probabilities(session_signal, case.signal, tolerance)
     n_decisions = {"decisions": int(session_signal.side.size)}
     n_other_decisions = {"decisions": count_differing_decisions(session_signal, case.signal)}
     lines = {
         "compared": {**count_compared(session, backtest), **n_decisions, "features": record.compared},
         "differing": {**count_differing(session, backtest), **n_other_decisions, "features": record.differing},
     }
+    first = first_differences(session, backtest) | _first_in_signals(case, record, session_signal, tolerance)
     conditions = validity_counts(count_conditions(backtest, case.history, case.first, case.last), dict(cfg.job.needed))
     return {
         **_verdict(lines["differing"], conditions, test, probability_report),
         **lines,
+        "first_differing": _first_as_dict(first),
         "validity": conditions,
         "self_test": test,
         "probabilities": probability_report,
         "with_the_signal_of_history": _compare_on_signal_of_history(case, session),
         "what": _description(case),
     }
+
+
+def _first_in_signals(case: Case, record: StreamRecord, signal: Signal, tolerance: float) -> dict[str, Difference]:
+    """The first feature, probability and decision that differ, where any does."""
+    bars, found = case.bars, {}
+    if record.first_differing is not None:
+        t, s, name, ours, theirs = record.first_differing
+        values = (value if math.isfinite(value) else None for value in (ours, theirs))
+        found["features"] = Difference(int(bars.open_time_ms[t]), bars.symbols[s], name, *values)
+    if (probability := first_other_probability(bars, signal, case.signal, tolerance)) is not None:
+        found["probabilities"] = probability
+    if (decision := first_other_decision(bars, signal, case.signal)) is not None:
+        found["decisions"] = decision
+    return found
+
+
+def _first_as_dict(found: dict[str, Difference]) -> dict[str, Any]:
+    """The first difference of each kind, and the earliest of all, in words; strict JSON."""
+    first = earliest(found)
+    text = None if first is None else f"{first[0].replace('_', ' ')}, {first[1].text()}"
+    return {"earliest": text, **{kind: one.as_dict() for kind, one in found.items()}}
 
 
 def _backtest(case: Case, signal: Signal) -> AccountRecord:
@@ -189,8 +221,9 @@ def _require_pass(document: dict[str, Any]) -> None:
         found = ", ".join(f"{n:,} differing {name.replace('_', ' ')}" for name, n in counts.items())
         raise ContractError(
             "a paper session that does what the backtest did",
-            found=found or "probabilities further apart than job.probability_tolerance",
-            fix=f"do not trade it; {DOCUMENT} has the counts",
+            found=(found or "probabilities further apart than job.probability_tolerance")
+            + f"; the first: {document['first_differing']['earliest']}",
+            fix=f"do not trade it; {DOCUMENT} has the counts, and under first_differing where each began",
         )
     short = [f"{line['found']} {name}" for name, line in document["validity"].items() if line["found"] < line["needed"]]
     raise ContractError(

@@ -31,6 +31,8 @@ class StreamRecord:
     rows: list[Signal] = field(default_factory=list)
     compared: int = 0
     differing: int = 0
+    #: Of the first feature that differs: row, column and name, and the values of the stream and of history.
+    first_differing: tuple[int, int, str, float, float] | None = None
 
     def add(self, open_ms: int, signal: Signal, row: Features) -> None:
         """Add one bar: its row of the signal, and the features (1, S, F) that it was made of.
@@ -51,6 +53,11 @@ class StreamRecord:
         either, both = ours | theirs, ours & theirs
         self.compared += int(either.sum()) * same_bits.shape[1]
         self.differing += int((~same_bits[both]).sum()) + int((ours ^ theirs).sum()) * same_bits.shape[1]
+        different = (~same_bits & both[:, None]) | (ours ^ theirs)[:, None]
+        if self.first_differing is None and different.any():
+            s, column = (int(i) for i in np.argwhere(different)[0])
+            values = (float(row.values[0, s, column]), float(self.features.values[t, s, column]))
+            self.first_differing = (t, s, self.features.names[column], *values)
 
     def signal(self) -> Signal:
         """Return all rows as one signal."""

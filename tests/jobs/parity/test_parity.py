@@ -9,6 +9,7 @@ import math
 import numpy as np
 import pytest
 
+from quantlab.core.clock import iso_utc
 from quantlab.core.errors import ArtifactError, ConfigError, ContractError
 from quantlab.core.fakes import SilentProgress
 from quantlab.core.market import BarState
@@ -19,6 +20,7 @@ from quantlab.jobs.parity import parity
 from quantlab.jobs.parity import validity as parity_validity
 from quantlab.jobs.parity.account_record import AccountRecord, count_compared, count_differing
 from quantlab.jobs.parity.cases import configured_case
+from quantlab.jobs.parity.first_difference import Difference, earliest, first_differences
 from quantlab.jobs.parity.recorded_signal import StreamRecord
 from quantlab.jobs.parity.validity import count_holes, count_late_listings
 from quantlab.jobs.promotion import promote
@@ -151,7 +153,11 @@ def test_a_broker_that_keeps_another_account_is_noticed(case, tmp_path, monkeypa
     found = compare(cfg, whole, tmp_path)
     assert found["verdict"] == "FAIL"
     assert found["differing"]["equity_marks"] >= 5
-    with pytest.raises(ContractError, match="differing equity marks"):
+    first = found["first_differing"]["equity_marks"]
+    assert (first["time"], first["symbol"]) == (iso_utc(int(whole.bars.open_time_ms[-5])), None)
+    assert (first["field"], round(first["session"] - first["backtest"], 8)) == ("cash", 0.0)
+    assert first["session"] > first["backtest"]
+    with pytest.raises(ContractError, match=r"differing equity marks.*; the first: equity marks, .*account: cash"):
         parity._require_pass(found)
 
 
@@ -165,6 +171,12 @@ def test_a_signal_that_history_did_not_give_is_noticed(case, tmp_path):
     study = dataclasses.replace(whole.study, signal=dataclasses.replace(signals, side=side, proba=proba))
     found = compare(cfg, dataclasses.replace(whole, study=study), tmp_path)
     assert found["differing"]["decisions"] == 1
+    at = {row: iso_utc(int(whole.bars.open_time_ms[row])) for row in (100, 200)}
+    named = {kind: (one["time"], one["symbol"]) for kind, one in found["first_differing"].items() if kind != "earliest"}
+    symbols = whole.bars.symbols
+    assert named == {"decisions": (at[200], symbols[1]), "probabilities": (at[100], symbols[0])}
+    assert found["first_differing"]["decisions"]["backtest"] == side[whole.first + 200, 1]
+    assert found["first_differing"]["earliest"].startswith(f"probabilities, {at[100]}, {symbols[0]}: proba [")
     assert found["probabilities"]["not_bit_equal"] == 1
     assert math.isclose(found["probabilities"]["largest_difference"], 2e-6, rel_tol=1e-6)
     assert found["probabilities"]["within_tolerance"] is False
@@ -204,6 +216,49 @@ def test_lines_are_matched_whatever_their_place():
     assert one.until(1).orders == [(1, "A", 0.1)]
 
 
+FILL = (300_000, 7, "ETH", 1, 2.0, 100.0, 0.1, "SIGNAL")
+MARK = (300_000, 1e4, 1e4, 0.0, 0.0, 0.0, 1e4, (("BTC", 1.0, 2.0, 3.0), ("ETH", 1.0, 2.0, 3.0)))
+
+
+def changed(line, place, value):
+    return (*line[:place], value, *line[place + 1 :])
+
+
+@pytest.mark.parametrize(
+    ("kind", "ours", "theirs", "first"),
+    [
+        ("fills", [FILL], [changed(FILL, 5, 100.5)], ("ETH", "price", 100.0, 100.5)),
+        ("fills", [FILL], [changed(FILL, 2, "BTC")], ("ETH", "line", list(FILL[1:]), None)),
+        ("fills", [], [FILL], ("ETH", "line", None, list(FILL[1:]))),
+        ("fills", [FILL, changed(FILL, 0, 900_000)], [FILL], ("ETH", "line", list(FILL[1:]), None)),
+        ("risk_events", [(1, "breaker", 1.0, 2.0)], [(1, "breaker", 1.0, 2.5)], (None, "level", 2.0, 2.5)),
+        ("equity_marks", [MARK], [changed(MARK, 3, -0.0)], (None, "gross", 0.0, -0.0)),
+        (
+            "equity_marks",
+            [MARK],
+            [changed(MARK, 7, (MARK[7][0], ("ETH", 1.0, 2.0, 3.5)))],
+            ("ETH", "mark", 3.0, 3.5),
+        ),
+        ("equity_marks", [MARK], [changed(MARK, 7, MARK[7][1:])], ("BTC", "position", [1.0, 2.0, 3.0], None)),
+    ],
+)
+def test_the_first_line_that_differs_is_named(kind, ours, theirs, first):
+    empty = AccountRecord([], [], [], [])
+    found = first_differences(dataclasses.replace(empty, **{kind: ours}), dataclasses.replace(empty, **{kind: theirs}))
+    (one,) = found.values()
+    assert (one.symbol, one.field, one.session, one.backtest) == first
+    assert (
+        first_differences(dataclasses.replace(empty, **{kind: ours}), dataclasses.replace(empty, **{kind: ours})) == {}
+    )
+
+
+def test_of_several_kinds_the_earliest_bar_is_named_and_then_the_cause():
+    one, late = Difference(2, "A", "side", 1, 0), Difference(3, "B", "price", 1.0, 2.0)
+    assert earliest({"fills": late, "equity_marks": one, "decisions": one}) == ("decisions", one)
+    assert earliest({"fills": one, "decisions": late}) == ("fills", one)
+    assert earliest({}) is None
+
+
 def test_a_feature_that_is_off_by_one_bit_is_counted():
     times = 300_000 * np.arange(3, dtype=np.int64)
     values = np.ones((3, 2, 4), dtype=np.float32)
@@ -216,6 +271,7 @@ def test_a_feature_that_is_off_by_one_bit_is_counted():
         row = Features(session_values[t : t + 1], ready[t : t + 1], history.names, "f")
         stream_record.add(int(times[t]), None, row)  # type: ignore[arg-type]
     assert (stream_record.compared, stream_record.differing) == (20, 1)
+    assert stream_record.first_differing == (2, 1, "d", float(session_values[2, 1, 3]), 1.0)
     late = StreamRecord(history, times)
     late.add(0, None, Features(values[:1], ready[1:2], history.names, "f"))  # type: ignore[arg-type]
     assert late.differing == 4  # a symbol that is ready on one side only
