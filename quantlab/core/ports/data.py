@@ -72,6 +72,15 @@ class HasUniverseNotes(Protocol):
         ...
 
 
+@runtime_checkable
+class HasMarket(Protocol):
+    """Optional: a source or a feed that knows the market of its bars; a session refuses two that differ."""
+
+    def bar_market(self) -> str:
+        """Return ``linear`` for linear perpetuals, or ``spot``."""
+        ...
+
+
 class PlantedEdge(Protocol):
     """The edge of a synthetic market, bar by bar: everything in it is known at the close of its bar."""
 

@@ -73,6 +73,10 @@ class CollectedSource(StoredSource):
                 refused.append(DataError(error.expected, found=error.found, fix=error.fix))
         return tuple(refused)
 
+    def bar_market(self) -> str:
+        """The market that the dataset's manifest names."""
+        return read_manifest(Path(self.root)).market
+
     def data_notes(self) -> tuple[str, ...]:
         """Sentences that a reader of results must know of the data besides their bars."""
         manifest = read_manifest(Path(self.root))

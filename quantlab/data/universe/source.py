@@ -11,7 +11,7 @@ from quantlab.core.checks import check_has
 from quantlab.core.clock import MS_PER_DAY, iso_utc
 from quantlab.core.errors import DataError
 from quantlab.core.market import Bars
-from quantlab.core.ports import DataSource, HasDataNotes, HasFileChecks, HasSoundPart
+from quantlab.core.ports import DataSource, HasDataNotes, HasFileChecks, HasMarket, HasSoundPart
 from quantlab.data.universe.membership import Membership, members_without_bars
 from quantlab.data.universe.snapshot import Snapshot, read_snapshots
 
@@ -96,6 +96,10 @@ class UniverseSource:
         if days > _FRESH_DAYS:
             notes.append(f"the snapshot of {iso_utc(since)} decides for {days:.0f} days: none was taken in between")
         return tuple(notes)
+
+    def bar_market(self) -> str:
+        """The wrapped source's market; linear perpetuals where it names none."""
+        return self.source.bar_market() if isinstance(self.source, HasMarket) else "linear"
 
     def data_notes(self) -> tuple[str, ...]:
         """Notes of the wrapped source on its data."""

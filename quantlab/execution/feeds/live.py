@@ -242,3 +242,7 @@ class LiveFeed(PolledFeed):
             clock=clock,
             sleep=sleep,
         )
+
+    def bar_market(self) -> str:
+        """Linear perpetuals: no others are asked for."""
+        return "linear"

@@ -17,11 +17,12 @@ from omegaconf import DictConfig
 from rich.console import Console
 
 from quantlab.core.checks import check_whole
-from quantlab.core.errors import ArtifactError, ContractError
+from quantlab.core.errors import ArtifactError, ConfigError, ContractError
 from quantlab.core.events import Event
 from quantlab.core.files import require_writable, write_json
 from quantlab.core.logs import json_log
 from quantlab.core.market import Bars
+from quantlab.core.ports import BarFeed, DataSource, HasMarket
 from quantlab.execution.journal.reader import read_session
 from quantlab.execution.journal.sqlite import SqliteJournal
 from quantlab.execution.readiness.stages import Readiness
@@ -101,6 +102,7 @@ def _session(
     cfg: DictConfig, chosen: PaperStrategy, history: Bars, journal: SqliteJournal, stop: StopRequest
 ) -> Session:
     feed, watch_rules = build(cfg.execution.feed)(history, sleep=stop.wait), build(cfg.execution.drift)
+    _require_one_market(build(cfg.data), feed)
     begins = feed.begins_ms
     rows = history.n_bars if begins is None else int(history.open_time_ms.searchsorted(begins))
     return Session(
@@ -116,6 +118,18 @@ def _session(
         drift=None if chosen.drift is None else watch_rules.watch(chosen.drift),
         releases=_releases(cfg, chosen, history, watch_rules),
     )
+
+
+def _require_one_market(source: DataSource, feed: BarFeed) -> None:
+    """Refuse a history of one market that goes on with the bars of another."""
+    if not (isinstance(source, HasMarket) and isinstance(feed, HasMarket)):
+        return
+    if source.bar_market() != feed.bar_market():
+        raise ConfigError(
+            f"a history of the feed's market, {feed.bar_market()}",
+            found=f"bars of {source.bar_market()}",
+            fix="set data to a dataset of that market: two never meet in one series",
+        )
 
 
 def _releases(

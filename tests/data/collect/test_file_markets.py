@@ -21,6 +21,8 @@ from quantlab.data.collect.file_markets import folder_market, symbol_market, wor
 from quantlab.data.store.manifest import read_manifest
 from quantlab.data.store.source import CollectedSource
 from quantlab.data.store.store import open_store
+from quantlab.jobs.config.composition import compose
+from quantlab.jobs.session import paper
 
 Read = Callable[..., CollectedSource]
 JANUARY_MS = 1_735_689_600_000
@@ -311,3 +313,14 @@ def test_an_unknown_market_is_refused(repository: Path, tmp_path: Path) -> None:
     for settings in ({"market": "inverse"}, {"largest_step": -1.0}):
         with pytest.raises(ConfigError):
             source_of(repository, "archives", tmp_path, **settings)
+
+
+def test_a_session_does_not_go_on_from_spot_with_perpetuals(
+    repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    archive(tmp_path / "in", "BTCUSDT-5m-2025-05", slice(0, 2_000), micro=True)
+    import_into(repository, tmp_path, "archives", market="spot")
+    monkeypatch.chdir(tmp_path)
+    settings = ("experiment=baseline", "job=paper", "data=collected", "data.root=out", "execution/feed=live")
+    with pytest.raises(ConfigError, match=r"a history of the feed's market, linear; found bars of spot"):
+        paper.run(compose(*settings, "job.folder=session"))
