@@ -114,7 +114,10 @@ class Adjustments:
         applied = [row for row in self.rows if row.symbol in symbols]
         if not applied:
             return ()
-        rules = "trading rules are not adjusted: tick and lot before an adjustment are what data.instruments says of that time"
+        rules = (
+            "trading rules are not adjusted: those from before an adjustment belong into dated rows of data.instruments, "
+            "in the new units (tick times the factor, lot divided by it)"
+        )
         return (*(row.sentence() for row in applied), rules)
 
 

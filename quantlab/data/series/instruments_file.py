@@ -107,8 +107,11 @@ class InstrumentsFile:
                 f"{len(without)} of {len(symbols)} symbols have no row in {self.name} and keep the rules that they have without it ({shown})"
             )
         if dated:
-            changed = len({row.symbol for row in dated})
-            notes.append(f"trading rules of {changed} symbols are dated, {len(dated)} rows of {self.name}")
+            changed = list(dict.fromkeys(row.symbol for row in dated))
+            shown = ", ".join(changed[:5]) + (", ..." if len(changed) > 5 else "")
+            notes.append(
+                f"trading rules are dated: {self.name} changes those of {shown}, rows with a time: {len(dated)}"
+            )
         return tuple(notes)
 
 

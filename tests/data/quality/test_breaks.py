@@ -142,3 +142,27 @@ def test_no_symbol_of_the_reference_data_has_a_break(
 ) -> None:
     assert find_breaks(real_bars(perps_5m, parquet_source, "all")) == ()
     assert find_breaks(parquet_source(market_data / "btc_perp_1m", funding="off").history()) == ()
+
+
+@pytest.mark.slow
+def test_nearly_all_of_what_is_planted_in_any_symbol_is_found_and_nothing_else(
+    perps_5m: Path, parquet_source: Callable[..., ParquetSource]
+) -> None:
+    """One per symbol and factor, at random places, every third after up to half a day without bars."""
+    bars = real_bars(perps_5m, parquet_source, "all")
+    rng, planted_count, found = np.random.default_rng(8), 0, 0
+    for s, symbol in enumerate(bars.symbols):
+        traded = np.flatnonzero(bars.state[:, s] == BarState.TRADED)
+        for factor in FACTORS:
+            row = int(traded[rng.integers(26, len(traded) - 13)])
+            ohlcv, state = bars.ohlcv[:, s : s + 1].copy(), bars.state[:, s : s + 1].copy()
+            hole = min(int(rng.choice([0, 0, 0, 0, 6, 144])), row - int(traded[20]))
+            ohlcv[row:, 0, :4] *= factor
+            ohlcv[row:, 0, 4] /= factor
+            ohlcv[row - hole : row], state[row - hole : row] = np.nan, BarState.ABSENT
+            one = Bars(ohlcv, bars.open_time_ms, bars.interval_ms, state, (symbol,), bars.instruments[:1])
+            times = [step.time_ms for step in find_breaks(one)]
+            assert set(times) <= {int(bars.open_time_ms[row])}
+            planted_count, found = planted_count + 1, found + len(times)
+    assert planted_count == 1320
+    assert found > 0.99 * planted_count

@@ -78,7 +78,9 @@ def test_dated_rows_hold_from_the_first_bar_at_or_after_their_time(parquet: Any,
         (day + 120, 800, (last, b, c)),
     ]
     assert bars.rule_changes[-1].instrument.tick == 1.1  # known, and after the last bar
-    assert source.data_notes() == ("trading rules of 3 symbols are dated, 5 rows of instruments.csv",)
+    assert source.data_notes() == (
+        "trading rules are dated: instruments.csv changes those of C, B, A, rows with a time: 5",
+    )
 
 
 def test_parts_and_the_stream_carry_the_rules_of_their_own_bars(
