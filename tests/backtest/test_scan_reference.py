@@ -6,6 +6,7 @@ one function per paragraph of the rules, no attempt at speed.
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from dataclasses import dataclass, field
 from typing import Any
@@ -14,7 +15,7 @@ import numpy as np
 import pytest
 
 from quantlab.backtest.scan import Scan
-from quantlab.core.market import BarState
+from quantlab.core.market import BarState, RuleChange
 from quantlab.core.results import CUT_RULES, OrderReason, RiskEvent
 from quantlab.trading import EnsembleThreshold
 
@@ -71,6 +72,9 @@ class Reference:
         self.t = t
         self.row = self.bars.ohlcv[t]
         self.rules = list(self.bars.instruments)
+        for change in self.bars.rule_changes:
+            if change.time_ms <= int(self.bars.open_time_ms[t]):
+                self.rules[self.bars.symbols.index(change.symbol)] = change.instrument
         self.used = [0.0] * self.bars.n_symbols
         self.stopped: set[int] = set()
         today = int(self.bars.open_time_ms[t]) // 86_400_000
@@ -397,6 +401,27 @@ def test_wild_markets_bit_for_bit(case, seed):
     for limits_on in (True, False):
         simulation = Scan(10_000.0).run(bars, signal, strategy, limits_on=limits_on)
         assert_same(simulation, Reference(bars, signal, strategy, 10_000.0, limits_on).run())
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_wild_markets_whose_rules_change_bit_for_bit(case, seed):
+    bars, signal, strategy = case(seed + 50)
+    rng = np.random.default_rng(seed)
+    changes = []
+    for row in sorted(rng.choice(np.arange(1, bars.n_bars), 12, replace=False).tolist()):
+        s = int(rng.integers(bars.n_symbols))
+        rules = dataclasses.replace(
+            bars.instruments[s],
+            tick=float(rng.choice([0.0, 0.02, 0.1, 5.0])),
+            lot=float(rng.choice([0.0, 0.01, 3.0, 40.0])),
+            min_notional=float(rng.choice([10.0, 500.0, 5_000.0])),
+            taker_fee_bps=float(rng.choice([4.5, 9.0])),
+        )
+        changes.append(RuleChange(int(bars.open_time_ms[row]) - int(rng.integers(0, 2)), bars.symbols[s], rules))
+    changing = dataclasses.replace(bars, rule_changes=tuple(changes))
+    simulation = Scan(10_000.0).run(changing, signal, strategy)
+    assert_same(simulation, Reference(changing, signal, strategy, 10_000.0, True).run())
+    assert simulation.orders.tolist() != Scan(10_000.0).run(bars, signal, strategy).orders.tolist()
 
 
 def test_the_wild_markets_reach_every_rule(every_case):

@@ -85,6 +85,10 @@ BRANCHES = (
     "tick unknown for a fill",
     "tick unknown for a level",
     "tick unknown since the price moved",
+    # rules that change
+    "decision under changed rules",
+    "fill under changed rules",
+    "level from older rules",
     # symbols that end
     "a filled bar ends an absence",
     "absence ends before the delisting",
@@ -262,6 +266,10 @@ def _window_closed_at_both_ends(streaks: plain_streaks.Streaks, account: Account
     return age_ms <= limits.stop_window_minutes * plain_streaks.MINUTE_MS
 
 
+def _first_terms(bars: Bars, open_ms: int, costs: Any) -> list[plain_terms.Terms]:
+    return plain_terms.terms_at(bars, int(bars.open_time_ms[0]), costs)
+
+
 _SMALLEST = property(lambda terms: terms.instrument.min_notional)
 
 MUTANTS: dict[str, tuple[Any, str, Any]] = {
@@ -274,6 +282,7 @@ MUTANTS: dict[str, tuple[Any, str, Any]] = {
     "a tick counts however coarse it is": (plain_terms.Terms, "tick_at", lambda terms, _: terms.instrument.tick),
     "a lot counts however dear it is": (plain_terms.Terms, "lot_at", lambda terms, _: terms.instrument.lot),
     "a smallest order counts however large it is": (plain_terms.Terms, "smallest_order_usd", _SMALLEST),
+    "rules never change": (plain_simulator, "terms_at", _first_terms),
     "nothing is ever delisted": (plain_simulator, "settle_delisted", lambda *_: None),
     "a day has two days of bars": (plain_endings, "DAY_MS", 2 * plain_endings.DAY_MS),
     "unknown distances pass": (plain_guard, "_not_finite", lambda *_: None),

@@ -132,7 +132,7 @@ def test_a_liquidation_has_the_tick_of_its_price(play: Play) -> None:
 
 
 def test_what_was_unknown_is_told(run_product: Callable[[Case], Simulation]) -> None:
-    """Every traded bar, fill and symbol that the plain count finds."""
+    """Every traded bar, fill and symbol that the plain count finds, in markets whose rules change too."""
     totals: Counter[str] = Counter()
     for seed in range(150):
         case = random_case(seed)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from plain_terms import Terms, terms_at
 
-from quantlab.core.market import Bars
+from quantlab.core.market import Bars, Instrument
 from quantlab.core.results import OrderReason
 from quantlab.trading.strategy.strategy import Costs
 
@@ -69,6 +69,7 @@ class Position:
     trail: float = math.inf
     break_even: float = math.nan
     absent_bars: int = 0  # in a row, since it was opened
+    rules: Instrument | None = None  # those under which it was opened
     own_cash: float = 0.0  # of its own fills since it was opened, minus their fees
     agreed: float = math.nan  # the last finite close since it was opened, in a cell whose close is not suspect
 
@@ -188,6 +189,7 @@ class Account:
     def fill(self, bar: int, s: int, units: float, price: float, fee_bps: float, reason: OrderReason) -> float:
         """Book signed `units` at `price`; the record carries the fee of `fee_bps`. Returns the notional paid."""
         fee = abs(units) * price * (fee_bps / BASIS_POINTS)
+        self.branches["fill under changed rules"] += self.terms[s].instrument is not self.bars.instruments[s]
         self.cash -= units * price
         self.cash -= fee
         self._change_units(s, units, price, fee)
@@ -197,7 +199,7 @@ class Account:
     def _change_units(self, s: int, units: float, price: float, fee: float) -> None:
         position = self.positions[s]
         if position.units == 0.0:
-            position = self.positions[s] = Position(units=units, entry=price)
+            position = self.positions[s] = Position(units=units, entry=price, rules=self.terms[s].instrument)
         elif math.copysign(1.0, units) == position.sign:
             position.entry = (position.units * position.entry + units * price) / (position.units + units)
             position.units += units

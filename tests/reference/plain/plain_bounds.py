@@ -72,7 +72,9 @@ class _Market:
 
     def rules(self, fill: Filled) -> Instrument:
         """The rules of the bar in which it filled."""
-        return self.bars.instruments[fill.symbol]
+        symbol, open_ms = self.bars.symbols[fill.symbol], int(self.bars.open_time_ms[fill.bar])
+        changes = [c for c in self.bars.rule_changes if c.symbol == symbol and c.time_ms <= open_ms]
+        return changes[-1].instrument if changes else self.bars.instruments[fill.symbol]
 
     def is_coarse(self, fill: Filled) -> bool:
         return self.rules(fill).tick > self.costs.coarsest_tick * fill.price

@@ -56,10 +56,15 @@ def _stop(account: Account, t: int, s: int, bar: Bar, budget: Budget, costs: Cos
     slipped = touched * (1.0 - slippage) if long else touched * (1.0 + slippage)
     over = abs(position.units) > budget.left()
     _note_stop(account, s, bar, over)
+    _note_rules(account, s)
     price = account.fill_price(s, slipped, buy=not long)
     account.fill(t, s, -position.units, price, account.terms[s].instrument.taker_fee_bps, OrderReason.STOP)
     account.fills[-1] = dataclasses.replace(account.fills[-1], over_participation=over)
     account.stopped[s] = True
+
+
+def _note_rules(account: Account, s: int) -> None:
+    account.branches["level from older rules"] += account.positions[s].rules != account.terms[s].instrument
 
 
 def _note_stop(account: Account, s: int, bar: Bar, over: bool) -> None:
@@ -82,6 +87,7 @@ def _take_profit(account: Account, t: int, s: int, bar: Bar, budget: Budget) -> 
     filled = budget.take(abs(position.units))
     note_capped(account, budget, filled, abs(position.units))
     account.branches["take-profit"] += 1
+    _note_rules(account, s)
     if filled < abs(position.units):
         account.cuts["participation"] += 1
         account.branches["capped take-profit"] += 1

@@ -202,6 +202,7 @@ def _note_unknown(account: Account, s: int, price: float, rule: str) -> None:
     terms = account.terms[s]
     lot, smallest = terms.instrument.lot, terms.instrument.min_notional
     if rule == "lot":
+        account.branches["decision under changed rules"] += terms.instrument is not account.bars.instruments[s]
         account.branches["lot unknown at a decision"] += lot != terms.lot_at(price)
         account.branches["lot just known"] += lot > 0.0 and lot * price == terms.costs.coarsest_order_usd
     else:

@@ -12,7 +12,7 @@ from plain_choices import random_sizer, with_streak_rules, with_unknown_rules
 from plain_endings import bars_until_delisted
 from plain_ends import with_ends
 from plain_prints import fill_anew, with_prints, with_squeezes
-from plain_scales import with_rules, with_scales
+from plain_scales import with_rule_changes, with_rules, with_scales
 
 from quantlab.core.arrays import Float64Array
 from quantlab.core.market import Bars, BarState, Funding, Instrument
@@ -60,12 +60,14 @@ def random_case(seed: int, *, moving_stops: bool = True) -> Case:
 
 
 def _reshaped(rng: np.random.Generator, bars: Bars, costs: Costs) -> Bars:
-    """Many markets at other prices, most with other rules; in half of them symbols end."""
-    scaled, ruled, ending = (rng.random() < share for share in (0.35, 0.5, 0.45))
+    """Many markets at other prices, most with other rules, some of which change; in half of them symbols end."""
+    scaled, ruled, changing, ending = (rng.random() < share for share in (0.35, 0.5, 0.5, 0.45))
     if scaled:
         bars = with_scales(rng, bars)
     if ruled or scaled:
         bars = with_rules(rng, bars)
+    if changing:
+        bars = with_rule_changes(rng, bars)
     ohlcv, state = bars.ohlcv.copy(), bars.state.copy()
     fill_anew(ohlcv, state)
     bars = dataclasses.replace(bars, ohlcv=ohlcv, state=state)
@@ -164,7 +166,7 @@ def _limits(rng: np.random.Generator) -> Limits:
 def _costs(rng: np.random.Generator) -> Costs:
     return Costs(
         slippage_bps=float(rng.choice([0.0, 2.0, 40.0])),
-        participation=float(rng.choice([0.01, 0.05, 0.2])) if rng.random() < 0.8 else None,
+        participation=float(rng.choice([0.01, 0.05, 0.2])) if rng.random() < 0.95 else None,
         liquidation_fee_bps=125.0,
     )
 
@@ -257,7 +259,7 @@ def _funding(rng: np.random.Generator, open_time_ms: Any, interval_ms: int, n_sy
 
 def _signal(rng: np.random.Generator, bars: Bars, volatility: float, kind: str, moving_stops: bool) -> Signal:
     shape = (bars.n_bars, bars.n_symbols)
-    side = rng.choice([-1, 0, 1], shape, p=[0.2, 0.6, 0.2]).astype(np.int8)
+    side = rng.choice([-1, 0, 1], shape, p=[0.22, 0.56, 0.22]).astype(np.int8)
     price = np.nan_to_num(bars.close, nan=100.0)
     atr = volatility * price * rng.uniform(0.3, 2.5, shape)
     atr[rng.random(shape) < 0.03] = np.nan

@@ -30,13 +30,13 @@ def with_prints(rng: Generator, bars: Bars, volatility: float, reshape: Callable
     if bars.n_symbols > 1:
         for t in np.flatnonzero(rng.random(bars.n_bars) < 0.08):
             (_swap if rng.random() < 0.2 else _opposed)(rng, ohlcv[t], state[t])
-    ohlcv[rng.random(state.shape) < 0.26, VOLUME] *= 0.02
+    ohlcv[rng.random(state.shape) < 0.24, VOLUME] *= 0.02
     if bars.n_bars > WINDOW_ROWS:
         for s in range(bars.n_symbols):
             _long_silence(rng, ohlcv[:, s], state[:, s], volatility)
     fill_anew(ohlcv, state)
     planted = reshape(dataclasses.replace(bars, ohlcv=ohlcv, state=state))
-    return carrying(planted, _thrown(rng, planted) if rng.random() < 0.52 else flags_of(planted))
+    return carrying(planted, _thrown(rng, planted) if rng.random() < 0.55 else flags_of(planted))
 
 
 def with_squeezes(rng: Generator, bars: Bars, volatility: float) -> Bars:

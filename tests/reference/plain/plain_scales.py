@@ -1,4 +1,4 @@
-"""Prices of every size, and trading rules that fit them or do not."""
+"""Prices of every size, trading rules that fit them or do not, and rules that change in between."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from quantlab.core.arrays import Float64Array
-from quantlab.core.market import VOLUME, Bars, Instrument
+from quantlab.core.market import VOLUME, Bars, Instrument, RuleChange
 
 Generator = np.random.Generator
 
@@ -44,6 +44,25 @@ def with_rules(rng: Generator, bars: Bars) -> Bars:
         if instrument.tick > 0.0 and rng.random() < 0.3:
             ohlcv[:, s, :VOLUME] = np.maximum(np.rint(ohlcv[:, s, :VOLUME] / instrument.tick), 1.0) * instrument.tick
     return dataclasses.replace(bars, ohlcv=ohlcv, instruments=instruments)
+
+
+def with_rule_changes(rng: Generator, bars: Bars) -> Bars:
+    """`bars` in which a symbol's rules change up to three times, also beyond the last bar and between two opens."""
+    changes: list[RuleChange] = []
+    for s, symbol in enumerate(bars.symbols):
+        for _ in range(int(rng.choice([0, 1, 2, 3], p=[0.1, 0.35, 0.35, 0.2]))):
+            row = int(rng.integers(1, bars.n_bars + 2))
+            late_ms = int(rng.choice([0, 0, 1, bars.interval_ms // 2, bars.interval_ms - 1]))
+            time_ms = int(bars.open_time_ms[0]) + row * bars.interval_ms - late_ms
+            price = _price(bars, min(row, bars.n_bars - 1), s)
+            changes.append(RuleChange(time_ms, symbol, random_instrument(rng, price)))
+    return dataclasses.replace(bars, rule_changes=_one_at_a_time(changes))
+
+
+def _one_at_a_time(changes: list[RuleChange]) -> tuple[RuleChange, ...]:
+    """In the order of time; a symbol's second change in one millisecond is left out."""
+    last = {(change.time_ms, change.symbol): change for change in changes}
+    return tuple(sorted(last.values(), key=lambda change: (change.time_ms, change.symbol)))
 
 
 def random_instrument(rng: Generator, price: float) -> Instrument:

@@ -21,6 +21,7 @@ from plain_guard import Want, Wants, apply_rules, close, legs, size_rules
 from plain_liquidation import liquidate
 from plain_policies import ask
 from plain_risk import RiskState
+from plain_terms import terms_at
 
 from quantlab.core.market import CLOSE, HIGH, LOW, OPEN, VOLUME, Bars, BarState
 from quantlab.core.results import OrderReason
@@ -70,6 +71,8 @@ def simulate(
         before, account.stopped, account.closes_lost = account.equity, [False] * bars.n_symbols, []
         paid, no_rate = _pay_funding(account, row, charges[t])
         missing += no_rate
+        if bars.rule_changes:
+            account.terms = terms_at(bars, int(bars.open_time_ms[t]), strategy.costs)
         budgets = [Budget(bar, terms) for bar, terms in zip(row, account.terms, strict=True)]
         fill_orders(account, t, row, budgets, strategy.costs)
         protective_exits(account, t, row, budgets, strategy.costs)

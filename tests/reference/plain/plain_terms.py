@@ -37,6 +37,9 @@ class Terms:
 
 
 def terms_at(bars: Bars, open_ms: int, costs: Costs) -> list[Terms]:
-    """Each symbol's rules in the bar that opens at `open_ms`."""
+    """Each symbol's rules in the bar that opens at `open_ms`: the last change up to then, else the first ones."""
     instruments = dict(zip(bars.symbols, bars.instruments, strict=True))
+    for change in bars.rule_changes:
+        if change.time_ms <= open_ms:
+            instruments[change.symbol] = change.instrument
     return [Terms(instruments[symbol], costs) for symbol in bars.symbols]
