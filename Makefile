@@ -7,8 +7,8 @@ INSTALLED := $(VENV)/.installed
 .DEFAULT_GOAL := help
 .PHONY: help install run test slow torture honesty lint format bench docs lock hashes clean
 
-# HASHES=1: every file that is installed must have a sha256 of the hashed lock; with CUDA=1 also what the CUDA build of torch needs.
-REQUIREMENTS := $(if $(HASHES),--require-hashes -r requirements.hashed.lock $(if $(CUDA),-r requirements.cuda.hashed.lock),-r requirements.lock)
+# HASHES=1: every file that is installed must have a sha256 of the hashed locks; CUDA=1 with it takes torch's build with CUDA.
+REQUIREMENTS := $(if $(HASHES),--require-hashes -r requirements.hashed.lock -r requirements.torch-$(if $(CUDA),cuda,cpu).hashed.lock,-r requirements.lock)
 
 help: ## list the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -59,7 +59,7 @@ docs: $(INSTALLED) ## write docs/features.md from the catalogue, and docs/rooms.
 lock: $(INSTALLED) ## write requirements.lock from what is installed
 	$(BIN)/python tests/tools/write_lock.py
 
-hashes: $(INSTALLED) ## write requirements.hashed.lock and requirements.cuda.hashed.lock from requirements.lock
+hashes: $(INSTALLED) ## write the hashed locks from requirements.lock
 	$(BIN)/python -m pip install --disable-pip-version-check --quiet uv
 	$(BIN)/python tests/tools/write_hashed_lock.py
 

@@ -93,12 +93,18 @@ def test_lower_bounds_are_versions_that_were_tested_together(repository: Path) -
 
 
 def test_the_hashed_locks_hold_every_package_with_hashes(repository: Path) -> None:
-    lock, hashed = (requirements(repository / f"requirements{kind}lock") for kind in (".", ".hashed."))
-    assert hashed == lock
-    cuda = requirements(repository / "requirements.cuda.hashed.lock")
-    assert not cuda.keys() & lock.keys()
-    for name in ("requirements.hashed.lock", "requirements.cuda.hashed.lock"):
-        packages = re.split(r"\n(?=\S)", (repository / name).read_text())[1:]
+    files = {kind: repository / f"requirements.{kind}hashed.lock" for kind in ("", "torch-cpu.", "torch-cuda.")}
+    lock, hashed, cpu, cuda = (requirements(path) for path in (repository / "requirements.lock", *files.values()))
+    assert {**hashed, **cpu} == lock
+    assert not hashed.keys() & {*cpu, *cuda}
+    assert cuda["torch"] == lock["torch"]
+    assert len(cuda) > 10
+    for path in files.values():
+        packages = re.split(r"\n(?=\S)", path.read_text())[1:]
         for package in packages:
             assert re.search(r"--hash=sha256:[0-9a-f]{64}(\s|$)", package), package
             assert "://" not in package
+    one, other = (
+        set(re.findall("sha256:([0-9a-f]{64})", files[kind].read_text())) for kind in ("torch-cpu.", "torch-cuda.")
+    )
+    assert not one & other, "pip takes the build that it is allowed to take"
