@@ -5,7 +5,8 @@ from the first test row on. The masks are the same in both, and so must be the f
 Where they are not, parts of the dataset are exchanged one at a time, and the fitted objects are compared:
 
 - the features matter and the labels do not, and numbers that the fitted member carries differ: a **scaler**;
-- labels or their weights matter, and such numbers differ, but not the model that was trained: a **calibrator**;
+- labels or their weights matter, and such numbers differ, or all forecasts rank as before, but not the model that was
+  trained: a **calibrator**;
 - the trained model itself differs: **weights** of the training rows, if features, weights or mere class counts
   matter; **split**, if it matters which row has which label.
 
@@ -15,12 +16,12 @@ A third fit has other labels on the calibration rows alone: no row may serve two
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
+from quantlab.audit.carried import carried_differences, is_recalibrated, trained_models
 from quantlab.audit.differences import differs
 from quantlab.audit.findings import AuditLog, LeakFinding
 from quantlab.core.arrays import BoolArray, Float32Array
@@ -29,9 +30,6 @@ from quantlab.core.types import NO_LABEL, Dataset, Features
 from quantlab.learning.ensemble.members import predict_rows
 from quantlab.learning.parallel.progress import fit_member, no_progress
 from quantlab.learning.samples.splits import Fold, part
-
-#: Modules whose objects are trained models or parts of them: not looked into.
-_LIBRARIES = ("quantlab.", "lightgbm", "xgboost", "torch")
 
 
 @dataclass(frozen=True)
@@ -162,14 +160,16 @@ def _fit_findings(trial: MemberTrial, first: FittedModel) -> list[LeakFinding]:
 
 
 def _stage(trial: MemberTrial, kind: str, forecasts: Float32Array, first: FittedModel, second: FittedModel) -> str:
-    carried = bool(carried_differences(first, second))
+    again = trial.forecast(second)
     if kind == "features":
-        if not carried:
+        if not _is_beside(first, second, forecasts, again):
             return "weights"
         # What was fitted on forecasts of the future follows its features too; a scaler never asks for a label.
-        labelled = trial.fitted(_with_labels(trial.dataset, trial.other))
-        return "calibrator" if carried_differences(first, labelled) else "scaler"
-    if carried and not _trained_otherwise(trial, first, second):
+        second = trial.fitted(_with_labels(trial.dataset, trial.other))
+        again = trial.forecast(second)
+        if not (carried_differences(first, second) or differs(forecasts, again).any()):
+            return "scaler"
+    if _is_beside(first, second, forecasts, again) and not _trained_otherwise(trial, first, second, forecasts, again):
         return "calibrator"
     if kind == "weights":
         return "weights"
@@ -177,26 +177,19 @@ def _stage(trial: MemberTrial, kind: str, forecasts: Float32Array, first: Fitted
     return "split" if differs(forecasts, trial.forecast(shuffled)).any() else "weights"
 
 
-def _trained_otherwise(trial: MemberTrial, first: FittedModel, second: FittedModel) -> bool:
-    """Return whether quantlab's own models inside make other forecasts."""
-    pairs = zip(_models(first), _models(second), strict=False)
-    return any(differs(trial.forecast(a), trial.forecast(b)).any() for a, b in pairs)
+def _is_beside(first: FittedModel, second: FittedModel, before: Float32Array, after: Float32Array) -> bool:
+    """Return whether numbers beside the trained model differ, seen in the member or in its forecasts."""
+    return bool(carried_differences(first, second)) or is_recalibrated(before, after, few=False)
 
 
-def _models(value: Any) -> Iterator[FittedModel]:
-    if _is_library_object(value):
-        if hasattr(value, "predict_proba"):
-            yield value
-    elif hasattr(value, "__dict__"):
-        for inner in vars(value).values():
-            yield from _models(inner)
-    elif isinstance(value, tuple | list):
-        for inner in value:
-            yield from _models(inner)
-
-
-def _is_library_object(value: Any) -> bool:
-    return type(value).__module__.startswith(_LIBRARIES)
+def _trained_otherwise(
+    trial: MemberTrial, first: FittedModel, second: FittedModel, before: Float32Array, after: Float32Array
+) -> bool:
+    """Return whether quantlab's own models inside make other forecasts; without any, whether rows rank otherwise."""
+    pairs = list(zip(trained_models(first), trained_models(second), strict=False))
+    if pairs:
+        return any(differs(trial.forecast(a), trial.forecast(b)).any() for a, b in pairs)
+    return not is_recalibrated(before, after, few=True)
 
 
 def _shuffled_future(trial: MemberTrial) -> Dataset:
@@ -234,32 +227,6 @@ _MIXES: dict[str, Callable[[Dataset, Dataset], Dataset]] = {
     "features": _with_features,
     "labels": _with_labels,
 }
-
-
-def carried_differences(first: Any, second: Any) -> dict[str, BoolArray]:
-    """Numbers that two fitted members carry beside the house's own models, where they differ.
-
-    Scalers, calibrators and priors are such numbers; a booster or a net is not: it is not looked into.
-    """
-    theirs = dict(_numbers(second, ""))
-    found = {}
-    for path, value in _numbers(first, ""):
-        if path in theirs and (different := differs(value, theirs[path])).any():
-            found[path] = different
-    return found
-
-
-def _numbers(value: Any, path: str) -> Iterator[tuple[str, Any]]:
-    if isinstance(value, np.ndarray | np.number | float | int) and not isinstance(value, bool):
-        yield path, np.asarray(value)
-    elif isinstance(value, dict):
-        for key, inner in value.items():
-            yield from _numbers(inner, f"{path}.{key}".lstrip("."))
-    elif isinstance(value, tuple | list):
-        for i, inner in enumerate(value):
-            yield from _numbers(inner, f"{path}[{i}]")
-    elif hasattr(value, "__dict__") and not _is_library_object(value):
-        yield from _numbers(vars(value), path)
 
 
 def _feature_names(trial: MemberTrial, carried: Mapping[str, BoolArray]) -> str:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from quantlab.audit.carried import is_recalibrated
 from quantlab.audit.counterfactuals import another_future
 from quantlab.audit.findings import AuditLog, LeakFinding
 from quantlab.audit.members import check_members
@@ -126,6 +127,95 @@ def test_a_members_mistake_is_named(random_bars: MakeBars, wrong: str, stage: st
     found = found_in(Member(wrong), random_bars(n_bars=1_600))
     assert [(one.stage, one.column) for one in found] == [(stage, column)]
     assert found[0].where.startswith("member one, fold 0")
+
+
+@dataclass(frozen=True)
+class Enclosed:
+    """A calibrated member that shows no number: its map is a function."""
+
+    trained: Any
+    calibrate: Callable[[Any], Any]
+
+    def predict_proba(self, features: Features) -> Float32Array:
+        return np.asarray(self.calibrate(self.trained(features)), dtype=np.float32)
+
+
+@dataclass(frozen=True)
+class Hidden:
+    """Linear in its columns, and calibrated on all labels; nothing of it is a field."""
+
+    wrong: str
+
+    def fit(self, train: Dataset, valid: Dataset) -> Any:
+        everything = train.features.ready & (train.label != NO_LABEL)
+        rows = everything if self.wrong == "trained" else train.mask
+        columns = _returns(train.features)
+        slopes = np.array([[np.corrcoef(x[rows], train.label[rows] == c)[0, 1] for c in range(3)] for x in columns])
+        shares = np.bincount(train.label[everything if self.wrong != "trained" else rows], minlength=3)
+        power, secret = float(shares[2] / shares.sum()), _SECRETS.setdefault(len(_SECRETS), shares)
+
+        def forecast(features: Features) -> Any:
+            logits = sum(300.0 * x[:, :, None] * slope for x, slope in zip(_returns(features), slopes, strict=True))
+            proba = np.exp(logits)
+            return proba / proba.sum(axis=-1, keepdims=True)
+
+        def calibrated(proba: Any) -> Any:
+            used = float(secret[2] / secret.sum()) if self.wrong == "unseen" else power
+            tempered = proba ** (0.5 + used)
+            return tempered / tempered.sum(axis=-1, keepdims=True)
+
+        if self.wrong == "unseen":
+            return Enclosed(_Opaque(forecast), _Opaque(calibrated))
+        return Enclosed(forecast, calibrated if self.wrong == "enclosed" else _plain)
+
+
+def _returns(features: Features) -> list[Any]:
+    """The last return, and the one before it."""
+    last = features.values[:, :, 0].astype(np.float64)
+    return [last, np.vstack([last[:1] * 0.0, last[:-1]])]
+
+
+#: Out of a fitted member's sight, as in a library's object.
+_SECRETS: dict[int, Any] = {}
+
+
+def _plain(proba: Any) -> Any:
+    return proba
+
+
+class _Opaque:
+    """A callable whose parts cannot be read, as those of compiled code."""
+
+    def __init__(self, function: Any) -> None:
+        _HIDDEN[id(self)] = (function, self)  # kept, so that no other gets its id
+
+    def __call__(self, value: Any) -> Any:
+        return _HIDDEN[id(self)][0](value)
+
+
+_HIDDEN: dict[int, Any] = {}
+
+
+@pytest.mark.parametrize("wrong", ["enclosed", "unseen"])
+def test_a_calibration_on_test_labels_is_named_wherever_it_is_kept(random_bars: MakeBars, wrong: str) -> None:
+    """Its forecasts rank all rows as before: what was trained is the same, and a map of it is not."""
+    assert [one.stage for one in found_in(Hidden(wrong), random_bars(n_bars=1_600))] == ["calibrator"]  # type: ignore[arg-type]
+
+
+def test_a_model_that_was_trained_on_test_rows_is_no_calibrator(random_bars: MakeBars) -> None:
+    found = found_in(Hidden("trained"), random_bars(n_bars=1_600))  # type: ignore[arg-type]
+    assert [one.stage for one in found] in (["split"], ["weights"])
+
+
+def test_an_order_that_stays_is_a_calibration_and_one_that_turns_is_not() -> None:
+    rng = np.random.default_rng(0)
+    proba = rng.dirichlet([2.0, 3.0, 2.0], (300, 2)).astype(np.float32)
+    colder = proba.astype(np.float64) ** 0.7 * [1.0, 0.8, 1.3]
+    colder = (colder / colder.sum(axis=2, keepdims=True)).astype(np.float32)
+    other = (0.95 * proba + 0.05 * rng.dirichlet([2.0, 3.0, 2.0], (300, 2))).astype(np.float32)
+    assert is_recalibrated(proba, colder, few=False)
+    assert not is_recalibrated(proba, other, few=False)
+    assert not is_recalibrated(proba[:5], colder[:5], few=False), "five rows keep an order by accident"
 
 
 def test_an_honest_member_is_not_accused(random_bars: MakeBars) -> None:
