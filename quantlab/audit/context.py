@@ -26,7 +26,11 @@ class AuditDepth:
     Parameters
     ----------
     cuts : int
-        Rows at which another future begins, for the stages that cost little.
+        Rows at which another future of the whole history begins.
+    many_cuts : int
+        The same in windows of it, for the stages that cost little.
+    reach : int
+        Bars after each of these that a stage is shown.
     fills : int
         Bars with fills that are looked at.
     shuffle : bool
@@ -43,6 +47,8 @@ class AuditDepth:
     """
 
     cuts: int
+    many_cuts: int
+    reach: int
     fills: int
     shuffle: bool
     shuffle_errors: float
@@ -50,6 +56,8 @@ class AuditDepth:
 
     def __post_init__(self) -> None:
         check_whole("job.checks.cuts", self.cuts, low=1)
+        check_whole("job.checks.many_cuts", self.many_cuts, low=1)
+        check_whole("job.checks.reach", self.reach, low=1)
         check_whole("job.checks.fills", self.fills, low=1)
         check_whole("job.checks.seed", self.seed, low=0)
         check_range("job.checks.shuffle_errors", self.shuffle_errors, low=1.0)

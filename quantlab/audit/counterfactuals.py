@@ -184,21 +184,6 @@ def _other_funding(bars: Bars, row: int) -> Funding | None:
     return Funding(bars.funding.time_ms, rate)
 
 
-def cuts(bars: Bars, start: int, stop: int, count: int) -> list[int]:
-    """At most `count` rows in ``start:stop`` at which a future may begin: spread out, and inside hours and days.
-
-    A stage that peeks to the end of an hour or a day is seen only from inside one.
-    """
-    if stop <= start:
-        return []
-    wanted = (start + int((stop - start) * (i + 0.5) / count) for i in range(count))
-    rows = []
-    for row in wanted:
-        at_border = bars.open_time_ms[row] % 3_600_000 == 0
-        rows.append(min(row + 5, stop - 1) if at_border else row)
-    return sorted({row for row in rows if 0 < row < bars.n_bars})
-
-
 def ragged_rows(bars: Bars, count: int) -> list[int]:
     """Rows just inside what is ragged in a history: at most `count` of each kind, and none in a whole one.
 

@@ -28,7 +28,7 @@ from quantlab.core.results import OrderReason, Simulation
 from quantlab.core.types import Signal
 
 #: Legs that fill at the open, before anything inside the bar is looked at.
-_AT_OPEN = (OrderReason.SIGNAL, OrderReason.TIME_EXIT, OrderReason.FLATTEN)
+AT_OPEN = (OrderReason.SIGNAL, OrderReason.TIME_EXIT, OrderReason.FLATTEN)
 _ROUNDING = 1e-9
 _BPS = 10_000.0
 
@@ -66,7 +66,7 @@ def check_fills(log: AuditLog, account: AuditedAccount, count: int, seed: int) -
     log : Log
     account : AuditedAccount
     count : int
-        Bars with fills that are looked at.
+        Bars with fills that are looked at, drawn at random.
     """
     simulation = account.run(account.bars, account.signal)
     orders, limits = simulation.orders, "limits on" if account.limits_on else "limits off"
@@ -79,9 +79,9 @@ def check_fills(log: AuditLog, account: AuditedAccount, count: int, seed: int) -
         len(orders),
         list(better_fills(account, simulation))[:1],
     )
-    at_open = np.unique(orders["idx"][np.isin(simulation.reasons, _AT_OPEN)])
+    at_open = np.unique(orders["idx"][np.isin(simulation.reasons, AT_OPEN)])
     rows = at_open[at_open > 0]
-    rows = rows[:: max(1, len(rows) // count)][:count]
+    rows = np.sort(np.random.default_rng([seed, len(rows)]).permutation(rows)[:count])
     found: list[LeakFinding] = []
     compared = 0
     for row in (int(row) for row in rows):
@@ -103,7 +103,7 @@ def _under_another_future(
     for future, done in ((another_future, "were replaced"), (delisted, "were others, and half of the symbols gone")):
         other = account.run(future(account.bars, row, seed), another_signal(account.signal, row))
         evidence = f"it changed when bars and signals from row {row} on {done}"
-        yield from _differing(account.bars, _before(simulation, row), _before(other, row), evidence)
+        yield from differing_orders(account.bars, _before(simulation, row), _before(other, row), evidence)
         if (different := differs(simulation.equity[:row], other.equity[:row])).any():
             yield LeakFinding("fill", "equity", cell_label(account.bars, int(np.argmax(different))), evidence)
 
@@ -113,7 +113,7 @@ def _inside_its_bar(account: AuditedAccount, simulation: Simulation, row: int, s
     evidence = (
         f"it fills at the open of row {row}, but changed with that bar's high, low and close or that row's signal"
     )
-    yield from _differing(account.bars, _at_open(simulation, row), _at_open(other, row), evidence)
+    yield from differing_orders(account.bars, _at_open(simulation, row), _at_open(other, row), evidence)
 
 
 def _before(simulation: Simulation, row: int) -> Records:
@@ -122,16 +122,21 @@ def _before(simulation: Simulation, row: int) -> Records:
 
 
 def _at_open(simulation: Simulation, row: int) -> Records:
-    mine = (simulation.orders["idx"] == row) & np.isin(simulation.reasons, _AT_OPEN)
+    mine = (simulation.orders["idx"] == row) & np.isin(simulation.reasons, AT_OPEN)
     orders: Records = simulation.orders[mine]
     return orders
 
 
-def _differing(bars: Bars, before: Records, after: Records, evidence: str) -> Iterator[LeakFinding]:
+def differing_orders(bars: Bars, before: Records, after: Records, evidence: str) -> Iterator[LeakFinding]:
     """The first order that differs; an engine that another order makes longer or shorter differs in `count`."""
     for a, b in zip(before, after, strict=False):
         names = [name for name in ("idx", "col", "side", "price", "size", "fees") if a[name] != b[name]]
         if names:
+            if len(before) != len(after) and names[0] in (
+                "idx",
+                "col",
+            ):  # one is missing, and the next stands in its place
+                break
             only_size = set(names) <= {"size", "fees"}
             column = "size" if only_size else names[0]
             where = cell_label(bars, int(a["idx"]), int(a["col"]))
@@ -143,8 +148,9 @@ def _differing(bars: Bars, before: Records, after: Records, evidence: str) -> It
             )
             return
     if len(before) != len(after):
-        longer = before if len(before) > len(after) else after
-        first = longer[min(len(before), len(after))]
+        longer, shorter = (before, after) if len(before) > len(after) else (after, before)
+        same = longer[: len(shorter)][["idx", "col"]] == shorter[["idx", "col"]]
+        first = longer[len(shorter) if same.all() else int(np.argmin(same))]
         where = cell_label(bars, int(first["idx"]), int(first["col"]))
         yield LeakFinding("fill", "order.count", where, f"{evidence}: {len(before)} fills became {len(after)}")
 
@@ -155,7 +161,7 @@ def better_fills(account: AuditedAccount, simulation: Simulation) -> Iterator[Le
     bar = account.bars.ohlcv[orders["idx"], orders["col"]]
     slippage = account.strategy.costs.slippage_bps / _BPS
     buys = orders["side"] == 0
-    market = np.isin(reasons, (*_AT_OPEN, OrderReason.STOP))
+    market = np.isin(reasons, (*AT_OPEN, OrderReason.STOP))
     best = np.where(buys, bar[:, OPEN] * (1.0 + slippage), bar[:, OPEN] * (1.0 - slippage))
     yield from _better(account.bars, orders, market & _beats(orders, best), best, "the open less slippage")
     take = reasons == OrderReason.TAKE_PROFIT

@@ -6,6 +6,8 @@ import dataclasses
 from dataclasses import dataclass, field
 from typing import Any
 
+from quantlab.audit.draws import found_share
+
 #: Stages of a pipeline, in the order in which one feeds the next; ``signal`` = only the outcome is suspicious.
 STAGES = (
     "universe",
@@ -55,6 +57,26 @@ class LeakCheck:
 
 
 @dataclass(frozen=True)
+class CheckPower:
+    """The power of a look at rows that were drawn at random.
+
+    Parameters
+    ----------
+    stage : str
+    looked_at : str
+    rows : int
+        Rows (bars, of all symbols) before another future, drawn independently.
+    finds_99 : float
+        Share of leaking rows of which one is among them with 99 %: a leak in fewer may be missed.
+    """
+
+    stage: str
+    looked_at: str
+    rows: int
+    finds_99: float
+
+
+@dataclass(frozen=True)
 class AuditReport:
     """The outcome of an audit.
 
@@ -67,12 +89,14 @@ class AuditReport:
         What was not looked at, and why.
     diagnostics : dict of name to number or None
         Numbers that prove nothing by themselves.
+    powers : tuple of CheckPower
     """
 
     findings: tuple[LeakFinding, ...]
     checks: tuple[LeakCheck, ...]
     notes: tuple[str, ...] = ()
     diagnostics: dict[str, float | None] = field(default_factory=dict)
+    powers: tuple[CheckPower, ...] = ()
 
     @property
     def leaks(self) -> bool:
@@ -97,6 +121,11 @@ class AuditLog:
     checks: list[LeakCheck] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     diagnostics: dict[str, float | None] = field(default_factory=dict)
+    powers: list[CheckPower] = field(default_factory=list)
+
+    def power(self, stage: str, looked_at: str, rows: int) -> None:
+        """Note how rare a leak may be that `rows` random rows find."""
+        self.powers.append(CheckPower(stage, looked_at, rows, found_share(rows)))
 
     def check(self, stage: str, name: str, compared: int, findings: list[LeakFinding]) -> None:
         """Note a check, and what it found."""
@@ -115,4 +144,6 @@ class AuditLog:
     def report(self) -> AuditReport:
         """Everything, findings by stage."""
         ordered = sorted(self.findings, key=lambda finding: STAGES.index(finding.stage))
-        return AuditReport(tuple(ordered), tuple(self.checks), tuple(self.notes), dict(self.diagnostics))
+        return AuditReport(
+            tuple(ordered), tuple(self.checks), tuple(self.notes), dict(self.diagnostics), tuple(self.powers)
+        )

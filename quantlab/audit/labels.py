@@ -13,8 +13,9 @@ import dataclasses
 
 import numpy as np
 
-from quantlab.audit.counterfactuals import another_future, cuts, delisted
+from quantlab.audit.counterfactuals import another_future, delisted
 from quantlab.audit.differences import differs, first_difference
+from quantlab.audit.draws import cuts
 from quantlab.audit.findings import AuditLog, LeakFinding
 from quantlab.core.arrays import BoolArray, Float64Array
 from quantlab.core.market import HIGH, LOW, Bars
@@ -32,12 +33,12 @@ def check_labels(log: AuditLog, labeler: Labeler, bars: Bars, atr: Float64Array,
     labels = labeler.label(bars, atr)
     found: dict[tuple[str, str], LeakFinding] = {}
     compared = 0
-    for row in cuts(bars, 1, bars.n_bars, count):
+    for row in cuts(bars, 1, bars.n_bars, count, seed):
         for change_text, future in _FUTURES.items():
             other = labeler.label(future(bars, row, seed), atr)
-            for finding in _changes(bars, labels, other, row, labeler.horizon, change_text):
+            for finding in changed_labels(bars, labels, other, row, labeler.horizon, change_text):
                 found.setdefault((finding.stage, finding.column), finding)
-            compared += int(_known_labels(bars, labels, row).sum())
+            compared += int(known_labels(bars, labels, row).sum())
     if any(stage == "label" for stage, _ in found):
         # Weights count the races that are open: they follow the labels, and are no finding of their own.
         found = {key: finding for key, finding in found.items() if key[0] == "label"}
@@ -53,25 +54,43 @@ def check_labels(log: AuditLog, labeler: Labeler, bars: Bars, atr: Float64Array,
     return labels
 
 
-def _known_labels(bars: Bars, labels: Labels, row: int) -> BoolArray:
+def known_labels(bars: Bars, labels: Labels, row: int) -> BoolArray:
     """bool (row, S): labels that were known when `row` opened."""
     known: BoolArray = labels.known_at_ms[:row] <= bars.open_time_ms[row]
     return known
 
 
-def _changes(bars: Bars, before: Labels, after: Labels, row: int, horizon: int, change_text: str) -> list[LeakFinding]:
-    known = _known_labels(bars, before, row) | _known_labels(bars, after, row)
-    evidence = f"known before row {row}, but it changed when {change_text} from there on"
+def changed_labels(
+    bars: Bars, before: Labels, after: Labels, row: int, horizon: int, change_text: str, first_row: int = 0
+) -> list[LeakFinding]:
+    """The label, its time or its weight that was known before `row` and differs.
+
+    Parameters
+    ----------
+    bars : Bars, (T, S)
+    before, after : Labels
+        Of the bars from `first_row` on, and of others that are the same before `row`.
+    row : int
+        Counted from `first_row`.
+    horizon : int
+        Bars.
+    change_text : str
+        What happened from there on.
+    first_row : int
+    """
+    window = bars.rows(first_row, bars.n_bars)
+    known = known_labels(window, before, row) | known_labels(window, after, row)
+    evidence = f"known before row {first_row + row}, but it changed when {change_text} from there on"
     outcome = known & (differs(before.label[:row], after.label[:row]))
     time = known & differs(before.known_at_ms[:row], after.known_at_ms[:row])
     if (outcome | time).any():
         # Within the horizon the label itself may still be open: then the time is what is wrong.
         young = np.arange(row)[:, None] >= row - horizon
         column = "known_at_ms" if not (outcome & ~young).any() else "label"
-        return [LeakFinding("label", column, first_difference(bars, outcome | time), evidence)]
+        return [LeakFinding("label", column, first_difference(bars, outcome | time, first_row), evidence)]
     weight = known & differs(before.weight[:row], after.weight[:row])
     return (
-        [LeakFinding("weights", "weight", first_difference(bars, weight), f"its label was {evidence}")]
+        [LeakFinding("weights", "weight", first_difference(bars, weight, first_row), f"its label was {evidence}")]
         if weight.any()
         else []
     )

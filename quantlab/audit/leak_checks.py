@@ -22,15 +22,24 @@ from typing import Any
 
 from quantlab.audit.chance_checks import ShuffledLabels, check_shuffled_auc, measure_delayed_signal
 from quantlab.audit.context import AuditContext
-from quantlab.audit.counterfactuals import another_future, another_signal, cuts, shuffled_future
+from quantlab.audit.counterfactuals import another_future, another_signal, shuffled_future
+from quantlab.audit.draws import cuts, drawn_rows
 from quantlab.audit.ensembles import check_ensembles
 from quantlab.audit.features import check_features
 from quantlab.audit.fills import AuditedAccount, check_fills
 from quantlab.audit.findings import LeakFinding
 from quantlab.audit.labels import check_labels
+from quantlab.audit.many_cuts import (
+    ManyCuts,
+    check_feature_cuts,
+    check_fill_cuts,
+    check_label_cuts,
+    check_signal_cuts,
+)
 from quantlab.audit.members import check_members
+from quantlab.audit.plain_signals import check_plain_signal
 from quantlab.audit.splits import check_splits
-from quantlab.audit.studies import check_plain_signal, check_studies
+from quantlab.audit.studies import check_studies
 from quantlab.audit.universe import check_universe
 from quantlab.core.indicators import average_true_range
 from quantlab.core.market import Bars
@@ -55,6 +64,7 @@ def check_parts(context: AuditContext) -> None:
     with context.progress.stage("features", 1) as stage:
         features = source.transform(bars)
         check_features(log, source, bars, features, depth.cuts, depth.seed)
+        check_feature_cuts(log, source, bars, many_cuts_of(context))
         stage.advance()
     if isinstance(parts.signal, WalkForwardLearner):
         with context.progress.stage("labels, splits and members", 1) as stage:
@@ -66,11 +76,14 @@ def _check_learner_parts(context: AuditContext, learner: WalkForwardLearner, fea
     depth, log, bars = context.depth, context.log, context.bars
     atr = average_true_range(bars, features)
     labels = check_labels(log, learner.labels, bars, atr, depth.cuts, depth.seed)
+    check_label_cuts(log, learner.labels, bars, atr, many_cuts_of(context))
     dataset = build_dataset(bars, features, labels, learner.labels.horizon)
     folds: tuple[Fold, ...] = tuple(learner.splits.split(dataset))
     first = folds[0].test[0]
     # What decided where a test begins may lie right behind it, and look the same in a mirror.
-    futures = [(row, another_future(bars, row, depth.seed)) for row in (first, *cuts(bars, first, bars.n_bars, 2))]
+    futures = [
+        (row, another_future(bars, row, depth.seed)) for row in (first, *cuts(bars, first, bars.n_bars, 2, depth.seed))
+    ]
     futures += [(fold.test[0], shuffled_future(bars, fold.test[0], depth.seed)) for fold in folds]
     others = [(row, _dataset(learner, future)) for row, future in futures]
     check_splits(log, learner.splits, dataset, others)
@@ -90,8 +103,11 @@ def check_learning(context: AuditContext, study: Study) -> None:
     """Step 4 for a learner, and for a plain source that is asked again."""
     depth, log, bars = context.depth, context.log, context.bars
     if not isinstance(context.parts.signal, Learner):
-        rows = cuts(bars, study.first_row + 1, bars.n_bars, depth.cuts)
-        check_plain_signal(log, context.parts.signal, bars, study.signal, rows, depth.seed)
+        with context.progress.stage("the signal under other futures", 1) as stage:
+            rows = cuts(bars, study.first_row + 1, bars.n_bars, depth.cuts, depth.seed)
+            check_plain_signal(log, context.parts.signal, bars, study.signal, rows, depth.seed)
+            check_signal_cuts(log, context.parts.signal, bars, study.signal, many_cuts_of(context))
+            stage.advance()
         return
     if log.found():
         return
@@ -100,16 +116,24 @@ def check_learning(context: AuditContext, study: Study) -> None:
     if log.found():
         return
     with context.progress.stage("the learner under other futures", 1) as stage:
-        check_studies(log, context.learn, bars, study, tested_rows(study), depth.seed, learned=True)
+        rows = tested_rows(study, depth.seed)
+        check_studies(log, context.learn, bars, study, rows, depth.seed, learned=True)
+        log.power("signal", "learner", len(rows))
         stage.advance()
 
 
-def tested_rows(study: Study) -> list[int]:
-    """Two tested rows: early, where most of the tests lies ahead, and in the middle of the last test window."""
+def tested_rows(study: Study, seed: int) -> list[int]:
+    """Two tested rows, drawn: early, where most of the tests lies ahead, and around the middle of the last test window."""
     tested = study.last_row - study.first_row
     last = study.last_test if study.first_row < study.last_test < study.last_row else study.first_row
-    early = study.first_row + max(tested // 12, 2)
-    return sorted({early, last + (study.last_row - last) // 2 + 1})
+    early, middle = study.first_row + max(tested // 24, 2), last + (study.last_row - last) // 3 + 1
+    ranges = ((early, early + max(tested // 12, 1)), (middle, middle + max((study.last_row - last) // 3, 1)))
+    return sorted({row for start, stop in ranges for row in drawn_rows(start, stop, 1, seed)})
+
+
+def many_cuts_of(context: AuditContext) -> ManyCuts:
+    """The depth of looks at many cuts."""
+    return ManyCuts(context.depth.many_cuts, context.depth.reach, context.depth.seed)
 
 
 def check_threshold_search(context: AuditContext, study: Study) -> tuple[Study, Any]:
@@ -160,6 +184,8 @@ def check_account(context: AuditContext, study: Study, strategy: Any) -> None:
     )
     with context.progress.stage("fills", 1) as stage:
         simulation = check_fills(context.log, account, context.depth.fills, context.depth.seed)
+        if not context.log.found():
+            check_fill_cuts(context.log, account, simulation, many_cuts_of(context))
         if not context.log.found():
             check_fills(
                 context.log, dataclasses.replace(account, limits_on=True), context.depth.fills, context.depth.seed

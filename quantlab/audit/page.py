@@ -26,6 +26,9 @@ def audit_page(experiment: str, report: AuditReport) -> str:
         lines += ["", "The first is the likely cause; later ones may be its consequences.", ""]
     lines += ["| stage | check | compared | result |", "|---|---|--:|---|"]
     lines += [f"| {c.stage} | {c.name} | {c.compared:,} | {'passed' if c.passed else 'leak'} |" for c in report.checks]
+    if report.powers:
+        lines += ["", "| stage | looked at | random rows | finds with 99 % a leak in |", "|---|---|--:|--:|"]
+        lines += [f"| {p.stage} | {p.looked_at} | {p.rows:,} | {p.finds_99:.1%} of its rows |" for p in report.powers]
     if report.diagnostics:
         lines += ["", "| diagnostic | value |", "|---|--:|"]
         shown = {name: "undefined" if v is None else f"{v:.4f}" for name, v in report.diagnostics.items()}

@@ -118,25 +118,12 @@ def _learn_again(
         return learn(another_future(bars, row, seed))
 
 
-def check_plain_signal(log: AuditLog, source: Any, bars: Bars, signal: Signal, rows: list[int], seed: int) -> None:
-    """A source that was not learned, asked about other futures."""
-    found: list[LeakFinding] = []
-    moved = False
-    for row in rows:
-        other = source.signal(another_future(bars, row, seed))
-        moved = moved or bool(differs(signal.side[row:], other.side[row:]).any())
-        found += list(_signal_differences(bars, signal, other, 0, row, learned=False))[:1]
-    log.check("feature", "a plain signal's past under another future", sum(rows), found[:1])
-    if not moved:
-        log.note("signal: its sides do not depend on the bars, so where they come from could not be looked at")
-
-
 def _differences(bars: Bars, study: Study, other: OtherStudy, learned: bool) -> Iterator[LeakFinding]:
     change_text = f"the bars from row {other.row} on were replaced"
     yield from _period_differences(bars, study, other, change_text)
     yield from _tuning_differences(study, other, change_text)
     yield from _vote_differences(bars, study, other, change_text)
-    yield from _signal_differences(bars, study.signal, other.study.signal, study.first_row, other.row, learned=learned)
+    yield from signal_differences(bars, study.signal, other.study.signal, study.first_row, other.row, learned=learned)
 
 
 def _period_differences(bars: Bars, study: Study, other: OtherStudy, change_text: str) -> Iterator[LeakFinding]:
@@ -201,14 +188,19 @@ def _changed_fields(before: Any, after: Any) -> str:
     return ", ".join(name for name in names if getattr(before, name) != getattr(after, name, None))
 
 
-def _signal_differences(
-    bars: Bars, before: Signal, after: Signal, start: int, row: int, *, learned: bool
+def signal_differences(
+    bars: Bars, before: Signal, after: Signal, start: int, row: int, *, learned: bool, first_row: int = 0
 ) -> Iterator[LeakFinding]:
+    """Fields of two signals that differ in the rows ``start:row``, counted from `first_row` of `bars`."""
     for name, stage in FIELDS.items():
         a, b = getattr(before, name), getattr(after, name)
         different: BoolArray = differs(None if a is None else a[start:row], None if b is None else b[start:row])
         if different.any():
-            where = first_difference(bars, different, start) if different.ndim > 1 else cell_label(bars, row - 1)
+            where = (
+                first_difference(bars, different, first_row + start)
+                if different.ndim > 1
+                else cell_label(bars, first_row + row - 1)
+            )
             of = "feature" if not learned and stage in ("calibrator", "tuning") else stage
-            evidence = f"{int(np.count_nonzero(different))} values before row {row} changed when the bars from there on were replaced"
+            evidence = f"{int(np.count_nonzero(different))} values before row {first_row + row} changed when the bars from there on were replaced"
             yield LeakFinding(of, f"signal.{name}", where, evidence)

@@ -15,7 +15,8 @@ import dataclasses
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from quantlab.audit.counterfactuals import another_future, cuts, delisted, other_half_delisted, ragged_rows
+from quantlab.audit.counterfactuals import another_future, delisted, other_half_delisted, ragged_rows
+from quantlab.audit.draws import cuts
 from quantlab.audit.findings import AuditLog, LeakFinding
 from quantlab.audit.histories import differing_past
 from quantlab.audit.sources import Change, Future, TruncatedSource, with_future
@@ -93,7 +94,7 @@ def check_universe(log: AuditLog, source: DataSource, cut: HistoryCut, bars: Bar
         )
     found: list[LeakFinding] = []
     compared = 0
-    for comparison in _comparisons(source, part, bars, count):
+    for comparison in _comparisons(source, part, bars, count, seed):
         begins_ms = int(bars.open_time_ms[comparison.row])
         asked: DataSource | None = TruncatedSource(source, begins_ms)
         if comparison.change is not None:
@@ -113,6 +114,7 @@ def check_universe(log: AuditLog, source: DataSource, cut: HistoryCut, bars: Bar
         found += [] if one is None else [one]
         compared += bars.ohlcv[: comparison.row].size
     log.check("universe", "beginning, symbols, rules, bars and funding under another future", compared, found[:1])
+    log.power("universe", "history", count)
 
 
 def used_part(log: AuditLog, source: DataSource, cut: HistoryCut, bars: Bars) -> UsedPart:
@@ -135,9 +137,9 @@ def _is_rolling_window(cut: HistoryCut, source: DataSource, bars: Bars) -> bool:
     )
 
 
-def _comparisons(source: DataSource, part: UsedPart, bars: Bars, count: int) -> Iterator[_Comparison]:
+def _comparisons(source: DataSource, part: UsedPart, bars: Bars, count: int, seed: int) -> Iterator[_Comparison]:
     """Every comparison, those that are cheap and show most first."""
-    spread = cuts(bars, int(_FORMATION * bars.n_bars), bars.n_bars, count)
+    spread = cuts(bars, int(_FORMATION * bars.n_bars), bars.n_bars, count, seed)
     for row in spread:
         yield _Comparison(row, _EARLIER, None, note_refusal=True)
         for change_text, change in _CHANGES.items():

@@ -8,8 +8,9 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from quantlab.audit.counterfactuals import another_future, another_inside, another_signal, cuts, delisted
+from quantlab.audit.counterfactuals import another_future, another_inside, another_signal, delisted
 from quantlab.audit.differences import differs, first_difference
+from quantlab.audit.draws import cuts
 from quantlab.core.market import CLOSE, HIGH, LOW, OPEN, VOLUME, Bars, BarState, Funding
 from quantlab.core.types import Signal
 
@@ -99,11 +100,12 @@ def test_another_signal_leaves_the_past_alone(random_bars: MakeBars) -> None:
 
 def test_futures_begin_inside_hours_and_inside_the_range(random_bars: MakeBars) -> None:
     bars = random_bars(n_bars=2_000)
-    rows = cuts(bars, 100, 1_900, 12)
+    rows = cuts(bars, 100, 1_900, 12, 0)
     assert len(rows) == 12
     assert 100 <= min(rows) < max(rows) < 1_900
     assert all(bars.open_time_ms[row] % 3_600_000 for row in rows)
-    assert cuts(bars, 5, 5, 3) == []
+    assert cuts(bars, 5, 5, 3, 0) == []
+    assert cuts(bars, 100, 1_900, 12, 1) != rows == cuts(bars, 100, 1_900, 12, 0)
 
 
 def test_values_differ_bit_for_bit_and_nan_is_nan(random_bars: MakeBars) -> None:

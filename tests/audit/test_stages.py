@@ -17,8 +17,9 @@ from quantlab.audit.fills import AuditedAccount, better_fills, check_fills
 from quantlab.audit.findings import AuditLog, LeakFinding
 from quantlab.audit.labels import check_labels
 from quantlab.audit.members import check_members
+from quantlab.audit.plain_signals import check_plain_signal
 from quantlab.audit.splits import check_splits
-from quantlab.audit.studies import check_plain_signal, check_studies
+from quantlab.audit.studies import check_studies
 from quantlab.audit.universe import check_universe
 from quantlab.backtest.scan import Scan
 from quantlab.core.arrays import Float32Array

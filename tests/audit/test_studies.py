@@ -12,7 +12,8 @@ import pytest
 
 from quantlab.audit.counterfactuals import another_future, shuffled_future
 from quantlab.audit.findings import AuditLog
-from quantlab.audit.studies import FIELDS, check_plain_signal, check_studies, half_delisted_future
+from quantlab.audit.plain_signals import check_plain_signal
+from quantlab.audit.studies import FIELDS, check_studies, half_delisted_future
 from quantlab.core.arrays import Float32Array
 from quantlab.core.errors import HistoryError
 from quantlab.core.market import Bars

@@ -90,9 +90,11 @@ def test_a_learned_pipeline_is_looked_at_in_every_stage(tmp_path: Path) -> None:
     assert list((tmp_path / "cache").iterdir()) == [], "nothing is left behind"
 
 
-@pytest.mark.parametrize("wrong", [{"cuts": 0}, {"fills": 0}, {"shuffle_errors": 0.5}, {"seed": -1}])
+@pytest.mark.parametrize(
+    "wrong", [{"cuts": 0}, {"many_cuts": 0}, {"reach": 0}, {"fills": 0}, {"shuffle_errors": 0.5}, {"seed": -1}]
+)
 def test_impossible_depths_are_refused(wrong: dict[str, float]) -> None:
-    given = {"cuts": 2, "fills": 2, "shuffle": False, "shuffle_errors": 5.0, "seed": 0}
+    given = {"cuts": 2, "many_cuts": 2, "reach": 2, "fills": 2, "shuffle": False, "shuffle_errors": 5.0, "seed": 0}
     with pytest.raises(ConfigError, match=r"job\.checks"):
         AuditDepth(**{**given, **wrong})  # type: ignore[arg-type]
 
