@@ -9,14 +9,18 @@ from typing import Any
 
 import numpy as np
 
-from quantlab.audit.fills import AuditedAccount
+from quantlab.audit.fills import AT_OPEN, AuditedAccount
 from quantlab.audit.findings import AuditLog, LeakFinding
-from quantlab.core.arrays import Float64Array
+from quantlab.core.arrays import Float64Array, Int8Array
 from quantlab.core.market import Bars
 from quantlab.core.ports import Labeler
 from quantlab.core.results import SignalReport, Simulation, Study
 from quantlab.core.types import NO_LABEL, Labels, Signal
 from quantlab.evaluation.verdict.suspicion import SUSPICIOUS_AUC, auc_exceeds
+from quantlab.learning.ensemble.scores import directional_auc
+
+#: Share of the largest position below which units are rounding.
+_DUST = 1e-9
 
 
 @dataclass(frozen=True)
@@ -97,6 +101,69 @@ def check_auc(log: AuditLog, report: SignalReport | None, oracle_auc: float | No
             evidence = f"directional AUC {member.auc:.3f} - 2 x {member.auc_se:.3f} is above {bound:.3f}"
             found.append(LeakFinding("signal", "proba", f"member {name}", evidence))
     log.check("signal", "no member knows more than can be known", len(report.members), found)
+
+
+def check_position_auc(
+    log: AuditLog,
+    account: AuditedAccount,
+    simulation: Simulation,
+    label: Int8Array,
+    oracle_auc: float | None,
+    samples: int,
+    seed: int,
+) -> None:
+    """Sides of positions are judged as signals are: what is held over the next bar, against what comes.
+
+    Its error is the larger of the day-block bootstrap's and that of as many independent decisions as positions were
+    opened (Mann and Whitney 1947): few positions, however lucky, prove nothing.
+
+    Parameters
+    ----------
+    account : AuditedAccount
+    simulation : Simulation
+        Of it.
+    label : int8 (T, S)
+        Of its bars.
+    oracle_auc : float or None
+        As in :func:`check_auc`.
+    samples : int
+        Of the bootstrap.
+    """
+    side = sides_held(simulation, label.shape)
+    opened = np.diff(side, axis=0, prepend=np.zeros((1, label.shape[1]), np.int8)) * side > 0
+    buys, sells = (int((opened & (side == sign)).sum()) for sign in (1, -1))
+    if not (buys and sells):
+        log.note("signal: positions of one side alone were opened, so their sides were not judged")
+        return
+    proba = np.stack([side < 0, side == 0, side > 0], axis=2).astype(np.float32)
+    proba[side == 0] = (0.5, 0.0, 0.5)
+    auc = directional_auc(
+        proba, label, label != NO_LABEL, account.bars.open_time_ms, bootstrap_samples=samples, seed=seed
+    )
+    if auc.value is None:
+        return
+    error = max(auc.se or 0.0, math.sqrt((buys + sells + 1) / (12 * buys * sells)))
+    bound = SUSPICIOUS_AUC if oracle_auc is None else oracle_auc + 2.0 * error
+    log.diagnostics["auc.position"] = auc.value
+    found = []
+    if auc.value - 2.0 * error > bound:
+        evidence = f"directional AUC {auc.value:.3f} - 2 x {error:.3f} of the positions held is above {bound:.3f}"
+        found.append(LeakFinding("signal", "position", f"{buys + sells} positions", evidence))
+    log.check("signal", "no position knows more than can be known", int((side != 0).sum()), found)
+
+
+def sides_held(simulation: Simulation, shape: tuple[int, ...]) -> Int8Array:
+    """int8 (T, S): side of what row t decided, held from the open of t + 1 on; the last row has none."""
+    orders = simulation.orders
+    signed = np.where(orders["side"] == 0, 1.0, -1.0) * orders["size"]
+    at_open = np.isin(simulation.reasons, AT_OPEN)
+    units = np.zeros((2, *shape))
+    for place, chosen in enumerate((at_open, ~at_open)):
+        np.add.at(units[place], (orders["idx"][chosen], orders["col"][chosen]), signed[chosen])
+    closes = np.cumsum(units.sum(axis=0), axis=0)
+    opens = closes - units[1]
+    held = np.where(np.abs(opens) > _DUST * np.abs(opens).max(axis=0, initial=0.0), np.sign(opens), 0.0)
+    return np.vstack([held[1:], np.zeros((1, shape[1]))]).astype(np.int8)
 
 
 def measure_delayed_signal(log: AuditLog, account: AuditedAccount, simulation: Simulation) -> None:

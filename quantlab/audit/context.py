@@ -33,6 +33,10 @@ class AuditDepth:
         Bars after each of these that a stage is shown.
     fills : int
         Bars with fills that are looked at.
+    decisions : int
+        Other futures under which policy and sizer are made anew.
+    bootstrap_samples : int
+        Resamples of days behind the error of a position's AUC.
     shuffle : bool
         Learn once more, on shuffled labels.
     shuffle_errors : float
@@ -50,6 +54,8 @@ class AuditDepth:
     many_cuts: int
     reach: int
     fills: int
+    decisions: int
+    bootstrap_samples: int
     shuffle: bool
     shuffle_errors: float
     seed: int
@@ -59,6 +65,8 @@ class AuditDepth:
         check_whole("job.checks.many_cuts", self.many_cuts, low=1)
         check_whole("job.checks.reach", self.reach, low=1)
         check_whole("job.checks.fills", self.fills, low=1)
+        check_whole("job.checks.decisions", self.decisions, low=1)
+        check_whole("job.checks.bootstrap_samples", self.bootstrap_samples, low=2)
         check_whole("job.checks.seed", self.seed, low=0)
         check_range("job.checks.shuffle_errors", self.shuffle_errors, low=1.0)
 
@@ -78,6 +86,8 @@ class AuditedParts:
     engine : BacktestEngine
     thresholds : ThresholdSearch or None
         None where thresholds are not tuned.
+    rebuild : callable
+        Constructs `make_strategy` anew, with all its parts.
     """
 
     source: DataSource
@@ -86,6 +96,7 @@ class AuditedParts:
     make_strategy: Callable[..., Any]
     engine: BacktestEngine
     thresholds: ThresholdSearch | None
+    rebuild: Callable[[], Callable[..., Any]]
 
 
 @dataclass(frozen=True)

@@ -32,8 +32,8 @@ def drawn_rows(start: int, stop: int, count: int, seed: int) -> list[int]:
     if stop - start <= count:
         return list(range(start, stop))
     rng = np.random.default_rng([seed, start, stop, count])
-    edges = np.linspace(start, stop, count + 1)
-    return sorted({min(int(row), stop - 1) for row in rng.uniform(edges[:-1], edges[1:])})
+    edges = start + (stop - start) * np.arange(count + 1) // count
+    return [int(row) for row in rng.integers(edges[:-1], edges[1:])]
 
 
 def cuts(bars: Bars, start: int, stop: int, count: int, seed: int) -> list[int]:

@@ -12,7 +12,7 @@ Where price and symbol of a fill are the same and only its size is not, the stag
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -101,11 +101,32 @@ def _under_another_future(
     account: AuditedAccount, simulation: Simulation, row: int, seed: int
 ) -> Iterator[LeakFinding]:
     for future, done in ((another_future, "were replaced"), (delisted, "were others, and half of the symbols gone")):
-        other = account.run(future(account.bars, row, seed), another_signal(account.signal, row))
-        evidence = f"it changed when bars and signals from row {row} on {done}"
-        yield from differing_orders(account.bars, _before(simulation, row), _before(other, row), evidence)
-        if (different := differs(simulation.equity[:row], other.equity[:row])).any():
-            yield LeakFinding("fill", "equity", cell_label(account.bars, int(np.argmax(different))), evidence)
+        yield from changed_past(account, simulation, row, future, done, seed)
+
+
+def changed_past(
+    account: AuditedAccount, simulation: Simulation, row: int, future: Callable[..., Bars], done: str, seed: int
+) -> Iterator[LeakFinding]:
+    """Fills and equity before `row` that are others where bars and signals from it on are.
+
+    Parameters
+    ----------
+    account : AuditedAccount
+        Run under the other future.
+    simulation : Simulation
+        Of the real one.
+    row : int
+        Of the account's bars.
+    future : callable
+        Takes bars, row and seed.
+    done : str
+        What happened to the bars.
+    """
+    other = account.run(future(account.bars, row, seed), another_signal(account.signal, row))
+    evidence = f"it changed when bars and signals from row {row} on {done}"
+    yield from differing_orders(account.bars, _before(simulation, row), _before(other, row), evidence)
+    if (different := differs(simulation.equity[:row], other.equity[:row])).any():
+        yield LeakFinding("fill", "equity", cell_label(account.bars, int(np.argmax(different))), evidence)
 
 
 def _inside_its_bar(account: AuditedAccount, simulation: Simulation, row: int, seed: int) -> Iterator[LeakFinding]:

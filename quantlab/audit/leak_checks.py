@@ -5,7 +5,8 @@
 3. ``scaler``, ``calibrator``, ``weights``, ``split``: every member alone, fitted under two futures;
 4. ``tuning``, ``weights``, ``calibrator``, ``sizing``: the learner as a whole, and the searches over tested bars;
 5. ``fill``, ``sizing``: the account, bar by bar;
-6. chance: labels that were shuffled, an AUC that cannot be, a signal that comes one bar late.
+6. ``sizing``: policy, sizer, limits and costs, made anew in other markets;
+7. chance: labels that were shuffled, an AUC that cannot be, a signal that comes one bar late.
 
 A stage is compared under *its own* inputs of the real past, so that it answers for itself and not for the stages
 before it. Where something was found before, the learner as a whole is not learned again: it would only repeat it.
@@ -23,6 +24,7 @@ from typing import Any
 from quantlab.audit.chance_checks import ShuffledLabels, check_shuffled_auc, measure_delayed_signal
 from quantlab.audit.context import AuditContext
 from quantlab.audit.counterfactuals import another_future, another_signal, shuffled_future
+from quantlab.audit.decisions import Decider, check_decisions
 from quantlab.audit.draws import cuts, drawn_rows
 from quantlab.audit.ensembles import check_ensembles
 from quantlab.audit.features import check_features
@@ -45,7 +47,7 @@ from quantlab.core.indicators import average_true_range
 from quantlab.core.market import Bars
 from quantlab.core.ports import Learner, ThresholdSearch, WalkForwardLearner
 from quantlab.core.progress import SilentProgress
-from quantlab.core.results import Study, TuningStage
+from quantlab.core.results import Simulation, Study, TuningStage
 from quantlab.core.types import Dataset
 from quantlab.learning.samples.dataset import build_dataset
 from quantlab.learning.samples.splits import Fold
@@ -173,8 +175,8 @@ def _with_temporary_cache(context: AuditContext, thresholds: ThresholdSearch) ->
         yield thresholds.with_cache(Path(folder))
 
 
-def check_account(context: AuditContext, study: Study, strategy: Any) -> None:
-    """Steps 5 and the late signal of 6."""
+def check_account(context: AuditContext, study: Study, strategy: Any) -> tuple[AuditedAccount, Simulation]:
+    """Steps 5 and 6, and the late signal of 7; the account without limits comes back."""
     rows = slice(study.first_row, study.last_row)
     account = AuditedAccount(
         context.parts.engine,
@@ -192,6 +194,18 @@ def check_account(context: AuditContext, study: Study, strategy: Any) -> None:
             )
         measure_delayed_signal(context.log, account, simulation)
         stage.advance()
+    with context.progress.stage("decisions", 1) as stage:
+        _check_decisions(context, study, account, simulation)
+        stage.advance()
+    return account, simulation
+
+
+def _check_decisions(context: AuditContext, study: Study, account: AuditedAccount, simulation: Simulation) -> None:
+    parts, depth = context.parts, context.depth
+    plain = None if isinstance(parts.signal, Learner) else parts.signal
+    decider = Decider(parts.source, parts.rebuild, plain, context.bars, study.first_row)
+    rows = drawn_rows(study.first_row + 1, study.last_row, depth.decisions, depth.seed)
+    check_decisions(context.log, decider, account, simulation, rows, depth.seed)
 
 
 def check_shuffled_labels(context: AuditContext) -> None:

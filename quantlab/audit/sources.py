@@ -23,6 +23,8 @@ Change = Callable[[Bars, int, int], Bars]
 
 #: What makes a value another source.
 _SOURCE = ("history", "stream", "synthetic")
+#: Protocols bring no market.
+_PORTS = ("quantlab.core.ports", "typing")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -117,6 +119,25 @@ def with_future(source: Any, future: Future) -> DataSource | None:
             return future.history(super().history, start_ms, end_ms)
 
     return _rebuilt(source, type(type(source).__name__, (type(source), Market), {}), {})
+
+
+def market_kinds(source: Any) -> list[Any]:
+    """Classes that bring the market below a source: its own, or those of the sources that it chooses from."""
+    inner = [one for value in _values(source).values() for one in _sources_in(value)]
+    if inner:
+        return list(dict.fromkeys(kind for one in inner for kind in market_kinds(one)))
+    makers = [
+        kind for kind in type(source).__mro__ if "history" in vars(kind) and not kind.__module__.startswith(_PORTS)
+    ]
+    return makers[-1:]
+
+
+def _sources_in(value: Any) -> list[Any]:
+    """A source, or those in a list, tuple or dict."""
+    if all(hasattr(value, name) for name in _SOURCE):
+        return [value]
+    members = value.values() if isinstance(value, dict) else value if isinstance(value, list | tuple) else ()
+    return [one for member in members for one in _sources_in(member)]
 
 
 def _values(source: Any) -> dict[str, Any]:

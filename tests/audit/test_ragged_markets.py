@@ -37,7 +37,8 @@ def audit_of(pipeline: Any, tmp_path: Path, request: pytest.FixtureRequest) -> A
     """The pipeline's audit, with folders of its own."""
     where = [f"cache_dir={tmp_path / 'cache'}", f"runs_dir={tmp_path / 'runs'}"]
     market_data = request.getfixturevalue("market_data") if pipeline.needs_market_data else None
-    return audit(compose(*pipeline.composed_of(market_data), "job=audit", *where), SilentProgress())
+    quick = ["job.checks.many_cuts=40"] if pipeline.name in (*SAMPLE, *CLEAN_SAMPLE) else []  # these run every time
+    return audit(compose(*pipeline.composed_of(market_data), "job=audit", *where, *quick), SilentProgress())
 
 
 def cases(pipelines: tuple[Any, ...], sample: tuple[str, ...]) -> list[Any]:

@@ -24,10 +24,14 @@ SAMPLE = tuple({one.stage: one for one in reversed(PLANTED)}.values())
 CLEAN_SAMPLE = CLEAN[:1]
 
 
-def audit_of(pipeline: Any, tmp_path: Path, market_data: Path | None) -> AuditReport:
+#: Fewer cuts, for the samples that run every time.
+QUICK = ("job.checks.many_cuts=40",)
+
+
+def audit_of(pipeline: Any, tmp_path: Path, market_data: Path | None, *more: str) -> AuditReport:
     """The pipeline's audit, with folders of its own."""
     where = [f"cache_dir={tmp_path / 'cache'}", f"runs_dir={tmp_path / 'runs'}"]
-    return audit(compose(*pipeline.composed_of(market_data), "job=audit", *where), SilentProgress())
+    return audit(compose(*pipeline.composed_of(market_data), "job=audit", *where, *more), SilentProgress())
 
 
 def folder_of(pipeline: Any, request: pytest.FixtureRequest) -> Path | None:
@@ -44,7 +48,7 @@ def test_the_planted_set_covers_every_stage_twice() -> None:
 def test_one_leak_of_every_stage_is_found_and_named(
     pipeline: Any, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
-    report = audit_of(pipeline, tmp_path, folder_of(pipeline, request))
+    report = audit_of(pipeline, tmp_path, folder_of(pipeline, request), *QUICK)
     assert report.first_finding is not None
     assert report.first_finding.stage == pipeline.stage
     assert report.first_finding.column
@@ -53,7 +57,7 @@ def test_one_leak_of_every_stage_is_found_and_named(
 
 @pytest.mark.parametrize("pipeline", CLEAN_SAMPLE, ids=lambda one: one.name)
 def test_a_clean_pipeline_is_not_accused(pipeline: Any, tmp_path: Path, request: pytest.FixtureRequest) -> None:
-    assert audit_of(pipeline, tmp_path, folder_of(pipeline, request)).findings == ()
+    assert audit_of(pipeline, tmp_path, folder_of(pipeline, request), *QUICK).findings == ()
 
 
 @pytest.mark.slow

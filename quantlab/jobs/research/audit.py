@@ -15,7 +15,7 @@ from pathlib import Path
 from omegaconf import DictConfig
 from rich.console import Console
 
-from quantlab.audit.chance_checks import check_auc
+from quantlab.audit.chance_checks import check_auc, check_position_auc
 from quantlab.audit.context import AuditContext, AuditDepth, AuditedParts
 from quantlab.audit.findings import AuditLog, AuditReport
 from quantlab.audit.leak_checks import (
@@ -26,11 +26,13 @@ from quantlab.audit.leak_checks import (
     check_threshold_search,
 )
 from quantlab.audit.page import audit_page, audit_table
+from quantlab.core.arrays import Int8Array
 from quantlab.core.errors import QuantlabError
 from quantlab.core.files import partial_prefix, write_json, write_text
 from quantlab.core.market import Bars
 from quantlab.core.ports import Progress
 from quantlab.core.results import Study
+from quantlab.core.types import Labels
 from quantlab.jobs.config.composition import build
 from quantlab.jobs.output.run_folder import require_folders, run_folder
 from quantlab.jobs.output.terminal import TerminalProgress
@@ -90,30 +92,48 @@ def audit(cfg: DictConfig, progress: Progress) -> AuditReport:
     cache = Path(cfg.cache_dir)
     cache.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=cache, prefix=partial_prefix("audit")) as folder:
-        context = AuditContext(depth, audited_parts(parts), bars, log, Path(folder), progress)
+        context = AuditContext(depth, audited_parts(cfg, parts), bars, log, Path(folder), progress)
         check_parts(context)
         with progress.stage("the signal as it is", 1) as stage:
             study = context.learn(bars)
             stage.advance()
         check_learning(context, study)
         chosen, strategy = check_threshold_search(context, study)
-        check_account(context, chosen, strategy)
+        account, simulation = check_account(context, chosen, strategy)
         check_shuffled_labels(context)
-        check_auc(log, study.report, oracle_auc(log, cfg, parts, study, bars))
+        known = oracle_auc(log, cfg, parts, study, bars)
+        check_auc(log, study.report, known)
+        label = tested_labels(cfg, study, bars)
+        if not log.found():  # a leak that is known already would only show in the positions too
+            check_position_auc(log, account, simulation, label, known, depth.bootstrap_samples, depth.seed)
     return log.report()
 
 
-def audited_parts(parts: Setup) -> AuditedParts:
+def audited_parts(cfg: DictConfig, parts: Setup) -> AuditedParts:
     """Parts that the audit checks, of all that were constructed."""
-    return AuditedParts(parts.source, parts.cut, parts.signal, parts.make_strategy, parts.engine, parts.thresholds)
+    return AuditedParts(
+        parts.source,
+        parts.cut,
+        parts.signal,
+        parts.make_strategy,
+        parts.engine,
+        parts.thresholds,
+        rebuild=lambda: build(cfg.strategy),
+    )
+
+
+def tested_labels(cfg: DictConfig, study: Study, history: Bars) -> Int8Array:
+    """int8 (T, S): labels of the tested rows."""
+    rows = slice(study.first_row, study.last_row)
+    labels: Labels = build(cfg.learning.labels).label(history.rows(rows.start, rows.stop), study.signal.atr[rows])
+    return labels.label
 
 
 def oracle_auc(log: AuditLog, cfg: DictConfig, parts: Setup, study: Study, history: Bars) -> float | None:
     """AUC of a synthetic market's own truth on the tested labels; None on a real market."""
-    if not parts.source.synthetic or study.report is None:
+    if not parts.source.synthetic:
         return None
-    bars = history.rows(study.first_row, study.last_row)
-    label = build(cfg.learning.labels).label(bars, study.signal.atr[study.first_row : study.last_row]).label
+    bars, label = history.rows(study.first_row, study.last_row), tested_labels(cfg, study, history)
     try:
         known = oracle_numbers(parts.source, bars, label, horizon=parts.barriers.horizon, cost_bps=0.0)
     except QuantlabError as error:

@@ -19,7 +19,7 @@ from quantlab.jobs.config.help import help_text
 from quantlab.jobs.research.audit import audit
 
 Command = Callable[..., subprocess.CompletedProcess[str]]
-SMALL = ("job=audit", "debug=tiny", "workers=1", "job.checks.cuts=2", "job.checks.fills=4")
+SMALL = ("job=audit", "debug=tiny", "workers=1", "job.checks.cuts=2", "job.checks.fills=4", "job.checks.many_cuts=40")
 PEEKING = """
 import dataclasses
 import numpy as np
@@ -49,8 +49,11 @@ def test_an_honest_pipeline_exits_with_0_and_leaves_a_report(tmp_path: Path, qua
     said = json.loads((folder / "audit.json").read_text())
     assert said["leaks"] is False
     assert said["findings"] == []
-    assert {check["stage"] for check in said["checks"]} == {"universe", "feature", "fill"}
+    assert {check["stage"] for check in said["checks"]} == {"universe", "feature", "fill", "sizing", "signal"}
     assert all(check["passed"] and check["compared"] > 0 for check in said["checks"])
+    powers = {one["looked_at"]: one["finds_99"] for one in said["powers"]}
+    assert powers["features"] == powers["plain signal"] == pytest.approx(1.0 - 0.01 ** (1 / 40))
+    assert "finds with 99 % a leak in" in (folder / "audit.md").read_text()
     assert (folder / "audit.md").read_text().startswith("# Audit of baseline: no leak was found")
     assert set(json.loads((folder / "manifest.json").read_text())["files_sha256"]) == {
         "audit.json",
@@ -84,6 +87,7 @@ def test_a_learned_pipeline_is_looked_at_in_every_stage(tmp_path: Path) -> None:
         "scaler",
         "calibrator",
         "fill",
+        "sizing",
         "signal",
     }
     assert {"return_delayed_by_one_bar", "shuffled_auc.xgboost"} <= set(report.diagnostics)
@@ -91,10 +95,30 @@ def test_a_learned_pipeline_is_looked_at_in_every_stage(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"cuts": 0}, {"many_cuts": 0}, {"reach": 0}, {"fills": 0}, {"shuffle_errors": 0.5}, {"seed": -1}]
+    "wrong",
+    [
+        {"cuts": 0},
+        {"many_cuts": 0},
+        {"reach": 0},
+        {"fills": 0},
+        {"decisions": 0},
+        {"bootstrap_samples": 1},
+        {"shuffle_errors": 0.5},
+        {"seed": -1},
+    ],
 )
 def test_impossible_depths_are_refused(wrong: dict[str, float]) -> None:
-    given = {"cuts": 2, "many_cuts": 2, "reach": 2, "fills": 2, "shuffle": False, "shuffle_errors": 5.0, "seed": 0}
+    given = {
+        "cuts": 2,
+        "many_cuts": 2,
+        "reach": 2,
+        "fills": 2,
+        "decisions": 2,
+        "bootstrap_samples": 2,
+        "shuffle": False,
+        "shuffle_errors": 5.0,
+        "seed": 0,
+    }
     with pytest.raises(ConfigError, match=r"job\.checks"):
         AuditDepth(**{**given, **wrong})  # type: ignore[arg-type]
 
