@@ -37,6 +37,8 @@ class AuditDepth:
         Other futures under which policy and sizer are made anew.
     bootstrap_samples : int
         Resamples of days behind the error of a position's AUC.
+    learner : int
+        Other futures under which a learner is learned again as a whole, >= 2.
     shuffle : bool
         Learn once more, on shuffled labels.
     shuffle_errors : float
@@ -56,6 +58,7 @@ class AuditDepth:
     fills: int
     decisions: int
     bootstrap_samples: int
+    learner: int
     shuffle: bool
     shuffle_errors: float
     seed: int
@@ -65,6 +68,7 @@ class AuditDepth:
         check_whole("job.checks.many_cuts", self.many_cuts, low=1)
         check_whole("job.checks.reach", self.reach, low=1)
         check_whole("job.checks.fills", self.fills, low=1)
+        check_whole("job.checks.learner", self.learner, low=2)
         check_whole("job.checks.decisions", self.decisions, low=1)
         check_whole("job.checks.bootstrap_samples", self.bootstrap_samples, low=2)
         check_whole("job.checks.seed", self.seed, low=0)

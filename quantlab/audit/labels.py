@@ -39,6 +39,10 @@ def check_labels(log: AuditLog, labeler: Labeler, bars: Bars, atr: Float64Array,
             for finding in changed_labels(bars, labels, other, row, labeler.horizon, change_text):
                 found.setdefault((finding.stage, finding.column), finding)
             compared += int(known_labels(bars, labels, row).sum())
+    if ("label", "label") in found:
+        found.pop(
+            ("label", "known_at_ms"), None
+        )  # the label is settled by what is not known: a later time would not mend it
     if any(stage == "label" for stage, _ in found):
         # Weights count the races that are open: they follow the labels, and are no finding of their own.
         found = {key: finding for key, finding in found.items() if key[0] == "label"}

@@ -118,19 +118,19 @@ def check_learning(context: AuditContext, study: Study) -> None:
     if log.found():
         return
     with context.progress.stage("the learner under other futures", 1) as stage:
-        rows = tested_rows(study, depth.seed)
+        rows = tested_rows(study, depth.learner, depth.seed)
         check_studies(log, context.learn, bars, study, rows, depth.seed, learned=True)
         log.power("signal", "learner", len(rows))
         stage.advance()
 
 
-def tested_rows(study: Study, seed: int) -> list[int]:
-    """Two tested rows, drawn: early, where most of the tests lies ahead, and around the middle of the last test window."""
+def tested_rows(study: Study, count: int, seed: int) -> list[int]:
+    """Drawn rows: early ones, where most of the tests lies ahead, and one around the middle of the last test window."""
     tested = study.last_row - study.first_row
     last = study.last_test if study.first_row < study.last_test < study.last_row else study.first_row
     early, middle = study.first_row + max(tested // 24, 2), last + (study.last_row - last) // 3 + 1
-    ranges = ((early, early + max(tested // 12, 1)), (middle, middle + max((study.last_row - last) // 3, 1)))
-    return sorted({row for start, stop in ranges for row in drawn_rows(start, stop, 1, seed)})
+    first = drawn_rows(early, early + max(tested // 6, count), max(count - 1, 1), seed)
+    return sorted({*first, *drawn_rows(middle, middle + max((study.last_row - last) // 3, 1), 1, seed)})
 
 
 def many_cuts_of(context: AuditContext) -> ManyCuts:

@@ -108,8 +108,8 @@ def check_label_cuts(log: AuditLog, labeler: Labeler, bars: Bars, atr: Float64Ar
         after = labeler.label(future(window, cut, depth.seed), known_atr)
         found += changed_labels(bars, before, after, cut, labeler.horizon, change_text, first)
         compared += int(known_labels(window, before, cut).sum())
-    settled = [one for one in found if one.stage == "label"] or found
-    log.check("label", f"labels known before {len(rows)} cuts, in windows", compared, settled[:1])
+    found.sort(key=lambda one: (one.stage != "label", one.column != "label"))
+    log.check("label", f"labels known before {len(rows)} cuts, in windows", compared, found[:1])
     log.power("label", "labels and their weights", drawn)
 
 

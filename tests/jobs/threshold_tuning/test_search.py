@@ -272,7 +272,7 @@ def test_the_audit_names_a_search_that_sees_its_own_window(
     def findings(one: ThresholdTuner) -> list[str]:
         parts: Any = SimpleNamespace(thresholds=one, make_strategy=one.make_strategy)
         context = AuditContext(
-            AuditDepth(2, 2, 2, 2, 2, 2, False, 5.0, 0), parts, bars, AuditLog(), tmp_path, SilentProgress()
+            AuditDepth(2, 2, 2, 2, 2, 2, 2, False, 5.0, 0), parts, bars, AuditLog(), tmp_path, SilentProgress()
         )
         check_threshold_search(context, study)
         assert len(context.log.checks) == WINDOWS - 1
