@@ -25,7 +25,7 @@ from quantlab.audit.chance_checks import ShuffledLabels, check_shuffled_auc, mea
 from quantlab.audit.context import AuditContext
 from quantlab.audit.counterfactuals import another_future, another_signal, shuffled_future
 from quantlab.audit.decisions import Decider, check_decisions
-from quantlab.audit.draws import cuts, drawn_rows
+from quantlab.audit.draws import cuts, drawn_rows, many_cuts
 from quantlab.audit.ensembles import check_ensembles
 from quantlab.audit.features import check_features
 from quantlab.audit.fills import AuditedAccount, check_fills
@@ -195,17 +195,17 @@ def check_account(context: AuditContext, study: Study, strategy: Any) -> tuple[A
         measure_delayed_signal(context.log, account, simulation)
         stage.advance()
     with context.progress.stage("decisions", 1) as stage:
-        _check_decisions(context, study, account, simulation)
+        _check_decisions(context, study, account)
         stage.advance()
     return account, simulation
 
 
-def _check_decisions(context: AuditContext, study: Study, account: AuditedAccount, simulation: Simulation) -> None:
+def _check_decisions(context: AuditContext, study: Study, account: AuditedAccount) -> None:
     parts, depth = context.parts, context.depth
     plain = None if isinstance(parts.signal, Learner) else parts.signal
     decider = Decider(parts.source, parts.rebuild, plain, context.bars, study.first_row)
-    rows = drawn_rows(study.first_row + 1, study.last_row, depth.decisions, depth.seed)
-    check_decisions(context.log, decider, account, simulation, rows, depth.seed)
+    rows, drawn = many_cuts(context.bars, study.first_row + 1, study.last_row, depth.decisions, depth.seed)
+    check_decisions(context.log, decider, account, rows, drawn, depth.seed)
 
 
 def check_shuffled_labels(context: AuditContext) -> None:
