@@ -115,7 +115,7 @@ class _Account:
 
     def orders(self) -> Float64Array:
         """float64 (rows, S): the orders of the last close; zeros where a symbol has none."""
-        orders = np.zeros_like(self.state.orders)
+        orders: Float64Array = np.zeros_like(self.state.orders)
         active = self.state.active[: self.state.counters[layout.N_ACTIVE]]
         orders[:, active] = self.state.orders[:, active]
         orders[[layout.SLOT, layout.REPEATED]] = 0.0  # scratch

@@ -28,14 +28,18 @@ CLEAN_SAMPLE = tuple(one for one in CLEAN if one.name.removesuffix("_honestly") 
 PAYING = ("large_moves_ahead", "last_bar_of_the_hour", "large_before_winners", "young_winners", "left_at_the_best_bar")
 
 
-def audit_of(pipeline: Any, tmp_path: Path) -> AuditReport:
+#: Fewer cuts, for the sample that runs every time.
+QUICK = ("job.checks.many_cuts=10", "job.checks.decisions=12", "job.checks.cuts=2", "job.checks.fills=2")
+
+
+def audit_of(pipeline: Any, tmp_path: Path, *more: str) -> AuditReport:
     """The pipeline's audit, with folders of its own."""
     where = [f"cache_dir={tmp_path / 'cache'}", f"runs_dir={tmp_path / 'runs'}"]
-    return audit(compose(*pipeline.composed_of(None), "job=audit", *where), SilentProgress())
+    return audit(compose(*pipeline.composed_of(None), "job=audit", *where, *more), SilentProgress())
 
 
-def assert_named(pipeline: Any, tmp_path: Path) -> None:
-    first_finding = audit_of(pipeline, tmp_path).first_finding
+def assert_named(pipeline: Any, tmp_path: Path, *more: str) -> None:
+    first_finding = audit_of(pipeline, tmp_path, *more).first_finding
     assert first_finding is not None
     assert first_finding.stage == pipeline.stage
     assert first_finding.column
@@ -53,12 +57,12 @@ def test_the_decisions_are_four_policies_four_sizers_and_four_exits_and_each_has
 
 @pytest.mark.parametrize("pipeline", SAMPLE, ids=lambda one: one.name)
 def test_a_sample_of_leaks_in_decisions_is_found_and_named(pipeline: Any, tmp_path: Path) -> None:
-    assert_named(pipeline, tmp_path)
+    assert_named(pipeline, tmp_path, *QUICK)
 
 
 @pytest.mark.parametrize("pipeline", CLEAN_SAMPLE, ids=lambda one: one.name)
 def test_a_sample_of_honest_decisions_is_not_accused(pipeline: Any, tmp_path: Path) -> None:
-    assert audit_of(pipeline, tmp_path).findings == ()
+    assert audit_of(pipeline, tmp_path, *QUICK).findings == ()
 
 
 @pytest.mark.parametrize("pipeline", SAMPLE, ids=lambda one: one.name)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 import numpy as np
@@ -102,6 +102,16 @@ class OfAFile(Table):
         return coming_sides(BARS[-1])
 
 
+class OfThePast(Table):
+    """Honest: of every bar the side of the move before it, the bars to come with theirs."""
+
+    def table(self) -> Any:
+        close = self.source.history().close
+        sides = np.zeros(close.shape)
+        sides[1:] = np.sign(close[1:] - close[:-1])
+        return sides[FORMATION:]
+
+
 class OfTheFormation(Table):
     """Honest: sides of the bars before the account begins, over and over."""
 
@@ -136,9 +146,8 @@ def looked_at(bars: Bars, rebuild: Callable[[], Callable[..., Any]], plain: Any 
     log, traded = AuditLog(), bars.rows(FORMATION, bars.n_bars)
     signal = flips(bars).rows(FORMATION, bars.n_bars)
     account = AuditedAccount(Scan(10_000.0), traded, signal, rebuild()(signal=FixedSignal(signal)))
-    simulation = account.run(traded, signal)
     decider = Decider(BarsSource(bars), rebuild, plain, bars, FORMATION)
-    check_decisions(log, decider, account, simulation, [60, 137, 250], 0)
+    check_decisions(log, decider, account, [60, 137, 250], 3, 0)
     return log
 
 
@@ -155,8 +164,7 @@ def test_a_policy_whose_parameters_hold_the_future_is_found(
     BARS.append(bars)
     _remembered.cache_clear()
     log = looked_at(bars, lambda: lambda signal: make_strategy(signal=signal, policy=kind(BarsSource(bars))))
-    assert [one.stage for one in log.findings] == ["sizing"]
-    assert log.findings[0].column.startswith("policy.params()[")
+    assert [(one.stage, one.column) for one in log.findings] == [("fill", "decision.reduce")]
     assert any("no DataSource hands over" in note for note in log.notes)
     assert BarsSource(bars).history() is bars or np.array_equal(BarsSource(bars).history().ohlcv, bars.ohlcv), (
         "the market is as it was"
@@ -166,7 +174,7 @@ def test_a_policy_whose_parameters_hold_the_future_is_found(
 def test_a_sizer_of_the_whole_history_is_found_and_named(random_bars: MakeBars, make_strategy: Any) -> None:
     bars = random_bars(n_bars=N_BARS)
     log = looked_at(bars, lambda: lambda signal: make_strategy(signal=signal, sizer=CalmAhead(source=BarsSource(bars))))
-    assert [(one.stage, one.column) for one in log.findings] == [("sizing", "sizer.params()[0]")]
+    assert [(one.stage, one.column) for one in log.findings] == [("sizing", "decision.weight")]
 
 
 def test_costs_that_were_measured_on_the_whole_history_are_found(random_bars: MakeBars, make_strategy: Any) -> None:
@@ -195,17 +203,62 @@ def test_what_a_signal_lays_aside_for_a_policy_is_laid_aside_anew(random_bars: M
     source = Leaving()
     source.signal(bars)
     log = looked_at(bars, lambda: lambda signal: make_strategy(signal=signal, policy=Taking()), source)
-    assert [one.stage for one in log.findings] == ["sizing"]
+    assert [one.stage for one in log.findings] == ["fill"]
 
 
 def test_honest_decisions_are_not_accused(random_bars: MakeBars, make_strategy: Any) -> None:
     bars = random_bars(n_bars=N_BARS)
     assert looked_at(bars, lambda: make_strategy).findings == []
-    formed = looked_at(
-        bars, lambda: lambda signal: make_strategy(signal=signal, policy=OfTheFormation(BarsSource(bars)))
-    )
-    assert formed.findings == []
-    assert [one.rows for one in formed.powers] == [3]
+    kinds: tuple[Any, ...] = (OfTheFormation, OfThePast)
+    for kind in kinds:
+        make = partial(make_strategy, policy=kind(BarsSource(bars)))
+        log = looked_at(bars, partial(partial, make))
+        assert log.findings == []
+        assert [one.rows for one in log.powers] == [3]
+
+
+def keeps_a_distance(params: Any, memory: Any, market: Any, account: Any, intents: Any) -> None:
+    for s in range(len(market.close)):
+        if account.units[s] == 0.0:
+            intents.strength[s] = 1.0
+            intents.stop_distance[s] = params[0]
+            intents.take_distance[s] = params[1]
+            intents.trail_distance[s] = params[2]
+
+
+@dataclass(frozen=True)
+class Exits(Table):
+    """One distance of three is measured on all bars, the last ones too."""
+
+    which: int = 0
+    step = property(lambda self: compiled_step(keeps_a_distance))
+
+    def params(self) -> Any:
+        distances = np.array([5.0, 7.0, 6.0])
+        distances[self.which] += float(np.nanmax(self.source.history().close[-5:]) % 1.0)
+        return distances
+
+
+@pytest.mark.parametrize(("which", "name"), [(0, "stop_distance"), (1, "take_distance"), (2, "trail_distance")])
+def test_an_exit_of_the_whole_history_is_named(
+    random_bars: MakeBars, make_strategy: Any, which: int, name: str
+) -> None:
+    bars = random_bars(n_bars=N_BARS)
+    log = looked_at(bars, lambda: lambda signal: make_strategy(signal=signal, policy=Exits(BarsSource(bars), which)))
+    assert [(one.stage, one.column) for one in log.findings] == [("sizing", f"decision.{name}")]
+
+
+def test_a_strategy_that_is_another_each_time_is_noted(random_bars: MakeBars, make_strategy: Any) -> None:
+    bars, made = random_bars(n_bars=N_BARS), []
+
+    class Restless(Table):
+        def table(self) -> Any:
+            made.append(1)
+            return np.full((N_BARS - FORMATION, bars.n_symbols), 1.0 if len(made) % 2 else -1.0)
+
+    log = looked_at(bars, lambda: lambda signal: make_strategy(signal=signal, policy=Restless()))
+    assert log.findings == []
+    assert any("each time that it is made" in note for note in log.notes)
 
 
 def test_a_policy_that_cannot_be_seen_is_judged_by_its_positions(random_bars: MakeBars, make_strategy: Any) -> None:
