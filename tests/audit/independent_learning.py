@@ -78,7 +78,7 @@ class UnpurgedTemperature(Ensemble):
         self, names: tuple[str, ...], members: Float32Array, label: Int8Array, weight: Float32Array, rows: BoolArray
     ) -> FittedEnsemble:
         fitted = super().fit(names, members, label, weight, rows)
-        pooled, _ = dataclasses.replace(fitted, temperature=1.0).opinions(members, fitted.begin(members.shape[2]))
+        pooled, _ = dataclasses.replace(fitted, temperature=1.0).pool_forecasts(members, fitted.begin(members.shape[2]))
         used = has_forecast(pooled.proba) & ((label != NO_LABEL) if self.leaks else rows)
         return dataclasses.replace(fitted, temperature=fit_temperature(pooled.proba[used], label[used], weight[used]))
 

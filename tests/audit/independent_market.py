@@ -104,12 +104,12 @@ class Denoised(FeaturePipeline):
     """Momentum without its noise. Leaks: a Fourier filter over the whole history; honest: the mean of four bars."""
 
     leaks: bool = True
-    columns: tuple[str, ...] = ("ret_1", "rsi_14")
+    smoothed: tuple[str, ...] = ("ret_1", "rsi_14")
 
     def transform(self, bars: Bars) -> Features:
         features = super().transform(bars)
         values = features.values.copy()
-        for name in self.columns:
+        for name in self.smoothed:
             raw = np.nan_to_num(features.column(name).astype(np.float64))
             smooth = _without_high_frequencies(raw) if self.leaks else _mean_of_four(raw)
             values[:, :, features.names.index(name)] = smooth
