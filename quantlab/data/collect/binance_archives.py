@@ -80,14 +80,22 @@ class ArchiveImport(FileImport):
         if other is not None:
             return other
         if not quoted_in(symbol, self.quotes):
-            return LeftOut(path, f"quoted in none of {', '.join(self.quotes)} (job.source.quotes)")
+            return LeftOut(
+                path,
+                f"quoted in none of {', '.join(self.quotes)} (job.source.quotes)",
+                "add the currency to job.source.quotes",
+            )
         if content == "fundingRate" and self.market == SPOT:
             return LeftOut(path, "funding rates, which perpetuals pay")
         if content == "fundingRate":
             return SourceFile(path, symbol, FUNDING, _period(path, match))
         if content != self.timeframe:
             kind = f"bars of {content}" if content[0].isdigit() else content
-            return LeftOut(path, f"{kind}, not {self.timeframe} (job.source.timeframe)")
+            return LeftOut(
+                path,
+                f"{kind}, not {self.timeframe} (job.source.timeframe)",
+                "set job.source.timeframe to the one of your files",
+            )
         period = _period(path, match)
         return SourceFile(path, symbol, BARS, period, folder is not None or period[0] >= _SPOT_MICROSECONDS_SINCE)
 

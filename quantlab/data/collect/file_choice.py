@@ -30,10 +30,11 @@ class SourceFile(NamedTuple):
 
 
 class LeftOut(NamedTuple):
-    """A file that is not imported, and the reason: words to follow "left out:"."""
+    """A file that is not imported, the reason (words to follow "left out:") and what to do if it is all there is."""
 
     path: Path
     reason: str
+    fix: str = ""
 
 
 @dataclass
@@ -56,9 +57,14 @@ class FileChoice:
     def notes(self, folder: Path) -> tuple[str, ...]:
         """One sentence for each reason, with the first names."""
         reasons: dict[str, list[Path]] = {}
-        for path, reason in self.left_out:
+        for path, reason, _ in self.left_out:
             reasons.setdefault(reason, []).append(path)
         return tuple(f"left out: {reason}: {named(paths, folder)}" for reason, paths in reasons.items())
+
+    def fixes(self) -> str:
+        """Ways out where nothing is left to be imported: one for each reason that has one."""
+        fixes = dict.fromkeys(fix for _, _, fix in self.left_out if fix)
+        return "; ".join(fixes) or "set job.source.folder to the folder of your files"
 
     def keep_one_each(self, kind: str) -> None:
         """Refuse the symbols that more than one file of `kind` claims, where a market has one file by its nature."""

@@ -44,6 +44,16 @@ _OPTION = re.compile(r".+-\d{6}-\d+(?:\.\d+)?-[CP]")
 _WORDS = {"spot": SPOT, "mark": MARK, "index": INDEX, "premium": PREMIUM, "premiumindex": PREMIUM, **_PRICES}
 
 
+def market_fix(market: str) -> str:
+    """Words on what to do with files of `market` where another one is wanted."""
+    if market in MARKETS:
+        return f"collect {TITLES[market]} into a dataset of its own: job.source.market={market} and another job.root"
+    return (
+        f"{TITLES[market]} are not supported, and no other name or folder makes them so: supported are linear "
+        "perpetuals (they settle in what they are quoted in, e.g. USDT) and spot; fetch the klines of one of these"
+    )
+
+
 def folder_market(folder: Path, file: Path) -> str | None:
     """Market that the folders of a file name; None where they name none.
 

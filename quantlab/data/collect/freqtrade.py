@@ -20,7 +20,7 @@ import pyarrow.feather
 
 from quantlab.core.errors import DataError
 from quantlab.data.collect.file_choice import LeftOut, SourceFile
-from quantlab.data.collect.file_markets import DATED, INDEX, MARK, PREMIUM, TITLES, pair_market
+from quantlab.data.collect.file_markets import DATED, INDEX, MARK, PREMIUM, TITLES, market_fix, pair_market
 from quantlab.data.collect.from_files import FileImport, Rows
 from quantlab.data.collect.row_markets import refuse_without_volume
 from quantlab.data.quality.bar_checks import FIELDS
@@ -62,7 +62,7 @@ class FreqtradeImport(FileImport):
             return LeftOut(path, "a name other than BASE_QUOTE[_SETTLE]-TIMEFRAME[-futures].feather")
         expiry, timeframe, candles = match.group(2), match.group(3), match.group(4)
         if candles in _PRICES:
-            return LeftOut(path, TITLES[_PRICES[candles]])
+            return LeftOut(path, TITLES[_PRICES[candles]], market_fix(_PRICES[candles]))
         if candles not in (None, _FUTURES, _RATES):
             return LeftOut(path, f"candles of the kind {candles}")
         # A base may have underscores of its own (freqtrade writes one for a dot): the last words are the currencies.
@@ -74,12 +74,20 @@ class FreqtradeImport(FileImport):
         if market is None:
             return LeftOut(path, "contracts that settle in neither currency of their pair")
         if quote not in self.quotes and market == self.market:
-            return LeftOut(path, f"quoted in none of {', '.join(self.quotes)} (job.source.quotes)")
+            return LeftOut(
+                path,
+                f"quoted in none of {', '.join(self.quotes)} (job.source.quotes)",
+                "add the currency to job.source.quotes",
+            )
         other = self.another_market(path, market)
         if other is not None:
             return other
         if candles != _RATES and timeframe != self.timeframe:
-            return LeftOut(path, f"bars of {timeframe}, not {self.timeframe} (job.source.timeframe)")
+            return LeftOut(
+                path,
+                f"bars of {timeframe}, not {self.timeframe} (job.source.timeframe)",
+                "set job.source.timeframe to the one of your files",
+            )
         return SourceFile(path, base + quote, FUNDING if candles == _RATES else BARS, None)
 
     def read(self, file: SourceFile) -> Rows:

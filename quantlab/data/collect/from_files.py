@@ -20,7 +20,7 @@ from quantlab.core.errors import DataError
 from quantlab.core.ports import CollectProgress
 from quantlab.core.types import CollectOutcome
 from quantlab.data.collect.file_choice import FileChoice, LeftOut, SourceFile, choose_files, uncertain_note
-from quantlab.data.collect.file_markets import MARKETS, TITLES
+from quantlab.data.collect.file_markets import MARKETS, TITLES, market_fix
 from quantlab.data.collect.price_fit import Piece, check_fit, stored_pieces
 from quantlab.data.series.alignment import Series
 from quantlab.data.series.funding_rates import drop_unsound_rates, refused_rates_note
@@ -128,14 +128,16 @@ class FileImport(ABC):
             raise DataError(
                 f"{self.expected_files} ({TITLES[self.market]}) in {folder}",
                 found="; ".join(notes) or "none",
-                fix="set job.source.folder and job.source.market to what you have, or rename the files",
+                fix=choice.fixes(),
             )
         notes += uncertain_note(choice.files, folder, TITLES[self.market])
         return _import_files(self, choice, store, progress, notes)
 
     def another_market(self, path: Path, market: str | None) -> LeftOut | None:
         """`path` as a file of a market that is not wanted; None if it is wanted, or not known."""
-        return LeftOut(path, TITLES[market]) if market not in (None, self.market) else None
+        if market is None or market == self.market:
+            return None
+        return LeftOut(path, TITLES[market], market_fix(market))
 
 
 @dataclass

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from quantlab.core.arrays import Float64Array, Int64Array
-from quantlab.core.durations import usual_step
+from quantlab.core.durations import duration_text, usual_step
 from quantlab.core.errors import DataError
 from quantlab.core.market import Funding
 from quantlab.data.series.steps import check_one_step
@@ -13,6 +13,7 @@ from quantlab.data.series.timestamp_checks import check_on_grid
 
 #: Strictly increasing stamps in ms, and one row of values for each.
 Series = tuple[Int64Array, Float64Array]
+_ONE_FOLDER_EACH = "keep each interval in a folder of its own (data.root), and one interval in all files of it"
 
 
 def common_interval(series: dict[str, Series]) -> int:
@@ -34,11 +35,11 @@ def common_interval(series: dict[str, Series]) -> int:
             usual = min(steps, key=lambda name: steps[name])
             raise DataError(
                 "one bar interval in all files",
-                found=f"{interval_ms} ms in {usual}, {step} ms in {symbol}",
-                fix="keep each interval in a folder of its own",
+                found=f"{duration_text(interval_ms)} in {usual}, {duration_text(step)} in {symbol}",
+                fix=_ONE_FOLDER_EACH,
             )
     for symbol, (time_ms, _) in series.items():
-        check_one_step(time_ms, interval_ms, symbol)
+        check_one_step(time_ms, interval_ms, symbol, _ONE_FOLDER_EACH)
         check_on_grid(time_ms, interval_ms, symbol)
     return interval_ms
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 from import_files import BARS, TIMES, run_import, source_of, write_csv
 
@@ -47,7 +48,7 @@ CRYPTODATADOWNLOAD_COLUMNS = {
 def source(repository: Path, folder: Path, text: str, **settings: Any) -> Any:
     folder.mkdir(exist_ok=True)
     (folder / "BTCUSD.csv").write_text(text)
-    return source_of(repository, "csv", folder, timeframe="1d", **settings)
+    return source_of(repository, "csv", folder, **{"timeframe": "1d", **settings})
 
 
 def refused_fix(repository: Path, tmp_path: Path, text: str, **settings: Any) -> str:
@@ -135,3 +136,139 @@ def test_a_parquet_file_of_stacked_headings_says_the_way_out(
     write_bars(tmp_path / "BTC.parquet", range(5), **nothing, **stacked)
     with pytest.raises(DataError, match=r"several rows of headings.*get_level_values\(0\)"):
         parquet_source(tmp_path).history()
+
+
+# ---- hundreds of rows, as the tools write them ----
+
+HOURS = 400
+ROWS = np.column_stack([BARS[:HOURS, :4], 1000.0 * BARS[:HOURS, 4]])
+STAMPS = np.datetime64("2025-01-10T00:00:00") + np.timedelta64(1, "h") * np.arange(HOURS)
+OWN = {name: name for name in ("timestamp", "open", "high", "low", "close", "volume")}
+
+
+def lines(*order: int, between: str = ",") -> list[str]:
+    """Rows with the columns of open, high, low, close and volume in `order`."""
+    rows = zip(STAMPS, ROWS[:, order].tolist(), strict=True)
+    return [between.join([str(date), *map(str, row)]) for date, row in rows]
+
+
+def yfinance() -> str:
+    return "\n".join([*YFINANCE.splitlines()[:3], *lines(3, 1, 2, 0, 4), ""])
+
+
+def cryptodatadownload() -> str:
+    stamps = STAMPS.astype("datetime64[ms]").astype(int)
+    rows = zip(stamps, STAMPS, ROWS.tolist(), strict=True)
+    texts = [",".join(map(str, (stamp, date, "BTCUSDT", *row, 1.0, 7))) for stamp, date, row in rows]
+    return "\r\n".join([*CRYPTODATADOWNLOAD.splitlines()[:2], *reversed(texts), ""])
+
+
+def plain(*, above: str = "", below: str = "", between: str = "") -> str:
+    rows = lines(0, 1, 2, 3, 4)
+    rows[200:200] = [between] if between else []
+    return "\n".join([above + ",".join(OWN), *rows, below])
+
+
+@pytest.mark.parametrize(
+    ("text", "settings"),
+    [
+        (yfinance(), {"unit": "text", "zone": "UTC", "columns": YFINANCE_COLUMNS, "skip_lines": [2, 3]}),
+        (cryptodatadownload(), {"columns": CRYPTODATADOWNLOAD_COLUMNS, "skip_lines": [1]}),
+        (plain(above="\n\n"), {"unit": "text", "zone": "UTC"}),
+        (plain(above="\n" * 40), {"unit": "text", "zone": "UTC"}),
+        (plain().replace("\n", "\r"), {"unit": "text", "zone": "UTC"}),
+        (plain().replace(",", "\t"), {"unit": "text", "zone": "UTC", "delimiter": "tab"}),
+        (plain(below="# from a tool"), {"unit": "text", "zone": "UTC", "skip_lines": [HOURS + 2]}),
+        (plain(between=",".join(OWN)), {"unit": "text", "zone": "UTC", "skip_lines": [202]}),
+    ],
+    ids=["yfinance", "cryptodatadownload", "blank", "many blank", "old line ends", "tabs", "footer", "headings again"],
+)
+def test_files_of_hundreds_of_rows(
+    repository: Path, collected_source: Read, tmp_path: Path, text: str, settings: dict[str, Any]
+) -> None:
+    outcome = run_import(tmp_path / "out", source(repository, tmp_path / "in", text, timeframe="1h", **settings))
+    assert (outcome.rows, outcome.refused) == (HOURS, {})
+    np.testing.assert_array_equal(collected_source(tmp_path / "out").history().ohlcv[:, 0], ROWS)
+
+
+def test_a_file_whose_lines_cannot_be_told_apart_keeps_no_other_out(repository: Path, tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "AAA.csv").write_text("time\rstamp,open\n1,2\n")
+    (tmp_path / "in" / "BBB.csv").write_bytes("timestamp,open\n1,2\n".encode("utf-16"))
+    outcome = run_import(
+        tmp_path / "out", source(repository, tmp_path / "in", plain(), timeframe="1h", unit="text", zone="UTC")
+    )
+    assert (outcome.rows, sorted(outcome.refused)) == (HOURS, ["AAA (AAA.csv)", "BBB (BBB.csv)"])
+    assert "line 1 of AAA.csv" in str(outcome.refused["AAA (AAA.csv)"])
+
+
+# ---- other tables: each is read, or refused with the line and the way out ----
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        (plain(below="# from a tool"), "line 402 (# from a tool): 1 field where the headings have 6. "
+         "Set job.source.skip_lines=[402], which leaves out what is no row."),
+        (plain(between=",".join(OWN)), "line 202 (timestamp,open,high,low,close,volume): open is 'open'. "
+         "Set job.source.skip_lines=[202],"),
+        (plain(below="2025-06-01,1.0,1."), "line 402 (2025-06-01,1.0,1.): 3 fields where the headings have 6. "
+         "Fetch the file again, it may have been cut off"),
+        (plain().replace(",", ";"), "Set job.source.delimiter=semicolon"),
+        ("\n".join(lines(0, 1, 2, 3, 4)), "This file has no headings, line 1 is a row: write a line of headings"),
+        ("timestamp,open,high,low,close\n2024-01-01,1,1,1,1", "Bars need a volume"),
+        ("snapped_at,price,market_cap,total_volume\n2024-01-01,1,1,1", "fetch a table that does, e.g. klines"),
+        ("Price,Close,Close\nTicker,A,B\nDate,,\n2024-01-01,1,2", "one file each, e.g. in pandas: t = pd.read_csv"),
+        (plain(between="1735689600000,1,1,1,1,1"), "'1735689600000' in row 200 (line 202). Set job.source.unit=ms"),
+        (plain(between="12/01/2024,1,1,1,1,1"), "'12/01/2024' in row 200 (line 202)"),
+    ],
+)  # fmt: skip
+def test_other_tables_are_refused_with_their_line_and_the_way_out(
+    repository: Path, tmp_path: Path, text: str, says: str
+) -> None:
+    outcome = run_import(
+        tmp_path / "out", source(repository, tmp_path / "in", text, timeframe="1h", unit="text", zone="UTC")
+    )
+    (error,) = outcome.refused.values()
+    assert says in str(error)
+
+
+@pytest.mark.parametrize(("write", "stamps"), [
+    (lambda date: str(date).replace("T", " ") + " UTC", {"unit": "text"}),
+    (lambda date: '"' + str(date).replace("T", " ") + ',000"', {"unit": "text", "zone": "UTC"}),
+    (lambda date: f"{date.astype('datetime64[ms]').astype(int)}.0", {"unit": "ms"}),
+])  # fmt: skip
+def test_other_words_for_the_same_moment(
+    repository: Path, collected_source: Read, tmp_path: Path, write: Any, stamps: dict[str, str]
+) -> None:
+    rows = [f"{write(date)},{row.split(',', 1)[1]}" for date, row in zip(STAMPS, lines(0, 1, 2, 3, 4), strict=True)]
+    text = "\n".join([",".join(OWN), *rows])
+    assert (
+        run_import(tmp_path / "out", source(repository, tmp_path / "in", text, timeframe="1h", **stamps)).refused == {}
+    )
+    np.testing.assert_array_equal(
+        collected_source(tmp_path / "out").history().open_time_ms, STAMPS.astype("datetime64[ms]").astype(int)
+    )
+
+
+@pytest.mark.parametrize("form", ["%m/%d/%Y %H:%M", "%d.%m.%Y %H:%M:%S", "%d %B %Y %H:%M"])
+def test_the_pandas_lines_of_a_refusal_write_a_table_that_is_read(
+    repository: Path, collected_source: Read, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, form: str
+) -> None:
+    rows = []
+    for date, row in zip(STAMPS[::-1], ROWS[::-1], strict=True):
+        prices = [f"{100 * price:,.4f}" for price in row[:4]]
+        cells = [f"{pd.Timestamp(date):{form}}", *prices, f"{row[4] / 1e3:.4f}K", "-0.1%"]
+        rows.append(",".join(f'"{cell}"' for cell in cells))
+    text = "\n".join(['"Date","Open","High","Low","Price","Vol.","Change %"', *rows])
+    columns = {"timestamp": "Date", "open": "Open", "high": "High", "low": "Low", "close": "Price", "volume": "Vol."}
+    fix = refused_fix(repository, tmp_path, "\ufeff" + text, unit="text", columns=columns)
+    script = fix.split("in pandas: ")[1].split(", and import it")[0]
+    monkeypatch.chdir(tmp_path / "in")
+    (tmp_path / "in" / "clean").mkdir()
+    exec(script, {"pd": pd})  # noqa: S102 - the line that a user is told to run
+    clean = source_of(repository, "csv", tmp_path / "in" / "clean", timeframe="1h", unit="text", columns=columns)
+    assert run_import(tmp_path / "out", clean).refused == {}
+    bars = collected_source(tmp_path / "out").history()
+    np.testing.assert_allclose(bars.ohlcv[:, 0, :4], 100 * ROWS[:, :4], atol=1e-4)
+    np.testing.assert_allclose(bars.ohlcv[:, 0, 4], ROWS[:, 4], atol=0.1)

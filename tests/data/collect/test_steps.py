@@ -112,6 +112,67 @@ def test_a_file_of_another_interval_is_refused_also_if_it_is_short(repository: P
     assert "steps of 1h from row 0 (2025-05-01T00:00:00Z) to row 2 (2025-05-01T02:00:00Z)" in says
 
 
+def months(count: int) -> Int64Array:
+    return (
+        np.arange("2020-01", f"{2020 + count // 12}-01", dtype="datetime64[M]")
+        .astype("datetime64[ms]")
+        .astype(np.int64)
+    )
+
+
+HOURS = TIMES[::12]
+
+
+@pytest.mark.parametrize(
+    ("stamps", "timeframe", "says"),
+    [
+        (
+            months(60),
+            "1d",
+            "0 of 59 neighbouring rows, from row 0 (2020-01-01T00:00:00Z) on; half of the steps are 31d",
+        ),
+        (months(60), "5m", "steps of 1d and more from row 0 (2020-01-01T00:00:00Z) to row 59 (2024-12-01T00:00:00Z)"),
+        (
+            np.sort(np.random.default_rng(1).choice(HOURS, 300, replace=False)),
+            "5m",
+            "steps of 1h and more from row 0 (",
+        ),
+        (
+            np.concatenate([HOURS[:15], TIMES[14 * 12 + 1 : 4000]]),
+            "5m",
+            "steps of 1h from row 0 (2025-05-01T00:00:00Z) to row 14 (",
+        ),
+        (
+            np.concatenate([TIMES[:100], TIMES[102:1122:2], TIMES[1122:]]),
+            "5m",
+            "steps of 10m from row 100 (2025-05-01T08:30:00Z) to row 610 (",
+        ),
+    ],
+    ids=["months as days", "months as 5m", "half the hours", "hours, then 5m", "every other bar for days"],
+)
+def test_bars_of_another_interval_are_refused_be_their_steps_equal_or_not(
+    repository: Path, tmp_path: Path, stamps: Int64Array, timeframe: str, says: str
+) -> None:
+    write("csv", tmp_path / "in", stamps)
+    outcome = run_import(tmp_path / "out", source_of(repository, "csv", tmp_path / "in", timeframe=timeframe))
+    assert says in refusal(outcome)
+
+
+def test_holes_of_sound_files_are_no_other_interval() -> None:
+    rng = np.random.default_rng(5)
+    grid = np.arange(20_000)
+    for keep in (
+        grid % 7 < 5,  # daily bars of weekdays
+        grid % 3 != 2,  # one step and two steps, in turn
+        np.isin(grid // 40 % 3, (0, 1)),  # a hole after every eighty bars
+        (grid < 50) | (grid > 19_000),
+        np.isin(grid, [0, 1, 19_000]),
+        np.isin(grid, [0, 19_000]),
+        *(rng.random(20_000) < share for share in (0.05, 0.2, 0.5, 0.95)),
+    ):
+        check_one_step(EPOCH_MS + STEP_MS * np.flatnonzero(keep), STEP_MS, "A")
+
+
 # ---- parquet: the interval is found in the data ----
 
 

@@ -169,7 +169,7 @@ def test_no_rows_and_a_single_bar_are_refused(parquet_source: Make, write_bars: 
 def test_intervals_must_agree(parquet_source: Make, write_bars: Write, tmp_path: Path) -> None:
     write_bars(tmp_path / "A.parquet", range(6))
     write_bars(tmp_path / "B.parquet", range(0, 6, 2))
-    with pytest.raises(DataError, match="300000 ms in A, 600000 ms in B"):
+    with pytest.raises(DataError, match="5m in A, 10m in B"):
         parquet_source(tmp_path).history()
 
 
