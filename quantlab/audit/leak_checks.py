@@ -120,17 +120,17 @@ def check_learning(context: AuditContext, study: Study) -> None:
     with context.progress.stage("the learner under other futures", 1) as stage:
         rows = tested_rows(study, depth.learner, depth.seed)
         check_studies(log, context.learn, bars, study, rows, depth.seed, learned=True)
-        log.power("signal", "learner", len(rows))
+        log.power("signal", "learner", len(rows) - 1)
         stage.advance()
 
 
 def tested_rows(study: Study, count: int, seed: int) -> list[int]:
-    """Drawn rows: early ones, where most of the tests lies ahead, and one around the middle of the last test window."""
+    """Tested rows: one right at their beginning, where nearly all tests lie ahead, and drawn ones: early, and in the last window."""
     tested = study.last_row - study.first_row
     last = study.last_test if study.first_row < study.last_test < study.last_row else study.first_row
-    early, middle = study.first_row + max(tested // 24, 2), last + (study.last_row - last) // 3 + 1
-    first = drawn_rows(early, early + max(tested // 6, count), max(count - 1, 1), seed)
-    return sorted({*first, *drawn_rows(middle, middle + max((study.last_row - last) // 3, 1), 1, seed)})
+    early, middle = study.first_row + max(tested // 12, 2), last + (study.last_row - last) // 3 + 1
+    first = drawn_rows(early + 1, early + 1 + max(tested // 6, count), count - 2, seed) if count > 2 else []
+    return sorted({early, *first, *drawn_rows(middle, middle + max((study.last_row - last) // 3, 1), 1, seed)})
 
 
 def many_cuts_of(context: AuditContext) -> ManyCuts:
