@@ -24,6 +24,7 @@ import pandas as pd
 import plotly.graph_objects as go
 from omegaconf import DictConfig
 
+from quantlab.core.checks import check_flag
 from quantlab.core.errors import ConfigError
 from quantlab.core.market import Bars
 from quantlab.core.ports import Policy, PositionSizer, Progress
@@ -110,6 +111,7 @@ class Experiment:
         signal: Signal | None = None,
         policy: Policy | None = None,
         sizer: PositionSizer | None = None,
+        known_at_close: bool = False,
     ) -> Experiment:
         """The same experiment with parts of your own; what is left out stays as it is.
 
@@ -124,6 +126,9 @@ class Experiment:
             Of the bars that will be given, from :func:`quantlab.trading.signal_of`; nothing is learned then.
         policy, sizer : optional
             ``docs/write-a-strategy.md`` writes one.
+        known_at_close : bool
+            Declares of `signal` that every value is known at the close of its bar. Without it a signal that changes on a
+            longer step than the bars', hourly on 5-minute bars, is refused when it meets them.
 
         Raises
         ------
@@ -141,7 +146,11 @@ class Experiment:
             source = UserBars(grid_from_frames(bars, build(self.cfg.trading.instrument), funding))
         elif funding is not None:
             raise ConfigError("bars of your own beside their funding", found="none", fix="pass bars=... too")
-        user_parts = UserParts(source, signal, policy, sizer).with_defaults(self.user_parts)
+        check_flag("known_at_close", known_at_close)
+        if known_at_close and signal is None:
+            raise ConfigError("a signal beside known_at_close", found="none", fix="pass signal=... too")
+        declared = None if signal is None else known_at_close
+        user_parts = UserParts(source, signal, policy, sizer, declared).with_defaults(self.user_parts)
         return replace(self, parts=user_parts.applied_to(setup(self.cfg)), user_parts=user_parts)
 
     def history(self) -> Bars:

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from quantlab.core.arrays import Float64Array
+from quantlab.core.checks import check_flag
 from quantlab.core.errors import ContractError
 from quantlab.core.fingerprint import fingerprint
 from quantlab.core.market import Bars
@@ -17,7 +18,9 @@ from quantlab.core.ports import DataSource, Policy, PositionSizer, SignalStream
 from quantlab.core.types import Signal
 from quantlab.jobs.notebook.user_bars import milliseconds
 from quantlab.jobs.research.pipeline import Setup
+from quantlab.trading.signals.array_step import check_arrays
 from quantlab.trading.signals.placement import Placement, check_stamps, check_step, rows_at
+from quantlab.trading.signals.step_words import IN_PYTHON
 
 _SIGNAL_FIX = "make it with quantlab.trading.signal_of(target=...) or signal_of(side=...)"
 
@@ -29,18 +32,24 @@ class PrecomputedSignal:
     Parameters
     ----------
     values : Signal, (T, S)
+    known_at_close : bool
+        Declared: every value is known at the close of its bar, whatever the step on which it changes.
 
     Raises
     ------
     ContractError
         If it is none.
+    ConfigError
+        If the declaration is something else.
     """
 
     values: Signal
+    known_at_close: bool = False
 
     def __post_init__(self) -> None:
         if not isinstance(self.values, Signal):
             raise ContractError("a signal as a Signal", found=type(self.values).__name__, fix=_SIGNAL_FIX)
+        check_flag("known_at_close", self.known_at_close)
 
     @property
     def fingerprint(self) -> str:
@@ -48,11 +57,19 @@ class PrecomputedSignal:
         return fingerprint("PrecomputedSignal", self.values)
 
     def signal(self, bars: Bars) -> Signal:
-        """Return the signal if it has the shape of `bars`; ContractError otherwise."""
+        """Return the signal.
+
+        Raises
+        ------
+        ContractError
+            If it has not the shape of `bars`, or changes on a longer step than theirs without a declaration.
+        """
         if self.values.side.shape != bars.state.shape:
             raise ContractError(
                 f"a signal of shape {bars.state.shape}, as the bars", found=str(self.values.side.shape), fix=_SIGNAL_FIX
             )
+        if not self.known_at_close:
+            check_arrays(self.values, bars)
         return self.values
 
     def stream(self, symbols: tuple[str, ...], interval_ms: int) -> SignalStream:
@@ -71,12 +88,15 @@ class UserParts:
     signal : Signal or None
     policy : Policy or None
     sizer : PositionSizer or None
+    known_at_close : bool or None
+        Declared of the signal, see :class:`PrecomputedSignal`.
     """
 
     source: DataSource | None = None
     signal: Signal | None = None
     policy: Policy | None = None
     sizer: PositionSizer | None = None
+    known_at_close: bool | None = None
 
     def applied_to(self, parts: Setup) -> Setup:
         """`parts` with these instead.
@@ -92,7 +112,7 @@ class UserParts:
             return dataclasses.replace(parts.make_strategy(**values), **trading)
 
         source = parts.source if self.source is None else self.source
-        signal = parts.signal if self.signal is None else PrecomputedSignal(self.signal)
+        signal = parts.signal if self.signal is None else PrecomputedSignal(self.signal, bool(self.known_at_close))
         make_strategy(signal=signal)  # refuses what does not fit now, not after the learning
         thresholds = parts.thresholds if self.signal is None else None
         if thresholds is not None:
@@ -135,8 +155,8 @@ def values_of(
     ------
     ContractError
         If it is no DataFrame, a column is no symbol of the bars or no float64, a row is on no bar or there twice, or
-        the step of a column is longer than the bars' and `known_after` is None
-        (:mod:`quantlab.trading.signals.table_step` has the rule).
+        the step of a column is longer than the bars' and `known_after` is None or shorter than that step, or the table
+        looks filled backward (:mod:`quantlab.trading.signals.table_step` has the rule).
     DataError
         If its index is none of times with a zone.
     ConfigError
@@ -154,9 +174,8 @@ def values_of(
     order = np.argsort(time_ms)
     time_ms, values = time_ms[order], frame.to_numpy()[order]
     names = [str(name) for name in frame.columns]
-    columns = ((name, time_ms, values[:, i]) for i, name in enumerate(names))
-    argument = "values_of(bars, table, known_after={!r})"
-    check_step(columns, first_ms, bars.interval_ms, placement, ContractError, argument)
+    columns = ((f"column {name}", time_ms, values[:, i]) for i, name in enumerate(names))
+    check_step(columns, bars.interval_ms, placement, ContractError, IN_PYTHON)
     known_ms = placement.known_ms(time_ms, bars.interval_ms)
     out = np.full(bars.state.shape, np.nan)
     for i, name in enumerate(names):

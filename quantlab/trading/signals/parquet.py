@@ -23,7 +23,9 @@ from quantlab.core.ports import FeatureSource, FeatureStream
 from quantlab.core.types import Features, Signal
 from quantlab.trading.signals.arrays import signal_of
 from quantlab.trading.signals.parquet_file import SignalRows, read_signal_rows
-from quantlab.trading.signals.placement import Column, Placement, check_stamps, check_step, rows_at
+from quantlab.trading.signals.placement import Placement, check_stamps, check_step, rows_at
+from quantlab.trading.signals.step_words import IN_A_FILE
+from quantlab.trading.signals.table_step import Column
 
 _MARK = b"quantlab file signal 1\n"
 
@@ -50,9 +52,8 @@ class FileSignal:
     A bar without a row is HOLD and keeps. Rows outside the bars' range are passed over. Unlike the other
     sources it also decides in the features' warm-up: what you bring is yours to answer for.
 
-    A file whose `side` or `target` has a longer step than the bars (:mod:`quantlab.trading.signals.table_step`) is
-    refused unless `known_after` says when its rows are known: hourly rows on 5-minute bars would decide 55 minutes
-    before.
+    A file of which a column has a longer step than the bars (:mod:`quantlab.trading.signals.table_step`) is refused
+    unless `known_after` says when its rows are known: hourly rows on 5-minute bars would decide 55 minutes before.
 
     Parameters
     ----------
@@ -202,17 +203,16 @@ def _place(source: FileSignal, symbols: tuple[str, ...], first_ms: int, interval
     index = tuple(np.split(order, np.searchsorted(column[order], np.arange(1, len(symbols)))))
     check_stamps(rows.time_ms, first_ms, interval_ms, placement, DataError, rows.name)
     columns = _columns(rows, symbols, index)
-    check_step(columns, first_ms, interval_ms, placement, DataError, "trading.signal.known_after={}")
+    check_step(columns, interval_ms, placement, DataError, IN_A_FILE)
     known_ms = tuple(placement.known_ms(rows.time_ms[one], interval_ms) for one in index)
     return _PlacedRows(index, known_ms, placement.hold)
 
 
 def _columns(rows: SignalRows, symbols: tuple[str, ...], index: tuple[Int64Array, ...]) -> Iterator[Column]:
-    """Columns that decide, symbol by symbol: a stop's distance may well change less often."""
-    for name in ("side", "target"):
-        if name in rows.values:
-            for symbol, one in zip(symbols, index, strict=True):
-                yield f"{name} of {symbol}", rows.time_ms[one], rows.values[name][one].astype(np.float64)
+    """Columns of the file, symbol by symbol: a confidence or a distance looks ahead as well as a side does."""
+    for name, values in rows.values.items():
+        for symbol, one in zip(symbols, index, strict=True):
+            yield f"column {name} of {symbol}", rows.time_ms[one], values[one].astype(np.float64)
 
 
 def _signal_of_rows(rows: SignalRows, cells: Int64Array, bars: Bars, features: Features | None) -> Signal:

@@ -12,15 +12,13 @@ from functools import cached_property
 
 import numpy as np
 
-from quantlab.core.arrays import Float64Array, Int64Array
+from quantlab.core.arrays import Int64Array
 from quantlab.core.checks import check_flag
 from quantlab.core.clock import iso_utc
 from quantlab.core.durations import duration_ms, duration_text, usual_step
 from quantlab.core.errors import QuantlabError
-from quantlab.trading.signals.table_step import CoarseStep, coarse_step
-
-#: One column of a table: its name, int64 (N,) stamps in ms, strictly increasing, and float64 (N,) values.
-Column = tuple[str, Int64Array, Float64Array]
+from quantlab.trading.signals.step_words import Words, filled_before, too_short, undeclared
+from quantlab.trading.signals.table_step import CoarseStep, Column, coarse_steps
 
 
 @dataclass(frozen=True)
@@ -109,54 +107,48 @@ def check_stamps(
 
 
 def check_step(
-    columns: Iterable[Column],
-    first_ms: int,
-    interval_ms: int,
-    placement: Placement,
-    error: type[QuantlabError],
-    argument: str,
+    columns: Iterable[Column], interval_ms: int, placement: Placement, error: type[QuantlabError], words: Words
 ) -> None:
-    """Refuse a table whose step is longer than the bars' unless it says when its rows are known.
+    """Refuse a table with a step that is longer than the bars' unless it says when its rows are known.
+
+    Declared as known at their stamp or at the close of their bar, any rows are taken.
 
     Parameters
     ----------
     columns : iterable of Column
         Their stamps are opens of bars.
-    first_ms, interval_ms : int
-        Open of a bar, and the length of the bars.
+    interval_ms : int
+        Length of the bars.
     placement : Placement
     error : type of QuantlabError
-    argument : str
-        How `known_after` is written, with ``{}`` for its value.
+    words : Words
+        How the message names the arguments.
 
     Raises
     ------
     QuantlabError
-        Of that type, naming both steps and the argument; :mod:`quantlab.trading.signals.table_step` has the rule.
+        Of that type, if the table does not say it, says less than its longest step, or looks filled backward;
+        :mod:`quantlab.trading.signals.table_step` has the rule.
     """
-    if placement.known_after_ms is not None:
+    known_after_ms = placement.known_after_ms
+    if known_after_ms in (0, interval_ms):
         return
-    found = coarse_step((name, (time_ms - first_ms) // interval_ms, values) for name, time_ms, values in columns)
-    if found is None:
+    steps = coarse_steps(columns, interval_ms)
+    late = [step for step in steps if step.late]
+    unknown = [step for step in steps if known_after_ms is None or step.step_ms > known_after_ms]
+    if late:
+        expected, found, fix = filled_before(_longest(late), interval_ms, words)
+    elif unknown and known_after_ms is None:
+        expected, found, fix = undeclared(_longest(unknown), interval_ms, words)
+    elif unknown:
+        expected, found, fix = too_short(_longest(unknown), str(placement.known_after), interval_ms, words)
+    else:
         return
-    bars, step = duration_text(interval_ms), duration_text(found.bars * interval_ms)
-    early = duration_text((found.bars - 1) * interval_ms)
-    raise error(
-        f"rows {bars} apart, as the bars, or known_after beside them",
-        found=f"{_where(found, step, first_ms, interval_ms)} on {bars} bars: stamped with the open of its {step}, a row "
-        f"would be traded on {early} before it is known",
-        fix=f"write {argument.format(step)} if rows are stamped with the open of their {step}; {argument.format(bars)} if "
-        f"each is known at the close of the {bars} bar that it is stamped with; {argument.format(0)} if a stamp is the "
-        "time at which its row is known",
-    )
+    raise error(expected, found=found, fix=fix)
 
 
-def _where(found: CoarseStep, step: str, first_ms: int, interval_ms: int) -> str:
-    column = f"of {found.column}" if found.column else "of all columns together"
-    if found.stray is None:
-        return f"{found.rows} {column} {step} apart"
-    stray = iso_utc(first_ms + found.stray * interval_ms)
-    return f"{found.rows} {column} {step} apart, but not all (the first other at {stray}),"
+def _longest(steps: list[CoarseStep]) -> CoarseStep:
+    return max(steps, key=lambda step: step.step_ms)
 
 
 def rows_at(close_ms: Int64Array, known_ms: Int64Array, *, hold: bool) -> Int64Array:

@@ -18,7 +18,7 @@ from quantlab.core.market import Bars
 from quantlab.evaluation.statistics.metrics import daily_returns, sharpe_ratio
 from quantlab.research import big_bars, values_of
 from quantlab.trading import FileSignal, FromSignals, signal_of
-from quantlab.trading.signals.table_step import coarse_step
+from quantlab.trading.signals.table_step import coarse_steps
 
 HOUR = 12  # bars
 
@@ -56,7 +56,7 @@ def test_the_trap_is_refused_and_the_way_out_is_an_ordinary_strategy(walk, hourl
     """The absurd number of a random walk, then the refusal, then what the same table is worth where it is known."""
     absurd = sharpe(walk, values_of(walk, hourly, known_after="5m"), strategy)
     assert absurd > 50.0
-    said = r"its rows of {}S00 1h apart on 5m bars: .* on 55m before it is known.*known_after={}"
+    said = r"the rows of column {}S00 come only every 1h, while the bars are 5m .* traded 55m before it is known.*known_after={}"
     with pytest.raises(ContractError, match=said.format("", "'1h'")):
         values_of(walk, hourly)
     with pytest.raises(DataError, match=said.format("target of ", "1h")):
@@ -128,16 +128,16 @@ def noise(bars: Bars, seed: int) -> np.ndarray:
 
 
 DISGUISES = {
-    "reindexed": (lambda b, h: on_the_grid(b, h), "its rows of S00 1h apart"),
-    "filled with zeros": (lambda b, h: on_the_grid(b, h).fillna(0.0), "its rows that are not 0 of S00 1h apart"),
+    "reindexed": (lambda b, h: on_the_grid(b, h), "rows of column S00 come only every 1h"),
+    "filled with zeros": (lambda b, h: on_the_grid(b, h).fillna(0.0), "rows of column S00 that are not 0 come only every 1h"),
     "filled forward": (
         lambda b, h: on_the_grid(b, h * np.arange(1.0, len(h) + 1)[:, None]).ffill(),
-        "the rows in which its value changes of S00 1h apart",
+        "the value of column S00 changes only every 1h",
     ),
-    "some hours": (lambda b, h: h[np.random.default_rng(0).random(len(h)) < 0.3], "S00 1h apart"),
-    "daily": (lambda b, h: h.iloc[::24], "its rows of S00 1d apart on 5m bars: .* 1435m before"),
-    "one stray": (lambda b, h: pd.concat([h, h.iloc[5:6].shift(35, "min")]), "not all .the first other at 2025-03-16T05:35"),
-    "half past": (lambda b, h: h.shift(30, "min"), "S00 1h apart"),
+    "some hours": (lambda b, h: h[np.random.default_rng(0).random(len(h)) < 0.3], "S00 come only every 1h"),
+    "daily": (lambda b, h: h.iloc[::24], "rows of column S00 come only every 1d, .* 23h 55m before"),
+    "one stray": (lambda b, h: pd.concat([h, h.iloc[5:6].shift(35, "min")]), "S00 come every 1h .the first other row: 2025-03-16T05:35"),
+    "half past": (lambda b, h: h.shift(30, "min"), "S00 come only every 1h"),
 }  # fmt: skip
 
 
@@ -152,7 +152,7 @@ def test_a_coarse_table_is_seen_through_its_disguise(case, walk, hourly):
 def test_a_coarse_column_beside_fine_ones_is_named(random_bars, hourly):
     bars = random_bars(n_bars=12 * 288, n_symbols=2)
     table = on_the_grid(bars, hourly).assign(S01=noise(bars, 3))
-    with pytest.raises(ContractError, match="its rows of S00 1h apart"):
+    with pytest.raises(ContractError, match="rows of column S00 come only every 1h"):
         values_of(bars, table)
 
 
@@ -163,7 +163,7 @@ def test_short_columns_are_judged_together(random_bars):
     table = pd.DataFrame(np.nan, index=days, columns=list(bars.symbols))
     for i, name in enumerate(bars.symbols):
         table.loc[days[[i % 10, i % 10 + 1, i % 10 + 2]], name] = 0.1
-    with pytest.raises(ContractError, match="of all columns together 1d apart"):
+    with pytest.raises(ContractError, match="rows of all columns together come only every 1d"):
         values_of(bars, table)
 
 
@@ -193,11 +193,10 @@ def test_sparse_events_are_not_accused(walk):
 def test_the_line_between_chance_and_a_coarse_step():
     """One in a million: 8 hourly rows or 5 daily ones on 5-minute bars, 22 rows of every other bar."""
     for step, rows in ((12, 8), (288, 5), (2, 22)):
-        values = np.arange(1.0, rows + 1)
-        found = coarse_step([("A", step * np.arange(rows), values)])
-        assert found is not None
-        assert found.bars == step
-        assert coarse_step([("A", step * np.arange(rows - 1), values[1:])]) is None
+        time_ms, values = 300_000 * step * np.arange(rows), np.arange(1.0, rows + 1)
+        found = coarse_steps([("A", time_ms, values)], 300_000)
+        assert {one.step_ms for one in found} == {300_000 * step}
+        assert coarse_steps([("A", time_ms[1:], values[1:])], 300_000) == ()
 
 
 WRONG_STEPS = {
