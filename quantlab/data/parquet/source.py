@@ -121,6 +121,7 @@ class ParquetSource(StoredSource):
         adjustments = read_adjustments(self.adjustments)
         bounds = {symbol: (int(time_ms[0]), int(time_ms[-1])) for symbol, (time_ms, _) in series.items()}
         adjustments.check(self._known(), bounds, interval_ms)
+        adjustments.check_steps(series, interval_ms, lambda symbol, _: series[symbol], series.__getitem__)
         for symbol, (time_ms, ohlcv) in series.items():
             adjustments.apply(symbol, time_ms, ohlcv)
 

@@ -81,7 +81,8 @@ class Break:
         return (
             f"the price steps from {self.before:.6g} to {self.after:.6g} at {iso_utc(self.time_ms)}{pause} and stays there, "
             f"with {self.volume_ratio:.3g} times the volume: a redenomination or a split? "
-            f"The line {self.adjustment} in the file of data.adjustments mends it"
+            f"The line {self.adjustment} in the file of data.adjustments mends it "
+            "(instead of it the product of both factors, where the file has a row of this symbol and time)"
         )
 
 
@@ -105,12 +106,20 @@ def _breaks_of(bars: Bars, s: int) -> Iterator[Break]:
         if min(len(before), len(after)) >= _LEAST_BARS and _is_break(before, after, near):
             yield Break(
                 symbol=bars.symbols[s],
-                time_ms=int(bars.open_time_ms[rows[first]]),
+                time_ms=int(bars.open_time_ms[_first_after(bars, s, int(rows[first - 1]), int(rows[first]))]),
                 before=float(bars.ohlcv[rows[first - 1], s, CLOSE]),
                 after=float(bars.ohlcv[rows[first], s, OPEN]),
                 volume_ratio=math.exp(float(after[:, VOLUME].mean() - before[:, VOLUME].mean())),
                 missing_bars=int(rows[first] - rows[first - 1] - 1),
             )
+
+
+def _first_after(bars: Bars, s: int, last: int, first: int) -> int:
+    """Row of the first print at the new price: bars without a trade may stand at either between two that traded."""
+    rows = np.arange(last + 1, first + 1)[bars.printed[last + 1 : first + 1, s]]
+    opens = np.log(bars.ohlcv[rows, s, OPEN])
+    old, new = math.log(bars.ohlcv[last, s, CLOSE]), float(opens[-1])
+    return int(rows[np.argmax(np.abs(opens - new) < np.abs(opens - old))])
 
 
 def _is_break(before: Float64Array, after: Float64Array, near: int) -> bool:

@@ -23,6 +23,7 @@ from quantlab.data.series.instruments import MARGIN, instrument_of, margin_note
 from quantlab.data.series.instruments_file import read_instruments
 from quantlab.data.series.stored_source import StoredSource, choose_symbols
 from quantlab.data.series.timestamp_checks import LATEST_MS, floor_to_hour
+from quantlab.data.store.bars_of_symbol import StoredBars, joined
 from quantlab.data.store.day_files import BARS, FUNDING, DayTable, day_of, read_day
 from quantlab.data.store.manifest import LINEAR, Manifest, Part, read_manifest
 
@@ -122,6 +123,8 @@ class CollectedSource(StoredSource):
         bounds = {name: (parts[0][0], parts[-1][1] - manifest.interval_ms) for name, parts in spans.items()}
         adjustments = read_adjustments(self.adjustments)
         adjustments.check(bounds, bounds, manifest.interval_ms)
+        stored = StoredBars(Path(self.root), manifest)
+        adjustments.check_steps(symbols, manifest.interval_ms, stored.around, stored.whole)
         for s, symbol in enumerate(symbols):
             adjustments.apply(symbol, open_time_ms, ohlcv[:, s])
 
@@ -154,7 +157,7 @@ class CollectedSource(StoredSource):
                     parts.setdefault(symbol, []).append(rows)
         series, refused = {}, {}
         for symbol, pieces in parts.items():
-            rows, refused[symbol] = drop_unsound_rates(_joined(pieces), self.largest_funding_rate)
+            rows, refused[symbol] = drop_unsound_rates(joined(pieces), self.largest_funding_rate)
             series[symbol] = (floor_to_hour(rows[0], f"{symbol}'s funding"), rows[1][:, 0])
         return series, refused
 
@@ -197,7 +200,3 @@ def _places(table: DayTable, symbols: tuple[str, ...], low: int, high: int) -> t
     column = np.array([index.get(symbol, -1) for symbol in table.symbols], dtype=np.int64)[table.code]
     wanted = np.flatnonzero((column >= 0) & (table.time_ms >= low) & (table.time_ms < high))
     return column, wanted
-
-
-def _joined(pieces: list[Series]) -> Series:
-    return np.concatenate([time_ms for time_ms, _ in pieces]), np.concatenate([rates for _, rates in pieces])

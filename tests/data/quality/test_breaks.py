@@ -55,6 +55,20 @@ def test_a_redenomination_is_named_with_the_line_that_mends_it(random_bars: Make
     assert found.adjustment in found.sentence()
 
 
+def test_bars_without_a_trade_at_either_price_lie_on_the_right_side_of_the_time(random_bars: MakeBars) -> None:
+    """A venue that pauses prints flat bars: two at the old price, then three at the new one, from row 347 on."""
+    bars = random_bars(seed=5, n_bars=700)
+
+    def change(raw: Float64Array) -> None:
+        raw[350:, 1, :4] *= 10.0
+        raw[350:, 1, 4] /= 10.0
+        raw[345:347, 1] = [*[raw[344, 1, 3]] * 4, 0.0]
+        raw[347:350, 1] = [*[raw[350, 1, 0]] * 4, 0.0]
+
+    (found,) = find_breaks(changed(bars, change))
+    assert (found.time_ms, found.missing_bars) == (int(bars.open_time_ms[347]), 5)
+
+
 def test_a_break_is_a_suspect_print_for_one_bar_and_no_spike(random_bars: MakeBars) -> None:
     bars = planted(random_bars(seed=5, n_bars=700), 350, 1, 0.01)
     assert bars.suspect is not None
