@@ -7,8 +7,11 @@ epoch milliseconds, UTC. A bar is stamped with its *open*; it is known at ``open
 from __future__ import annotations
 
 import dataclasses
+import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import IntEnum
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -49,6 +52,12 @@ class PrintFlag(IntEnum):
     STANDS = 2  # a suspicion stands at its close
 
 
+#: Rules above these are taken for a slip of the pen, e.g. a margin in percent: no account survives either.
+LARGEST_RULES: Mapping[str, float] = MappingProxyType(
+    {"maintenance_margin_rate": 0.99, "maker_fee_bps": 1000.0, "taker_fee_bps": 1000.0}
+)
+
+
 @dataclass(frozen=True, slots=True)
 class Instrument:
     """Trading rules of one linear perpetual.
@@ -67,7 +76,7 @@ class Instrument:
     Raises
     ------
     ConfigError
-        If a value is negative or not finite.
+        If a value is negative, not finite or above its :data:`LARGEST_RULES`.
     """
 
     tick: float
@@ -79,7 +88,8 @@ class Instrument:
 
     def __post_init__(self) -> None:
         for f in dataclasses.fields(self):
-            check_range(f"instrument.{f.name}", getattr(self, f.name), low=0.0)
+            high = LARGEST_RULES.get(f.name, math.inf)
+            check_range(f"instrument.{f.name}", getattr(self, f.name), low=0.0, high=high)
 
 
 @dataclass(frozen=True, slots=True)

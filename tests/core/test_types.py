@@ -57,6 +57,13 @@ def test_instrument_refuses_a_negative_fee() -> None:
         Instrument(0.0, 0.0, 10.0, 0.03, 1.5, -4.5)
 
 
+def test_instrument_refuses_a_margin_in_percent_and_a_fee_beyond_reason() -> None:
+    Instrument(0.0, 0.0, 10.0, 0.99, 1000.0, 1000.0)
+    for slip in ({"maintenance_margin_rate": 2.5}, {"maker_fee_bps": 1001.0}, {"taker_fee_bps": 4500.0}):
+        with pytest.raises(ConfigError, match=next(iter(slip))):
+            dataclasses.replace(Instrument(0.0, 0.0, 10.0, 0.03, 1.5, 4.5), **slip)
+
+
 def test_first_symbols_keeps_everything_aligned(random_bars: Callable[..., Bars]) -> None:
     funding = Funding(np.array([0, 3_600_000], dtype=np.int64), np.arange(6.0).reshape(2, 3))
     bars = dataclasses.replace(random_bars(n_bars=10), funding=funding)

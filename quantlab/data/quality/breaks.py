@@ -10,8 +10,9 @@ may pause for hours around it. Nothing is mended by itself: a finding prints the
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -84,6 +85,28 @@ class Break:
             f"The line {self.adjustment} in the file of data.adjustments mends it "
             "(instead of it the product of both factors, where the file has a row of this symbol and time)"
         )
+
+
+def break_numbers(breaks: Sequence[Break]) -> list[dict[str, Any]]:
+    """Symbol, time and ratio of each, for a published file."""
+    return [
+        {"symbol": step.symbol, "time": iso_utc(step.time_ms), "ratio": step.after / step.before} for step in breaks
+    ]
+
+
+def break_note(breaks: Sequence[Break], shown: int = 3) -> str:
+    """One sentence for whoever reads results of a history with breaks; empty if there are none."""
+    if not breaks:
+        return ""
+    steps = [
+        f"the price of {step.symbol} steps to {step.after / step.before:.6g} times at {iso_utc(step.time_ms)}"
+        for step in breaks[:shown]
+    ]
+    more = f" (and {len(breaks) - shown} more)" if len(breaks) > shown else ""
+    return (
+        f"Prices look unmended: {', '.join(steps)}{more}, as a redenomination or a split makes it, and results take it for "
+        "a gain or a loss: job=data prints the lines for data.adjustments that mend it."
+    )
 
 
 def find_breaks(bars: Bars) -> tuple[Break, ...]:

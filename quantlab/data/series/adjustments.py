@@ -46,7 +46,7 @@ class Adjustment:
     def sentence(self) -> str:
         """One sentence for a reader of results."""
         return (
-            f"Prices of {self.symbol} before {iso_utc(self.time_ms)} are multiplied by {self.factor:.12g} and volumes "
+            f"prices of {self.symbol} before {iso_utc(self.time_ms)} are multiplied by {self.factor:.12g} and volumes "
             f"divided by it ({self.row.file})"
         )
 
@@ -150,7 +150,7 @@ class Adjustments:
         if not applied:
             return ()
         rules = (
-            "Trading rules are not adjusted: those from before an adjustment belong into dated rows of data.instruments, "
+            "trading rules are not adjusted: those from before an adjustment belong into dated rows of data.instruments, "
             "in the new units (tick times the factor, lot divided by it)"
         )
         return (*(row.sentence() for row in applied), rules)

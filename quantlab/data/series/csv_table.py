@@ -50,8 +50,8 @@ class TableRow:
             fix = "write it like 2025-03-16T00:00:00Z"
             raise self.refuse(f"{column} as an ISO 8601 time", repr(text), fix) from error
 
-    def number_of(self, column: str) -> float:
-        """A finite number >= 0 in plain digits or with an exponent."""
+    def number_of(self, column: str, high: float = math.inf) -> float:
+        """A finite number >= 0 and not above `high`, in plain digits or with an exponent."""
         text = self.text(column)
         try:
             value = float(text) if text.isascii() and "_" not in text else math.nan
@@ -59,6 +59,9 @@ class TableRow:
             value = math.nan
         if not (math.isfinite(value) and value >= 0.0):
             raise self.refuse(f"{column} as a finite number >= 0", repr(text), "write it like 0.001")
+        if value > high:
+            found, fix = repr(text), "correct it; is it in percent, or in another unit?"
+            raise self.refuse(f"{column} from 0 to {high:g}", found, fix)
         return value
 
 

@@ -7,7 +7,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from quantlab.core.market import Instrument
+from quantlab.core.market import LARGEST_RULES, Instrument
 
 #: The rule that most exchanges show to account holders only.
 MARGIN = "maintenance_margin_rate"
@@ -28,7 +28,11 @@ def rules_of(market: Mapping[str, Any]) -> dict[str, float]:
         "maker_fee_bps": _times(market.get("maker"), 1e4),
         "taker_fee_bps": _times(market.get("taker"), 1e4),
     }
-    return {name: float(value) for name, value in stated.items() if value is not None and _is_usable(value)}
+    return {
+        name: float(value)
+        for name, value in stated.items()
+        if value is not None and _is_usable(value) and value <= LARGEST_RULES.get(name, math.inf)
+    }
 
 
 def maintenance_margin_rate(tiers: Sequence[Mapping[str, Any]], notional_usd: float, unit_usd: float) -> float | None:

@@ -8,14 +8,16 @@ without the file. Before a symbol's first dated row its undated row holds, or wh
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from quantlab.core.clock import iso_utc
-from quantlab.core.market import Instrument, RuleChange
+from quantlab.core.market import LARGEST_RULES, Instrument, RuleChange
 from quantlab.data.series.csv_table import TableRow, read_table
 
+_MINUTE_MS = 60_000
 _FIELDS = tuple(field.name for field in dataclasses.fields(Instrument))
 
 
@@ -129,7 +131,9 @@ def read_instruments(path: str | Path | None) -> InstrumentsFile:
     found: dict[tuple[str, int | None], InstrumentRow] = {}
     for row in read_table(Path(path), ("symbol",), ("from", *_FIELDS)):
         symbol, from_ms = row.text("symbol"), row.time_ms("from") if row.texts["from"] else None
-        stated = {name: row.number_of(name) for name in _FIELDS if row.texts[name]}
+        if from_ms is not None and from_ms % _MINUTE_MS:
+            raise row.refuse("from as a whole minute", row.texts["from"], "write the time that the venue announced")
+        stated = {name: row.number_of(name, LARGEST_RULES.get(name, math.inf)) for name in _FIELDS if row.texts[name]}
         instrument = InstrumentRow(symbol, from_ms, stated, row)
         before = found.setdefault((symbol, from_ms), instrument)
         if before is not instrument:

@@ -63,6 +63,8 @@ class Report:
         Choices that were made on the way, every trial of them.
     stress : Stress or None
         The evidence run replayed at other costs and with other accounts; None = not asked for.
+    unmended : str
+        A sentence on prices that step as a redenomination makes them; empty if none do.
 
     Raises
     ------
@@ -86,6 +88,7 @@ class Report:
     config_text: str = ""
     tuning: tuple[TuningStage, ...] = ()
     stress: Stress | None = None
+    unmended: str = ""
 
     def __post_init__(self) -> None:
         for account in (self.evidence, self.lived):

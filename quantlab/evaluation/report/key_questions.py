@@ -19,7 +19,9 @@ from quantlab.evaluation.statistics.stress import break_even_multiple
 
 def key_questions_section(report: Report, regimes: tuple[RegimeRow, ...], symbols: tuple[SymbolRow, ...]) -> Html:
     """Questions beside answers; what cannot be answered says why."""
+    data = (("In one unit?", report.unmended, "provenance"),) if report.unmended else ()
     questions = (
+        *data,
         ("How sure?", _certainty_answer(report), "verdict"),
         ("After what costs?", _costs_answer(report), "costs"),
         ("What would have hurt?", _losses_answer(report), "equity_section"),
@@ -27,7 +29,7 @@ def key_questions_section(report: Report, regimes: tuple[RegimeRow, ...], symbol
         ("On which symbols?", _symbols_answer(symbols), "symbols"),
         ("When?", _periods_answer(report, regimes), "regimes"),
     )
-    known = {"verdict", "costs", "equity_section", "symbols", "regimes"} | (
+    known = {"provenance", "verdict", "costs", "equity_section", "symbols", "regimes"} | (
         {"capacity"} if report.stress is not None else set()
     )
     items = [

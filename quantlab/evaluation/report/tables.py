@@ -206,7 +206,9 @@ def provenance_section(report: Report) -> Html:
     opened = tag("details", join((tag("summary", "Configuration"), tag("pre", report.config_text))))
     seen = join(tag("li", line) for line in report.findings)
     gate = tag("details", join((tag("summary", f"Quality gate: {len(report.findings)} findings"), tag("ul", seen))))
-    return section("Provenance", facts, gate if report.findings else "", opened if report.config_text else "")
+    return section(
+        "Provenance", facts, gate if report.findings else "", opened if report.config_text else "", anchor="provenance"
+    )
 
 
 def _event_name(kind: int) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -25,6 +26,7 @@ def summarise(
     participation: float | None = None,
     entry_weight: float | None = None,
     stop_hit_baseline: float | None = None,
+    coarsest_order_usd: float = math.inf,
 ) -> dict[str, Any]:
     """Every number of one run.
 
@@ -40,6 +42,8 @@ def summarise(
         already cut to what the volume allows.
     stop_hit_baseline : float, optional
         Share of blind entries with the same barriers that are stopped first.
+    coarsest_order_usd : float, optional
+        A smallest order above it counts as unknown, as in the account; without it none does.
 
     Returns
     -------
@@ -65,7 +69,7 @@ def summarise(
         **_path_statistics(simulation),
         **_trade_statistics(trades, stop_hit_baseline),
         **_cost_statistics(simulation, bars),
-        **_fill_statistics(simulation, bars),
+        **_fill_statistics(simulation, bars, coarsest_order_usd),
         "capacity_usd": _capacity(simulation, bars, participation, entry_weight),
     }
     kinds = simulation.events["kind"]
@@ -156,14 +160,16 @@ def _cost_statistics(simulation: Simulation, bars: Bars) -> dict[str, Statistic]
     }
 
 
-def _fill_statistics(simulation: Simulation, bars: Bars) -> dict[str, Statistic]:
+def _fill_statistics(simulation: Simulation, bars: Bars, coarsest_order_usd: float) -> dict[str, Statistic]:
     """Breadth and dust: how many symbols got a position, and how many fills are below the smallest order."""
     orders = simulation.orders
     smallest = rule_in_cells(bars, "min_notional", orders["idx"], orders["col"])
     notional = orders["size"] * orders["price"]
     return {
         "symbols_traded": len(np.unique(orders["col"])),
-        "dust_share": float(np.mean(notional < smallest)) if len(orders) else Undefined("no fills"),
+        "dust_share": float(np.mean((notional < smallest) & (smallest <= coarsest_order_usd)))
+        if len(orders)
+        else Undefined("no fills"),
     }
 
 

@@ -28,11 +28,14 @@ class UnknownRule:
         Fills whose price makes it unknown.
     symbols : tuple of str
         Of either, in the order of the market.
+    bound : float
+        What it was held against: the setting ``coarsest_tick`` or ``coarsest_order_usd``.
     """
 
     bars: int
     fills: int
     symbols: tuple[str, ...]
+    bound: float
 
 
 def unknown_rules(
@@ -55,17 +58,27 @@ def unknown_rules(
     rows, symbols = np.arange(bars.n_bars)[:, None], np.arange(bars.n_symbols)
     at_close = _unknown(bars, rows, symbols, bars.close, coarsest_tick, coarsest_order_usd)
     at_fill = _unknown(bars, orders["idx"], columns, orders["price"], coarsest_tick, coarsest_order_usd)
-    return {name: _count(bars, at_close[name] & traded, columns[at_fill[name]]) for name in at_close}
+    bounds = {"tick": coarsest_tick, "lot": coarsest_order_usd, "min_notional": coarsest_order_usd}
+    return {
+        name: _count(bars, at_close[name] & traded, columns[at_fill[name]], bound) for name, bound in bounds.items()
+    }
 
 
 def unknown_rule_notes(found: Mapping[str, UnknownRule], shown: int = 5) -> tuple[str, ...]:
-    """Sentences for a report, one for each rule that was unknown anywhere; the first `shown` symbols are named."""
-    words = {"tick": "tick (price step)", "lot": "lot (size step)", "min_notional": "smallest notional"}
-    return tuple(
-        f"The {words[name]} of {_names(rule.symbols, shown)} was too coarse for the prices of {rule.bars:,} traded bars and "
-        f"{rule.fills:,} fills, and counted as unknown there: the venue's rule of today is not the one of then"
-        for name, rule in found.items()
-        if rule.symbols
+    """Sentences for a reader, one for each rule that was unknown anywhere; the first `shown` symbols are named."""
+    then = "The venue's rule of today is not the one of then"
+    words = {
+        "tick": ("tick (price step)", "a larger share of the price than", "coarsest_tick", f"prices were not rounded. {then}"),
+        "lot": ("lot (size step)", "worth more USD than", "coarsest_order_usd", f"sizes were not rounded. {then}"),
+        "min_notional": ("smallest notional", "more USD than", "coarsest_order_usd", "no order was too small"),
+    }  # fmt: skip
+    return tuple(_note(rule, _names(rule.symbols, shown), *words[name]) for name, rule in found.items() if rule.symbols)
+
+
+def _note(rule: UnknownRule, symbols: str, name: str, exceeds: str, setting: str, followed: str) -> str:
+    return (
+        f"The {name} of {symbols} is {exceeds} trading.costs.{setting}, {rule.bound:g}, in {rule.bars:,} traded bars and "
+        f"{rule.fills:,} fills, and counted as unknown there: {followed}"
     )
 
 
@@ -86,9 +99,9 @@ def _unknown(
     }
 
 
-def _count(bars: Bars, cells: BoolArray, columns: Int64Array) -> UnknownRule:
+def _count(bars: Bars, cells: BoolArray, columns: Int64Array, bound: float) -> UnknownRule:
     touched = np.union1d(np.flatnonzero(cells.any(axis=0)), columns)
-    return UnknownRule(int(cells.sum()), len(columns), tuple(bars.symbols[s] for s in touched.tolist()))
+    return UnknownRule(int(cells.sum()), len(columns), tuple(bars.symbols[s] for s in touched.tolist()), bound)
 
 
 def _names(symbols: tuple[str, ...], shown: int) -> str:

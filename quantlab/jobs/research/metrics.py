@@ -15,7 +15,8 @@ from omegaconf import DictConfig
 
 from quantlab.core.clock import iso_utc
 from quantlab.core.market import Bars
-from quantlab.core.results import SignalReport
+from quantlab.core.results import SignalReport, Simulation
+from quantlab.data.quality.breaks import Break, break_numbers, find_breaks
 from quantlab.evaluation.statistics.blind_entries import blind_stop_share
 from quantlab.evaluation.statistics.by_symbol import by_symbol, symbol_numbers
 from quantlab.evaluation.statistics.regimes import regime_numbers, regimes
@@ -56,6 +57,8 @@ class Judgement:
         From :func:`quantlab.jobs.research.suspect_prints.suspect_prints`; None = no print is suspect.
     unknown_rules : dict of rule name to UnknownRule
         Trading rules of the evidence account that were too coarse for its prices and orders.
+    breaks : tuple of Break
+        Steps in price of the whole history that nobody mended.
     """
 
     evidence: dict[str, Any]
@@ -67,6 +70,7 @@ class Judgement:
     stress: Stress | None = None
     suspect_prints: dict[str, Any] | None = None
     unknown_rules: dict[str, UnknownRule] = dataclasses.field(default_factory=dict)
+    breaks: tuple[Break, ...] = ()
 
 
 def judge(cfg: DictConfig, parts: Setup, result: Backtest) -> Judgement:
@@ -82,14 +86,17 @@ def judge(cfg: DictConfig, parts: Setup, result: Backtest) -> Judgement:
     replays = stress(parts.stress, parts.engine, result.bars, result.signal, result.strategy, result.evidence)
     suspicious = suspicions(result.study.report, oracle)
     held = suspect_prints(parts, result)
-    costs = result.strategy.costs
-    unknown = unknown_rules(
-        result.evidence,
-        result.bars,
-        coarsest_tick=costs.coarsest_tick,
-        coarsest_order_usd=costs.coarsest_order_usd,
+    unknown = rules_unknown_to(result.strategy, result.evidence, result.bars)
+    breaks = find_breaks(result.history)
+    return Judgement(evidence, lived, verdict, benchmarks, oracle, suspicious, replays, held, unknown, breaks)
+
+
+def rules_unknown_to(strategy: Any, simulation: Simulation, bars: Bars) -> dict[str, UnknownRule]:
+    """Trading rules that an account's costs took for unknown."""
+    costs = strategy.costs
+    return unknown_rules(
+        simulation, bars, coarsest_tick=costs.coarsest_tick, coarsest_order_usd=costs.coarsest_order_usd
     )
-    return Judgement(evidence, lived, verdict, benchmarks, oracle, suspicious, replays, held, unknown)
 
 
 def account_summaries(result: Backtest) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -108,6 +115,7 @@ def summary_settings(result: Backtest) -> dict[str, Any]:
         "participation": result.strategy.costs.participation,
         "entry_weight": entry_weight(result),
         "stop_hit_baseline": blind_stops(result),
+        "coarsest_order_usd": result.strategy.costs.coarsest_order_usd,
     }
 
 
@@ -227,13 +235,19 @@ def metrics_document(
         "oracle": judgement.oracle,
         "suspicions": list(judgement.suspicions),
         "suspect_prints": judgement.suspect_prints,
-        "unknown_rules": {name: dataclasses.asdict(rule) for name, rule in judgement.unknown_rules.items()},
+        "unknown_rules": unknown_numbers(judgement.unknown_rules),
+        "breaks": break_numbers(judgement.breaks),
         "tuning": tuning_numbers(result.study.tuning),
         "stress": stress_numbers(judgement.stress),
         "regimes": regime_numbers(regimes(result.evidence, result.bars)),
         "per_symbol": symbol_numbers(by_symbol(result.evidence, result.bars)),
         **_signal_numbers(result),
     }
+
+
+def unknown_numbers(found: dict[str, UnknownRule]) -> dict[str, Any]:
+    """The same in dictionaries, for ``metrics.json``."""
+    return {name: dataclasses.asdict(rule) for name, rule in found.items()}
 
 
 def _signal_numbers(result: Backtest) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from quantlab.core.clock import iso_utc
 from quantlab.core.market import Bars
 from quantlab.core.ports import DataSource, HasDataNotes, HasUniverseNotes
 from quantlab.core.results import OrderReason, Simulation
+from quantlab.data.quality.breaks import break_note
 from quantlab.data.quality.coverage import coverage
 from quantlab.evaluation.report.content import AccountResult, Report
 from quantlab.evaluation.statistics.unknown_rules import unknown_rule_notes
@@ -63,6 +64,7 @@ def tear_sheet(
         config_text=resolved_yaml(cfg),
         tuning=result.study.tuning,
         stress=judgement.stress,
+        unmended=break_note(judgement.breaks),
     )
     html: str = get_method(cfg.internal.report)(report)
     return html
@@ -126,4 +128,4 @@ def universe_notes(source: DataSource, bars: Bars) -> tuple[str, ...]:
         return ()
     data = source.data_notes() if isinstance(source, HasDataNotes) else ()
     universe = source.universe_notes(bars) if isinstance(source, HasUniverseNotes) else (SURVIVORS,)
-    return (*universe, *data)
+    return tuple(note[:1].upper() + note[1:] for note in (*universe, *data))

@@ -9,6 +9,8 @@ from rich.console import Console
 from quantlab.core.files import write_json
 from quantlab.core.market import Bars
 from quantlab.core.ports import HasModels, Progress
+from quantlab.data.quality.breaks import break_note
+from quantlab.evaluation.statistics.unknown_rules import unknown_rule_notes
 from quantlab.jobs.output.run_folder import RunFolder
 from quantlab.jobs.output.tables import summary_table, write_equity, write_orders
 from quantlab.jobs.research.metrics import Judgement, in_multirun
@@ -71,11 +73,13 @@ def multirun_notes() -> tuple[str, ...]:
 
 
 def result_remarks(judgement: Judgement) -> list[str]:
-    """Suspicions, what the rules changed, and how the costs paid compare with what the trades could bear."""
+    """Suspicions, unmended prices, what the rules changed and where they were unknown, and how the costs paid compare with what the trades could bear."""
     evidence, sentences = judgement.evidence, [*judgement.suspicions, *multirun_notes()]
+    sentences += [note for note in (break_note(judgement.breaks),) if note]
     changed = ", ".join(f"{rule} {count:,} times" for rule, count in evidence["cuts"].items() if count)
     if changed:
         sentences.append(f"Rules changed what the strategy asked for: {changed} (docs/simulation.md).")
+    sentences += [f"{note}." for note in unknown_rule_notes(judgement.unknown_rules)]
     if evidence["cost_bps"] is not None:
         sentences.append(
             f"Costs were {evidence['cost_bps']:.2f} bps of traded notional; "

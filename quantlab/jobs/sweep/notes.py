@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from quantlab.data.quality.breaks import break_note, find_breaks
+from quantlab.evaluation.statistics.unknown_rules import unknown_rule_notes
 from quantlab.evaluation.sweep.maps import values_text, varied_names
 from quantlab.evaluation.sweep.scenarios import ASSUMPTIONS
 from quantlab.evaluation.sweep.scores import count_distinct, sharpe_dispersion, sharpe_quantiles
+from quantlab.jobs.research.metrics import rules_unknown_to
 from quantlab.jobs.research.results import multirun_notes
 from quantlab.jobs.sweep.best import Best, uncapped_deflation
 from quantlab.jobs.sweep.simulations import PreparedSweep
@@ -29,6 +32,9 @@ def sweep_notes(prepared: PreparedSweep, best: Best) -> tuple[str, ...]:
             f"The best has {'none' if sharpe is None else format(sharpe, '+.2f')}; without any skill the best of "
             f"{best.family.tried:,} like these would be expected to have {best.luck_sharpe:+.2f}."
         )
+    sentences += [note for note in (break_note(find_breaks(prepared.history)),) if note]
+    unknown = rules_unknown_to(best.strategy, best.accounts["evidence"], prepared.bars)
+    sentences += [f"{note} (account of the best parameter set)." for note in unknown_rule_notes(unknown)]
     sentences += [*_dispersion_notes(best), *_distinct_notes(best), *_scenario_notes(best)]
     sentences += [f"{count:,} parameter sets are impossible: {why}." for why, count in prepared.plan.impossible.items()]
     if prepared.maker.study.report is not None:

@@ -15,6 +15,7 @@ from rich.console import Console
 from rich.table import Table
 
 from quantlab.core.files import write_bytes, write_json, write_text
+from quantlab.data.quality.breaks import break_numbers, find_breaks
 from quantlab.evaluation.report.content import AccountResult
 from quantlab.evaluation.sweep.content import SweepReport
 from quantlab.evaluation.sweep.maps import short_names, value_text, values_text
@@ -22,7 +23,7 @@ from quantlab.evaluation.sweep.scenario_scores import ScenarioScore
 from quantlab.evaluation.sweep.scores import count_distinct, sharpe_dispersion, sharpe_quantiles
 from quantlab.jobs.output.run_folder import RunFolder, resolved_yaml
 from quantlab.jobs.output.tables import write_equity, write_orders
-from quantlab.jobs.research.metrics import common_metrics
+from quantlab.jobs.research.metrics import common_metrics, rules_unknown_to, unknown_numbers
 from quantlab.jobs.research.pipeline import Setup
 from quantlab.jobs.research.report_content import account_notes, data_label, run_stamps
 from quantlab.jobs.sweep.best import Best, uncapped_deflation
@@ -89,6 +90,8 @@ def sweep_metrics(
         "judgement": best.verdict.as_dict(),
         "evidence": best.evidence,
         "lived": best.lived,
+        "unknown_rules": unknown_numbers(rules_unknown_to(best.strategy, best.accounts["evidence"], prepared.bars)),
+        "breaks": break_numbers(find_breaks(prepared.history)),
         "sweep": {
             "tried": best.table.tried,
             "simulated": len(best.table),

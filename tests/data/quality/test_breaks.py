@@ -13,7 +13,7 @@ from quantlab.core.arrays import Float64Array
 from quantlab.core.clock import iso_utc
 from quantlab.core.market import Bars, BarState, PrintFlag
 from quantlab.data import ParquetSource, coverage
-from quantlab.data.quality.breaks import find_breaks
+from quantlab.data.quality.breaks import break_note, break_numbers, find_breaks
 from quantlab.data.quality.gate import QualityGate
 from quantlab.data.quality.suspects import find_suspects
 
@@ -53,6 +53,17 @@ def test_a_redenomination_is_named_with_the_line_that_mends_it(random_bars: Make
     assert found.adjustment == f"S01,{iso_utc(found.time_ms)},{factor:.12g}"
     assert f"S01: {found.sentence()}" in coverage(bars).findings()
     assert found.adjustment in found.sentence()
+
+
+def test_results_of_unmended_prices_say_so_in_one_sentence(random_bars: MakeBars) -> None:
+    bars = planted(random_bars(seed=5, n_bars=700), 350, 1, 0.01)
+    (step,) = found = find_breaks(bars)
+    time = iso_utc(int(bars.open_time_ms[350]))
+    assert break_numbers(found) == [{"symbol": "S01", "time": time, "ratio": step.after / step.before}]
+    assert break_numbers(found)[0]["ratio"] == pytest.approx(0.01, rel=0.01)
+    assert f"the price of S01 steps to {step.after / step.before:.6g} times at {time}" in break_note(found)
+    assert "(and 3 more)" in break_note(found * 6)
+    assert break_note(()) == ""
 
 
 def test_bars_without_a_trade_at_either_price_lie_on_the_right_side_of_the_time(random_bars: MakeBars) -> None:

@@ -86,9 +86,9 @@ def test_the_line_of_the_finding_mends_the_break(source: Callable[..., Any], tmp
     assert not any("redenomination" in text for text in coverage(mended).findings())
     assert mended.fingerprint() != raw.fingerprint()
     notes = mended_source.data_notes()
-    assert f"Prices of A before {TIME} are multiplied by 0.001 and volumes divided by it (adjustments.csv)" in notes
+    assert f"prices of A before {TIME} are multiplied by 0.001 and volumes divided by it (adjustments.csv)" in notes
     assert any("data.instruments" in note for note in notes)
-    assert not any("Prices of A" in note for note in source().data_notes())
+    assert not any("prices of A" in note for note in source().data_notes())
 
 
 def test_parts_and_the_stream_are_the_adjusted_history(

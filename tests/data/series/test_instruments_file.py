@@ -141,6 +141,10 @@ def test_a_collected_dataset_keeps_the_exchanges_rules_where_the_file_says_nothi
         (["A,,,,,,,inf"], r"taker_fee_bps as a finite number >= 0 in row 1.*'inf'"),
         (['A,,,"0,5",,,,'], r"lot as a finite number >= 0 in row 1.*'0,5'"),
         (["A,soon,1,,,,,"], r"from as an ISO 8601 time in row 1.*'soon'"),
+        (["A,,,,,2.5,,"], r"maintenance_margin_rate from 0 to 0\.99 in row 1.*'2.5'"),
+        (["A,,,,,,,1000", "B,,,,,,,4500"], r"taker_fee_bps from 0 to 1000 in row 2.*'4500'"),
+        (["A,,,,,,1001,"], r"maker_fee_bps from 0 to 1000 in row 1"),
+        (["A,2025-05-02T21:20:07Z,1,,,,,"], r"from as a whole minute in row 1.*21:20:07Z"),
         ([",,1,,,,,"], r"a symbol in row 1 of instruments.csv; found an empty cell"),
     ],
 )

@@ -369,6 +369,15 @@ def test_growth_of_a_short_run_says_that_it_is_extrapolated(page, report_of, bar
     assert "extrapolated" not in Page(render(report_of(days))).text
 
 
+def test_unmended_prices_are_the_first_thing_that_is_said(report_of, bars, page):
+    said = Page(render(report_of(bars, unmended="Prices look unmended: the price of S01 steps."))).text
+    assert "In short" in said
+    assert (
+        said.index("In short") < said.index("Prices look unmended: the price of S01 steps.") < said.index("How sure?")
+    )
+    assert "In one unit?" not in page.text
+
+
 def test_every_statement_is_a_whole_sentence(report_of, bars):
     said = headline.statements(report_of(bars, notes=("With a stop.", "Without one, -3 % in all")))
     assert "<li>With a stop.</li><li>Without one, \N{MINUS SIGN}3 % in all.</li>" in said

@@ -11,6 +11,7 @@ import pytest
 
 from quantlab.core.market import Bars, BarState, Instrument, RuleChange
 from quantlab.core.results import OrderReason
+from quantlab.evaluation.statistics.summary import summarise
 from quantlab.evaluation.statistics.unknown_rules import unknown_rule_notes, unknown_rules
 
 FINE = Instrument(
@@ -62,7 +63,7 @@ def test_only_traded_bars_count_and_a_large_smallest_notional_is_unknown_at_any_
     bars = with_rule(three, 2, min_notional=1000.5)
     account = booked(bars, [(60, 2, 1.0, 100.0, 0.0, SIGNAL), (61, 0, 1.0, 100.0, 0.0, SIGNAL)])
     found = unknown_rules(account, bars, coarsest_tick=0.001, coarsest_order_usd=1000.0)
-    assert dataclasses.astuple(found["min_notional"]) == (150, 1, ("S02",))
+    assert dataclasses.astuple(found["min_notional"]) == (150, 1, ("S02",), 1000.0)
     wider = unknown_rules(account, bars, coarsest_tick=0.001, coarsest_order_usd=1000.5)
     assert wider["min_notional"].bars == 0
 
@@ -76,21 +77,35 @@ def test_dated_rules_count_in_their_own_bars_and_fills(three: Bars, booked: Call
     bars = dataclasses.replace(three, rule_changes=changes)
     account = booked(bars, [(119, 2, 1.0, 100.0, 0.0, SIGNAL), (120, 2, 1.0, 100.0, 0.0, SIGNAL)])
     found = unknown_rules(account, bars, coarsest_tick=0.001, coarsest_order_usd=1000.0)
-    assert dataclasses.astuple(found["tick"]) == (50, 1, ("S02",))
-    assert dataclasses.astuple(found["min_notional"]) == (50, 1, ("S02",))
+    assert dataclasses.astuple(found["tick"]) == (50, 1, ("S02",), 0.001)
+    assert dataclasses.astuple(found["min_notional"]) == (50, 1, ("S02",), 1000.0)
     assert found["lot"].symbols == ()
 
 
 def test_a_symbol_with_unknown_fills_alone_is_named(three: Bars, booked: Callable[..., Any]) -> None:
     account = booked(three, [(3, 0, 1.0, 0.5, 0.0, SIGNAL)])
     found = unknown_rules(account, three, coarsest_tick=0.001, coarsest_order_usd=1000.0)
-    assert dataclasses.astuple(found["tick"]) == (0, 1, ("S00",))
+    assert dataclasses.astuple(found["tick"]) == (0, 1, ("S00",), 0.001)
 
 
-def test_the_report_names_symbols_and_not_too_many(three: Bars, booked: Callable[..., Any]) -> None:
-    bars = dataclasses.replace(three, instruments=(dataclasses.replace(FINE, tick=5.0),) * 3)
+def test_notes_name_symbols_settings_and_what_followed(three: Bars, booked: Callable[..., Any]) -> None:
+    coarse = dataclasses.replace(FINE, tick=5.0, lot=100.0, min_notional=2000.0)
+    bars = dataclasses.replace(three, instruments=(coarse,) * 3)
     found = unknown_rules(booked(bars, []), bars, coarsest_tick=0.001, coarsest_order_usd=1000.0)
-    (note,) = unknown_rule_notes(found, shown=2)
-    assert note.startswith(
-        "The tick (price step) of S00, S01 and 1 more was too coarse for the prices of 550 traded bars"
+    then = "The venue's rule of today is not the one of then"
+    where = "in 550 traded bars and 0 fills, and counted as unknown there"
+    assert unknown_rule_notes(found, shown=2) == (
+        "The tick (price step) of S00, S01 and 1 more is a larger share of the price than trading.costs.coarsest_tick, 0.001, "
+        f"{where}: prices were not rounded. {then}",
+        "The lot (size step) of S00, S01 and 1 more is worth more USD than trading.costs.coarsest_order_usd, 1000, "
+        f"{where}: sizes were not rounded. {then}",
+        "The smallest notional of S00, S01 and 1 more is more USD than trading.costs.coarsest_order_usd, 1000, "
+        f"{where}: no order was too small",
     )
+
+
+def test_no_fill_is_dust_by_a_smallest_notional_that_is_unknown(three: Bars, booked: Callable[..., Any]) -> None:
+    bars = with_rule(three, 1, min_notional=2000.0)
+    account = booked(bars, [(3, 0, 0.01, 100.0, 0.0, SIGNAL), (4, 1, 1.0, 100.0, 0.0, SIGNAL)])
+    shares = [summarise(account, bars, coarsest_order_usd=usd)["dust_share"] for usd in (1000.0, 2000.0)]
+    assert shares == [0.5, 1.0]
