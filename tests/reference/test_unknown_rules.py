@@ -141,8 +141,8 @@ def test_what_was_unknown_is_told(run_product: Callable[[Case], Simulation]) -> 
             result, case.bars, coarsest_tick=costs.coarsest_tick, coarsest_order_usd=costs.coarsest_order_usd
         )
         expected = told(case.bars, costs, result.orders[["idx", "col", "price"]].tolist())
-        assert {name: vars(rule) for name, rule in found.items()} == {
-            name: vars(rule) for name, rule in expected.items()
+        assert {name: (rule.bars, rule.fills, rule.symbols) for name, rule in found.items()} == {
+            name: (rule.bars, rule.fills, rule.symbols) for name, rule in expected.items()
         }
         for name, rule in expected.items():
             totals.update({f"{name} bars": rule.bars, f"{name} fills": rule.fills})

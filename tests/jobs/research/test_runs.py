@@ -46,7 +46,7 @@ def test_baseline_writes_a_whole_run(quantlab_cli: Command, tmp_path: Path) -> N
     unknown = json.loads((run / "metrics.json").read_text())["unknown_rules"]
     assert unknown.keys() == {"tick", "lot", "min_notional"}
     assert unknown["tick"]["fills"] == evidence["orders"] > 0
-    assert unknown["lot"] == {"bars": 0, "fills": 0, "symbols": []}
+    assert unknown["lot"] == {"bars": 0, "fills": 0, "symbols": [], "bound": 1000.0}
     assert "The tick (price step) of" in (run / "report.html").read_text()
 
 
