@@ -98,7 +98,7 @@ def filled_before(found: CoarseStep, interval_ms: int, words: Words) -> tuple[st
     expected = "a table whose values do not stand on bars before their own stamps"
     tells = (
         f"{seen(found, interval_ms)}, but not on the bar with which a {_step(found)} begins, as in a table that was filled "
-        "backward (bfill). There a value stands on bars before its own stamp, and known_after does not help"
+        "backward (bfill) or smoothed. A value may stand on bars before its own stamp there, and known_after does not help"
     )
     fix = (
         f"give one row per {_step(found)}, not filled, and {_way_out(found, words)} with {words.hold}; "

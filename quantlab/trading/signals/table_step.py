@@ -188,29 +188,32 @@ def _fixed(place: Place, moves: Moves, scale: _Scale, name: str, reading: str, t
     """A step of fixed length, with what its place on the clock says."""
     step_ms = place.step * scale.unit_ms
     counts, narrow, _ = crossings(moves, place.step)
-    places_ms = (scale.first_ms + scale.unit_ms * np.arange(place.step) - _origin(step_ms)) % step_ms
     most = int(counts.max(initial=0))
-    begins = _begins(places_ms, step_ms)
-    ends = _begins(places_ms + scale.interval_ms, step_ms)
     off = time_ms[scale.units(time_ms) % place.step != place.place]
     filled = 2 * len(off) > len(time_ms) and reading not in READINGS[:2]
-    late = filled and 2 * narrow > place.moves and int(counts[begins].max(initial=0)) < 0.9 * most
-    known = most > 0 and int(counts[ends].max(initial=0)) == most
+    late, known = False, False
+    clock_ms = _clock(step_ms, scale.interval_ms)
+    if clock_ms is not None and most > 0:
+        times_ms = scale.first_ms + scale.unit_ms * np.arange(place.step)
+        opens, closes = ((times_ms + ms - _MONDAY_MS) % clock_ms == 0 for ms in (0, scale.interval_ms))
+        late = filled and 2 * narrow > place.moves and int(counts[opens].max(initial=0)) < 0.9 * most
+        known = int(counts[closes].max(initial=0)) == most
     mixed = reading == READINGS[0] and len(off) > 0
     stray_ms = int(off[0]) if mixed else None
     return CoarseStep(step_ms, 0, name, reading, place.hits, place.moves, filled, late, known, stray_ms)
 
 
-def _origin(step_ms: int) -> int:
-    """A time at which a step of this length begins."""
-    return _MONDAY_MS if step_ms % MS_PER_WEEK == 0 else 0
+def _clock(step_ms: int, interval_ms: int) -> int | None:
+    """Distance of the times at which steps of this length may begin, from a Monday on; None where the clock does not say.
 
-
-def _begins(places_ms: Int64Array, step_ms: int) -> Int64Array:
-    """Places of these times of a step that are its beginning; for one of several days, any midnight may be."""
-    some_days = step_ms > MS_PER_DAY and step_ms % MS_PER_WEEK != 0
-    where: Int64Array = np.flatnonzero(places_ms % (MS_PER_DAY if some_days else step_ms) == 0)
-    return where
+    Steps of several days may begin on any midnight, of several weeks on any Monday.
+    """
+    if step_ms <= MS_PER_DAY:
+        return step_ms
+    if interval_ms < MS_PER_DAY:
+        return MS_PER_DAY
+    one_week = step_ms == MS_PER_WEEK or interval_ms < MS_PER_WEEK
+    return MS_PER_WEEK if step_ms % MS_PER_WEEK == 0 and one_week else None
 
 
 def _of_few(columns: list[Column], interval_ms: int, tried: int) -> Iterator[CoarseStep]:

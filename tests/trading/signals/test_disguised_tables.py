@@ -110,7 +110,9 @@ def test_a_table_filled_backward_has_no_remedy_but_its_rows(limit, walk, strateg
     absurd = back.shift(11, freq="5min").reindex(back.index).to_numpy()  # what known_after='1h' would make of it
     assert sharpe(walk, absurd, strategy) > 20.0
     for options in ({}, {"known_after": "1h"}, {"known_after": "1h", "hold": True}):
-        with pytest.raises(ContractError, match=r"filled backward .bfill.*known_after does not help.*known_after='1h'"):
+        with pytest.raises(
+            ContractError, match=r"filled backward .bfill. or smoothed.*known_after does not help.*known_after='1h'"
+        ):
             values_of(walk, back, **options)
     forward = grid(walk, hours).ffill(limit=limit)
     with pytest.raises(ContractError, match=r"traded 55m before.*known_after='1h'"):
@@ -266,6 +268,24 @@ def test_arrays_of_a_coarse_table_are_refused_where_they_meet_the_bars(walk, str
     trend = values_of(walk, direction(walk, "4h"), known_after="4h", hold=True)
     own = np.sign(frame(walk).pct_change().to_numpy())
     PrecomputedSignal(signal_of(target=np.where(own == np.sign(trend), trend, 0.0))).signal(walk)
+
+
+def test_arrays_of_several_days(days, random_bars):
+    """By hand on daily bars, where any day may begin such a step; placed on hourly bars, where midnight tells."""
+    for rule, said in (("3D", "every 3d"), ("7D", "every 1w"), ("W-MON", "every 1w"), ("14D", "every 2w")):
+        steps = frame(days).resample(rule, closed="left", label="left")
+        by_hand = grid(days, 0.4 * np.sign(steps.last() - steps.first())).ffill().to_numpy().copy()
+        with pytest.raises(ContractError, match=said):
+            PrecomputedSignal(signal_of(target=by_hand)).signal(days)
+    hours = random_bars(n_bars=24 * 200, n_symbols=2, interval_ms=3_600_000, seed=8)
+    for rule, known_after in (("3D", "3d"), ("7D", "7d"), ("W-MON", "7d")):
+        steps = frame(hours).resample(rule, closed="left", label="left")
+        table = (0.4 * np.sign(steps.last() - steps.first())).iloc[1:]
+        for hold in (False, True):
+            placed = values_of(hours, table, known_after=known_after, hold=hold)
+            PrecomputedSignal(signal_of(target=placed)).signal(hours)
+        with pytest.raises(ContractError, match=r"target of S0. "):
+            PrecomputedSignal(signal_of(target=grid(hours, table).ffill().to_numpy().copy())).signal(hours)
 
 
 def file_of(path, bars: Bars, **columns: Any) -> FileSignal:
