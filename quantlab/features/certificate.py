@@ -21,7 +21,7 @@ from quantlab.core.arrays import BoolArray, Float64Array, Int64Array
 from quantlab.core.checks import check_range
 from quantlab.core.clock import iso_utc
 from quantlab.core.errors import ConfigError, HistoryError
-from quantlab.core.market import Bars
+from quantlab.core.market import Bars, BarState
 from quantlab.core.ports import FeatureSource, Stage
 from quantlab.features.extra import ExtraFeature
 from quantlab.features.extra_rows import ExtraRows
@@ -132,14 +132,32 @@ def certify(
             places.append((part.symbols[column], int(part.open_time_ms[start])))
         stage.advance(part.n_symbols)
     if not needs:
-        raise HistoryError(
-            f"a symbol with {pipeline.warmup + horizon} bars without a hole",
-            found="none",
-            fix=f"load a longer history, or follow the restarts less far: job.horizon={pipeline.warmup + 1} at least",
-        )
+        raise _too_short(pipeline.warmup, horizon, _longest_run(bars))
     table = np.stack(needs)
     summary = tuple(_summary(name, table[:, column], places) for column, name in enumerate(pipeline.names))
     return WarmupCertificate(pipeline.fingerprint, pipeline.warmup, horizon, len(needs), summary)
+
+
+def _too_short(warmup: int, horizon: int, longest: int) -> HistoryError:
+    """Say what would do: a restart begins after a warm-up and is followed for one bar more than another."""
+    fix = (
+        f"load a history with {2 * warmup + 2} bars or more without a hole (and set job.horizon={warmup + 1}), or choose "
+        "features with a shorter warm-up"
+    )
+    if longest >= 2 * warmup + 2:
+        fix = f"load a longer history, or follow the restarts less far: job.horizon={longest - warmup - 1} at most"
+    return HistoryError(
+        f"a symbol with {warmup + horizon + 1} bars without a hole", found=f"{longest} at most", fix=fix
+    )
+
+
+def _longest_run(bars: Bars) -> int:
+    """Bars of the longest stretch of one symbol in which none is absent."""
+    run, longest = np.zeros(bars.n_symbols, dtype=np.int64), 0
+    for there in bars.state != BarState.ABSENT:
+        run = np.where(there, run + 1, 0)
+        longest = max(longest, int(run.max()))
+    return longest
 
 
 def _pipeline(source: FeatureSource) -> FeaturePipeline:

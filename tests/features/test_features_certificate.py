@@ -134,8 +134,28 @@ def test_what_was_not_reached_is_said_to_need_more(certificate):
     assert {need.name for need in strict.broken} >= {"rsi_14", "bvc_imbalance_48"}
 
 
+def test_what_is_advised_for_a_short_history_works(random_bars):
+    short = FeaturePipeline(interval_ms=INTERVAL, threads=1, columns=("bb_width_20", "mfi_14"))
+    warmup = short.warmup
+
+    def try_it(n_bars, horizon):
+        with SilentProgress().stage("restarts", 1) as stage:
+            return certify(short, random_bars(0, n_bars, 1), restarts=1, horizon=horizon, seed=0, stage=stage)
+
+    with pytest.raises(
+        HistoryError, match=rf"found {warmup} at most. Load a history with {2 * warmup + 2} bars or more"
+    ):
+        try_it(warmup, warmup + 1)
+    assert try_it(2 * warmup + 2, warmup + 1).restarts == 1
+    with pytest.raises(HistoryError, match=rf"job\.horizon={2 * warmup - 1} at most"):
+        try_it(3 * warmup, 3 * warmup)
+    assert try_it(3 * warmup, 2 * warmup - 1).restarts == 1
+
+
 def test_too_little_history_and_impossible_numbers_are_refused(random_bars):
-    with pytest.raises(HistoryError, match="without a hole"):
+    with pytest.raises(
+        HistoryError, match=f"{WARMUP + HORIZON + 1} bars without a hole; found {WARMUP + HORIZON} at most"
+    ):
         run(random_bars(0, WARMUP + HORIZON, 1))
     with pytest.raises(ConfigError, match=r"job\.restarts"):
         run(random_bars(0, 10, 1), restarts=0)

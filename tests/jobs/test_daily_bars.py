@@ -64,7 +64,7 @@ def test_a_backtest_begins_after_55_days(tmp_path: Path) -> None:
     assert np.isfinite(result.run.signal.atr).all()
     whole = experiment("experiment=baseline", f"features.interval_ms={DAY_MS}", *CROSS, **quiet).using(bars=frames)
     assert not whole.features(bars).ready.any()
-    with pytest.raises(HistoryError):
+    with pytest.raises(HistoryError, match=r"1,536 bars; found 700 bars, .*features=short_windows"):
         whole.backtest(bars)
 
 

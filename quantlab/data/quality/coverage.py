@@ -89,6 +89,8 @@ class QualityReport:
         Sound bars that look wrong; a person decides.
     breaks : tuple of Break
         Lasting steps in price that look like a redenomination or a split.
+    holes : tuple of Streak
+        Streaks of bars in which no symbol, of at least two, has a bar.
     """
 
     first_ms: int
@@ -100,11 +102,16 @@ class QualityReport:
     has_funding: bool
     suspects: tuple[Suspect, ...] = ()
     breaks: tuple[Break, ...] = ()
+    holes: tuple[Streak, ...] = ()
 
     def findings(self) -> tuple[str, ...]:
         """One sentence for each thing that a reader should know; empty if there is nothing."""
         found = [] if self.has_funding else ["there is no funding data: results leave funding out"]
         found += [f"venue-wide stop of {r.bars} bars from {iso_utc(r.first_ms)}" for r in self.venue_stops]
+        found += [
+            f"no symbol has a bar for {r.bars} bars from {iso_utc(r.first_ms)}: a hole in the data, or a stop of the venue"
+            for r in self.holes
+        ]
         found += [f"{step.symbol}: {step.sentence()}" for step in self.breaks]
         for symbol, quality in self.symbols.items():
             found += [f"{symbol}: {text}" for text in _sentences(quality, self)]
@@ -146,6 +153,11 @@ def coverage(bars: Bars) -> QualityReport:
         has_funding=bars.funding is not None,
         suspects=find_suspects(bars),
         breaks=find_breaks(bars),
+        holes=tuple(
+            Streak(int(bars.open_time_ms[a]), b - a)
+            for a, b in _streaks(np.asarray(~printed.any(axis=1)))
+            if bars.n_symbols > 1
+        ),
     )
 
 

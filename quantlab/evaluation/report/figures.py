@@ -36,7 +36,7 @@ _REASONS = {
     OrderReason.TIME_EXIT: "time exit",
     OrderReason.FLATTEN: "flattened",
     OrderReason.LIQUIDATION: "liquidated",
-    OrderReason.DELISTED: "delisted",
+    OrderReason.DELISTED: "settled, no bars",
 }
 
 

@@ -99,8 +99,11 @@ def require_history(history: Bars | None, began: Event) -> None:
         return
     if (found := history.fingerprint()) != journalled["data_fingerprint"]:
         raise ConfigError(
-            f"the history that the session warmed up on, {_short(journalled['data_fingerprint'])}",
-            found=f"other data of the same bars, {_short(found)}",
+            "bars of the history that say what they said when the session warmed up on them, from "
+            f"{iso_utc(journalled['first_ms'])} to {iso_utc(journalled['last_ms'])} "
+            f"(fingerprint {_short(journalled['data_fingerprint'])})",
+            found=f"other values in the same bars (fingerprint {_short(found)}): data.adjustments or data.instruments changed, "
+            "or the bars or funding rates themselves were collected or written anew",
             fix="go on with the same data, adjustments and instruments, or begin a session in a new folder",
         )
 

@@ -10,7 +10,7 @@ import quantlab
 from quantlab.core.clock import iso_utc
 from quantlab.core.market import Bars
 from quantlab.core.ports import DataSource, HasDataNotes, HasUniverseNotes
-from quantlab.core.results import OrderReason, Simulation
+from quantlab.core.results import Simulation
 from quantlab.data.quality.breaks import break_note
 from quantlab.data.quality.coverage import coverage
 from quantlab.evaluation.report.content import AccountResult, Report
@@ -19,6 +19,7 @@ from quantlab.jobs.output.run_folder import RunFolder, resolved_yaml
 from quantlab.jobs.research.metrics import Judgement
 from quantlab.jobs.research.pipeline import Backtest, Setup
 from quantlab.jobs.research.results import multirun_notes
+from quantlab.jobs.research.settled_positions import settled_notes
 from quantlab.jobs.research.suspect_prints import hold_notes
 from quantlab.jobs.threshold_tuning.record import tuning_notes
 
@@ -55,7 +56,7 @@ def tear_sheet(
             *tuning_notes(result.study.tuning),
             *multirun_notes(),
             *oracle_notes(judgement),
-            *account_notes(result.evidence),
+            *account_notes(result.evidence, result.bars),
             *hold_notes(judgement.suspect_prints),
             *unknown_rule_notes(judgement.unknown_rules),
             *universe_notes(parts.source, history),
@@ -97,7 +98,7 @@ def oracle_notes(judgement: Judgement) -> tuple[str, ...]:
     )
 
 
-def account_notes(simulation: Simulation) -> tuple[str, ...]:
+def account_notes(simulation: Simulation, bars: Bars) -> tuple[str, ...]:
     """Sentences on positions that the ledger could not price or that ended with their market, and on entries without a free slot."""
     counts = (
         (
@@ -106,15 +107,12 @@ def account_notes(simulation: Simulation) -> tuple[str, ...]:
         ),
         (simulation.stale_marks, "times a held position was marked at an old price, because its symbol did not print"),
     )
-    ended = simulation.orders["col"][simulation.reasons == OrderReason.DELISTED]
-    names = ", ".join(simulation.symbols[s] for s in np.unique(ended).tolist())
-    gone = f"{len(ended):,} positions were settled at their last mark, because their symbol was delisted: {names}"
     refused = simulation.cuts["max_positions"]
     used = len(np.unique(simulation.orders["col"]))
     slots = f"{used} of {len(simulation.symbols)} symbols were ever traded: {refused:,} entries found no free slot (larger targets go first, then symbol order)"
     return (
         *(f"{count:,} {text}" for count, text in counts if count),
-        *([gone] if len(ended) else []),
+        *settled_notes(simulation, bars),
         *([slots] if refused else []),
     )
 

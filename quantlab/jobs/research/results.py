@@ -15,6 +15,7 @@ from quantlab.jobs.output.run_folder import RunFolder
 from quantlab.jobs.output.tables import summary_table, write_equity, write_orders
 from quantlab.jobs.research.metrics import Judgement, in_multirun
 from quantlab.jobs.research.pipeline import Backtest, Setup
+from quantlab.jobs.research.settled_positions import settled_notes
 from quantlab.jobs.threshold_tuning.record import chosen_table, tuning_notes, write_trials
 
 
@@ -57,6 +58,7 @@ def print_results(console: Console, parts: Setup, folder: RunFolder, result: Bac
     console.print(f"verdict: [bold]{judgement.verdict.verdict}[/]. {judgement.verdict.words}", highlight=False)
     for line in (
         *result_remarks(judgement),
+        *(f"{note}." for note in settled_notes(result.evidence, result.bars)),
         *(f"{note}." for note in tuning_notes(result.study.tuning)),
         *(["The market is synthetic."] if parts.source.synthetic else []),
     ):

@@ -26,6 +26,7 @@ from quantlab.jobs.output.tables import write_equity, write_orders
 from quantlab.jobs.research.metrics import common_metrics, rules_unknown_to, unknown_numbers
 from quantlab.jobs.research.pipeline import Setup
 from quantlab.jobs.research.report_content import account_notes, data_label, run_stamps
+from quantlab.jobs.research.settled_positions import settled_notes
 from quantlab.jobs.sweep.best import Best, uncapped_deflation
 from quantlab.jobs.sweep.notes import sweep_notes
 from quantlab.jobs.sweep.simulations import PreparedSweep
@@ -157,7 +158,7 @@ def sweep_report(
         judged=best.judged,
         top=int(cfg.job.top),
         verdict=best.verdict,
-        notes=(*sweep_notes(prepared, best), *account_notes(best.accounts["evidence"])),
+        notes=(*sweep_notes(prepared, best), *account_notes(best.accounts["evidence"], prepared.bars)),
         stamps={
             **run_stamps(cfg, folder),
             **{name.removesuffix("_fingerprint"): value for name, value in fingerprints.items()},
@@ -174,7 +175,12 @@ def print_sweep(
     if len(best.scenarios) > 1:
         console.print(scenario_table(best))
     console.print(f"verdict on the best: [bold]{best.verdict.verdict}[/]. {best.verdict.words}", highlight=False)
-    for line in (*sweep_notes(prepared, best), *(["The market is synthetic."] if parts.source.synthetic else [])):
+    settled = (f"{note}." for note in settled_notes(best.accounts["evidence"], prepared.bars))
+    for line in (
+        *sweep_notes(prepared, best),
+        *settled,
+        *(["The market is synthetic."] if parts.source.synthetic else []),
+    ):
         console.print(line, highlight=False)
     console.print(f"report: {folder.final / 'report.html'}", highlight=False, soft_wrap=True)
 

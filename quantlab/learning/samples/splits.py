@@ -112,8 +112,9 @@ class PurgedWalkForward:
             raise HistoryError(
                 f"at least {needed} bars after the warm-up ({self.min_train_bars} to train on and {self.n_folds} "
                 f"test windows of {self.min_test_bars})",
-                found=f"{n_bars - first} of {n_bars} bars",
-                fix="load a longer history, or lower learning.splits.min_train_bars, min_test_bars or n_folds",
+                found=f"{n_bars - first} of {n_bars} bars, after a warm-up of {first}",
+                fix="load a longer history, lower learning.splits.min_train_bars, min_test_bars or n_folds, or choose features "
+                "with a shorter warm-up (features=short_windows: 55 bars)",
             )
         return tuple(
             self._fold(index, first, test)

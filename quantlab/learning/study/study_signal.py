@@ -6,8 +6,11 @@ import numpy as np
 
 from quantlab.core.errors import HistoryError
 from quantlab.core.market import Bars
-from quantlab.core.ports import Learner, Progress, SignalSource
+from quantlab.core.ports import HasWarmup, Learner, Progress, SignalSource
 from quantlab.core.results import Study
+
+#: What else helps where a warm-up is too long for a history.
+SHORTER_WARMUP = "choose features that are ready sooner (features=short_windows with features.interval_ms of your bars: after 55 bars)"
 
 
 def study_signal(source: Learner | SignalSource, bars: Bars, progress: Progress) -> Study:
@@ -27,9 +30,17 @@ def study_signal(source: Learner | SignalSource, bars: Bars, progress: Progress)
         stage.advance()
     ready = (np.isfinite(signal.atr) | (signal.live_members > 0)).any(axis=1)
     if not ready.any():
+        warmup = _warmup_of(source)
         raise HistoryError(
-            "a history longer than the features' warm-up",
-            found=f"{bars.n_bars} bars, none of them ready",
-            fix="load a longer history (history.start, history.bars)",
+            "a history longer than the features' warm-up" + (f", which is {warmup:,} bars" if warmup else ""),
+            found=f"{bars.n_bars:,} bars, none of them ready",
+            fix=f"load a longer history (history.start, history.bars), or {SHORTER_WARMUP}",
         )
     return Study(signal, int(np.argmax(ready)), bars.n_bars, source, None)
+
+
+def _warmup_of(source: SignalSource) -> int | None:
+    """The warm-up of a source, or of the features that it reads; None if neither is known."""
+    if isinstance(source, HasWarmup):
+        return source.warmup
+    return getattr(getattr(source, "features", None), "warmup", None)

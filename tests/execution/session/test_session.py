@@ -280,7 +280,9 @@ def test_a_session_goes_on_with_the_history_that_it_warmed_up_on_and_with_no_oth
     adjusted = dataclasses.replace(history, ohlcv=ohlcv)
     with (
         place.journal() as journal,
-        pytest.raises(ConfigError, match=r"history that the session warmed up on.*adjustments"),
+        pytest.raises(
+            ConfigError, match=r"say what they said when the session warmed up on them.*other values.*data.adjustments"
+        ),
     ):
         place.session(journal, feed=feed, history=adjusted).start()
     for same in (history, history.rows(1, 30), None):  # another span, as a live session has, is not compared
