@@ -22,7 +22,7 @@ def duration_ms(name: str, text: str) -> int:
     name : str
         Of the option, for the message.
     text : str
-        A whole number and one of ms, s, m, h, d, w.
+        Whole numbers, each with one of ms, s, m, h, d, w: 5m, 1h30m.
 
     Raises
     ------
@@ -34,22 +34,32 @@ def duration_ms(name: str, text: str) -> int:
     >>> duration_ms("known_after", "1h"), duration_ms("known_after", "90s")
     (3600000, 90000)
     """
-    match = re.fullmatch(r"([1-9]\d*)(ms|[smhdw])", text) if isinstance(text, str) else None
-    if match is None:
+    if not (isinstance(text, str) and re.fullmatch(r"([1-9]\d*(ms|[smhdw]))+", text)):
         raise ConfigError(f"{name} as a length of time, e.g. 5m, 1h or 1d", found=repr(text), fix="write one of these")
-    return int(match.group(1)) * _UNITS[match.group(2)]
+    return sum(int(count) * _UNITS[unit] for count, unit in re.findall(r"(\d+)(ms|[smhdw])", text))
 
 
 def duration_text(ms: int) -> str:
-    """The shortest text of a whole number of milliseconds >= 1 that :func:`duration_ms` reads back.
+    """A length of time as people write it; :func:`duration_ms` reads it back.
+
+    Parameters
+    ----------
+    ms : int
+        At least 1.
 
     Examples
     --------
-    >>> duration_text(3_600_000), duration_text(90_000), duration_text(86_400_000)
-    ('1h', '90s', '1d')
+    >>> duration_text(3_600_000), duration_text(90_000), duration_text(86_400_000), duration_text(86_100_000)
+    ('1h', '90s', '1d', '23h55m')
     """
-    unit = next(unit for unit, length in _UNITS.items() if ms % length == 0)
-    return f"{ms // _UNITS[unit]}{unit}"
+    if ms < 2 * _UNITS["h"] or any(ms % _UNITS[unit] == 0 for unit in ("w", "d", "h")):
+        unit = next(unit for unit, length in _UNITS.items() if ms % length == 0)
+        return f"{ms // _UNITS[unit]}{unit}"
+    parts = []
+    for unit in ("d", "h", "m", "s", "ms"):
+        count, ms = divmod(ms, _UNITS[unit])
+        parts += [f"{count}{unit}"] if count else []
+    return "".join(parts)
 
 
 def usual_step(time_ms: NDArray[np.int64]) -> int:

@@ -11,15 +11,17 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pytest
 from binance_server import CountingProgress
 from import_files import BARS, run_import, source_of, write_csv
 
 from quantlab.core.clock import MS_PER_DAY, MS_PER_WEEK, FakeClock, ceil_to_open, floor_to_open, parse_utc, past_open
-from quantlab.core.durations import duration_text
+from quantlab.core.durations import duration_ms, duration_text
 from quantlab.core.errors import ConfigError, DataError
 from quantlab.core.market import Bars
+from quantlab.core.types import CollectOutcome
 from quantlab.data import QualityGate
 from quantlab.data.collect.collection import Collection, Paging, answered_spans, plan_windows
 from quantlab.data.collect.from_exchange import ExchangeSource
@@ -59,6 +61,40 @@ def test_timeframes_there_and_back() -> None:
     for text in ("2w", "3d", "1mo", "w"):
         with pytest.raises(ConfigError, match="divides a day"):
             timeframe_ms(text)
+
+
+def test_lengths_of_time_there_and_back() -> None:
+    rng = np.random.default_rng(3)
+    for ms in [1, 999, 86_100_000, 604_500_000, 5_400_000, *rng.integers(1, 3 * MS_PER_WEEK, 300).tolist()]:
+        assert duration_ms("x", duration_text(ms)) == ms
+    assert [duration_text(minutes * 60_000) for minutes in (1435, 10075, 90, 120)] == [
+        "23h55m",
+        "6d23h55m",
+        "90m",
+        "2h",
+    ]
+
+
+@pytest.mark.parametrize("rule", ["W", "W-SUN"])
+def test_weeks_of_another_day_say_how_to_make_weeks_of_mondays(repository: Path, tmp_path: Path, rule: str) -> None:
+    days = pd.DataFrame(BARS[:70], columns=["open", "high", "low", "close", "volume"])
+    days.index = pd.date_range("2025-01-06", periods=70, tz="UTC")
+    days[["high", "low"]] = [days.max(axis=None), days.iloc[:, :4].min(axis=None)]
+    sides = {} if rule == "W" else {"closed": "left", "label": "left"}
+    how = {"open": "first", "high": "max", "low": "min", "close": "last", "volume": "sum"}
+
+    def imported(bars: pd.DataFrame, name: str) -> CollectOutcome:
+        (tmp_path / name).mkdir()
+        bars.rename_axis("timestamp").to_csv(tmp_path / name / "BTCUSDT.csv")
+        source = source_of(repository, "csv", tmp_path / name, timeframe="1w", unit="text")
+        return run_import(tmp_path / f"{name}-out", source)
+
+    (error,) = imported(days.resample(rule, **sides).agg(how), "wrong").refused.values()
+    assert error.fix.startswith("weeks begin on Mondays here")
+    advice = error.fix.split("in pandas ")[1].split(", and leave out")[0]
+    mended = eval(advice, {"bars": days})  # noqa: S307 - the line that a user is told to run
+    outcome = imported(mended, "right")
+    assert (outcome.rows, outcome.refused) == (10, {})
 
 
 def archive(folder: Path, month: str, opens: list[int]) -> None:

@@ -37,7 +37,7 @@ from quantlab.data.store.day_files import BARS, FUNDING
 from quantlab.data.store.manifest import LINEAR, SPOT
 
 #: A browser appends (1) to a second file of one name.
-_NAME = re.compile(r"(\S+?)-(\d+(?:mo|[smhdwM])|[A-Za-z]+)-(\d{4})-(\d{2})(?:-(\d{2}))?(?: ?\(\d+\))?\.zip")
+_NAME = re.compile(r"(\S+?)-(\d+(?:mo|[smhdwM])|[A-Za-z]+)-(\d{4})-(\d{2})(?:-(\d{2}))?(?: ?\(\d+\))?\.(?i:zip)")
 _KLINES = ("open_time", "open", "high", "low", "close", "volume", "close_time")
 _FUNDING = ("calc_time", "funding_interval_hours", "last_funding_rate")
 #: Milliseconds have 13 digits and microseconds 16, from 2001 to 2286.
@@ -63,7 +63,7 @@ class ArchiveImport(FileImport):
     """
 
     quotes: Sequence[str]
-    pattern: ClassVar[str] = "*.zip"
+    ending: ClassVar[str] = ".zip"
 
     @property
     def expected_files(self) -> str:
@@ -135,9 +135,11 @@ class ArchiveImport(FileImport):
         values, counts = np.unique(np.round(lengths), return_counts=True)
         usual = values[counts.argmax()]
         if abs(usual - self.interval_ms) > 1:
+            row = int(np.argmax(np.abs(lengths - self.interval_ms) > 1))
             raise DataError(
                 f"bars of {self.timeframe} in {name}",
-                found=f"bars that close {usual / 1000:g} s after they open, as {counts.max()} of {len(lengths)} do",
+                found=f"bars that close {usual / 1000:g} s after they open, as {counts.max()} of {len(lengths)} do, the first "
+                f"in row {row} ({iso_exact(int(time_ms[row]))})",
                 fix="fetch the file again, or correct its name",
             )
         other = np.flatnonzero(np.abs(lengths - self.interval_ms) > 1)
@@ -194,7 +196,7 @@ def _read_csv(path: Path) -> bytes:
             raise DataError(f"{path.name} with the sha256 of its CHECKSUM file", found="another", fix="fetch it again")
     try:
         with zipfile.ZipFile(path) as archive:
-            names = [name for name in archive.namelist() if name.endswith(".csv")]
+            names = [name for name in archive.namelist() if name.lower().endswith(".csv")]
             if len(names) != 1:
                 raise DataError(f"one csv file in {path.name}", found=str(len(names)), fix="fetch it again")
             return archive.read(names[0])

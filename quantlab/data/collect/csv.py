@@ -5,6 +5,7 @@ A csv file says nothing of its market but what its folders and its name say; for
 
 from __future__ import annotations
 
+import re
 import unicodedata
 import zoneinfo
 from collections.abc import Mapping, Sequence
@@ -28,7 +29,11 @@ from quantlab.data.collect.file_markets import folder_market, word_market
 from quantlab.data.collect.from_files import FileImport, Rows
 from quantlab.data.collect.row_markets import refuse_without_volume
 from quantlab.data.quality.bar_checks import FIELDS
+from quantlab.data.series.file_names import without_copy_mark
 from quantlab.data.store.day_files import BARS
+
+#: Name of a public archive of klines, which may have been unpacked.
+_ARCHIVE = re.compile(r"\S+-\d+(?:mo|[smhdwM])-\d{4}-\d{2}(?:-\d{2})?")
 
 
 @dataclass(frozen=True)
@@ -65,7 +70,7 @@ class CsvImport(FileImport):
     stamp: str
     skip_lines: Sequence[int]
     delimiter: str
-    pattern: ClassVar[str] = "*.csv"
+    ending: ClassVar[str] = ".csv"
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -86,7 +91,10 @@ class CsvImport(FileImport):
 
     def accept(self, path: Path) -> SourceFile | LeftOut:
         """Take every file that does not speak of another market: its name is the symbol."""
-        symbol = unicodedata.normalize("NFC", path.stem)
+        symbol = without_copy_mark(unicodedata.normalize("NFC", path.stem))
+        if _ARCHIVE.fullmatch(symbol):
+            fix = "import the zip files with job/source=archives, or name each file by its symbol"
+            return LeftOut(path, "unpacked archives: their names are no symbols", fix)
         other = self.another_market(path, folder_market(Path(self.folder), path))
         return other or self.another_market(path, word_market(symbol)) or SourceFile(path, symbol, BARS, None)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,6 +14,9 @@ from quantlab.data.store.day_files import BARS
 
 #: Names that a note on files of one reason gives.
 _NAMED = 3
+#: Files that lie beside data and are none: checksums, and what tools and people write about a folder.
+_BESIDE = re.compile(r"\..*|.*\.(checksum|sha256|md5|md|log|ini|db)|(readme|license|changelog).*", re.IGNORECASE)
+_PACKED = (".gz", ".bz2", ".xz", ".zst", ".7z", ".rar", ".zip")
 
 
 class SourceFile(NamedTuple):
@@ -82,12 +86,20 @@ class FileChoice:
                 )
 
 
-def choose_files(folder: Path, pattern: str, accept: Callable[[Path], SourceFile | LeftOut]) -> FileChoice:
-    """Sort out every file of a folder and of the folders below it."""
+def choose_files(folder: Path, ending: str, accept: Callable[[Path], SourceFile | LeftOut]) -> FileChoice:
+    """Sort out every file of a folder and of the folders below it.
+
+    Parameters
+    ----------
+    folder : Path
+    ending : str
+        Of the files that `accept` judges, in any case; e.g. ``.csv``. Others are left out by their endings.
+    accept : callable
+    """
     choice = FileChoice()
-    for path in _list_files(folder, pattern):
+    for path in _list_files(folder):
         try:
-            file = accept(path)
+            file = accept(path) if path.suffix.lower() == ending else _of_another_ending(path, ending)
         except DataError as error:
             choice.refused[path.name] = error
             continue
@@ -116,7 +128,38 @@ def uncertain_note(files: Iterable[SourceFile], folder: Path, market: str) -> tu
     )
 
 
-def _list_files(folder: Path, pattern: str) -> Iterator[Path]:
+def several_note(files: Iterable[SourceFile], folder: Path, market: str) -> tuple[str, ...]:
+    """Sentence on symbols with several files of no stated period, which become one series; empty if there are none."""
+    symbols: dict[str, list[Path]] = {}
+    for file in files:
+        if file.kind == BARS and file.span is None:
+            symbols.setdefault(file.symbol, []).append(file.path)
+    several = [f"{symbol} in {named(paths, folder)}" for symbol, paths in symbols.items() if len(paths) > 1]
+    if not several:
+        return ()
+    more = f"; and {len(several) - _NAMED} more symbols" if len(several) > _NAMED else ""
+    return (f"taken for {market} of one exchange, one series a symbol: {'; '.join(several[:_NAMED])}{more}",)
+
+
+def _list_files(folder: Path) -> Iterator[Path]:
     if not folder.is_dir():
         raise DataError(f"a folder {folder}", found="none", fix="set job.source.folder to the folder of your files")
-    yield from sorted((path for path in folder.rglob(pattern) if path.is_file()), key=lambda path: path.name)
+    files = (path for path in folder.rglob("*") if path.is_file() and not _BESIDE.fullmatch(path.name))
+    yield from sorted(files, key=lambda path: (path.name, str(path)))
+
+
+def _of_another_ending(path: Path, ending: str) -> LeftOut:
+    found = "".join(path.suffixes[-2:] if path.suffix in _PACKED else path.suffixes[-1:])[-20:] or "no ending"
+    return LeftOut(
+        path, f"{found} where files of this kind end with {ending}", _ending_fix(path.suffix.lower(), ending)
+    )
+
+
+def _ending_fix(found: str, ending: str) -> str:
+    if ending == ".feather":
+        return "convert the files: freqtrade convert-data --format-from json --format-to feather"
+    if ending == ".zip" and found == ".csv":
+        return "keep archives as the zip files that were downloaded, or import the csv files with job/source=csv"
+    if found in _PACKED:
+        return f"unpack the files: their names must end with {ending}"
+    return ""

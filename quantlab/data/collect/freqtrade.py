@@ -27,7 +27,7 @@ from quantlab.data.quality.bar_checks import FIELDS
 from quantlab.data.series.arrow_stamps import whole_milliseconds
 from quantlab.data.store.day_files import BARS, FUNDING
 
-_NAME = re.compile(r"(\S+?)(-\d{6})?-(\d+(?:mo|[smhdwM]))(?:-([A-Za-z_]+))?\.feather")
+_NAME = re.compile(r"(\S+?)(-\d{6})?-(\d+(?:mo|[smhdwM]))(?:-([A-Za-z_]+))?\.(?i:feather)")
 _FUTURES, _RATES = "futures", "funding_rate"
 _PRICES = {"mark": MARK, "index": INDEX, "premiumIndex": PREMIUM}
 
@@ -47,7 +47,7 @@ class FreqtradeImport(FileImport):
     """
 
     quotes: Sequence[str]
-    pattern: ClassVar[str] = "*.feather"
+    ending: ClassVar[str] = ".feather"
     one_file_each: ClassVar[bool] = True
 
     @property

@@ -19,7 +19,14 @@ from quantlab.core.clock import floor_to_open
 from quantlab.core.errors import DataError
 from quantlab.core.ports import CollectProgress
 from quantlab.core.types import CollectOutcome
-from quantlab.data.collect.file_choice import FileChoice, LeftOut, SourceFile, choose_files, uncertain_note
+from quantlab.data.collect.file_choice import (
+    FileChoice,
+    LeftOut,
+    SourceFile,
+    choose_files,
+    several_note,
+    uncertain_note,
+)
 from quantlab.data.collect.file_markets import MARKETS, TITLES, market_fix
 from quantlab.data.collect.price_fit import Piece, check_fit, stored_pieces
 from quantlab.data.series.alignment import Series
@@ -73,8 +80,8 @@ class FileImport(ABC):
     market: str
     largest_funding_rate: float
     largest_step: float
-    #: File names that are looked at.
-    pattern: ClassVar[str]
+    #: Ending of the files, in any case.
+    ending: ClassVar[str]
     #: True where a symbol has one file of bars by its nature.
     one_file_each: ClassVar[bool] = False
 
@@ -120,7 +127,7 @@ class FileImport(ABC):
             If there is none.
         """
         folder = Path(self.folder)
-        choice = choose_files(folder, self.pattern, self.accept)
+        choice = choose_files(folder, self.ending, self.accept)
         if self.one_file_each:
             choice.keep_one_each(BARS)
         notes = choice.notes(folder)
@@ -131,6 +138,7 @@ class FileImport(ABC):
                 fix=choice.fixes(),
             )
         notes += uncertain_note(choice.files, folder, TITLES[self.market])
+        notes += several_note(choice.files, folder, TITLES[self.market])
         return _import_files(self, choice, store, progress, notes)
 
     def another_market(self, path: Path, market: str | None) -> LeftOut | None:

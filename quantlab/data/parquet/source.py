@@ -13,9 +13,11 @@ from quantlab.data.parquet.files import read_bars, read_funding
 from quantlab.data.quality.grid import RawGrid
 from quantlab.data.series.adjustments import read_adjustments
 from quantlab.data.series.alignment import Series, align_bars, align_funding, common_interval
+from quantlab.data.series.file_names import without_copy_mark
 from quantlab.data.series.funding_rates import drop_unsound_rates, refused_rates_note
 from quantlab.data.series.instruments_file import read_instruments
 from quantlab.data.series.stored_source import StoredSource, choose_symbols
+from quantlab.data.series.timeframes import timeframe_ms
 
 
 @dataclass(frozen=True)
@@ -39,19 +41,24 @@ class ParquetSource(StoredSource):
         its file. ``partial``: symbols without a file get unknown rates (NaN). ``off``: it is not read.
     folders : sequence of str
         Further folders below `root` to take symbols from, e.g. ``["ragged"]``; others are ignored.
+    interval : str or None
+        Of the bars, e.g. ``5m``; None finds it in the stamps, which files of few bars do not tell.
 
     Raises
     ------
     ConfigError
-        If a bound is not ISO 8601, the period is empty, `funding` is not one of the three, or `root`, `symbols`
+        If a bound or the interval is none, the period is empty, `funding` is not one of the three, or `root`, `symbols`
         or `folders` are not names.
     """
 
     folders: Sequence[str]
+    interval: str | None = None
     funding_modes: ClassVar[tuple[str, ...]] = ("auto", "partial", "off")
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        if self.interval is not None:
+            timeframe_ms(self.interval)
         if not (isinstance(self.symbols, str) or _are_names(self.symbols)):
             raise ConfigError(
                 "data.symbols as 'all' or a list of names",
@@ -100,7 +107,7 @@ class ParquetSource(StoredSource):
 
     def _grid(self) -> RawGrid:
         series = {symbol: read_bars(path) for symbol, path in self._files().items()}
-        interval_ms = common_interval(series)
+        interval_ms = common_interval(series, None if self.interval is None else timeframe_ms(self.interval))
         self._adjust(series, interval_ms)
         symbols = tuple(series)
         open_time_ms, ohlcv = align_bars(series, interval_ms)
@@ -169,7 +176,11 @@ def _listing(folders: list[Path]) -> dict[str, Path]:
             raise DataError(
                 f"a folder of parquet files at {folder}", found="no such folder", fix="set data.root to your data"
             )
-        for path in sorted(folder.glob("*.parquet")):
+        for path in sorted(file for file in folder.iterdir() if file.suffix.lower() == ".parquet"):
+            first = without_copy_mark(path.stem)
+            if first != path.stem:
+                fix = f"remove it if {first} has a file, or rename it"
+                raise DataError(f"files named by their symbols in {folder}", found=f"a copy, {path.name}", fix=fix)
             if path.stem in known:
                 raise DataError(
                     f"one file for {path.stem}", found=f"{known[path.stem]} and {path}", fix="remove or rename one"

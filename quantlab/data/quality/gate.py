@@ -23,6 +23,7 @@ import numpy as np
 from quantlab.core.arrays import Float64Array, Int64Array, UInt8Array, read_only
 from quantlab.core.clock import iso_utc, past_open
 from quantlab.core.compiled import compiled
+from quantlab.core.durations import duration_text
 from quantlab.core.errors import DataError
 from quantlab.core.market import Bars, BarState, Funding, Instrument, RuleChange, rules_at
 from quantlab.core.soundness import is_sound_bar
@@ -210,7 +211,7 @@ class QualityGate:
         steps, off_grid = divmod(open_time_ms - last, self.interval_ms)
         if off_grid or not 1 <= steps <= MAX_JUMP:
             raise DataError(
-                f"the next bar 1 to {MAX_JUMP} steps of {self.interval_ms} ms after {iso_utc(last)}",
+                f"the next bar 1 to {MAX_JUMP} steps of {duration_text(self.interval_ms)} after {iso_utc(last)}",
                 found=f"a bar stamped {open_time_ms} ms, {open_time_ms - last} ms later",
                 fix="check the feed's clock and unit, or start again from history",
             )
@@ -222,7 +223,7 @@ class QualityGate:
     def _check_follows(self, state: GateState, first_ms: int) -> None:
         if past_open(first_ms, self.interval_ms):
             raise DataError(
-                f"bars that open at multiples of {self.interval_ms} ms",
+                f"bars that open at multiples of {duration_text(self.interval_ms)}",
                 found=f"an open at {first_ms} ms",
                 fix="stamp every bar with its open time",
             )

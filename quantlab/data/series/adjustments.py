@@ -16,6 +16,7 @@ import numpy as np
 
 from quantlab.core.arrays import BoolArray, Float64Array, Int64Array
 from quantlab.core.clock import iso_utc, past_open
+from quantlab.core.durations import duration_text
 from quantlab.core.errors import DataError
 from quantlab.core.market import VOLUME
 from quantlab.data.series.alignment import Series
@@ -111,7 +112,7 @@ class Adjustments:
                 raise row.refuse("a time after the first bar and not after the last", found, fix)
             if past_open(time_ms, interval_ms):
                 fix = "name the open of the first bar at the new price"
-                raise row.refuse(f"the open of a bar of {interval_ms} ms", iso_utc(time_ms), fix)
+                raise row.refuse(f"the open of a bar of {duration_text(interval_ms)}", iso_utc(time_ms), fix)
 
     def check_steps(
         self,

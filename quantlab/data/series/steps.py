@@ -19,7 +19,7 @@ import numpy as np
 
 from quantlab.core.arrays import Int64Array
 from quantlab.core.clock import iso_exact
-from quantlab.core.durations import duration_text
+from quantlab.core.durations import duration_text, usual_step
 from quantlab.core.errors import DataError
 
 #: Equal steps in a row that are no accident. A market that prints every other bar has two steps of one length in
@@ -31,8 +31,43 @@ _USUAL_MINUTES = (2, 3, 5, 10, 15, 20, 30, 60, 120, 180, 240, 360, 480, 720, 144
 _ODDS = 1e12
 #: Steps of a sound file that are one interval, as a share.
 _FEWEST = 0.01
+#: Steps of a sound file that are multiples of its interval, as a share: the rest are stray stamps.
+_MOST = 0.95
 #: The way out where the interval is a setting.
 SET_TIMEFRAME = "keep each interval in files of its own, or set the timeframe to the one of this file"
+
+
+def told_step(time_ms: Int64Array) -> int | None:
+    """The interval that the steps of one file tell; None where too many bars are missing to tell it.
+
+    The usual step is the interval if it holds for a stretch of rows, or nearly all steps are multiples of it. In a file of
+    mostly missing bars any multiple may be the usual one: there the longest step that nearly all are multiples of is it.
+
+    Parameters
+    ----------
+    time_ms : int64 (N,)
+        Strictly increasing.
+
+    Examples
+    --------
+    >>> told_step(60_000 * np.array([0, 1, 2, 3, 10])), told_step(60_000 * np.array([0, 31, 59, 90]))
+    (60000, None)
+    """
+    steps = np.diff(time_ms)
+    if not len(steps):
+        return None
+    usual = usual_step(time_ms)
+    starts = np.flatnonzero(np.diff(steps, prepend=-1))
+    longest = np.diff(starts, append=len(steps))[steps[starts] == usual].max()
+    if longest >= RUN or _divides_most(usual, steps):
+        return usual
+    lengths, counts = np.unique(steps, return_counts=True)
+    known = lengths[counts >= max(1.0, _FEWEST * len(steps))]
+    return next((int(step) for step in known[::-1] if _divides_most(int(step), steps)), None)
+
+
+def _divides_most(step: int, steps: Int64Array) -> bool:
+    return bool(np.mean(steps % step == 0) >= _MOST)
 
 
 class _Stretch(NamedTuple):

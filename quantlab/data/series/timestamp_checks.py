@@ -8,6 +8,7 @@ import numpy as np
 
 from quantlab.core.arrays import Float64Array, Int64Array
 from quantlab.core.clock import MS_PER_WEEK, iso_exact, iso_utc, past_open
+from quantlab.core.durations import duration_text
 from quantlab.core.errors import DataError
 
 _log = logging.getLogger(__name__)
@@ -19,6 +20,11 @@ _HOUR_MS = 3_600_000
 #: milliseconds, to either side; a minute, the length of the shortest bar, is far more than that and far less than the
 #: hour between two payments. A late stamp needs no tolerance: it belongs to the hour that it lies in.
 EARLY_MS = 60_000
+_MONDAYS = (
+    "weeks begin on Mondays here, and others cannot be turned into them: make them from bars of a day or less, in pandas "
+    'bars.resample("W-MON", closed="left", label="left").agg({"open": "first", "high": "max", "low": "min", '
+    '"close": "last", "volume": "sum"}), and leave out a week that is not whole'
+)
 
 
 def check_years(time_ms: Int64Array, origin: str) -> None:
@@ -144,15 +150,17 @@ def check_on_grid(time_ms: Int64Array, interval_ms: int, origin: str) -> None:
         return
     rest = past[off]
     closing = bool(np.all((rest == interval_ms - 1) | (rest == interval_ms - 1000)))
-    grid = "on Mondays at 00:00 UTC" if interval_ms == MS_PER_WEEK else f"at multiples of {interval_ms} ms"
+    weekly = interval_ms == MS_PER_WEEK
+    grid = "on Mondays at 00:00 UTC" if weekly else f"at multiples of {duration_text(interval_ms)}"
     count = f"{len(off)} of {len(time_ms)} that do not, the first" if len(off) > 1 else "one that does not,"
+    fix = "correct the stamps of these rows, or delete them: the quality gate marks what is missing"
+    if 2 * len(off) > len(time_ms):
+        fix = _MONDAYS if weekly else "stamp every bar with its open time, and keep one interval per file"
     raise DataError(
         f"bars of {origin} that open {grid}",
         found=f"{count} in row {off[0]} ({iso_exact(int(time_ms[off[0]]))})"
         + (", which looks like the bars' closing times" if closing else ""),
-        fix="stamp every bar with its open time, and keep one interval per file"
-        if 2 * len(off) > len(time_ms)
-        else "correct the stamps of these rows, or delete them: the quality gate marks what is missing",
+        fix=fix,
     )
 
 

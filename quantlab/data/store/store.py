@@ -21,6 +21,7 @@ from pathlib import Path
 import numpy as np
 
 from quantlab.core.clock import MS_PER_DAY
+from quantlab.core.durations import duration_text
 from quantlab.core.errors import ArtifactError, ConfigError
 from quantlab.core.files import remove_abandoned, write_bytes
 from quantlab.data.series.alignment import Series
@@ -169,8 +170,8 @@ def open_store(root: Path, exchange: str, interval_ms: int, market: str = LINEAR
         manifest = Manifest(exchange, interval_ms, market=market) if fresh else read_manifest(root)
         if (manifest.exchange, manifest.interval_ms, manifest.market) != (exchange, interval_ms, market):
             raise ConfigError(
-                f"bars of {exchange} every {interval_ms} ms ({market}) for the dataset in {root}",
-                found=f"a dataset of {manifest.exchange} every {manifest.interval_ms} ms ({manifest.market})",
+                f"bars of {exchange} every {duration_text(interval_ms)} ({market}) for the dataset in {root}",
+                found=f"a dataset of {manifest.exchange} every {duration_text(manifest.interval_ms)} ({manifest.market})",
                 fix="set job.root to another folder: a dataset holds one exchange, one market and one interval",
             )
         if fresh and any(root.glob("*/*.parquet")):

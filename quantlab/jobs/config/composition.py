@@ -11,7 +11,7 @@ from typing import Any
 
 import hydra
 from hydra import initialize_config_dir
-from hydra.errors import HydraException, InstantiationException
+from hydra.errors import HydraException, InstantiationException, OverrideParseException
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
@@ -26,6 +26,8 @@ from quantlab.jobs.config.decided_options import refuse_decided_options
 _WRONG_KEY = re.compile(r"unexpected keyword argument|missing \d+ required|Are you sure that")
 #: Names of the variables of the environment that a configuration refers to.
 _ENVIRONMENT = re.compile(r"\$\{oc\.env:\s*([^,}\s]+)")
+#: Items of an override's value that Hydra reads without quotes.
+_PLAIN = re.compile(r"[\w.+-]*", re.ASCII)
 _FOLDER_NAME = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _PACKAGE = Path(quantlab.__file__).resolve().parent
 
@@ -223,4 +225,19 @@ def one_sentence(error: QuantlabError | HydraException | OmegaConfBaseException)
     # Hydra's advice to add an unknown key with a plus sign would only lead to the next refusal.
     text = re.sub(r" (To append to your config use \S+|Config search path:.*)", "", " ".join(f"{error}{cause}".split()))
     text = text.rstrip(".")
+    if isinstance(error, OverrideParseException):
+        text = f"{error.override} is no override that can be read{_with_quotes(error.override)}"
     return f"the configuration cannot be composed: {text}. Run with --help for the groups and their options."
+
+
+def _with_quotes(override: str) -> str:
+    """Words on an override whose value needs quotes of its own: letters other than a to z, spaces and signs do."""
+    name, _, value = override.partition("=")
+    listed = value.startswith("[") and value.endswith("]")
+    items = [item.strip() for item in value[1:-1].split(",")] if listed else [value]
+    nested = any(sign in (value[1:-1] if listed else value) for sign in "'\"[]{}")
+    if not name or nested or all(map(_PLAIN.fullmatch, items)):
+        return ""
+    quoted = ",".join(item if _PLAIN.fullmatch(item) else f"'{item}'" for item in items)
+    whole = f"[{quoted}]" if listed else quoted
+    return f': write letters other than a to z, spaces and signs in quotes of their own, "{name}={whole}"'

@@ -9,10 +9,12 @@ from __future__ import annotations
 from pathlib import Path
 
 from omegaconf import DictConfig
+from rich import box
 from rich.console import Console
 from rich.table import Table
 
 from quantlab.core.clock import iso_utc
+from quantlab.core.durations import duration_text
 from quantlab.core.errors import DataError
 from quantlab.core.ports import Importer
 from quantlab.core.types import CollectOutcome
@@ -25,6 +27,8 @@ from quantlab.jobs.data.collect_progress import CollectProgressBars
 
 #: Symbols that the table shows; the manifest has all.
 _SHOWN = 30
+#: Letters of a date; the time of day may stand below it.
+_DAY_WIDTH = 10
 
 
 def run(cfg: DictConfig) -> None:
@@ -56,24 +60,28 @@ def run(cfg: DictConfig) -> None:
 
 
 def _table(manifest: Manifest, outcome: CollectOutcome) -> Table:
-    title = f"{manifest.exchange}, {manifest.market}, a bar every {manifest.interval_ms // 1000} s"
-    columns = ("symbol", "first bar", "bars until", "bars", "missing", "gaps", "funding until", "rates refused")
-    table = Table(*columns, title=title, title_justify="left")
-    for column in (*table.columns[3:6], table.columns[7]):
-        column.justify = "right"
-    for symbol, gaps in list((manifest.gaps or {}).items())[:_SHOWN]:
+    """The symbols of the dataset, in 80 columns: times fold, and columns that nothing stands in are left out."""
+    title = f"{manifest.exchange}, {manifest.market}, a bar every {duration_text(manifest.interval_ms)}"
+    shown = list((manifest.gaps or {}).items())[:_SHOWN]
+    funding = any(manifest.symbols[symbol].covered.get(FUNDING) for symbol, _ in shown)
+    refused = any(outcome.refused_rates.get(symbol) for symbol, _ in shown)
+    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
+    table.add_column("symbol", overflow="fold", min_width=8)
+    for name in ("first bar", "bars until"):
+        table.add_column(name, min_width=_DAY_WIDTH)
+    for name in ("bars", "missing", "gaps"):
+        table.add_column(name, justify="right", no_wrap=True)
+    if funding:
+        table.add_column("funding until", min_width=_DAY_WIDTH)
+    if refused:
+        table.add_column("rates refused", justify="right")
+    for symbol, gaps in shown:
         covered = manifest.symbols[symbol].covered
-        counts = (f"{gaps[name]:,}" for name in ("bars", "missing", "count"))
-        ends = (_end(covered.get(kind, ())) for kind in (BARS, FUNDING))
-        bars_end, funding_end = ends
-        table.add_row(
-            symbol,
-            _minute(gaps["first"] or "-"),
-            bars_end,
-            *counts,
-            funding_end,
-            f"{outcome.refused_rates.get(symbol, 0):,}",
-        )
+        cells = [symbol, _minute(gaps["first"] or "-"), _end(covered.get(BARS, ()))]
+        cells += [f"{gaps[name]:,}" for name in ("bars", "missing", "count")]
+        cells += [_end(covered.get(FUNDING, ()))] if funding else []
+        cells += [f"{outcome.refused_rates.get(symbol, 0):,}"] if refused else []
+        table.add_row(*cells)
     return table
 
 
@@ -101,5 +109,7 @@ def _summary(manifest: Manifest, outcome: CollectOutcome, root: Path) -> list[st
 def _require_all(outcome: CollectOutcome) -> None:
     if outcome.refused:
         error = next(iter(outcome.refused.values()))
-        others = f" (and {len(outcome.refused) - 1} more symbols)" if len(outcome.refused) > 1 else ""
+        others = (
+            f" (and {len(outcome.refused) - 1} more refusals, all listed above)" if len(outcome.refused) > 1 else ""
+        )
         raise DataError(f"sound data of every symbol, e.g. {error.expected}", found=error.found + others, fix=error.fix)

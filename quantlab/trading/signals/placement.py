@@ -91,7 +91,7 @@ def check_stamps(
     if not off.any():
         return
     bars, step = duration_text(interval_ms), usual_step(time_ms)
-    expected = f"every row of {name} on a bar of its own: stamps at the opens of {interval_ms} ms bars"
+    expected = f"every row of {name} on a bar of its own: stamps at the opens of {duration_text(interval_ms)} bars"
     if 0 < step < interval_ms:
         found = f"rows {duration_text(step)} apart, finer than the {bars} bars"
         fix = f"keep one row per bar, made of what is known at its close, or take bars of {duration_text(step)}"

@@ -94,7 +94,7 @@ def test_spot_of_the_same_tree_is_a_dataset_of_its_own_and_never_joins_the_other
     np.testing.assert_allclose(closes(collected_source, tmp_path / "spot"), 130.0, atol=0.2)
     assert "these are bars of spot" in collected_source(tmp_path / "spot").data_notes()[0]
     run_import(tmp_path / "out", source_of(repository, "archives", folder))
-    with pytest.raises(ConfigError, match=r"found a dataset of binanceusdm every 300000 ms \(linear\)"):
+    with pytest.raises(ConfigError, match=r"found a dataset of binanceusdm every 5m \(linear\)"):
         run_import(tmp_path / "out", spot)
 
 
@@ -257,6 +257,31 @@ def test_symbols_in_any_script_are_taken(repository: Path, collected_source: Rea
         ("BTCUSDT-mark.csv", "mark-price klines"),
         ("BTC-USD-SWAP.csv", "coin-margined contracts"),
         ("spot/BTCUSDT.csv", "spot"),
+        ("binance spot/BTCUSDT-5m-2024-01-01.zip", "spot"),
+        ("Spot_zips/BTCUSDT-5m-2024-01-01.zip", "spot"),
+        ("coinbase-spot/BTCUSDT.csv", "spot"),
+        ("mark/BTCUSDT.csv", "mark-price klines"),
+        ("Mark Price/BTCUSDT.csv", "mark-price klines"),
+        ("binance_index/BTCUSDT.csv", "index-price klines"),
+        ("premium/BTCUSDT.csv", "premium-index klines"),
+        ("inverse perps/BTCUSD.csv", "coin-margined contracts"),
+        ("COIN-M/BTCUSD.csv", "coin-margined contracts"),
+        ("delivery/BTCUSDT.csv", "contracts that expire"),
+        ("BTC-27JUN25.csv", "contracts that expire"),
+        ("BTC_USDC-27JUN25.csv", "contracts that expire"),
+        ("BTC_USDT_20250627.csv", "contracts that expire"),
+        ("XBTM25.csv", "contracts that expire"),
+        ("BTCUSDH25.csv", "contracts that expire"),
+        ("BTC-USDT-CW.csv", "contracts that expire"),
+        ("BTC-27JUN25-100000-C.csv", "options"),
+        ("XRP_USDC-27JUN25-0d5-P.csv", "options"),
+        ("BTC-27JUN25-100000-C-USDT.csv", "options"),
+        ("BTC-PERPETUAL.csv", "coin-margined contracts"),
+        ("PI_XBTUSD.csv", "coin-margined contracts"),
+        ("BTCUSD_DMCBL.csv", "coin-margined contracts"),
+        ("BTCUSDT_SPBL.csv", "spot"),
+        ("BTCUSDT_markprice.csv", "mark-price klines"),
+        ("BTCUSDT-5m-2025-01.csv", "unpacked archives: their names are no symbols"),
     ],
 )
 def test_files_of_other_markets_are_left_out_by_name_and_reason(
@@ -270,6 +295,91 @@ def test_files_of_other_markets_are_left_out_by_name_and_reason(
     with pytest.raises(DataError) as error:
         run_import(tmp_path / "out", source)
     assert f"left out: {reason}: 1 file ({name})" in error.value.found
+
+
+@pytest.mark.parametrize(
+    "symbol",
+    ["BTCUSDT", "PI_USDT", "PF_XBTUSD", "XBTUSDTM", "ETH_USDC-PERPETUAL", "BTC-USDT-SWAP", "BTCUSDTM15", "C98", "X2Y2",
+     "MARKUSDT", "SPOT_USDT", "UM-USDT", "BTCUSDT.P", "BTCUSDT_UMCBL", "BTCUSDT_202412"],
+)  # fmt: skip
+def test_names_of_linear_perpetuals_and_of_coins_speak_of_no_other_market(symbol: str) -> None:
+    assert word_market(symbol) is None
+
+
+@pytest.mark.parametrize("folder", ["linear", "usd-m", "perps", "binance_usdm_perps"])
+def test_folders_of_perpetuals_hold_no_spot(repository: Path, tmp_path: Path, folder: str) -> None:
+    write_csv(tmp_path / "in" / folder / "BTCUSDT.csv", TIMES[:20].tolist(), slice(0, 20))
+    assert import_into(repository, tmp_path, "csv").rows == 20
+    spot = source_of(repository, "csv", tmp_path / "in", market="spot")
+    with pytest.raises(DataError, match="left out: linear perpetuals"):
+        run_import(tmp_path / "spot", spot)
+
+
+@pytest.mark.parametrize(("name", "market", "fix"), [
+    ("BTCUSD_PERP-5m-2025-01-01.zip", "linear", "contracts that expire, options and mark, index or premium prices are not"),
+    ("spot/BTCUSDT-5m-2024-01-01.zip", "linear", "job.source.market=spot and another job.root"),
+    ("futures/um/BTCUSDT-5m-2024-01-01.zip", "spot", "job.source.market=linear and another job.root"),
+    ("BTCUSDT-1h-2024-01-01.zip", "linear", "Set job.source.timeframe to the one of your files"),
+    ("BTCTRY-5m-2024-01-01.zip", "linear", "Add the currency to job.source.quotes"),
+    ("BTCUSDT-5m-2024-01-01.csv", "linear", "import the csv files with job/source=csv"),
+    ("BTCUSDT-5m-2024-01-01.zip.gz", "linear", "Unpack the files"),
+])  # fmt: skip
+def test_a_folder_of_which_nothing_can_be_imported_says_the_way_out(
+    repository: Path, tmp_path: Path, name: str, market: str, fix: str
+) -> None:
+    (tmp_path / "in" / name).parent.mkdir(parents=True)
+    (tmp_path / "in" / name).write_bytes(b"")
+    with pytest.raises(DataError) as error:
+        import_into(repository, tmp_path, "archives", market=market)
+    assert fix in str(error.value)
+    assert "rename" not in str(error.value)
+
+
+def test_files_of_one_symbol_in_two_folders_are_named(repository: Path, tmp_path: Path) -> None:
+    for folder, rows in (("binance", slice(0, 100)), ("bybit", slice(100, 200)), ("mark", slice(200, 300))):
+        write_csv(tmp_path / "in" / folder / "BTCUSDT.csv", TIMES[rows].tolist(), rows)
+    write_csv(tmp_path / "in" / "ETHUSDT.csv", TIMES[:100].tolist(), slice(0, 100))
+    outcome = import_into(repository, tmp_path, "csv")
+    assert outcome.notes == (
+        "left out: mark-price klines: 1 file (mark/BTCUSDT.csv)",
+        "taken for linear perpetuals of one exchange, one series a symbol: BTCUSDT in 2 files (binance/BTCUSDT.csv, "
+        "bybit/BTCUSDT.csv)",
+    )
+    assert (outcome.rows, outcome.refused) == (300, {})
+
+
+# ---- endings and copies ----
+
+
+def test_endings_count_in_any_case_and_other_files_are_named(repository: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "in"
+    archive(folder, "BTCUSDT-5m-2025-05-01", slice(0, 288)).rename(folder / "BTCUSDT-5m-2025-05-01.ZIP")
+    write_csv(folder / "ETHUSDT.CSV", TIMES[:20].tolist(), slice(0, 20))
+    feather(folder / "SOL_USDT_USDT-5m-futures.Feather")
+    for name in ("A.csv.gz", "B.txt", "C.json", "D.parquet", "README.txt", ".DS_Store", "BTC.zip.CHECKSUM", "E"):
+        (folder / name).write_bytes(b"")
+    found = {
+        kind: run_import(tmp_path / kind, source_of(repository, kind, folder))
+        for kind in ("archives", "csv", "freqtrade")
+    }
+    assert {kind: outcome.rows for kind, outcome in found.items()} == {"archives": 288, "csv": 20, "freqtrade": 300}
+    assert found["csv"].notes == tuple(
+        f"left out: {ending} where files of this kind end with .csv: 1 file ({name})"
+        for ending, name in ((".csv.gz", "A.csv.gz"), (".txt", "B.txt"), (".ZIP", "BTCUSDT-5m-2025-05-01.ZIP"), (".json", "C.json"),
+                             (".parquet", "D.parquet"), ("no ending", "E"), (".Feather", "SOL_USDT_USDT-5m-futures.Feather"))
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("copy", ["BTCUSDT (1)", "BTCUSDT(2)", "BTCUSDT copy", "BTCUSDT - Copy", "BTCUSDT copy 2"])
+def test_a_second_copy_is_the_same_file(repository: Path, tmp_path: Path, copy: str) -> None:
+    write_csv(tmp_path / "in" / "BTCUSDT.csv", TIMES[:20].tolist(), slice(0, 20))
+    write_csv(tmp_path / "in" / f"{copy}.csv", TIMES[:20].tolist(), slice(0, 20))
+    outcome = import_into(repository, tmp_path, "csv")
+    assert (outcome.rows, outcome.repeated, outcome.refused) == (20, 20, {})
+    assert f"BTCUSDT in 2 files ({', '.join(sorted([f'{copy}.csv', 'BTCUSDT.csv']))})" in outcome.notes[0]
+    write_csv(tmp_path / "in" / f"{copy}.csv", TIMES[:20].tolist(), slice(1, 21))
+    refused = import_into(repository, tmp_path, "csv").refused["BTCUSDT"]
+    assert f"{copy}.csv" in refused.found
 
 
 def test_two_exchanges_of_one_freqtrade_folder_never_meet(repository: Path, tmp_path: Path) -> None:

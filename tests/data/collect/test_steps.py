@@ -16,9 +16,9 @@ from import_files import BARS, TIMES, run_import, source_of, write_csv
 
 from quantlab.core.arrays import Int64Array
 from quantlab.core.durations import usual_step
-from quantlab.core.errors import DataError
+from quantlab.core.errors import ConfigError, DataError
 from quantlab.core.types import CollectOutcome
-from quantlab.data.series.alignment import common_interval
+from quantlab.data.series.alignment import Series, common_interval
 from quantlab.data.series.steps import check_one_step
 from quantlab.data.store.source import CollectedSource
 
@@ -87,7 +87,7 @@ def test_one_stray_stamp_is_named_in_every_kind_of_file(
     stamps[10] += late_ms
     write(kind, tmp_path / "in", stamps)
     says = refusal(run_import(tmp_path / "out", source_of(repository, kind, tmp_path / "in")))
-    assert f"open at multiples of 300000 ms; found one that does not, in row 10 (2025-05-01T{shown})" in says
+    assert f"open at multiples of 5m; found one that does not, in row 10 (2025-05-01T{shown})" in says
 
 
 @pytest.mark.parametrize("kind", ["csv", "freqtrade"])
@@ -180,7 +180,7 @@ def test_the_one_stray_stamp_of_a_file_is_named_and_no_good_row_blamed(cases: Pa
     with pytest.raises(DataError) as error:
         parquet_source(cases / "one_stray_stamp").history()
     assert error.value.found == "one that does not, in row 300 (2025-01-02T01:00:01Z)"
-    assert "multiples of 300000 ms" in error.value.expected
+    assert "multiples of 5m" in error.value.expected
 
 
 def test_the_usual_step_is_the_interval_and_holes_are_no_change_of_it(
@@ -205,6 +205,65 @@ def test_a_change_of_step_in_a_parquet_file_is_named(
     with pytest.raises(DataError) as error:
         parquet_source(tmp_path).history()
     assert says in str(error.value)
+
+
+@pytest.mark.parametrize("share", [0.03, 0.08, 0.15, 0.3])
+def test_a_file_of_few_bars_takes_the_interval_of_the_others_or_says_that_it_cannot_be_told(share: float) -> None:
+    dense = EPOCH_MS + STEP_MS * np.arange(2000)
+    for seed in range(40):
+        kept = np.random.default_rng(seed).choice(2000, int(2000 * share), replace=False)
+        sparse = EPOCH_MS + STEP_MS * np.sort(kept)
+        series = {"A": (sparse, np.zeros((len(sparse), 5)))}
+        single = int((np.diff(sparse) == STEP_MS).sum())
+        if single:  # of the sixty bars of 3 %, a few draws have no two neighbours
+            assert common_interval({"B": (dense, np.zeros((2000, 5))), **series}) == STEP_MS
+            assert common_interval(series, STEP_MS) == STEP_MS
+        told = found_or_refused(series)
+        assert told == STEP_MS or (share < 0.1 and "data.interval=5m" in str(told))
+
+
+def found_or_refused(series: dict[str, Series]) -> int | DataError:
+    try:
+        return common_interval(series)
+    except DataError as error:
+        return error
+
+
+def test_the_interval_of_a_parquet_source_can_be_said(parquet_source: Any, write_bars: Any, tmp_path: Path) -> None:
+    write_bars(tmp_path / "A.parquet", [0, 1, 5, 12, 20, 23])
+    assert parquet_source(tmp_path, interval="5m").history().interval_ms == STEP_MS
+    with pytest.raises(
+        DataError, match=r"bars of A one step of 1m apart; found 0 of 5.*folder of its own \(data.root\)"
+    ):
+        parquet_source(tmp_path, interval="1m").history()
+    with pytest.raises(ConfigError, match="a timeframe that divides a day"):
+        parquet_source(tmp_path, interval="7m")
+    write_bars(tmp_path / "A.parquet", [0, 3, 8, 12, 20, 23])
+    with pytest.raises(DataError, match=r"data\.interval=5m"):
+        parquet_source(tmp_path).history()
+
+
+@pytest.mark.parametrize("name", ["A (1)", "A copy"])
+def test_a_copy_in_a_parquet_folder_is_named(parquet_source: Any, write_bars: Any, tmp_path: Path, name: str) -> None:
+    write_bars(tmp_path / "A.PARQUET", range(5))
+    assert parquet_source(tmp_path).history().symbols == ("A",)
+    write_bars(tmp_path / f"{name}.parquet", range(5))
+    with pytest.raises(DataError, match="a copy, A"):
+        parquet_source(tmp_path).history()
+
+
+def test_an_archive_that_changes_its_interval_half_way_is_named_by_row_and_time(
+    repository: Path, tmp_path: Path
+) -> None:
+    rows = [kline(int(time), bar, closed=True) for time, bar in zip(TIMES[:144], BARS[:144], strict=True)]
+    start = int(TIMES[144])
+    for k in range(144):
+        rows.append(kline(start + k * MINUTE, BARS[144 + k], closed=True))
+        rows[-1][6] = start + (k + 1) * MINUTE - 1
+    with zipfile.ZipFile(tmp_path / "BTCUSDT-5m-2025-05-01.zip", "w") as file:
+        file.writestr("x.csv", "\n".join(",".join(map(str, row)) for row in rows))
+    says = refusal(run_import(tmp_path / "out", source_of(repository, "archives", tmp_path)))
+    assert "close 60 s after they open, as 144 of 288 do, the first in row 144 (2025-05-01T12:00:00Z)" in says
 
 
 def test_an_hourly_file_with_one_stray_bar_is_hourly() -> None:

@@ -133,7 +133,7 @@ def test_all_problems_of_a_folder_are_found(market_data: Path, parquet_source: M
                     [START_MS + 7, START_MS + STEP_MS + 7, START_MS + 2 * STEP_MS + 7], pa.timestamp("ms", tz="UTC")
                 )
             },
-            "multiples of 300000 ms; found 3",
+            "multiples of 5m; found 3",
         ),
         ({"low": np.array([99.0, np.nan, 101.0])}, r"\(low 1\) in row 1"),
         ({"close": pa.array([100.0, None, 102.0])}, r"\(close 1\) in row 1"),

@@ -96,7 +96,7 @@ OTHER = [100.0, 101.0, 99.0, 100.5, 5.0]
         ([START_MS // 1000], [ROW], 0, "between 2009 and 2100 in BTC; found 1970"),
         ([START_MS * 1000], [ROW], 0, "between 2009 and 2100"),
         ([START_MS - 1], [ROW], 1000, "looks like the bars' closing times"),
-        ([START_MS + 60_000], [ROW], 60_000, "multiples of 300000 ms"),
+        ([START_MS + 60_000], [ROW], 60_000, "multiples of 5m"),
         ([START_MS, START_MS], [ROW, OTHER], 0, "0 exact repeats and 1 with other values"),
         ([START_MS - STEP_MS, START_MS], [ROW, OTHER], -1, "one that closes 1 ms from now by the exchange's clock"),
         ([START_MS, START_MS + STEP_MS], [ROW, OTHER], 0, "if it has closed, the feed stamps bars with their close"),

@@ -167,7 +167,7 @@ def test_a_bar_in_both_units_is_named(
         ([f"A,{TIME},0.001", f"C,{TIME},2"], r"symbol of the data in row 2 of adjustments.csv; found C, of which"),
         (["A,2025-05-01T00:00:00Z,2"], r"after the first bar and not after the last in row 1.*2025-05-03T10:15:00Z"),
         (["A,2026-01-01T00:00:00Z,2"], r"not after the last in row 1.*found 2026-01-01"),
-        (["A,2025-05-02T05:11:00Z,2"], r"open of a bar of 300000 ms in row 1.*05:11:00Z"),
+        (["A,2025-05-02T05:11:00Z,2"], r"open of a bar of 5m in row 1.*05:11:00Z"),
         ([f"A,{TIME},2", f"A,{TIME},2"], r"one factor per symbol and time in row 2.*also in row 1"),
         ([f"A,{TIME},1"], r"factor > 0 and not 1 in row 1.*found 1\b"),
         ([f"A,{TIME},0"], r"factor > 0 and not 1 in row 1"),

@@ -16,6 +16,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from hydra.errors import HydraException
+
+from quantlab.jobs.config.composition import compose, one_sentence
 
 Command = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -118,6 +121,20 @@ def write_bars(folder: Path, n_bars: int = 400, **columns: np.ndarray) -> None:
     pq.write_table(
         pa.table({name: column for name, column in table.items() if column is not None}), folder / "AAA.parquet"
     )
+
+
+@pytest.mark.parametrize(("given", "quoted"), [
+    ("data.symbols=[币安人生USDT]", "data.symbols=['币安人生USDT']"),
+    ("data.symbols=[BTCUSDT,币安人生USDT]", "data.symbols=[BTCUSDT,'币安人生USDT']"),
+    ("data.root=/tmp/a (1)", "data.root='/tmp/a (1)'"),
+])  # fmt: skip
+def test_values_that_need_quotes_are_told_them(given: str, quoted: str) -> None:
+    with pytest.raises(HydraException) as error:
+        compose("experiment=baseline", "data=parquet", given)
+    assert f'in quotes of their own, "{quoted}"' in one_sentence(error.value)
+    key = given.split("=", maxsplit=1)[0].split(".")[1]
+    value = compose("experiment=baseline", "data=parquet", quoted).data[key]
+    assert str(value).replace(" ", "").replace("'", "") == given.split("=")[1].replace(" ", "")
 
 
 def test_bad_data_gets_one_sentence(quantlab_cli: Command, tmp_path: Path) -> None:

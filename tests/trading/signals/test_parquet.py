@@ -110,7 +110,7 @@ def test_what_is_not_so_is_refused(write, random_bars, case):
     columns = {n: v for n, v in {**GOOD, **change}.items() if v is not None}
     if case == "off the grid":
         half = pa.array([START, START + STEP // 2], TYPES["timestamp"])
-        columns, match = {**columns, "timestamp": half}, "opens of 300000 ms bars"
+        columns, match = {**columns, "timestamp": half}, "opens of 5m bars"
     with pytest.raises(DataError, match=match):
         write(**columns).signal(random_bars(n_bars=20))
 
