@@ -9,7 +9,7 @@ from quantlab.core.market import Bars
 from quantlab.core.ports import HasWarmup, Learner, Progress, SignalSource
 from quantlab.core.results import Study
 
-#: What else helps where a warm-up is too long for a history.
+#: Advice where a warm-up is too long for a history.
 SHORTER_WARMUP = "choose features that are ready sooner (features=short_windows with features.interval_ms of your bars: after 55 bars)"
 
 
