@@ -2,20 +2,25 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-INSTALLED := $(VENV)/.installed
+# One stamp for each way of installing: with another one every file is looked at anew.
+INSTALLED := $(VENV)/.installed$(if $(HASHES),-hashes)$(if $(CUDA),-cuda)
+
+# HASHES=1: every file that is installed must have a sha256 of the hashed locks; CUDA=1 with it takes torch's build with CUDA.
+HASHED := requirements.hashed.lock requirements.torch-$(if $(CUDA),cuda,cpu).hashed.lock
+LOCKS := $(if $(HASHES),$(HASHED),requirements.lock)
+REQUIREMENTS := $(if $(HASHES),--require-hashes --force-reinstall) $(foreach lock,$(LOCKS),-r $(lock))
 
 .DEFAULT_GOAL := help
 .PHONY: help install run test slow torture honesty lint format bench docs lock hashes clean
 
-# HASHES=1: every file that is installed must have a sha256 of the hashed locks; CUDA=1 with it takes torch's build with CUDA.
-REQUIREMENTS := $(if $(HASHES),--require-hashes -r requirements.hashed.lock -r requirements.torch-$(if $(CUDA),cuda,cpu).hashed.lock,-r requirements.lock)
 
 help: ## list the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
 install: $(INSTALLED) ## make .venv from requirements.lock (nothing is repeated when it is there); HASHES=1 holds every file against its sha256
 
-$(INSTALLED): requirements.lock pyproject.toml
+$(INSTALLED): $(LOCKS) pyproject.toml
+	@$(if $(CUDA),$(if $(HASHES),,echo "expected HASHES=1 beside CUDA=1; found none: make install HASHES=1 CUDA=1"; exit 1))
 	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "quantlab needs Python >= 3.11, found " + sys.version.split()[0] + ": call make PYTHON=python3.11 (or newer)")'
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --disable-pip-version-check --progress-bar off $(REQUIREMENTS)

@@ -18,6 +18,9 @@ from typing import Any
 
 from quantlab.core.errors import ArtifactError, ConfigError
 
+#: Python's own modules: whatever of them an artifact names is a call, and no part of a strategy.
+_NEVER = frozenset(sys.stdlib_module_names)
+
 
 @dataclass(frozen=True)
 class Trust:
@@ -40,7 +43,7 @@ class Trust:
     never_below: Sequence[str | Path] = ()
 
     def __post_init__(self) -> None:
-        if isinstance(self.names, str) or not all(_is_dotted(name) for name in self.names):
+        if not isinstance(self.names, list | tuple) or not all(_is_dotted(name) for name in self.names):
             raise ConfigError(
                 "trust as a list of module.Class names",
                 found=repr(self.names),
@@ -66,6 +69,12 @@ class Trust:
         ArtifactError
             If the user does not allow the name, its module lies among artifacts, or there is nothing of that name.
         """
+        if name.partition(".")[0] in _NEVER:
+            raise ArtifactError(
+                f"a class of a user's own for {place} in {artifact.name}",
+                found=f"{name!r}, which no strategy is made of",
+                fix="do not use these files: they were made to run code",
+            )
         if name not in self.names:
             raise ArtifactError(
                 f"a class of quantlab's own for {place} in {artifact.name}, or one that you allow",
@@ -103,7 +112,8 @@ class Trust:
 
 def _is_dotted(name: object) -> bool:
     parts = name.split(".") if isinstance(name, str) else []
-    return len(parts) > 1 and all(part.isidentifier() for part in parts)
+    # Letters of other scripts look like Latin ones: a name must be what it looks like.
+    return len(parts) > 1 and all(part.isidentifier() and part.isascii() for part in parts)
 
 
 def _require_module_outside(top: str, name: str, folders: tuple[str | Path, ...]) -> None:

@@ -33,6 +33,8 @@ _GROUPS = {
     "splits": ("learning/splits",),
     "ensemble": ("learning/ensemble",),
 }
+#: Of a configuration; the largest of quantlab's own has some hundreds.
+_MOST_VALUES = 100_000
 _MEMBERS, _EXTRA, _STRATEGY = "members", "extra", "strategy"
 _STRATEGY_CLASS = "quantlab.trading.strategy.strategy.Strategy"
 _GET_OBJECT = "hydra.utils.get_object"
@@ -56,7 +58,11 @@ def require_known_classes(config: Mapping[str, Any], trust: Trust, artifact: Pat
         Naming the first place that holds a class of another kind, a function, a module among artifacts, or a value
         that would be looked up somewhere else (``${...}``).
     """
-    for place, kind, value in _values(config):
+    for place, kind, value in _values(config, artifact):
+        if value == "???":
+            raise ArtifactError(
+                f"a value for {place} in {artifact.name}", found="none (???)", fix="make the files anew"
+            )
         if isinstance(value, str) and "${" in value:
             raise ArtifactError(
                 f"plain values in {artifact.name}",
@@ -72,11 +78,19 @@ def require_known_classes(config: Mapping[str, Any], trust: Trust, artifact: Pat
             _require_class(place, kind, value, trust, artifact)
 
 
-def _values(config: Mapping[str, Any]) -> Iterator[tuple[str, str, Any]]:
+def _values(config: Mapping[str, Any], artifact: Path) -> Iterator[tuple[str, str, Any]]:
     """Every value with its path and the key of the mapping or list that holds it; no recursion, however deep."""
     waiting: list[tuple[str, str, str, Any]] = [("", "", "", config)]
+    seen = 0
     while waiting:
         path, key, parent, value = waiting.pop()
+        seen += 1
+        if seen > _MOST_VALUES:  # values that hold each other have no end
+            raise ArtifactError(
+                f"at most {_MOST_VALUES} values in the configuration of {artifact.name}",
+                found="more",
+                fix="do not use it",
+            )
         kind = _MEMBERS if parent == _MEMBERS else key
         yield path or "the configuration", kind, value
         if isinstance(value, Mapping):
@@ -102,6 +116,10 @@ def _require_control(place: str, kind: str, key: str, value: Any, artifact: Path
 
 def _require_class(place: str, kind: str, node: Mapping[str, Any], trust: Trust, artifact: Path) -> None:
     name = node["_target_"]
+    if not isinstance(name, str):
+        raise ArtifactError(
+            f"the name of a class for {place} in {artifact.name}", found=repr(name)[:80], fix="do not use these files"
+        )
     if kind == _EXTRA and name == _GET_OBJECT:
         _require_feature(place, node, trust, artifact)
     elif name not in _registered(kind):

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
-from omegaconf import DictConfig
+from omegaconf import DictConfig, ListConfig, OmegaConf
 
 from quantlab.core.checks import check_range, check_whole
 from quantlab.core.trust import Trust
@@ -40,7 +41,8 @@ class Barriers:
 
 def trust_of(cfg: DictConfig) -> Trust:
     """The classes that artifacts may name, by the user's ``trust``; none of them may lie among runs or models."""
-    return Trust(tuple(cfg.trust), (str(cfg.runs_dir), str(cfg.registry_root)))
+    names: Any = OmegaConf.to_container(cfg.trust) if isinstance(cfg.trust, ListConfig) else cfg.trust
+    return Trust(names, (str(cfg.runs_dir), str(cfg.registry_root)))
 
 
 def barriers_of(cfg: DictConfig) -> Barriers:

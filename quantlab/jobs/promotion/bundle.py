@@ -14,7 +14,7 @@ A bundle needs neither the run, nor the forecast cache, nor the registry's other
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,11 +24,13 @@ from omegaconf.errors import OmegaConfBaseException
 
 from quantlab.core.errors import ArtifactError
 from quantlab.core.ports import FeatureSource, SignalSource
+from quantlab.core.shape import ANYTHING, FLAG, MAYBE_NUMBER, NUMBER, TEXT, WHOLE, MapOf, require_shape
 from quantlab.core.trust import Trust
 from quantlab.features.drift_reference import DriftReference
 from quantlab.jobs.config.composition import build
 from quantlab.jobs.config.known_classes import require_known_classes
 from quantlab.jobs.promotion.run_members import MEMBERS, code_hashes
+from quantlab.jobs.promotion.shapes import NODE, STRATEGY_SHAPE, TESTED_SHAPE
 from quantlab.learning.artifacts.code_versions import LIBRARIES, library_versions
 from quantlab.learning.artifacts.member_facts import require_features
 from quantlab.learning.artifacts.sealed_folder import verify_folder
@@ -37,18 +39,24 @@ from quantlab.learning.registry.manifest import ensemble_of
 
 CONFIG = "config.json"
 
-#: What loading needs of a manifest.
-_KEYS = (
-    "bundle",
-    "models",
-    "market",
-    "costs",
-    "features",
-    "rooms",
-    "packages",
-    "feature_fingerprint",
-    "strategy_fingerprint",
-)
+_SHAPE = {
+    **TESTED_SHAPE,
+    "bundle": TEXT,
+    "packages": MapOf(TEXT),
+    "run": TEXT,
+    "verdict": TEXT,
+    "synthetic": FLAG,
+    "period": {"first": TEXT, "last": TEXT},
+    "evidence": {"sharpe": MAYBE_NUMBER, "max_drawdown": MAYBE_NUMBER, "trades": WHOLE},
+}
+_CONFIG_SHAPE = {
+    "features": NODE,
+    "drift": NODE,
+    "strategy": STRATEGY_SHAPE,
+    "trading": MapOf(ANYTHING),
+    "barriers": MapOf(NUMBER),
+    "cash": NUMBER,
+}
 _RUN_AGAIN = "run the research again with what is installed now, and promote that run"
 RESTORE = "restore the folder from a backup, or promote the run again"
 
@@ -101,20 +109,31 @@ def load_bundle(folder: Path, trust: Trust) -> Bundle:
     """
     require_plain(folder)
     manifest = verify_folder(folder, RESTORE)
-    missing = [key for key in _KEYS if key not in manifest]
-    if missing:
-        raise ArtifactError(f"a strategy bundle in {folder}", found=f"a manifest without {missing[0]}", fix=RESTORE)
+    require_shape(manifest, _SHAPE, f"the manifest of a strategy bundle in {folder}", RESTORE)
     _require_same_installation(folder, manifest)
     config = read_config(folder / CONFIG, trust)
-    features: FeatureSource = build(config.features)
+    features: FeatureSource = _construct(lambda: build(config.features), "features", folder)
     stated = manifest["features"]
     require_features(tuple(stated["names"]), manifest["feature_fingerprint"], stated["definitions"], features)
-    strategy = build(config.strategy)(signal=_signal(folder, config, manifest["models"], features, trust))
+    signal = _signal(folder, config, manifest["models"], features, trust)
+    strategy = _construct(lambda: build(config.strategy)(signal=signal), "strategy", folder)
     if strategy.fingerprint != manifest["strategy_fingerprint"]:
         raise ArtifactError(
             f"the strategy {manifest['strategy_fingerprint']} in {folder}", found=strategy.fingerprint, fix=_RUN_AGAIN
         )
     return Bundle(folder, strategy, config, manifest, features, _drift(folder, manifest["models"]))
+
+
+def _construct(make: Callable[[], Any], what: str, folder: Path) -> Any:
+    """Construct a part of a bundle; arguments that its class does not understand make the bundle one that is refused."""
+    try:
+        return make()
+    except (TypeError, ValueError, KeyError, AttributeError, ArithmeticError, OmegaConfBaseException) as error:
+        raise ArtifactError(
+            f"{what} in {folder} with arguments that its class takes",
+            found=f"{type(error).__name__}: {error}",
+            fix=RESTORE,
+        ) from error
 
 
 def read_config(path: Path, trust: Trust) -> DictConfig:
@@ -132,6 +151,7 @@ def read_config(path: Path, trust: Trust) -> DictConfig:
         raise ArtifactError(f"a configuration in {path}", found=type(error).__name__, fix=RESTORE) from error
     if not isinstance(config, DictConfig):
         raise ArtifactError(f"a configuration in {path}", found="another kind of file", fix=RESTORE)
+    require_shape(content, _CONFIG_SHAPE, f"the configuration {path}", RESTORE)
     require_known_classes(content, trust, path.parent)
     OmegaConf.set_readonly(config, True)
     return config
@@ -172,7 +192,8 @@ def _signal(
     """Signal of the stored members where there are any; else the source that the configuration names."""
     if models:
         return stored_signal(features, folder / MEMBERS, ensemble_of(models["ensemble"]), trust)
-    source: SignalSource = build(config.signal)
+    require_shape(OmegaConf.to_container(config), {"signal": NODE}, f"the configuration of {folder}", RESTORE)
+    source: SignalSource = _construct(lambda: build(config.signal), "signal", folder)
     return source
 
 

@@ -113,7 +113,7 @@ def _copy_parts(run: FinishedRun, folder: Path, trust: Trust) -> None:
     """Members and configuration; hashes were compared when the run was read, and are once more after copying."""
     stored = run.folder / MEMBERS
     models = run.manifest["models"]
-    parts = _configuration(run)
+    parts = configuration_of(run)
     require_known_classes(parts, trust, run.folder)
     if models:
         shutil.copytree(stored, folder / MEMBERS)
@@ -128,7 +128,7 @@ def _copy_parts(run: FinishedRun, folder: Path, trust: Trust) -> None:
             raise ArtifactError(f"{name} with sha256 {member['sha256']}", found=found, fix="run it again")
 
 
-def _configuration(run: FinishedRun) -> dict[str, Any]:
+def configuration_of(run: FinishedRun) -> dict[str, Any]:
     """Sections of a run's configuration that a bundle keeps; nothing in them is looked up on this machine."""
     sections = SECTIONS if run.manifest["models"] else (*SECTIONS, "signal")
     parts: dict[str, Any] = {name: run.config[name] for name in sections}

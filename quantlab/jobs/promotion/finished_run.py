@@ -12,8 +12,10 @@ import yaml
 from quantlab.core.errors import ArtifactError, ConfigError
 from quantlab.core.files import sha256_file
 from quantlab.core.sealed_json import read_sealed
+from quantlab.core.shape import ANYTHING, FLAG, NUMBER, TEXT, MapOf, require_shape
 from quantlab.jobs.output.run_folder import MANIFEST_FORMAT
 from quantlab.jobs.promotion.run_members import MEMBERS
+from quantlab.jobs.promotion.shapes import STRATEGY_SHAPE, TESTED_SHAPE
 
 RUN_AGAIN = "run it again: what is still cached is not fitted twice"
 _CONFIG, _METRICS = "config.yaml", "metrics.json"
@@ -30,6 +32,18 @@ _KEYS = (
     "feature_fingerprint",
     "strategy_fingerprint",
 )
+
+
+_SHAPE = {**TESTED_SHAPE, "strategy": STRATEGY_SHAPE, "tuned": MapOf(MapOf(ANYTHING))}
+_METRICS_SHAPE = {"experiment": TEXT, "verdict": TEXT, "synthetic": FLAG, "evidence": MapOf(ANYTHING)}
+_CONFIG_SHAPE = {
+    "experiment_name": TEXT,
+    "seed": NUMBER,
+    "cash": NUMBER,
+    "barriers": MapOf(NUMBER),
+    **dict.fromkeys(("features", "drift", "signal", "trading"), MapOf(ANYTHING)),
+    "learning": dict.fromkeys(("labels", "splits", "members", "ensemble"), MapOf(ANYTHING)),
+}
 
 
 @dataclass(frozen=True)
@@ -74,8 +88,9 @@ def read_run(folder: Path, option: str) -> FinishedRun:
     try:
         manifest = read_sealed(path, MANIFEST_FORMAT, RUN_AGAIN)
         files = dict(manifest["files_sha256"])
+        require_shape(files, MapOf(TEXT), f"files_sha256 in {path}", RUN_AGAIN)
         names = {_CONFIG, _METRICS, *(name for name in files if name.startswith(f"{MEMBERS}/")), *_stored_files(folder)}
-        wrong = [name for name in sorted(names) if sha256_file(folder / name) != files.get(name)]
+        wrong = [name for name in sorted(names) if _sha256_inside(folder, name) != files.get(name)]
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise ArtifactError(
             f"{path} as a run writes it, and its files", found=_error_text(error), fix=RUN_AGAIN
@@ -85,17 +100,42 @@ def read_run(folder: Path, option: str) -> FinishedRun:
     missing = [key for key in _KEYS if key not in manifest]
     if missing:
         raise ArtifactError(f"{missing[0]} in {path}", found="a run of another version or job", fix=RUN_AGAIN)
-    return FinishedRun(folder, manifest, _read_config(folder / _CONFIG), json.loads((folder / _METRICS).read_bytes()))
+    require_shape(manifest, _SHAPE, str(path), RUN_AGAIN)
+    metrics = json.loads((folder / _METRICS).read_bytes())
+    require_shape(metrics, _METRICS_SHAPE, str(folder / _METRICS), RUN_AGAIN)
+    return FinishedRun(folder, manifest, _read_config(folder / _CONFIG), metrics)
 
 
 def _read_config(path: Path) -> dict[str, Any]:
     try:
-        config = yaml.safe_load(path.read_bytes())
+        config = yaml.load(path.read_bytes(), _PlainLoader)  # noqa: S506 - derived from the safe one
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise ArtifactError(f"a configuration in {path}", found=type(error).__name__, fix=RUN_AGAIN) from error
-    if not isinstance(config, dict):
-        raise ArtifactError(f"a configuration in {path}", found="another kind of file", fix=RUN_AGAIN)
-    return config
+    require_shape(config, _CONFIG_SHAPE, str(path), RUN_AGAIN)
+    checked: dict[str, Any] = config
+    return checked
+
+
+class _PlainLoader(yaml.SafeLoader):  # type: ignore[misc]  # yaml has no types
+    """Plain values only: no dates, sets and bytes, and no value that stands in two places, which could have no end."""
+
+    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
+        if self.check_event(yaml.AliasEvent):
+            raise yaml.YAMLError("an alias")
+        node = super().compose_node(parent, index)
+        if node is not None and node.tag not in _PLAIN_TAGS:
+            raise yaml.YAMLError(f"a value of the kind {node.tag}")
+        return node
+
+
+_PLAIN_TAGS = {f"tag:yaml.org,2002:{kind}" for kind in ("map", "seq", "str", "int", "float", "bool", "null")}
+
+
+def _sha256_inside(folder: Path, name: str) -> str:
+    """Hash of a plain file of the run; empty for what is none, or lies elsewhere."""
+    path = folder / name
+    inside = path.resolve().is_relative_to(folder.resolve())
+    return sha256_file(path) if inside and path.is_file() and not path.is_symlink() else ""
 
 
 def _stored_files(folder: Path) -> list[str]:

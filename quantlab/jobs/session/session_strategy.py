@@ -72,9 +72,9 @@ class PaperStrategy:
                 fix="choose the data that the strategy was tested on",
             )
         for symbol, ours in tested_costs(history).items():
-            if tested[symbol] != ours:
+            if tested.get(symbol) != ours:
                 raise ContractError(
-                    f"{symbol} at the costs that the strategy was tested with, {_cost_text(tested[symbol])}",
+                    f"{symbol} at the costs that the strategy was tested with, {_cost_text(tested.get(symbol, {}))}",
                     found=_cost_text(ours),
                     fix="set trading.instrument as in the run, or run the research at these costs and promote that",
                 )

@@ -8,9 +8,23 @@ from pathlib import Path
 from typing import Any
 
 from quantlab.core.ports import FeatureSource
+from quantlab.core.shape import ANYTHING, NUMBER, TEXT, ListOf, MapOf
 from quantlab.features.contract import FeatureContract
 from quantlab.features.definitions import definitions_of, first_difference
 from quantlab.learning.artifacts.golden_rows import Golden
+
+#: Of the facts as they stand in a file.
+FACTS_SHAPE = {
+    "version": TEXT,
+    "class_path": TEXT,
+    "model_sha256": TEXT,
+    "feature_names": ListOf(TEXT),
+    "feature_fingerprint": TEXT,
+    "feature_definitions": MapOf(TEXT),
+    "parts": MapOf(ANYTHING),
+}
+#: Of a fitted ensemble as it stands in a file.
+ENSEMBLE_SHAPE = {"rules": MapOf(ANYTHING), "names": ListOf(TEXT), "weights": ListOf(NUMBER), "temperature": NUMBER}
 
 
 @dataclass(frozen=True)

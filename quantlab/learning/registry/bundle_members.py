@@ -16,10 +16,11 @@ from typing import Self
 from quantlab.core.errors import ArtifactError
 from quantlab.core.files import write_json
 from quantlab.core.ports import FeatureSource, FittedModel
+from quantlab.core.shape import require_shape
 from quantlab.core.trust import Trust
 from quantlab.features.drift_reference import DriftReference, read_reference
 from quantlab.learning.artifacts.golden_rows import FILES
-from quantlab.learning.artifacts.member_facts import MemberFacts
+from quantlab.learning.artifacts.member_facts import FACTS_SHAPE, MemberFacts
 from quantlab.learning.artifacts.sealed_folder import files_digest, seal_folder, verify_folder
 from quantlab.learning.ensemble.ensemble import FittedEnsemble
 from quantlab.learning.ensemble.signal_source import EnsembleSignal, Member
@@ -48,6 +49,7 @@ class StoredMember(MemberFacts):
         facts = verify_folder(folder, _FIX)
         if set(facts) != {field.name for field in fields(cls)}:
             raise ArtifactError(f"a stored member in {folder}", found=f"the keys {', '.join(facts)}", fix=_FIX)
+        require_shape(facts, FACTS_SHAPE, f"a stored member in {folder}", _FIX)
         stored = cls(**{**facts, "feature_names": tuple(facts["feature_names"])})
         found = files_digest(folder, MODEL_FOLDER)
         if found != stored.model_sha256:

@@ -23,7 +23,7 @@ from quantlab.learning.ensemble.members import load_member
 from quantlab.learning.registry.manifest import MODEL_FOLDER
 
 _FIX = "leave it out of service and register the member again"
-_OK = b"good"
+_BEGAN, _OK = b"began", b"good"
 #: Seconds that a child has to end after it sent nothing in time.
 _NO_ANSWER_GRACE_S = 1.0
 
@@ -49,7 +49,7 @@ def prove(manifest: MemberFacts, folder: Path, timeout_s: float, trust: Trust) -
     ArtifactError
         If the child refuses it, raises, or dies.
     InstallationError
-        If no child can be started, or it is not done within `timeout_s`: a slow machine is not a bad member.
+        If no child can be started, it ends before it has begun (a script without a main guard), or it is not done within `timeout_s`: a slow machine is not a bad member.
     """
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe(duplex=False)
@@ -65,15 +65,21 @@ def prove(manifest: MemberFacts, folder: Path, timeout_s: float, trust: Trust) -
             ) from error
         theirs.close()
         with ours:
-            in_time = ours.poll(timeout_s)
-            verdict = _receive(ours) if in_time else b""
+            began = _receive(ours, timeout_s)
+            verdict = _receive(ours, timeout_s) if began else began
         # A child that has answered may be long in unloading its libraries on a busy machine: no fault of the version.
         ending = _end(child, timeout_s if verdict else _NO_ANSWER_GRACE_S)
         output_lines = child_output.read().decode(errors="replace").strip().splitlines()
     if verdict and verdict != _OK:
         expected, found, fix = json.loads(verdict)
         raise ArtifactError(f"{manifest.version} to load: {expected}", found=found, fix=fix)
-    if not in_time or ending is None:
+    if began == b"":
+        raise InstallationError(
+            f"a second process that loads {manifest.version}",
+            found="one that ended before it began" + (f" ({output_lines[-1][:200]})" if output_lines else ""),
+            fix="in a script of your own, put the call below `if __name__ == '__main__':`; the version stays as it is",
+        )
+    if verdict is None or ending is None:
         raise InstallationError(
             f"{manifest.version} to be loaded within {timeout_s:g} s",
             found="a process that was not done; the version stays as it is",
@@ -84,10 +90,10 @@ def prove(manifest: MemberFacts, folder: Path, timeout_s: float, trust: Trust) -
         raise ArtifactError(f"{manifest.version} to load in a process of its own", found=how, fix=_FIX)
 
 
-def _receive(ours: Connection) -> bytes:
-    """Bytes that the child sent; none if it died before."""
+def _receive(ours: Connection, timeout_s: float) -> bytes | None:
+    """Bytes that the child sent next; none if it died before, None if it was not in time."""
     try:
-        return ours.recv_bytes()
+        return ours.recv_bytes() if ours.poll(timeout_s) else None
     except EOFError:
         return b""
 
@@ -109,6 +115,7 @@ def _load_in_child(manifest: MemberFacts, folder: Path, trust: Trust, theirs: Co
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # its death is expected: no memory dumps
     os.dup2(os.open(child_output, os.O_WRONLY | os.O_APPEND), 2)  # and its last words are the parent's to report
     os.dup2(2, 1)
+    theirs.send_bytes(_BEGAN)
     try:
         load_verified(manifest, folder, trust)
         theirs.send_bytes(_OK)

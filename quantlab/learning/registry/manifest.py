@@ -9,8 +9,9 @@ from typing import Any, Self
 
 from quantlab.core.errors import ArtifactError
 from quantlab.core.files import sha256_file
+from quantlab.core.shape import ANYTHING, TEXT, ListOf, MapOf, MaybeEmpty, require_shape
 from quantlab.features.drift_reference import DriftReference, read_reference
-from quantlab.learning.artifacts.member_facts import MemberFacts
+from quantlab.learning.artifacts.member_facts import ENSEMBLE_SHAPE, FACTS_SHAPE, MemberFacts
 from quantlab.learning.artifacts.sealed_folder import MANIFEST, files_digest, verify_folder
 from quantlab.learning.ensemble.ensemble import Ensemble, FittedEnsemble
 from quantlab.learning.registry.names import split_version, version_folder
@@ -20,6 +21,21 @@ MODEL_FOLDER = "model"
 DRIFT_FILE = "drift.json"
 
 _FIX = "leave it out of service and register the member again"
+
+
+_SHAPE = {
+    **FACTS_SHAPE,
+    "member": TEXT,
+    "labels": MapOf(ANYTHING),
+    "splits": MapOf(ANYTHING),
+    "settings": MapOf(ANYTHING),
+    "metrics": MapOf(ANYTHING),
+    "packages": MapOf(TEXT),
+    "together": ListOf(TEXT),
+    "ensemble": MaybeEmpty(ENSEMBLE_SHAPE),
+    "source": MapOf(TEXT),
+    "created": TEXT,
+}
 
 
 @dataclass(frozen=True)
@@ -76,6 +92,7 @@ class Manifest(MemberFacts):
         """
         if set(facts) != {field.name for field in fields(cls)}:
             raise ArtifactError(f"a model's {MANIFEST}", found=f"the keys {', '.join(sorted(facts))}", fix=_FIX)
+        require_shape(facts, _SHAPE, f"a model's {MANIFEST}", _FIX)
         lists = ("feature_names", "together")
         values: dict[str, Any] = {name: tuple(value) if name in lists else value for name, value in facts.items()}
         return cls(**values)
@@ -108,6 +125,7 @@ def ensemble_of(content: Mapping[str, Any]) -> FittedEnsemble:
     ArtifactError
         If it is not one.
     """
+    require_shape(content, ENSEMBLE_SHAPE, "a stored ensemble", _FIX)
     try:
         return FittedEnsemble(
             rules=Ensemble(**content["rules"]),

@@ -5,10 +5,12 @@ The files are consistent in themselves: whoever made them made every hash fit.
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import json
 import shutil
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +18,9 @@ import pytest
 import yaml
 
 from quantlab.core.clock import FakeClock
-from quantlab.core.errors import ArtifactError, ConfigError
+from quantlab.core.errors import ArtifactError, ConfigError, QuantlabError
 from quantlab.core.files import sha256_file, write_json
+from quantlab.core.progress import SilentProgress
 from quantlab.core.sealed_json import read_sealed, write_sealed
 from quantlab.core.trust import Trust
 from quantlab.jobs.config.composition import compose
@@ -26,9 +29,14 @@ from quantlab.jobs.output.run_folder import MANIFEST_FORMAT
 from quantlab.jobs.promotion import promote
 from quantlab.jobs.promotion.active_bundle import make_active
 from quantlab.jobs.promotion.bundle import CONFIG, load_bundle
+from quantlab.jobs.promotion.bundle_writer import SECTIONS, configuration_of
+from quantlab.jobs.promotion.finished_run import read_run
 from quantlab.jobs.promotion.registration import register_run
 from quantlab.jobs.research import backtest
+from quantlab.jobs.research.pipeline import setup
+from quantlab.jobs.research.results import load_history
 from quantlab.jobs.session import paper
+from quantlab.jobs.session.session_strategy import strategy_of
 from quantlab.learning.artifacts.sealed_folder import MANIFEST, files_digest, seal_folder, verify_folder
 from quantlab.learning.ensemble.members import member_class
 from quantlab.learning.registry.bundle_members import StoredMember
@@ -336,3 +344,109 @@ def test_a_module_among_artifacts_is_not_imported_even_where_it_is_allowed(tmp_p
     assert not payload.exists()
     Trust(("payload.Policy",)).find_class("payload.Policy", "a policy", tmp_path / "bundle")
     assert payload.exists(), "the same module elsewhere is taken: the test can fail"
+
+
+# Files that fit their hashes and make no sense.
+
+OTHER: tuple[Any, ...] = (None, 3, "x", [], {}, "???", ["x"], {"x": 1}, -1.5, True)
+
+
+def paths_of(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    inner = [found for key, item in items for found in paths_of(item, (*path, key))]
+    return [path, *inner] if path else inner
+
+
+def changes(content: Any, step: int) -> Iterator[Any]:
+    """Copies of plain values in which one value is another or gone; every `step`-th of them."""
+    cases = [(path, other) for path in paths_of(content) for other in (*OTHER, KeyError)]
+    for path, other in cases[::step]:
+        changed = copy.deepcopy(content)
+        inner: Any = changed
+        for key in path[:-1]:
+            inner = inner[key]
+        if other is KeyError:
+            del inner[path[-1]]
+        else:
+            inner[path[-1]] = other
+        yield changed
+
+
+@pytest.mark.parametrize("step", [23, pytest.param(1, marks=pytest.mark.slow)])
+def test_a_bundle_that_makes_no_sense_is_refused_and_nothing_else(shop: Path, tmp_path: Path, step: int) -> None:
+    """A session that follows a pointer survives a refusal, and only that."""
+    good = shop / "models" / "bundles" / "good"
+    facts, config = verify_folder(good), json.loads((good / CONFIG).read_bytes())
+    folder = tmp_path / "foreign"
+    shutil.copytree(good, folder)
+    history = load_history(setup(compose(*SMALL)), SilentProgress())
+    refused = 0
+    for other_facts, other_config in (
+        *((facts, one) for one in changes(config, step)),
+        *((one, config) for one in changes(facts, step)),
+    ):
+        write_json(folder / CONFIG, other_config)
+        (folder / MANIFEST).unlink()
+        seal_folder(folder, other_facts)
+        try:
+            chosen = strategy_of(load_bundle(folder, Trust()))
+            chosen.require_market(history)
+            assert chosen.terms
+        except QuantlabError:
+            refused += 1
+    assert refused > 20
+
+
+@pytest.mark.parametrize("step", [41, pytest.param(1, marks=pytest.mark.slow)])
+def test_a_run_that_makes_no_sense_is_refused_and_nothing_else(shop: Path, tmp_path: Path, step: int) -> None:
+    run = hostile_run(shop, tmp_path / "run")
+    manifest = read_sealed(run / MANIFEST, MANIFEST_FORMAT, "")
+    config = yaml.safe_load((run / "config.yaml").read_text())
+    kept = {name: config[name] for name in (*SECTIONS, "signal", "learning")}
+    for other, plain in (
+        *((one, config) for one in changes(manifest, step)),
+        *((manifest, one) for one in changes(kept, step)),
+    ):
+        (run / "config.yaml").write_text(yaml.safe_dump(plain))
+        if isinstance(other.get("files_sha256"), dict):
+            other = {
+                **other,
+                "files_sha256": {**other["files_sha256"], "config.yaml": sha256_file(run / "config.yaml")},
+            }
+        write_sealed(run / MANIFEST, other, MANIFEST_FORMAT)
+        with contextlib.suppress(QuantlabError):
+            configuration_of(read_run(run, "run"))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a: &a {b: *a}",
+        "a: &a [1]\nb: *a",
+        "a: !!set {x}",
+        "a: 2001-12-14",
+        "a: !!binary aGk=",
+        "[",
+        "- 1",
+        "7",
+        "a: !!python/name:os.system",
+    ],
+)
+def test_a_configuration_is_plain_values(shop: Path, tmp_path: Path, text: str) -> None:
+    run = hostile_run(shop, tmp_path / "run")
+    (run / "config.yaml").write_text(text)
+    manifest = read_sealed(run / MANIFEST, MANIFEST_FORMAT, "")
+    manifest["files_sha256"]["config.yaml"] = sha256_file(run / "config.yaml")
+    write_sealed(run / MANIFEST, manifest, MANIFEST_FORMAT)
+    with pytest.raises(ArtifactError):
+        read_run(run, "run")
+
+
+def test_a_run_reads_no_file_outside_it(shop: Path, tmp_path: Path) -> None:
+    """A name that leads out, here to a file without an end, is not opened."""
+    run = hostile_run(shop, tmp_path / "run")
+    manifest = read_sealed(run / MANIFEST, MANIFEST_FORMAT, "")
+    manifest["files_sha256"]["members/" + "../" * 20 + "dev/zero"] = "0" * 64
+    write_sealed(run / MANIFEST, manifest, MANIFEST_FORMAT)
+    with pytest.raises(ArtifactError, match="as it was written"):
+        read_run(run, "run")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -278,6 +280,26 @@ def test_a_slow_machine_is_not_a_bad_member(deadly: Path, tmp_path: Path, monkey
     assert registry.status(before["a"]) is Status.ACTIVE
     monkeypatch.delenv("DEADLY")
     registry.load(before["a"], FEATURES)
+
+
+def test_a_script_without_a_main_guard_is_no_bad_member(deadly: Path, tmp_path: Path) -> None:
+    """The child runs the script again and fails before it has looked at the files."""
+    shutil.copytree(deadly, tmp_path / "models")
+    active = new_registry(tmp_path / "models").active()["a"]
+    script = tmp_path / "script.py"
+    script.write_text(
+        f"""
+import sys
+sys.path[:0] = {[str(Path(__file__).parents[1] / "fakes")]!r}
+from pathlib import Path
+from registry_fakes import new_registry
+new_registry(Path({str(tmp_path / "models")!r})).verify({active!r})
+"""
+    )
+    done = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, check=False)
+    assert "InstallationError" in done.stderr
+    assert "__name__ == '__main__'" in done.stderr
+    assert new_registry(tmp_path / "models").status(active) is Status.ACTIVE
 
 
 def test_a_class_that_is_not_allowed_quarantines_nothing(deadly: Path, tmp_path: Path) -> None:
