@@ -1,4 +1,4 @@
-"""What two strategies decided on the same bars, and the first decision in which they differ.
+"""Comparison of what two strategies decided on the same bars, and the first decision in which they differ.
 
 The account's own compiled loop runs to a bar, and its state is read: positions with their stops and take-profits, and the
 orders of the last close with their sizes and distances. Only where that differs is the loop stopped after every bar, to
