@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -38,6 +39,7 @@ def test_an_edit_of_an_inner_function_in_another_file_is_seen(tmp_path: Path, re
     (package / "core" / "__init__.py").write_text("")
     for name in ("compiled.py", "errors.py", "user_code_hash.py"):
         (package / "core" / name).write_text((repository / "quantlab" / "core" / name).read_text())
+    shutil.copytree(repository / "quantlab" / "core" / "user_code", package / "core" / "user_code")
     (package / "outer.py").write_text(OUTER.replace("inner", "quantlab.inner"))
 
     def run(factor: float) -> str:

@@ -216,14 +216,17 @@ def test_values_in_containers_count(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert again != first
 
 
-def test_the_order_of_a_dict_or_a_set_does_not_count(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("order", "counts"), [("{'a': one, 'b': two}|{'b': two, 'a': one}", True), ("{one, two}|{two, one}", False)]
+)
+def test_the_order_of_a_dict_counts_and_that_of_a_set_does_not(order: str, counts: bool) -> None:
     prints = []
-    for order in ("{'a': one, 'b': two}", "{'b': two, 'a': one}"):
+    for kept in order.split("|"):
         space: dict[str, object] = {"__name__": "__main__"}
-        text = f"def one():\n    return 1\ndef two():\n    return 2\nKEPT = {order}\ndef f():\n    return KEPT\n"
+        text = f"def one():\n    return 1\ndef two():\n    return 2\nKEPT = {kept}\ndef f():\n    return KEPT\n"
         exec(compile(text, "<cell>", "exec"), space)  # noqa: S102 - as a notebook does
         prints.append(user_code_hash(space["f"]))
-    assert prints[0] == prints[1]
+    assert (prints[0] != prints[1]) is counts
 
 
 def test_a_list_that_holds_itself_is_hashed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -241,3 +244,148 @@ def test_an_import_inside_a_function_is_refused(tmp_path: Path, monkeypatch: pyt
         loaded(tmp_path, monkeypatch, **(files | {"main": inner}))
     allowed = "import pandas\n\ndef go(x, kind=pandas.DataFrame):\n    import math\n    import numpy.linalg\n    return math.pi\n"
     assert loaded(tmp_path, monkeypatch, **(files | {"main": allowed}))
+
+
+#: The file of the strategy stays as it is; V, or the class or function of another file, changes.
+TAKEN_BY_VALUE = [
+    "class P:\n    __slots__ = ('x',)\n    def __init__(self, x):\n        self.x = x\nKEPT = P(V)",
+    "import dataclasses\n@dataclasses.dataclass(frozen=True, slots=True)\nclass P:\n    x: int\nKEPT = P(V)",
+    "class C:\n    def __init__(self):\n        self.v = V\n    def f(self):\n        return self.v\nKEPT = C().f",
+    "import functools\nclass C:\n    def f(self, a):\n        return a\n    g = functools.partialmethod(f, V)\nKEPT = C()",
+    "import decimal\nKEPT = decimal.Decimal(V)",
+    "import datetime\nKEPT = datetime.timedelta(V)",
+    "import datetime\nKEPT = datetime.datetime(2020, 1, V)",
+    "import collections\nKEPT = collections.deque([V])",
+    "KEPT = range(V)",
+    "KEPT = bytearray([V])",
+    "KEPT = memoryview(bytes([V]))",
+    "import array\nKEPT = array.array('d', [V])",
+    "import re\nKEPT = re.compile('a' * V)",
+    "import random\nKEPT = random.Random(V)",
+    "import operator\nKEPT = operator.itemgetter(V)",
+    "import numpy as np\nKEPT = np.poly1d([V, 2])",
+    "import numpy as np\nKEPT = np.array([[V], [2, 3]], dtype=object)",
+    "import numpy as np\nKEPT = np.zeros(1, dtype=[(f'a{V}', 'f8')])",
+    "import numpy as np\nKEPT = np.ma.array([1, 2], mask=[V == 1, False])",
+    "import numpy as np\nKEPT = np.random.default_rng(V)",
+    "import pandas as pd\nKEPT = pd.Series([V, 2])",
+    "import pandas as pd\nKEPT = {'a': pd.DataFrame({'x': [1.0]}, index=[V])}",
+    "class L(list):\n    pass\nKEPT = L([1])\nKEPT.k = V",
+    "def KEPT():\n    return KEPT.k\nKEPT.k = V",
+    "import types\nKEPT = types.MappingProxyType({'a': V})",
+    "import numba\nKEPT = numba.typed.List([V])",
+    "KEPT = [lambda x: x, lambda x: -x][V - 1]",
+    "import math\nKEPT = [math.sin, math.cos][V - 1]",
+]
+TAKEN_BY_CODE = [
+    "class KEPT(deep.Base):\n    pass",
+    "class Mid(deep.Base):\n    pass\nclass Kind(Mid):\n    pass\nKEPT = Kind()",
+    "class KEPT(metaclass=deep.Meta):\n    pass",
+    "import functools\nclass C:\n    g = functools.cached_property(deep.one)\nKEPT = C()",
+    "import functools\n@functools.singledispatch\ndef KEPT(x):\n    return 0\nKEPT.register(int, deep.one)",
+    "import functools\nKEPT = functools.lru_cache(deep.one)",
+    "import numpy as np\nKEPT = np.vectorize(deep.one)",
+    "import numba\nKEPT = numba.vectorize(['f8(f8)'])(deep.one)",
+    "import collections\nKEPT = collections.defaultdict(deep.one)",
+    "KEPT = deep.Listed([1])",
+    "KEPT = deep.Dicted()",
+    "KEPT = deep.Whole(1)",
+    "KEPT = deep.wrapped",
+    "import contextlib\nKEPT = contextlib.contextmanager(deep.one)",
+]
+DEEP = """import functools
+import numpy as np
+def one(x=0.0):
+    return x
+class Base:
+    def f(self):
+        return 1
+class Meta(type):
+    def f(cls):
+        return 1
+class Listed(list):
+    def f(self):
+        return 1
+class Dicted(dict):
+    def __missing__(self, key):
+        return 1
+class Whole(int):
+    def f(self):
+        return 1
+@functools.wraps(np.mean)
+def wrapped(x):
+    return 1
+"""
+
+
+@pytest.mark.parametrize("kept", [*TAKEN_BY_VALUE, *TAKEN_BY_CODE])
+def test_whatever_keeps_a_value_or_code_of_another_file_is_seen_through(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kept: str
+) -> None:
+    by_value = kept in TAKEN_BY_VALUE
+    top = "from deep import V\n" if by_value else "import deep\n"
+    files = {"main": f"{top}{kept}\n\ndef go(x):\n    return KEPT\n", "deep": "V = 1\n" if by_value else DEEP}
+    changed = "V = 2\n" if by_value else DEEP.replace("return x", "return x + 1").replace("return 1", "return 2")
+    first = loaded(tmp_path, monkeypatch, **files)
+    assert loaded(tmp_path, monkeypatch, **files) == first
+    assert loaded(tmp_path, monkeypatch, **(files | {"deep": changed})) != first
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "def made():\n    def go(x):\n        return later(x)\n    if False:\n        later = 1\n    return go\ngo = made()",
+        "class N:\n    def __init__(self, n):\n        self.n = n\nK = None\nfor _ in range(3000):\n    K = N(K)",
+        "K = []\nfor _ in range(3000):\n    K = [K]",
+        "class N:\n    pass\nK = [N() for _ in range(20)]\nfor n in K:\n    n.others = {i: m for i, m in enumerate(K)}",
+        "class O:\n    def __getattr__(self, name):\n        raise RuntimeError(name)\nK = O()",
+        "class O:\n    def __getattr__(self, name):\n        return O()\nK = O()",
+        "class O:\n    py_func = property(lambda self: 1 / 0)\nK = O()",
+        "class O:\n    __hash__ = None\n    def __call__(self, x):\n        return 1\ngo = O()",
+        "from collections.abc import Mapping\nclass M(Mapping):\n    def __getitem__(self, key):\n        raise KeyError\n"
+        "    def __iter__(self):\n        return iter(range(10**9))\n    def __len__(self):\n        return 10**9\nK = M()",
+        "import logging, os, random, sys, threading\n"
+        "K = threading.Lock(), logging.getLogger('a'), sys.stderr, os.environ, random.random, random.uniform, threading.RLock()",
+        "K = 10**5000, [10**5000]",
+        "class O:\n    def plot(self):\n        import my_plots\n    def f(self):\n        return 1\nK = O().f",
+    ],
+)
+def test_odd_objects_have_a_hash_that_does_not_change(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str
+) -> None:
+    main = text if "go = " in text else f"{text}\n\ndef go(x):\n    return K\n"
+    first = loaded(tmp_path, monkeypatch, main=main)
+    assert first
+    assert loaded(tmp_path, monkeypatch, main=main) == first
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("import importlib\ndef go(x):\n    return importlib.import_module('m').V", "import_module inside"),
+        ("from importlib import import_module as find\ndef go(x):\n    return find('m').V", "a search among modules"),
+        ("def go(x):\n    return __import__('m').V", "__import__ inside"),
+        ("def go(x):\n    return globals()['V']", "globals inside"),
+        ("import sys\ndef go(x):\n    return sys.modules['m'].V", "sys.modules inside"),
+        ("class O:\n    def f(self):\n        import m\nK = O()\ndef go(x):\n    return K.f()", "import m inside"),
+        ("class O:\n    def f(self):\n        return self.g()\n    def g(self):\n        import m\n\ndef go(x):\n    return O().f()", "import m"),
+        ("import sqlite3\nK = sqlite3.connect(':memory:')\ndef go(x):\n    return K", "K, a sqlite3.Connection whose state"),
+        ("import numpy as np\nK = np.frompyfunc(lambda x: x, 1, 1)\ndef go(x):\n    return K", "K, a numpy.ufunc whose state"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_seen_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str, says: str) -> None:
+    with pytest.raises(ConfigError, match=says):
+        loaded(tmp_path, monkeypatch, main=text + "\n")
+
+
+def test_what_is_looked_up_by_text_and_a_file_named_like_the_standard_librarys_count(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    known = sys.modules.get("this")
+    for main, helper in (("import deep\n\ndef go(x):\n    return getattr(deep, x)\n", "deep"), ("import this\n\ndef go(x):\n    return this.V\n", "this")):  # fmt: skip
+        files = {"main": main, helper: "from inner import V\n", "inner": "V = 1\n"}
+        first = loaded(tmp_path, monkeypatch, **files)
+        assert loaded(tmp_path, monkeypatch, **(files | {"inner": "V = 2\n"})) != first, helper
+    sys.modules.pop("this", None)
+    if known is not None:
+        sys.modules["this"] = known

@@ -1,0 +1,1 @@
+"""Readings of code and values of the user's, for their hash."""
