@@ -95,7 +95,12 @@ def _hash(entry: Any) -> str:
         for module, name in fresh:
             walk.note("name", f"{module}.{name}")
             walk.follow(vars(found.modules[module])[name], name)
-    found.refuse_finding_while_running()
+    for owner, what in found.finds_while_running():
+        raise ConfigError(
+            f"imports at the top of the file of {owner}",
+            found=f"{what} inside the function",
+            fix="move it to the top: what a strategy is made of must be seen before it runs",
+        )
     return walk.digest.hexdigest() if found.own else ""
 
 

@@ -8,8 +8,6 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from quantlab.core.errors import ConfigError
-
 #: Attributes of classes and modules that are no state of theirs.
 NO_STATE = frozenset(
     {"__dict__", "__weakref__", "__module__", "__qualname__", "__doc__", "__annotations__", "__abstractmethods__"}
@@ -49,17 +47,11 @@ class Found:
         of = {key: set(vars(module)) - NO_STATE for key, module in self.modules.items()}
         return {(key, name) for key, known in of.items() for name in (known if self.by_text else known & names)}
 
-    def refuse_finding_while_running(self) -> None:
-        """A method that no code names may import what it likes: a plot, say."""
+    def finds_while_running(self) -> list[tuple[str, str]]:
+        """(function, what it does) of code in use; a method that no code names may import what it likes: a plot, say."""
         used, todo = {ENTRY}, [ENTRY]
         while todo:
             fresh = self.leads.get(todo.pop(), set()) - used
             used |= fresh
             todo.extend(fresh)
-        for label, owner, what in self.late:
-            if label in used:
-                raise ConfigError(
-                    f"imports at the top of the file of {owner}",
-                    found=f"{what} inside the function",
-                    fix="move it to the top: what a strategy is made of must be seen before it runs",
-                )
+        return [(owner, what) for label, owner, what in self.late if label in used]

@@ -22,7 +22,7 @@ _STANDARD = tuple({sysconfig.get_path("stdlib"), sysconfig.get_path("platstdlib"
 
 
 def is_outside(module: Any) -> bool:
-    """Whether a version stands for it: the package's or a library's."""
+    """True if a version stands for it: the package's or a library's."""
     # What a notebook or a command line runs is the user's, though the program around it is a library's.
     return type(module) is str and module != "__main__" and (is_versioned(module) or bool(library_of(module)))
 

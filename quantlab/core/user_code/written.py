@@ -33,7 +33,7 @@ def late_finds(code: CodeType) -> Iterator[str]:
 
 
 def place(code: CodeType) -> str:
-    """Where in its file the code stands: two lambdas may have one name."""
+    """Place of the code in its file: two lambdas may have one name."""
     columns = [(one[0] or 0, one[2] or 0) for one in code.co_positions()] if "lambda" in code.co_name else []
     return f"{code.co_firstlineno} {max(columns, default='')}"
 
