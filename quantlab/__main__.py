@@ -11,11 +11,14 @@ import signal
 import sys
 import tempfile
 import threading
+import traceback
 from collections.abc import Callable
+from contextlib import redirect_stderr
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Literal, NoReturn
+from types import TracebackType
+from typing import Literal, NoReturn, TextIO, cast
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
@@ -26,7 +29,7 @@ from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
 from quantlab.core.errors import QuantlabError
-from quantlab.core.redaction import hide_known
+from quantlab.core.redaction import hide_named
 from quantlab.jobs.config.composition import check_configuration, config_folder, not_composable, one_sentence
 from quantlab.jobs.config.decided_options import refuse_decided_options
 from quantlab.jobs.config.help import help_text
@@ -93,7 +96,27 @@ def record_combination(cfg: DictConfig, how: str, reason: str) -> None:
         where = f"recorded in {record_failure(cfg, reason)}"
     except OSError as error:
         where = f"not recorded ({error})"
-    sys.stderr.write(f"quantlab: combination {how}, {where}: {hide_known(reason)}\n")
+    sys.stderr.write(f"quantlab: combination {how}, {where}: {hide_named(reason)}\n")
+
+
+class HiddenSecrets:
+    """A stream whose texts lose their secrets before another one writes them; Hydra prints the overrides of a job that failed."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        """Write what may be shown of `text`."""
+        self._stream.write(hide_named(text))
+        return len(text)
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._stream, name)
+
+
+def print_error(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    """Print an error that nobody caught, without secrets."""
+    sys.stderr.write(hide_named("".join(traceback.format_exception(kind, error, trace))))
 
 
 def exit_when_terminated() -> None:
@@ -108,6 +131,7 @@ def main() -> None:
         sys.stdout.write(help_text())
         return
     exit_when_terminated()
+    sys.excepthook = print_error
     # Hydra then re-raises what it refuses instead of printing it and exiting with 1.
     os.environ["HYDRA_FULL_ERROR"] = "1"
     try:
@@ -123,7 +147,8 @@ def command(attempts: Attempts) -> None:
     refusals: list[Refusal] = []
     task = partial(run_job, attempts=attempts, refusals=refusals)
     try:
-        hydra.main(version_base="1.3", config_path=str(config_folder()), config_name="config")(task)()
+        with redirect_stderr(cast(TextIO, HiddenSecrets(sys.stderr))):
+            hydra.main(version_base="1.3", config_path=str(config_folder()), config_name="config")(task)()
     except (HydraException, OmegaConfBaseException) as error:
         refusals.append(error)
     except (ValueError, OSError) as error:
@@ -141,7 +166,7 @@ def refuse(error: Refusal) -> NoReturn:
     """One sentence and exit code 2, or the traceback for those who ask for it."""
     if os.environ.get("QUANTLAB_TRACEBACK"):
         raise error
-    sys.stderr.write(f"quantlab: {hide_known(one_sentence(error))}\n")
+    sys.stderr.write(f"quantlab: {hide_named(one_sentence(error))}\n")
     sys.exit(2)
 
 

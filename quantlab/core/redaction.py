@@ -25,7 +25,12 @@ _SECRET_PART = re.compile(
     r"|authorization|authentication|signature|cookie|credential|sessionid"
 )
 #: Whole words of a name that make it a secret's; `signal` and `design` are none of them.
-_SECRET_WORDS = frozenset({"sign", "sig", "pwd", "pin", "otp", "auth", "jwt", "bearer", "hmac"})
+_SECRET_WORDS = frozenset({"sign", "sig", "pwd", "pass", "pin", "otp", "totp", "auth", "jwt", "bearer", "hmac"})
+#: Names of what has such a part in it and is no secret: a kind of asset that a universe excludes.
+_HARMLESS = ("leveragedtoken",)
+#: Names under which a small number is a count, or a number of its own.
+_COUNTED = re.compile(r"tokens?$|session_?id$|cookies$|sign|sig|auth|passe?s?$|pin", re.IGNORECASE)
+_COUNT = 1_000
 _WORD = re.compile(r"[A-Z]++(?![a-z])|[A-Z]?[a-z]++|[0-9]++")
 #: Longest name that is looked at; names of options and headers are shorter.
 _LONGEST_NAME = 80
@@ -38,6 +43,8 @@ _PAIR = re.compile(
 )
 _SCHEME = re.compile(r"\b(bearer|basic)([ \t]{1,3})[\w.~+/=-]{8,}+", re.IGNORECASE)
 _URL_LOGIN = re.compile(r"(?<![a-z0-9+.-])([a-z][a-z0-9+.-]{0,30}+://)[^/\s:@]{0,256}+:[^/\s@]{1,256}+@", re.IGNORECASE)
+_PASSWORD = re.compile(r"://[^/\s:@]{0,256}+:([^/\s@]{1,256}+)@")
+_DEFAULT = re.compile(r"\$\{oc\.env:[^,{}]{1,256}+,")
 _WEBHOOK = re.compile(r"(hooks\.slack\.com/services/|discord(?:app)?\.com/api/webhooks/)[\w/.-]++", re.IGNORECASE)
 _PRIVATE_KEY = re.compile(r"-----BEGIN [A-Z ]{0,40}PRIVATE KEY-----")
 _SHAPES = (
@@ -74,6 +81,8 @@ def is_secret_name(name: str) -> bool:
     """
     name = name[-_LONGEST_NAME:]
     joined = re.sub(r"[^a-z0-9]", "", name.lower())
+    if joined.startswith(_HARMLESS):
+        return False
     if joined == "key" or _SECRET_PART.search(joined):
         return True
     words = [word.lower() for word in _WORD.findall(name)]
@@ -101,28 +110,80 @@ def redact(value: Any) -> Any:
             return _redact_text(str(value))
 
 
-def hide_secret_options(config: Any) -> Any:
-    """A configuration's plain values without those under a secret's name; ``${...}`` and missing ones stay as they are."""
-    if isinstance(config, list):
-        return [hide_secret_options(item) for item in config]
-    if not isinstance(config, Mapping):
-        return hide_known(config) if isinstance(config, str) else config
-    return {
-        key: HIDDEN if is_secret_name(str(key)) and _is_literal(value) else hide_secret_options(value)
-        for key, value in config.items()
-    }
+def is_secret_option(name: str, value: Any) -> bool:
+    """Tell whether an option's name makes its value, a list or mapping too, a secret; a count of tokens is none."""
+    if value is None or isinstance(value, bool) or not is_secret_name(name):
+        return False
+    return not (isinstance(value, int | float) and abs(value) < _COUNT and _COUNTED.search(name))
 
 
-def _is_literal(value: Any) -> bool:
-    return isinstance(value, str | int | float) and not isinstance(value, bool) and "${" not in str(value)
+def hide_secret_options(config: Any, *, secret: bool = False) -> Any:
+    """A configuration's plain values without secrets: ``${...}`` and missing ones stay as they are.
+
+    Hidden are all values under a secret's name, at any depth; what a text says after such a name; logins of addresses; and the
+    defaults of references to the environment.
+
+    Parameters
+    ----------
+    config : plain values
+    secret : bool
+        Whether all of it stands under a secret's name.
+    """
+    match config:
+        case list():
+            return [hide_secret_options(item, secret=secret) for item in config]
+        case Mapping():
+            return {
+                key: hide_secret_options(value, secret=secret or is_secret_option(str(key), value))
+                for key, value in config.items()
+            }
+        case None | bool():
+            return config
+        case _ if secret:
+            whole = isinstance(config, str) and config.startswith("${") and _brace_end(config, 2) == len(config)
+            return hide_defaults(hide_known(config)) if whole else HIDDEN
+        case str():
+            return hide_named(config)
+    return config
 
 
-def _redact_text(text: str) -> str:
-    text = _hide_private_keys(hide_known(text))
+def hide_defaults(text: str) -> str:
+    """``${oc.env:NAME,default}`` without the default, which is whatever somebody typed."""
+    parts, start = [], 0
+    for found in _DEFAULT.finditer(text):
+        if found.start() < start:
+            continue
+        parts.append(f"{text[start : found.end()]}'{HIDDEN}'}}")
+        start = _brace_end(text, found.end())
+    return "".join([*parts, text[start:]])
+
+
+def _brace_end(text: str, start: int) -> int:
+    """Position behind the brace that closes the one before `start`; the end of the text where none does."""
+    depth = 1
+    while start < len(text) and depth:
+        depth += {"{": 1, "}": -1}.get(text[start], 0)
+        start += 1
+    return start
+
+
+def hide_named(text: str) -> str:
+    """The text without known secrets, values after a secret's name, logins and private keys; what only looks like a key stays."""
+    text = hide_defaults(_hide_private_keys(hide_known(text)))
     text = _PAIR.sub(_hide_named, text)
     text = _SCHEME.sub(rf"\1\2{HIDDEN}", text)
     text = _URL_LOGIN.sub(rf"\1{HIDDEN}@", text)
-    text = _WEBHOOK.sub(rf"\1{HIDDEN}", text)
+    return _WEBHOOK.sub(rf"\1{HIDDEN}", text)
+
+
+def login_of(address: str) -> str | None:
+    """The password in an address, None without one."""
+    found = _PASSWORD.search(address)
+    return found.group(1) if found else None
+
+
+def _redact_text(text: str) -> str:
+    text = hide_named(text)
     for shape in _SHAPES:
         text = shape.sub(HIDDEN, text)
     return _LONG_MIXED.sub(_hide_mixed, text)

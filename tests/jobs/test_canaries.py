@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import re
 import subprocess
@@ -11,6 +12,7 @@ from pathlib import Path
 import pytest
 from omegaconf import DictConfig
 
+from quantlab.core.errors import ConfigError
 from quantlab.core.logs import json_log
 from quantlab.jobs.config.composition import compose
 from quantlab.jobs.data import data
@@ -30,7 +32,14 @@ SMALL = (
 SECRETS = (
     "++job.settings.secret=${oc.env:CANARY}", f"++job.settings.password={TYPED}",
     "++job.settings.label=${oc.env:EXCHANGE_KEY_OF_MINE}", "++job.settings.again=${job.settings.label}",
+    "++job.settings.tokens=[canary-bird-list]", "++job.settings.credentials={user: canary-bird-user, list: [canary-bird-deep]}",
+    "++job.settings.api_keys={binance: canary-bird-mapping}", "++job.settings.db_pass=canary-bird-pass",
+    "++job.settings.fallback=${oc.env:NOT_SET,canary-bird-default}", "++job.settings.url='https://u:canary-bird-login@h/'",
+    "++job.settings.header={Authorization: 'Bearer canary-bird-header'}",
 )  # fmt: skip
+#: Part of what is tested, and no secret.
+SPAN = "trading.signal.fast='${oc.decode:${oc.env:SPAN}}'"
+CANARIES = re.compile(r"canary-bird-\w+")
 
 
 def at(folder: Path) -> tuple[str, ...]:
@@ -39,7 +48,7 @@ def at(folder: Path) -> tuple[str, ...]:
 
 def secret_files(folder: Path) -> list[str]:
     """Files below `folder` that hold a canary, in whatever format."""
-    canaries = re.compile("|".join((ENVIRONMENT, TYPED, NAMELESS)).encode())
+    canaries = re.compile(CANARIES.pattern.encode())
     return [str(path) for path in folder.rglob("*") if path.is_file() and canaries.search(path.read_bytes())]
 
 
@@ -47,13 +56,14 @@ def secret_files(folder: Path) -> list[str]:
 def planted(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CANARY", ENVIRONMENT)
     monkeypatch.setenv("EXCHANGE_KEY_OF_MINE", NAMELESS)
+    monkeypatch.setenv("SPAN", "37")
 
 
 def test_no_output_of_a_job_holds_a_secret(
     planted: None, tmp_path: Path, capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
 ) -> None:
     def composed(job: str, *given: str) -> DictConfig:
-        return compose(f"job={job}", *SMALL, *SECRETS, *at(tmp_path), *given)
+        return compose(f"job={job}", *SMALL, *SECRETS, SPAN, *at(tmp_path), *given)
 
     backtest.run(composed("backtest"))
     (run,) = (tmp_path / "runs").glob("*/*")
@@ -69,22 +79,61 @@ def test_no_output_of_a_job_holds_a_secret(
     assert len(list(tmp_path.rglob("*"))) > 40
     assert secret_files(tmp_path) == []
     printed = "".join(capfd.readouterr())
-    assert not re.search("|".join((ENVIRONMENT, TYPED, NAMELESS)), printed)
+    assert not CANARIES.search(printed)
 
     config = (run / "config.yaml").read_text()
     assert "secret: ${oc.env:CANARY}" in config, "what was referred to is still there to be run again"
     assert config.count("${oc.env:EXCHANGE_KEY_OF_MINE}") == 2
     assert "password: '[hidden]'" in config
+    assert config.count("'[hidden]'") >= 8
+    assert "fast: 37" in config, "what was tested is a plain value, wherever it came from"
+    assert json.loads((bundles / "good" / "config.json").read_text())["signal"]["fast"] == 37
     assert {path.stat().st_mode & 0o777 for path in tmp_path.glob("runs/*/*/config.yaml")} == {0o600}
     assert {path.stat().st_mode & 0o777 for path in tmp_path.glob("runs/*/*.failed.json")} == {0o600}
 
 
 def test_a_refusal_does_not_repeat_a_secret(planted: None, quantlab_cli: Command, tmp_path: Path) -> None:
-    done = quantlab_cli("job=backtest", *SECRETS, f"cash={TYPED}")
+    done = quantlab_cli("job=backtest", *SECRETS, f"workers={TYPED}")
     assert done.returncode == 2
-    assert "cash" in done.stderr
+    assert "workers" in done.stderr
     assert "[hidden]" in done.stderr
     assert TYPED not in done.stdout + done.stderr
+
+
+@pytest.mark.parametrize(
+    ("option", "named"),
+    [
+        ("++trading.policy.api_key=${oc.env:CANARY}", "trading.policy.api_key"),
+        (f"++trading.policy.api_key={TYPED}", "trading.policy.api_key"),
+        ("++trading.policy.api_key=${job.settings.secret}", "trading.policy.api_key"),
+        ("++trading.policy.label=${job.settings.password}", "trading.policy.label"),
+        ("++trading.policy.label=${oc.env:EXCHANGE_KEY_OF_MINE}", "trading.policy.label"),
+        ("++trading.signal.tokens=[canary-bird-list]", "trading.signal.tokens.0"),
+        ("++features.credentials={user: canary-bird-user}", "features.credentials.user"),
+        ("++learning.search.source='https://u:canary-bird-login@h/'", "learning.search.source"),
+        ("++strategy.note='password=canary-bird-note'", "strategy.note"),
+    ],
+)
+def test_a_secret_in_what_is_carried_around_is_refused(planted: None, option: str, named: str) -> None:
+    with pytest.raises(ConfigError, match="carried around") as refusal:
+        compose("job=backtest", *SMALL, *SECRETS, option)
+    assert f"found one in {named}." in str(refusal.value)
+    assert not CANARIES.search(str(refusal.value))
+
+
+def test_errors_and_sweeps_of_the_command_line_do_not_repeat_a_secret(
+    planted: None, quantlab_cli: Command, tmp_path: Path
+) -> None:
+    crash = quantlab_cli("job=backtest", *SECRETS, f"job.entry=nowhere.{TYPED}", QUANTLAB_TRACEBACK="1")
+    assert crash.returncode == 1
+    assert "Error executing job with overrides" in crash.stderr
+    assert "Traceback" in crash.stderr
+    refused = quantlab_cli("-m", "job=backtest", *SMALL, *SECRETS, f"seed=-1,{TYPED}")
+    assert refused.returncode == 2
+    assert len(list(tmp_path.glob("runs/*/*.failed.json"))) == 2
+    assert not list(tmp_path.rglob("multirun.yaml"))
+    assert not CANARIES.search("".join((crash.stdout, crash.stderr, refused.stdout, refused.stderr)))
+    assert secret_files(tmp_path) == []
 
 
 def test_the_canaries_would_be_found(tmp_path: Path) -> None:

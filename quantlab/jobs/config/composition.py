@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import difflib
-import os
 import re
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,13 +17,12 @@ from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 import quantlab
 from quantlab.core.checks import check_whole
 from quantlab.core.errors import ConfigError, QuantlabError
-from quantlab.core.redaction import hide_values, is_secret_name
+from quantlab.core.redaction import hide_values
 from quantlab.jobs.config.decided_options import refuse_decided_options
+from quantlab.jobs.config.secrets import refuse_carried_secrets, secrets_of
 
 #: What Python and Hydra say of a key that a constructor does not take or lacks, and of a target that is not there.
 _WRONG_KEY = re.compile(r"unexpected keyword argument|missing \d+ required|Are you sure that")
-#: Names of the variables of the environment that a configuration refers to.
-_ENVIRONMENT = re.compile(r"\$\{oc\.env:\s*([^,}\s]+)")
 #: Items of an override's value that Hydra reads without quotes.
 _PLAIN = re.compile(r"[\w.+-]*", re.ASCII)
 _FOLDER_NAME = re.compile(r"[A-Za-z0-9._-]{1,64}")
@@ -106,13 +103,14 @@ def check_configuration(cfg: DictConfig) -> None:
 
     Keys that nothing reads, at the top and in the plain mappings of ``config.yaml`` (keys inside a node with
     a ``_target_`` are refused by its constructor, in :func:`build`); sections and texts that are none; a seed,
-    a number of workers or an experiment's name that is none.
+    a number of workers or an experiment's name that is none; a secret in a section that runs and bundles keep.
 
     Raises
     ------
     ConfigError
         Naming the first of these.
     """
+    hide_values(secrets_of(cfg))
     base = OmegaConf.load(config_folder() / "config.yaml")
     assert isinstance(base, DictConfig)  # noqa: S101 - narrows the type; the file is ours
     groups = _groups(base.pop("defaults"))
@@ -127,35 +125,7 @@ def check_configuration(cfg: DictConfig) -> None:
     check_whole("seed", cfg.seed, low=0)
     check_whole("workers", cfg.workers, low=1)
     check_experiment_name(cfg.experiment_name)
-    hide_values(_secrets(cfg))
-
-
-def _secrets(cfg: DictConfig) -> list[object]:
-    """Values that no log may show: under a secret's name, or from a variable of the environment with such a name."""
-    plain = OmegaConf.to_container(cfg, resolve=False)
-    variables = [name for name in _ENVIRONMENT.findall(str(plain)) if is_secret_name(name) or "key" in name.lower()]
-    values = [*(_value(cfg, path) for path in _secret_paths(plain, ())), *map(os.environ.get, variables)]
-    return [value for value in values if isinstance(value, str | int | float)]
-
-
-def _secret_paths(plain: Any, path: tuple[Any, ...]) -> Iterator[tuple[Any, ...]]:
-    items = plain.items() if isinstance(plain, dict) else enumerate(plain) if isinstance(plain, list) else ()
-    for key, value in items:
-        if isinstance(value, dict | list):
-            yield from _secret_paths(value, (*path, key))
-        elif is_secret_name(str(key)):
-            yield (*path, key)
-
-
-def _value(cfg: DictConfig, path: tuple[Any, ...]) -> object:
-    """An option's value; None where it cannot be resolved, which the job that reads it refuses."""
-    node: Any = cfg
-    try:
-        for key in path:
-            node = node[key]
-    except OmegaConfBaseException:
-        return None
-    return node
+    refuse_carried_secrets(cfg)
 
 
 def check_experiment_name(name: object) -> None:

@@ -23,9 +23,10 @@ from quantlab.core.clock import SystemClock, iso_utc
 from quantlab.core.errors import ConfigError
 from quantlab.core.files import remove_abandoned, require_writable, sha256_file, staged_folder, to_json, write_text
 from quantlab.core.logs import RedactedJson, attach_handler
-from quantlab.core.redaction import hide_known, hide_secret_options
+from quantlab.core.redaction import HIDDEN, hide_named, hide_secret_options
 from quantlab.core.sealed_json import write_sealed
 from quantlab.jobs.config.composition import check_experiment_name
+from quantlab.jobs.config.secrets import CARRIED
 
 #: Packages whose version can change a result.
 RESULT_PACKAGES = (
@@ -128,18 +129,30 @@ def require_folders(cfg: DictConfig, *names: str) -> None:
 
 
 def resolved_yaml(cfg: DictConfig) -> str:
-    """The configuration as it was run: references resolved, but for those to the environment, and no secret in it."""
+    """The configuration as it was run, and no secret in it.
+
+    References are resolved, but for those to the environment; in the sections that runs and bundles keep these are too,
+    because they are part of what was tested, and a secret was refused there.
+    """
     with _unresolved_environment():
-        resolved = OmegaConf.to_container(cfg, resolve=True)
+        resolved: Any = OmegaConf.to_container(cfg, resolve=True)
+    for name in CARRIED:
+        if name in resolved:
+            resolved[name] = _plain(cfg, name)
     return OmegaConf.to_yaml(OmegaConf.create(hide_secret_options(resolved)), resolve=False, sort_keys=True)
+
+
+def _plain(cfg: DictConfig, name: str) -> Any:
+    node = cfg[name]
+    return OmegaConf.to_container(node, resolve=True) if OmegaConf.is_config(node) else node
 
 
 @contextmanager
 def _unresolved_environment() -> Iterator[None]:
-    """Let ``${oc.env:NAME}`` stand as it is inside the block, wherever another option refers to it."""
+    """Let ``${oc.env:NAME}`` stand as it is inside the block, wherever another option refers to it; its default is hidden."""
 
-    def as_written(*arguments: str) -> str:
-        return "${oc.env:" + ",".join(str(one) for one in arguments) + "}"
+    def as_written(name: str, *default: str) -> str:
+        return f"${{oc.env:{name}" + (f",'{HIDDEN}'}}" if default else "}")
 
     OmegaConf.register_new_resolver("oc.env", as_written, replace=True)
     try:
@@ -161,7 +174,7 @@ def record_failure(cfg: DictConfig, reason: str) -> Path:
     final = _name(cfg, experiment, SystemClock().now_ms())
     path = final.with_name(final.name + ".failed.json")
     config = hide_secret_options(OmegaConf.to_container(cfg, resolve=False))
-    write_text(path, to_json({"reason": hide_known(reason), "config": config}), _PRIVATE)
+    write_text(path, to_json({"reason": hide_named(reason), "config": config}), _PRIVATE)
     return path
 
 
