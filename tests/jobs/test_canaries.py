@@ -63,9 +63,9 @@ def test_no_output_of_a_job_holds_a_secret(
     planted: None, tmp_path: Path, capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
 ) -> None:
     def composed(job: str, *given: str) -> DictConfig:
-        return compose(f"job={job}", *SMALL, *SECRETS, SPAN, *at(tmp_path), *given)
+        return compose(f"job={job}", *SMALL, *SECRETS, *at(tmp_path), *given)
 
-    backtest.run(composed("backtest"))
+    backtest.run(composed("backtest", SPAN))
     (run,) = (tmp_path / "runs").glob("*/*")
     promote.run(composed("promote", f"run={run}", "job.name=good", "job.activate=true"))
     bundles = tmp_path / "models" / "bundles"
