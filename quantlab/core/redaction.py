@@ -13,36 +13,20 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-HIDDEN = "[hidden]"
+from quantlab.core.secrets.names import is_count, is_secret_name
+from quantlab.core.secrets.texts import HIDDEN, hide_pairs
 
 #: Shorter values are words of any text: hiding each `1` would hide everything.
 _SHORTEST_KNOWN = 5
 _known: set[str] = set()
 
-#: Parts of a name, written together and in lower case, that make it a secret's.
-_SECRET_PART = re.compile(
-    r"secret|passw|passphrase|token|apikey|accesskey|privatekey|listenkey|encryptionkey|signingkey|mnemonic|seedphrase"
-    r"|authorization|authentication|signature|cookie|credential|sessionid"
-)
-#: Whole words of a name that make it a secret's; `signal` and `design` are none of them.
-_SECRET_WORDS = frozenset({"sign", "sig", "pwd", "pass", "pin", "otp", "totp", "auth", "jwt", "bearer", "hmac"})
-#: Names of what has such a part in it and is no secret: a kind of asset that a universe excludes.
-_HARMLESS = ("leveragedtoken",)
-#: Names under which a small number is a count, or a number of its own.
-_COUNTED = re.compile(r"tokens?$|session_?id$|cookies$|sign|sig|auth|passe?s?$|pin", re.IGNORECASE)
-_COUNT = 1_000
-_WORD = re.compile(r"[A-Z]++(?![a-z])|[A-Z]?[a-z]++|[0-9]++")
-#: Longest name that is looked at; names of options and headers are shorter.
-_LONGEST_NAME = 80
-
-#: ``name=value``, ``name: value``, ``"name": "value"``, escaped or not, with the scheme of a header before the value.
-_PAIR = re.compile(
-    r"(?<![\w-])(?P<name>[\w-]++)(?P<between>\\{0,2}['\"]?[ \t]{0,3}(?:=>|[:=])[ \t]{0,3}(?:(?:bearer|basic|hmac|token)[ \t]{1,3})?)"
-    r"(?P<value>\\{0,2}\"[^\"\\\n]*+\\{0,2}\"|\\{0,2}'[^'\\\n]*+\\{0,2}'|(?:%27|%22)[^\s%&]*+(?:%27|%22)|[^\s'\",;&}\])\\]++)",
+_SCHEME = re.compile(r"\b(bearer|basic)([ \t]{1,3})[\w.~+/=-]{8,}+", re.IGNORECASE)
+_URL_LOGIN = re.compile(
+    r"(?<![a-z0-9+.-])([a-z][a-z0-9+.-]{0,30}+://)(?:[^\s/?#'\"<>]{1,256}|[^\s/?#@:'\"]{1,64}:(?!\d{2,5}/)[^\s@'\"]{1,256})@",
     re.IGNORECASE,
 )
-_SCHEME = re.compile(r"\b(bearer|basic)([ \t]{1,3})[\w.~+/=-]{8,}+", re.IGNORECASE)
-_URL_LOGIN = re.compile(r"(?<![a-z0-9+.-])([a-z][a-z0-9+.-]{0,30}+://)[^/\s:@]{0,256}+:[^/\s@]{1,256}+@", re.IGNORECASE)
+_CURL_LOGIN = re.compile(r"(?<!\S)((?:-u|--user)[ =]['\"]?)[^\s:'\"]{1,256}+:[^\s'\"]++")
+_DIGEST = re.compile(r"\b(Digest[ \t]{1,3})(?=\w{1,20}=)[^\n]++")
 _PASSWORD = re.compile(r"://[^/\s:@]{0,256}+:([^/\s@]{1,256}+)@")
 _DEFAULT = re.compile(r"\$\{oc\.env:[^,{}]{1,256}+,")
 _WEBHOOK = re.compile(r"(hooks\.slack\.com/services/|discord(?:app)?\.com/api/webhooks/)[\w/.-]++", re.IGNORECASE)
@@ -52,11 +36,24 @@ _SHAPES = (
     re.compile(r"(?<!\d)\d{6,12}+:[\w-]{30,}+"),  # bots of Telegram
     re.compile(r"(?<!\w)[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}(?!\w)"),
     re.compile(
-        r"(?<!\w)(?:gh[pousr]_\w{20,}+|github_pat_\w{20,}+|xox[abeprs]-[\w-]{8,}+|AKIA[0-9A-Z]{16}|sk-[\w-]{16,}+)"
+        r"(?<!\w)(?:gh[pousr]_\w{20,}+|github_pat_\w{20,}+|xox[abeprs]-[\w-]{8,}+|xapp-[\w-]{8,}+|glpat-[\w-]{10,}+"
+        r"|A[KS]IA[0-9A-Z]{16}|sk-[\w-]{16,}+|[rs]k_(?:live|test)_\w{10,}+|AIza[\w-]{30,}+|(?:npm|hf)_\w{30,}+)"
     ),
-    re.compile(r"(?<!\w)(?:0x)?[0-9a-fA-F]{32,}+(?!\w)"),
 )
-_LONG_MIXED = re.compile(r"(?<![\w+/-])[\w+/-]{32,}+={0,2}")
+_HEX = re.compile(r"(?<![A-Za-z0-9])(?:0x)?[0-9a-fA-F]{32,}+(?!\w)")
+_HASH_WORD = re.compile(
+    r"(?:sha256|hash|fingerprint|manifest|expected|found|strategy|features)['\"]?[ :=]{1,3}['\"]?$", re.IGNORECASE
+)
+_SHA256 = 64
+_SHA256_ALONE = re.compile(r"[0-9a-f]{64}")
+#: Facts whose value is a hash.
+_HASH_NAME = re.compile(r"sha256|hash|fingerprint|manifest|expected|found|strategy|features", re.IGNORECASE)
+_LONG = re.compile(r"(?<![\w+/-])[\w+/-]{32,}+={0,2}")
+#: Runs of this package are named by their time and a piece of a hash.
+_OWN_ID = re.compile(r"\d{8}_\d{6}(?:_\d{3})?(?:-[0-9a-f]{8})?(?![0-9A-Za-z])")
+_WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]++|[0-9]++")
+#: Shortest part of a path that is judged alone; letters a word below which a text is a key: random ones have about two.
+_SHORTEST_PART, _LETTERS_A_WORD, _LETTERS_WITHOUT_DIGITS = 24, 3.3, 2.6
 
 
 def hide_values(values: Iterable[object]) -> None:
@@ -71,24 +68,6 @@ def hide_known(text: str) -> str:
     return text
 
 
-def is_secret_name(name: str) -> bool:
-    """Tell whether what stands under this name must not be shown.
-
-    Examples
-    --------
-    >>> [is_secret_name(name) for name in ("apiKey", "OK-ACCESS-SIGN", "signal", "key", "monkey")]
-    [True, True, False, True, False]
-    """
-    name = name[-_LONGEST_NAME:]
-    joined = re.sub(r"[^a-z0-9]", "", name.lower())
-    if joined.startswith(_HARMLESS):
-        return False
-    if joined == "key" or _SECRET_PART.search(joined):
-        return True
-    words = [word.lower() for word in _WORD.findall(name)]
-    return bool(_SECRET_WORDS.intersection(words)) or (words[-1:] == ["key"] and "access" in words)
-
-
 def redact(value: Any) -> Any:
     """The same value without what is, is named like, or looks like a key, a secret, a token or a signature.
 
@@ -101,7 +80,7 @@ def redact(value: Any) -> Any:
         case str():
             return _redact_text(value)
         case dict():
-            return {_redact_text(str(k)): HIDDEN if is_secret_name(str(k)) else redact(v) for k, v in value.items()}
+            return {_redact_text(str(k)): _redact_fact(str(k), v) for k, v in value.items()}
         case list() | tuple():
             return [redact(item) for item in value]
         case None | bool() | int() | float():
@@ -110,11 +89,18 @@ def redact(value: Any) -> Any:
             return _redact_text(str(value))
 
 
+def _redact_fact(name: str, value: Any) -> Any:
+    if is_secret_option(name, value):
+        return HIDDEN
+    a_hash = isinstance(value, str) and _HASH_NAME.search(name) and _SHA256_ALONE.fullmatch(value)
+    return hide_known(value) if a_hash else redact(value)
+
+
 def is_secret_option(name: str, value: Any) -> bool:
     """Tell whether an option's name makes its value, a list or mapping too, a secret; a count of tokens is none."""
     if value is None or isinstance(value, bool) or not is_secret_name(name):
         return False
-    return not (isinstance(value, int | float) and abs(value) < _COUNT and _COUNTED.search(name))
+    return not (isinstance(value, int | float) and is_count(name, value))
 
 
 def hide_secret_options(config: Any, *, secret: bool = False) -> Any:
@@ -170,9 +156,9 @@ def _brace_end(text: str, start: int) -> int:
 def hide_named(text: str) -> str:
     """The text without known secrets, values after a secret's name, logins and private keys; what only looks like a key stays."""
     text = hide_defaults(_hide_private_keys(hide_known(text)))
-    text = _PAIR.sub(_hide_named, text)
+    text = _DIGEST.sub(rf"\1{HIDDEN}", _URL_LOGIN.sub(rf"\1{HIDDEN}@", text))
+    text = _CURL_LOGIN.sub(rf"\1{HIDDEN}", hide_pairs(text))
     text = _SCHEME.sub(rf"\1\2{HIDDEN}", text)
-    text = _URL_LOGIN.sub(rf"\1{HIDDEN}@", text)
     return _WEBHOOK.sub(rf"\1{HIDDEN}", text)
 
 
@@ -186,24 +172,32 @@ def _redact_text(text: str) -> str:
     text = hide_named(text)
     for shape in _SHAPES:
         text = shape.sub(HIDDEN, text)
-    return _LONG_MIXED.sub(_hide_mixed, text)
+    text = _HEX.sub(_hide_hex, text)
+    return _LONG.sub(_hide_mixed, text)
 
 
-def _hide_named(match: re.Match[str]) -> str:
-    name, between, value = match.group("name", "between", "value")
-    # `key: value` in prose is a sentence; `key=value` and `"key": "value"` are not.
-    prose = name.lower() == "key" and ":" in between and value[:1] not in "'\"\\" and "=" not in between
-    if value == HIDDEN or prose or not is_secret_name(name):
-        return match.group()
-    quote = next((mark for mark in ('\\"', "\\'", '"', "'", "%27", "%22") if value.startswith(mark)), "")
-    return f"{name}{between}{quote}{HIDDEN}{quote}"
+def _hide_hex(match: re.Match[str]) -> str:
+    """A sha256 stays directly behind a word that says so."""
+    digits = match.group()
+    before = match.string[max(0, match.start() - 24) : match.start()]
+    return digits if len(digits) == _SHA256 and _HASH_WORD.search(before) else HIDDEN
 
 
 def _hide_mixed(match: re.Match[str]) -> str:
-    """Digits, capitals and small letters in one long run are no word."""
+    """Digits, capitals and small letters that change places every few characters are a key; paths and ids are words."""
     text = match.group()
-    kinds = (str.isdigit, str.isupper, str.islower)
-    return HIDDEN if all(any(kind(letter) for letter in text) for kind in kinds) else text
+    if _is_mixed(text):
+        return HIDDEN
+    return "/".join(HIDDEN if len(part) >= _SHORTEST_PART and _is_mixed(part) else part for part in text.split("/"))
+
+
+def _is_mixed(text: str) -> bool:
+    text = _OWN_ID.sub("", text)
+    if not (any(map(str.isupper, text)) and any(map(str.islower, text))):
+        return False
+    words = _WORD.findall(text)
+    most = _LETTERS_A_WORD if any(map(str.isdigit, text)) else _LETTERS_WITHOUT_DIGITS
+    return sum(map(len, words)) < most * len(words)
 
 
 def _hide_private_keys(text: str) -> str:

@@ -9,7 +9,8 @@ import pytest
 
 from quantlab.core.events import Alert
 from quantlab.core.logs import json_log
-from quantlab.core.redaction import HIDDEN, redact
+from quantlab.core.redaction import redact
+from quantlab.core.secrets.texts import HIDDEN
 from quantlab.execution.alerts import LogAlerts
 
 KEY = "vmPUZE6mv9SD5VNHk4HlWFsOr6aKE2zvsw0MuIgwCIPy6utIco14y7Ju91duEh8A"

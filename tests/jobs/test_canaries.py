@@ -35,7 +35,7 @@ SECRETS = (
     "++job.settings.tokens=[canary-bird-list]", "++job.settings.credentials={user: canary-bird-user, list: [canary-bird-deep]}",
     "++job.settings.api_keys={binance: canary-bird-mapping}", "++job.settings.db_pass=canary-bird-pass",
     "++job.settings.fallback=${oc.env:NOT_SET,canary-bird-default}", "++job.settings.url='https://u:canary-bird-login@h/'",
-    "++job.settings.header={Authorization: 'Bearer canary-bird-header'}",
+    "++job.settings.note='my password=canary-bird-note'", "++job.settings.header={Authorization: 'Bearer canary-bird-header'}",
 )  # fmt: skip
 #: Part of what is tested, and no secret.
 SPAN = "trading.signal.fast='${oc.decode:${oc.env:SPAN}}'"

@@ -11,7 +11,8 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from quantlab.core.errors import ConfigError
-from quantlab.core.redaction import hide_named, is_secret_name, is_secret_option, login_of
+from quantlab.core.redaction import hide_named, is_secret_option, login_of
+from quantlab.core.secrets.names import is_secret_name
 
 #: Sections that are part of what was tested: manifests and bundles hold them as plain values, for everyone who gets one.
 CARRIED = (

@@ -23,8 +23,9 @@ from quantlab.core.clock import SystemClock, iso_utc
 from quantlab.core.errors import ConfigError
 from quantlab.core.files import remove_abandoned, require_writable, sha256_file, staged_folder, to_json, write_text
 from quantlab.core.logs import RedactedJson, attach_handler
-from quantlab.core.redaction import HIDDEN, hide_named, hide_secret_options
+from quantlab.core.redaction import hide_named, hide_secret_options
 from quantlab.core.sealed_json import write_sealed
+from quantlab.core.secrets.texts import HIDDEN
 from quantlab.jobs.config.composition import check_experiment_name
 from quantlab.jobs.config.secrets import CARRIED
 
