@@ -133,7 +133,7 @@ def test_logins_webhooks_and_private_keys_are_hidden() -> None:
         "/home/User1/quantlab/models/bundles/Ensemble_v2-20261130_203224_832-8b57f69a",
         "runs/paper/Experiment2_ABCdef/20261130_203224_832-8b57f69a/journal.db",
         "quantlab/trading/signals/MovingAverageSignal2Long_Name_Of_Class",
-        "/tmp/pytest-of-User/pytest-12/test_A1/sessions_and_more_folders_here/journal.db",
+        "/home/pytest-of-User/pytest-12/test_A1/sessions_and_more_folders_here/journal.db",
         f"expected a sha256 {SHA256}; found {SHA256[::-1]}. Restore it",
         f"the strategy {SHA256} in good",
         f"metrics_sha256={SHA256} fingerprint: {SHA256}",

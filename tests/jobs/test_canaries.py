@@ -121,6 +121,15 @@ def test_a_secret_in_what_is_carried_around_is_refused(planted: None, option: st
     assert not CANARIES.search(str(refusal.value))
 
 
+def test_an_override_that_cannot_be_read_is_told_without_its_secret(
+    quantlab_cli: Command,
+) -> None:
+    done = quantlab_cli("job=backtest", f"++job.settings.password=corr\u00e9ct {TYPED}")
+    assert done.returncode == 2
+    assert "password=[hidden] is no override" in done.stderr
+    assert TYPED not in done.stderr + done.stdout
+
+
 def test_errors_and_sweeps_of_the_command_line_do_not_repeat_a_secret(
     planted: None, quantlab_cli: Command, tmp_path: Path
 ) -> None:

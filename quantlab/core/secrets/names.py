@@ -13,8 +13,30 @@ _SECRET_PART = re.compile(
 _SECRET_WORDS = frozenset({"sign", "sig", "pwd", "pass", "pin", "otp", "totp", "auth", "jwt", "bearer", "hmac"})
 #: Words that make a name secret which ends with `key`.
 _KEY_WORDS = frozenset(
-    "access account aes app application auth client consumer deploy gpg host license master pgp rsa server service shared ssh"
-    " storage user wallet".split()
+    [
+        "access",
+        "account",
+        "aes",
+        "app",
+        "application",
+        "auth",
+        "client",
+        "consumer",
+        "deploy",
+        "gpg",
+        "host",
+        "license",
+        "master",
+        "pgp",
+        "rsa",
+        "server",
+        "service",
+        "shared",
+        "ssh",
+        "storage",
+        "user",
+        "wallet",
+    ]
 )
 #: Beginnings of names that have such a part in them and are no secret's: a kind of asset that a universe excludes.
 _HARMLESS = ("leveragedtoken",)

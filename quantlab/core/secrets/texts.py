@@ -26,7 +26,23 @@ _SCHEME = re.compile(r"(?:bearer|basic|hmac|token|apikey|jwt|negotiate|digest)[ 
 #: Headers whose whole line is the secret.
 _WHOLE_LINE = re.compile(r"(?:proxy-)?authorization|(?:set-)?cookie", re.IGNORECASE)
 #: Words that are no secret, whatever their name is.
-_PLAIN = frozenset("none null true false missing expired invalid required unset buy sell hold def".split())
+_PLAIN = frozenset(
+    [
+        "none",
+        "null",
+        "true",
+        "false",
+        "missing",
+        "expired",
+        "invalid",
+        "required",
+        "unset",
+        "buy",
+        "sell",
+        "hold",
+        "def",
+    ]
+)
 _FOLDER = re.compile(r"(?:~|/(?:home|root|tmp|var|work|mnt|data|opt|srv|Users)\b)")
 _OPENING, _CLOSING = ("[", "(", "{"), ("]", ")", "}")
 #: Characters that a list or mapping under a secret's name is followed for.
@@ -65,7 +81,7 @@ def _is_pair(text: str, found: re.Match[str]) -> bool:
 
 
 def _value(text: str, found: re.Match[str]) -> tuple[int, int, str | None]:
-    """Where the value begins and ends, and what is shown in its place; None where it is no secret."""
+    """Begin and end of the value, and the text in its place; None where it is no secret."""
     start, name, mark = found.end(), found["name"], found["mark"]
     if text.startswith(HIDDEN, start):
         return start, start + len(HIDDEN), None

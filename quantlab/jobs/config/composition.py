@@ -18,6 +18,8 @@ import quantlab
 from quantlab.core.checks import check_whole
 from quantlab.core.errors import ConfigError, QuantlabError
 from quantlab.core.redaction import hide_values
+from quantlab.core.secrets.names import is_secret_name
+from quantlab.core.secrets.texts import HIDDEN
 from quantlab.jobs.config.decided_options import refuse_decided_options
 from quantlab.jobs.config.secrets import refuse_carried_secrets, secrets_of
 
@@ -196,7 +198,10 @@ def one_sentence(error: QuantlabError | HydraException | OmegaConfBaseException)
     text = re.sub(r" (To append to your config use \S+|Config search path:.*)", "", " ".join(f"{error}{cause}".split()))
     text = text.rstrip(".")
     if isinstance(error, OverrideParseException):
-        text = f"{error.override} is no override that can be read{_with_quotes(error.override)}"
+        name = str(error.override).partition("=")[0]
+        secret = is_secret_name(name)
+        advice = "" if secret else _with_quotes(error.override)
+        text = f"{f'{name}={HIDDEN}' if secret else error.override} is no override that can be read{advice}"
     return f"the configuration cannot be composed: {text}. Run with --help for the groups and their options."
 
 
