@@ -16,7 +16,7 @@ MAYBE_NUMBER = (int, float, NoneType)
 
 @dataclass(frozen=True)
 class ListOf:
-    """A list of values of one shape."""
+    """A list (or tuple: what was never in a file) of values of one shape."""
 
     inner: Any
 
@@ -60,7 +60,7 @@ def require_shape(value: Any, shape: Any, where: str, fix: str) -> None:
             fits = isinstance(value, shape) and (not isinstance(value, bool) or shape in (FLAG, ANYTHING))
             _require(fits, " or ".join(_NAMES[kind] for kind in shape), value, where, fix)
         case ListOf():
-            _require(isinstance(value, list), "a list", value, where, fix)
+            _require(isinstance(value, list | tuple), "a list", value, where, fix)
             for index, item in enumerate(value):
                 require_shape(item, shape.inner, f"{where}[{index}]", fix)
         case MapOf():
