@@ -137,7 +137,7 @@ def test_the_certificate_says_the_warm_up_in_time(random_bars):
         "1d": 336.0,
         "1w": 2_352.0,
     }
-    with pytest.raises(HistoryError, match=r"2384 bars.*job\.horizon=337 at least"):
+    with pytest.raises(HistoryError, match=r"2385 bars.*job\.horizon=363 at most"):
         certified(pipeline(FINITE, DAY), bars, 40, beyond=2_048 - 336)
 
 
