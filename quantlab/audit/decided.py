@@ -15,13 +15,10 @@ import numpy as np
 
 from quantlab.audit.differences import differs
 from quantlab.audit.fills import AuditedAccount
-from quantlab.backtest.scan import scan_loop
+from quantlab.backtest.scan import ScannedAccount
 from quantlab.core.arrays import Float64Array
-from quantlab.trading.account.arrays import begin_account, record_buffers
-from quantlab.trading.bar.function_table import function_table
-from quantlab.trading.interface.rows import history_of
 from quantlab.trading.lowlevel import layout
-from quantlab.trading.strategy.strategy import rules_of
+from quantlab.trading.lowlevel.layout import State
 
 #: Rows of ``State.orders`` that say which positions are wanted, and those that say how much and how they end.
 _WHICH = {"reduce": layout.REDUCE, "increase": layout.INCREASE}
@@ -93,38 +90,24 @@ def frozen(strategy: Any, n_symbols: int) -> Any:
     )
 
 
-class _Account:
-    """An account that runs to a bar and stands there."""
+def _begin(account: AuditedAccount, strategy: Any) -> ScannedAccount:
+    cash = float(getattr(account.engine, "initial_cash", _CASH))
+    return ScannedAccount(account.bars, account.signal, strategy, cash, limits_on=account.limits_on)
 
-    def __init__(self, account: AuditedAccount, strategy: Any) -> None:
-        bars = account.bars
-        cash = float(getattr(account.engine, "initial_cash", _CASH))
-        self.history, self.table = history_of(bars, account.signal), function_table(strategy)
-        self.state = begin_account(bars.n_symbols, cash, strategy.policy)
-        self.rules = rules_of(strategy, bars.instruments, bars.interval_ms, limits_on=account.limits_on)
-        self.records = record_buffers(layout.ORDERS_PER_SYMBOL * bars.n_symbols, layout.EVENTS_PER_BAR)
-        self.curves, self.done = np.zeros((4, bars.n_bars)), 0
 
-    def run(self, stop: int) -> None:
-        """Advance to the close of bar ``stop - 1``."""
-        until = self.history._replace(ohlcv=self.history.ohlcv[:stop])
-        while self.done < stop:
-            counters = self.state.counters
-            counters[layout.N_ORDERS] = counters[layout.N_EVENTS] = 0  # what was recorded is not asked for
-            self.done = scan_loop()(self.state, self.records, self.rules, until, self.curves, self.done, self.table)
+def _orders(state: State) -> Float64Array:
+    """float64 (rows, S): the orders of the last close; zeros where a symbol has none."""
+    orders: Float64Array = np.zeros_like(state.orders)
+    active = state.active[: state.counters[layout.N_ACTIVE]]
+    orders[:, active] = state.orders[:, active]
+    orders[[layout.SLOT, layout.REPEATED]] = 0.0  # scratch
+    orders[:, (orders[layout.REDUCE] == 0.0) & (orders[layout.INCREASE] == 0.0)] = 0.0
+    return orders
 
-    def orders(self) -> Float64Array:
-        """float64 (rows, S): the orders of the last close; zeros where a symbol has none."""
-        orders: Float64Array = np.zeros_like(self.state.orders)
-        active = self.state.active[: self.state.counters[layout.N_ACTIVE]]
-        orders[:, active] = self.state.orders[:, active]
-        orders[[layout.SLOT, layout.REPEATED]] = 0.0  # scratch
-        orders[:, (orders[layout.REDUCE] == 0.0) & (orders[layout.INCREASE] == 0.0)] = 0.0
-        return orders
 
-    def stands(self) -> Float64Array:
-        """Everything that was decided, as it stands."""
-        return np.concatenate([self.state.positions[list(_LEVELS)], self.orders()])
+def _decisions(state: State) -> Float64Array:
+    """Everything that was decided, as it stands."""
+    return np.concatenate([state.positions[list(_LEVELS)], _orders(state)])
 
 
 def first_difference_of(account: AuditedAccount, first: Any, second: Any, stop: int) -> OtherDecision | None:
@@ -140,23 +123,23 @@ def first_difference_of(account: AuditedAccount, first: Any, second: Any, stop: 
     """
     if stop < 1:
         return None
-    one, two = _Account(account, first), _Account(account, second)
+    one, two = _begin(account, first), _begin(account, second)
     for each in (one, two):
-        each.run(stop)
+        each.advance(stop)
     same_curve = not differs(one.curves[:, :stop], two.curves[:, :stop]).any()
-    if same_curve and not differs(one.stands(), two.stands()).any():
+    if same_curve and not differs(_decisions(one.state), _decisions(two.state)).any():
         return None
-    one, two = _Account(account, first), _Account(account, second)
+    one, two = _begin(account, first), _begin(account, second)
     for row in range(stop):
         for each in (one, two):
-            each.run(row + 1)
+            each.advance(row + 1)
         if (found := _differing(one, two, row)) is not None:
             return found
     return None
 
 
-def _differing(one: _Account, two: _Account, row: int) -> OtherDecision | None:
-    ours, theirs = one.orders(), two.orders()
+def _differing(one: ScannedAccount, two: ScannedAccount, row: int) -> OtherDecision | None:
+    ours, theirs = _orders(one.state), _orders(two.state)
     for name, place in _WHICH.items():
         different = (ours[place] > 0.0) != (theirs[place] > 0.0)
         different |= (ours[layout.SIDE] != theirs[layout.SIDE]) & (ours[place] > 0.0)
@@ -165,7 +148,7 @@ def _differing(one: _Account, two: _Account, row: int) -> OtherDecision | None:
     for name, place in _HOW.items():
         if (different := differs(ours[place], theirs[place])).any():
             return OtherDecision("sizing", f"decision.{name}", row, int(np.argmax(different)))
-    if (different := differs(one.stands(), two.stands()).any(axis=0)).any():
+    if (different := differs(_decisions(one.state), _decisions(two.state)).any(axis=0)).any():
         return OtherDecision("fill", "position", row, int(np.argmax(different)))
     if differs(one.curves[:, row], two.curves[:, row]).any():
         return OtherDecision("fill", "equity", row, 0)

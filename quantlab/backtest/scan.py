@@ -102,6 +102,44 @@ def scan_loop() -> Any:
     return compiled(signature=SCAN, _nrt=False)(_scan)
 
 
+class ScannedAccount:
+    """An account that the loop advances to a bar, where it stands still until it is asked to go on.
+
+    Parameters
+    ----------
+    bars : Bars, (T, S)
+    signal : Signal, (T, S)
+    strategy : Strategy
+    initial_cash : float
+        USD.
+    limits_on : bool
+        See :meth:`Scan.run`.
+    """
+
+    def __init__(self, bars: Bars, signal: Signal, strategy: Strategy, initial_cash: float, *, limits_on: bool) -> None:
+        self.state: State = begin_account(bars.n_symbols, initial_cash, strategy.policy)
+        #: float64 (4, T): equity, gross, funding paid and liquidation fees paid, USD; zeros from the bar on that is next.
+        self.curves: Float64Array = np.zeros((4, bars.n_bars))
+        self._records = record_buffers(CAPACITY + ORDERS_PER_SYMBOL * bars.n_symbols, CAPACITY + EVENTS_PER_BAR)
+        self.log = RecordLog(self._records)
+        self._history, self._table, self._done = history_of(bars, signal), function_table(strategy), 0
+        self._rules = [
+            (span.stop, rules_of(strategy, span.instruments, bars.interval_ms, limits_on=limits_on))
+            for span in rule_spans(bars)
+        ]
+
+    def advance(self, stop: int) -> None:
+        """Go on to the close of bar ``stop - 1``."""
+        for end, rules in self._rules:
+            last = min(end, stop)
+            until = self._history._replace(ohlcv=self._history.ohlcv[:last])  # the loop ends where the rules change
+            while self._done < last:
+                self._done = scan_loop()(self.state, self._records, rules, until, self.curves, self._done, self._table)
+                counters = self.state.counters
+                self.log.append(int(counters[N_ORDERS]), int(counters[N_EVENTS]))
+                counters[[N_ORDERS, N_EVENTS]] = 0
+
+
 @dataclass(frozen=True)
 class Scan:
     """Runs a strategy over a history.
@@ -141,23 +179,12 @@ class Scan:
         ContractError
             If the signal or the policy's memory does not fit the bars.
         """
-        history = history_of(bars, signal)
-        state = begin_account(bars.n_symbols, self.initial_cash, strategy.policy)
-        records = record_buffers(CAPACITY + ORDERS_PER_SYMBOL * bars.n_symbols, CAPACITY + EVENTS_PER_BAR)
-        curves = np.zeros((4, bars.n_bars))
-        table, loop = function_table(strategy), scan_loop()
-        done, log = 0, RecordLog(records)
-        for span in rule_spans(bars):
-            rules = rules_of(strategy, span.instruments, bars.interval_ms, limits_on=limits_on)
-            until = history._replace(ohlcv=history.ohlcv[: span.stop])  # the loop ends where the rules change
-            while done < span.stop:
-                done = loop(state, records, rules, until, curves, done, table)
-                log.append(int(state.counters[N_ORDERS]), int(state.counters[N_EVENTS]))
-                state.counters[[N_ORDERS, N_EVENTS]] = 0
+        account = ScannedAccount(bars, signal, strategy, self.initial_cash, limits_on=limits_on)
+        account.advance(bars.n_bars)
         return simulation_of(
-            state,
-            log.records(),
-            curves,
+            account.state,
+            account.log.records(),
+            account.curves,
             open_time_ms=bars.open_time_ms,
             interval_ms=bars.interval_ms,
             symbols=bars.symbols,

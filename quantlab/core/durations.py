@@ -11,7 +11,7 @@ from quantlab.core.clock import MS_PER_DAY, MS_PER_WEEK
 from quantlab.core.errors import ConfigError
 
 #: Milliseconds of each unit, the longest first.
-_UNITS = {"w": MS_PER_WEEK, "d": MS_PER_DAY, "h": 3_600_000, "m": 60_000, "s": 1_000, "ms": 1}
+UNITS = {"w": MS_PER_WEEK, "d": MS_PER_DAY, "h": 3_600_000, "m": 60_000, "s": 1_000, "ms": 1}
 
 
 def duration_ms(name: str, text: str) -> int:
@@ -36,7 +36,7 @@ def duration_ms(name: str, text: str) -> int:
     """
     if not (isinstance(text, str) and re.fullmatch(r"([1-9]\d*(ms|[smhdw]))+", text)):
         raise ConfigError(f"{name} as a length of time, e.g. 5m, 1h or 1d", found=repr(text), fix="write one of these")
-    return sum(int(count) * _UNITS[unit] for count, unit in re.findall(r"(\d+)(ms|[smhdw])", text))
+    return sum(int(count) * UNITS[unit] for count, unit in re.findall(r"(\d+)(ms|[smhdw])", text))
 
 
 def duration_text(ms: int) -> str:
@@ -52,12 +52,12 @@ def duration_text(ms: int) -> str:
     >>> duration_text(3_600_000), duration_text(90_000), duration_text(86_400_000), duration_text(86_100_000)
     ('1h', '90s', '1d', '23h55m')
     """
-    if ms < 2 * _UNITS["h"] or any(ms % _UNITS[unit] == 0 for unit in ("w", "d", "h")):
-        unit = next(unit for unit, length in _UNITS.items() if ms % length == 0)
-        return f"{ms // _UNITS[unit]}{unit}"
+    if ms < 2 * UNITS["h"] or any(ms % UNITS[unit] == 0 for unit in ("w", "d", "h")):
+        unit = next(unit for unit, length in UNITS.items() if ms % length == 0)
+        return f"{ms // UNITS[unit]}{unit}"
     parts = []
     for unit in ("d", "h", "m", "s", "ms"):
-        count, ms = divmod(ms, _UNITS[unit])
+        count, ms = divmod(ms, UNITS[unit])
         parts += [f"{count}{unit}"] if count else []
     return "".join(parts)
 

@@ -13,7 +13,7 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from quantlab.core.secrets.names import is_count, is_secret_name
+from quantlab.core.secrets.names import WORD, is_count, is_secret_name
 from quantlab.core.secrets.texts import HIDDEN, hide_pairs
 
 #: Shorter values are words of any text: hiding each `1` would hide everything.
@@ -51,7 +51,6 @@ _HASH_NAME = re.compile(r"sha256|hash|fingerprint|manifest|expected|found|strate
 _LONG = re.compile(r"(?<![\w+/-])[\w+/-]{32,}+={0,2}")
 #: Runs of this package are named by their time and a piece of a hash.
 _OWN_ID = re.compile(r"\d{8}_\d{6}(?:_\d{3})?(?:-[0-9a-f]{8})?(?![0-9A-Za-z])")
-_WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]++|[0-9]++")
 #: Shortest part of a path that is judged alone; letters a word below which a text is a key: random ones have about two.
 _SHORTEST_PART, _LETTERS_A_WORD, _LETTERS_WITHOUT_DIGITS = 24, 3.3, 2.6
 
@@ -195,7 +194,7 @@ def _is_mixed(text: str) -> bool:
     text = _OWN_ID.sub("", text)
     if not (any(map(str.isupper, text)) and any(map(str.islower, text))):
         return False
-    words = _WORD.findall(text)
+    words = WORD.findall(text)
     most = _LETTERS_A_WORD if any(map(str.isdigit, text)) else _LETTERS_WITHOUT_DIGITS
     return sum(map(len, words)) < most * len(words)
 

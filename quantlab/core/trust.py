@@ -7,9 +7,8 @@ the user allows by name in *his* configuration (:class:`Trust`). No module is im
 
 from __future__ import annotations
 
-import importlib
-import importlib.machinery
 import importlib.util
+import pkgutil
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -82,16 +81,16 @@ class Trust:
                 fix=f"if you know its code and want it to run, add {self.line(name)} to the command; "
                 "otherwise do not use these files",
             )
-        module = name.rpartition(".")[0]
-        _require_module_outside(module.partition(".")[0], name, (artifact.resolve(), *self.never_below))
+        _require_module_outside(name.partition(".")[0], name, (artifact.resolve(), *self.never_below))
         try:
-            found = getattr(importlib.import_module(module), name.rpartition(".")[2])
+            found = pkgutil.resolve_name(name)  # a class inside a class, too
         except (ImportError, AttributeError) as error:
             raise ArtifactError(
                 f"the class {name} for {place}", found=str(error), fix="install its module, or run from its folder"
             ) from error
         # A package may send its submodules anywhere.
-        _require_file_outside(getattr(sys.modules[module], "__file__", None), name, (artifact, *self.never_below))
+        module = sys.modules.get(getattr(found, "__module__", ""))
+        _require_file_outside(getattr(module, "__file__", None), name, (artifact, *self.never_below))
         return found
 
     def find_class(self, name: str, place: str, artifact: Path) -> type[Any]:

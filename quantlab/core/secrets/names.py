@@ -43,7 +43,8 @@ _HARMLESS = ("leveragedtoken",)
 #: Names under which a small number is a count, or a number of its own.
 _COUNTED = re.compile(r"tokens?$|session_?id$|cookies$|sign|sig|auth|passe?s?$|pin", re.IGNORECASE)
 _COUNT = 1_000
-_WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]++|[0-9]++")
+#: One word of a name, in camel case too. Its only plain repetition gives back one letter at most.
+WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]++|[0-9]++")
 #: Longest name that is looked at; names of options and headers are shorter.
 _LONGEST_NAME = 80
 
@@ -62,7 +63,7 @@ def is_secret_name(name: str) -> bool:
         return False
     if joined == "key" or _SECRET_PART.search(joined):
         return True
-    words = [word.lower() for word in _WORD.findall(name)]
+    words = [word.lower() for word in WORD.findall(name)]
     return bool(_SECRET_WORDS.intersection(words)) or (words[-1:] == ["key"] and bool(_KEY_WORDS.intersection(words)))
 
 

@@ -5,9 +5,8 @@ from __future__ import annotations
 import re
 
 from quantlab.core.clock import MS_PER_DAY, MS_PER_WEEK
+from quantlab.core.durations import UNITS
 from quantlab.core.errors import ConfigError
-
-_UNITS = {"s": 1_000, "m": 60_000, "h": 3_600_000, "d": MS_PER_DAY, "w": MS_PER_WEEK}
 
 
 def timeframe_ms(text: str) -> int:
@@ -24,7 +23,7 @@ def timeframe_ms(text: str) -> int:
     (300000, 604800000)
     """
     match = re.fullmatch(r"([1-9]\d*)([smhdw])", str(text))
-    interval_ms = int(match.group(1)) * _UNITS[match.group(2)] if match else 0
+    interval_ms = int(match.group(1)) * UNITS[match.group(2)] if match else 0
     if not interval_ms or (MS_PER_DAY % interval_ms and interval_ms != MS_PER_WEEK):
         expected = "a timeframe that divides a day, e.g. 5m or 1h, or 1w"
         raise ConfigError(expected, found=repr(text), fix="choose another")

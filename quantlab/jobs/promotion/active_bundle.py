@@ -8,22 +8,24 @@ bundle is a rollback. The file carries its own sha256, and each move the sha256 
 from __future__ import annotations
 
 import fcntl
-import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 from quantlab.core.clock import iso_utc
 from quantlab.core.errors import ArtifactError, ConfigError, InstallationError
-from quantlab.core.files import sha256_file, to_json, write_text
-from quantlab.core.fingerprint import fingerprint
+from quantlab.core.files import sha256_file
 from quantlab.core.ports import Clock
+from quantlab.core.sealed_json import read_sealed, write_sealed
+from quantlab.core.shape import TEXT, ListOf, require_shape
 from quantlab.learning.artifacts.sealed_folder import MANIFEST
 
 POINTER, _LOCK = "promoted.json", ".promoted.lock"
+_FORMAT = 2
+_RESTORE = "restore it from a backup, or remove it and make a bundle active"
+_FIELDS = ("time", "bundle", "manifest_sha256", "reason")
 
 
 @dataclass(frozen=True)
@@ -61,22 +63,13 @@ def read_activations(root: Path) -> tuple[Activation, ...]:
         If the pointer is damaged.
     """
     path = root / POINTER
-    try:
-        text = path.read_bytes()
-    except FileNotFoundError:
+    if not path.exists():
         return ()
-    except OSError as error:
-        raise _damaged(path, error.strerror or str(error)) from error
-    try:
-        content: dict[str, Any] = json.loads(text)
-        as_written = to_json(content).encode() == text
-        stated = content.pop("sha256")
-        found = tuple(Activation(**activation) for activation in content["moves"])
-    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
-        raise _damaged(path, f"a file that is none ({type(error).__name__})") from error
-    if not as_written or fingerprint(content) != stated or not found:
-        raise _damaged(path, "an altered file")
-    return found
+    content = read_sealed(path, _FORMAT, _RESTORE)
+    require_shape(content, {"moves": ListOf(dict.fromkeys(_FIELDS, TEXT))}, str(path), _RESTORE)
+    if not content["moves"]:
+        raise _damaged(path, "no move")
+    return tuple(Activation(**{name: move[name] for name in _FIELDS}) for move in content["moves"])
 
 
 def last_activation(root: Path) -> Activation:
@@ -147,8 +140,7 @@ def make_active(folder: Path, clock: Clock, reason: str) -> Activation:
         done = read_activations(root)
         try:
             activation = Activation(iso_utc(clock.now_ms()), folder.name, sha256_file(folder / MANIFEST), reason)
-            content = {"moves": [asdict(one) for one in (*done, activation)]}
-            write_text(root / POINTER, to_json({**content, "sha256": fingerprint(content)}))
+            write_sealed(root / POINTER, {"moves": [asdict(one) for one in (*done, activation)]}, _FORMAT)
         except OSError as error:
             raise _unwritable(root, error) from error
     return activation
@@ -177,6 +169,4 @@ def _unwritable(root: Path, error: OSError) -> InstallationError:
 
 
 def _damaged(path: Path, found: str) -> ArtifactError:
-    return ArtifactError(
-        f"{path} as it was written", found=found, fix="restore it from a backup, or remove it and make a bundle active"
-    )
+    return ArtifactError(f"{path} as it was written", found=found, fix=_RESTORE)

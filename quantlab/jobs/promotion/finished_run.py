@@ -20,21 +20,7 @@ from quantlab.jobs.promotion.shapes import STRATEGY_SHAPE, TESTED_SHAPE
 RUN_AGAIN = "run it again: what is still cached is not fitted twice"
 _CONFIG, _METRICS = "config.yaml", "metrics.json"
 #: What a run's manifest says for those who come after it.
-_KEYS = (
-    "models",
-    "market",
-    "costs",
-    "features",
-    "rooms",
-    "strategy",
-    "tuned",
-    "data_fingerprint",
-    "feature_fingerprint",
-    "strategy_fingerprint",
-)
-
-
-_SHAPE = {**TESTED_SHAPE, "strategy": STRATEGY_SHAPE, "tuned": MapOf(MapOf(ANYTHING))}
+_SHAPE = {**TESTED_SHAPE, "strategy": STRATEGY_SHAPE, "tuned": MapOf(MapOf(ANYTHING)), "data_fingerprint": TEXT}
 _METRICS_SHAPE = {"experiment": TEXT, "verdict": TEXT, "synthetic": FLAG, "evidence": MapOf(ANYTHING)}
 _CONFIG_SHAPE = {
     "experiment_name": TEXT,
@@ -97,7 +83,7 @@ def read_run(folder: Path, option: str) -> FinishedRun:
         ) from error
     if wrong:
         raise ArtifactError(f"{folder / wrong[0]} as it was written", found="an altered file", fix=RUN_AGAIN)
-    missing = [key for key in _KEYS if key not in manifest]
+    missing = [key for key in _SHAPE if key not in manifest]
     if missing:
         raise ArtifactError(f"{missing[0]} in {path}", found="a run of another version or job", fix=RUN_AGAIN)
     require_shape(manifest, _SHAPE, str(path), RUN_AGAIN)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 
@@ -161,33 +162,65 @@ def test_real_markets_have_none_and_planted_ones_are_found(
             assert [step.time_ms for step in find_breaks(planted(one, row, 0, factor))] == [bars.open_time_ms[row]]
 
 
+def coarser(bars: Bars, count: int) -> Bars:
+    """Bars of `count` times the interval, of those that traded in them."""
+    n = bars.n_bars // count
+    cells = bars.ohlcv[: n * count].reshape(n, count, bars.n_symbols, 5).copy()
+    traded = (bars.state[: n * count] == BarState.TRADED).reshape(n, count, bars.n_symbols)
+    cells[~traded] = np.nan
+    first, last = np.argmax(traded, axis=1), count - 1 - np.argmax(traded[:, ::-1], axis=1)
+    pick = np.ix_(np.arange(n), np.arange(bars.n_symbols))
+    ohlcv = np.full((n, bars.n_symbols, 5), np.nan)
+    there = traded.any(axis=1)
+    with np.errstate(all="ignore"), warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # symbols that did not trade in a bar
+        ohlcv[:, :, 0] = cells[pick[0], first, pick[1], 0]
+        ohlcv[:, :, 1], ohlcv[:, :, 2] = np.nanmax(cells[..., 1], axis=1), np.nanmin(cells[..., 2], axis=1)
+        ohlcv[:, :, 3] = cells[pick[0], last, pick[1], 3]
+        ohlcv[:, :, 4] = np.nansum(cells[..., 4], axis=1)
+    ohlcv[~there] = np.nan
+    state = np.where(there, BarState.TRADED, BarState.ABSENT).astype(np.uint8)
+    opens = bars.open_time_ms[: n * count : count].copy()
+    return Bars(np.ascontiguousarray(ohlcv), opens, bars.interval_ms * count, state, bars.symbols, bars.instruments)
+
+
+COUNTS = {"5m": 1, "1h": 12, "4h": 48, "1d": 288}
+
+
 @pytest.mark.slow
+@pytest.mark.parametrize("timeframe", COUNTS)
 def test_no_symbol_of_the_reference_data_has_a_break(
-    market_data: Path, perps_5m: Path, parquet_source: Callable[..., ParquetSource]
+    market_data: Path, perps_5m: Path, parquet_source: Callable[..., ParquetSource], timeframe: str
 ) -> None:
-    assert find_breaks(real_bars(perps_5m, parquet_source, "all")) == ()
+    assert find_breaks(coarser(real_bars(perps_5m, parquet_source, "all"), COUNTS[timeframe])) == ()
     assert find_breaks(parquet_source(market_data / "btc_perp_1m", funding="off").history()) == ()
 
 
 @pytest.mark.slow
-def test_nearly_all_of_what_is_planted_in_any_symbol_is_found_and_nothing_else(
-    perps_5m: Path, parquet_source: Callable[..., ParquetSource]
+@pytest.mark.parametrize(("timeframe", "least"), [("5m", 0.99), ("1h", 0.99), ("4h", 0.99), ("1d", 0.92)])
+def test_most_of_what_is_planted_in_any_symbol_is_found_and_nothing_else(
+    perps_5m: Path, parquet_source: Callable[..., ParquetSource], timeframe: str, least: float
 ) -> None:
-    """One per symbol and factor, at random places, every third after up to half a day without bars."""
-    bars = real_bars(perps_5m, parquet_source, "all")
-    rng, planted_count, found = np.random.default_rng(8), 0, 0
+    """One per symbol and factor, at random places, every third after up to half a day without bars; ``-s`` prints the counts."""
+    bars = coarser(real_bars(perps_5m, parquet_source, "all"), COUNTS[timeframe])
+    rng = np.random.default_rng(8)
+    planted_count, found = dict.fromkeys(FACTORS, 0), dict.fromkeys(FACTORS, 0)
     for s, symbol in enumerate(bars.symbols):
         traded = np.flatnonzero(bars.state[:, s] == BarState.TRADED)
+        if len(traded) < 60:
+            continue
         for factor in FACTORS:
             row = int(traded[rng.integers(26, len(traded) - 13)])
             ohlcv, state = bars.ohlcv[:, s : s + 1].copy(), bars.state[:, s : s + 1].copy()
-            hole = min(int(rng.choice([0, 0, 0, 0, 6, 144])), row - int(traded[20]))
+            hole = min(int(rng.choice([0, 0, 0, 0, 6, 144])) // COUNTS[timeframe], row - int(traded[20]))
             ohlcv[row:, 0, :4] *= factor
             ohlcv[row:, 0, 4] /= factor
             ohlcv[row - hole : row], state[row - hole : row] = np.nan, BarState.ABSENT
             one = Bars(ohlcv, bars.open_time_ms, bars.interval_ms, state, (symbol,), bars.instruments[:1])
             times = [step.time_ms for step in find_breaks(one)]
             assert set(times) <= {int(bars.open_time_ms[row])}
-            planted_count, found = planted_count + 1, found + len(times)
-    assert planted_count == 1320
-    assert found > 0.99 * planted_count
+            planted_count[factor] += 1
+            found[factor] += len(times)
+    print(timeframe, sum(found.values()), "of", sum(planted_count.values()), found)  # noqa: T201 - docs/data.md quotes it
+    assert sum(planted_count.values()) >= 1_200
+    assert sum(found.values()) >= least * sum(planted_count.values())
