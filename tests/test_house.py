@@ -170,3 +170,30 @@ def test_no_docstring_opens_with_a_question_word(repository: Path) -> None:
         and _QUESTION.match((ast.get_docstring(node) or "").strip())
     ]
     assert found == []
+
+
+_MARKUP = re.compile(
+    r"\[/?(?:bold|dim|italic|underline|reverse|red|green|yellow|blue|magenta|cyan|white|black|link)\b[^\]]*\]|\[/\]"
+)
+
+
+def test_only_one_module_makes_consoles_and_no_text_is_markup(repository: Path) -> None:
+    """Brackets in a path, a symbol or a reason would be swallowed, or end the job."""
+    home = repository / "quantlab" / "jobs" / "output" / "console.py"
+    found = []
+    for path in modules(repository):
+        for node in ast.walk(ast.parse(path.read_text())):
+            match node:
+                case ast.Call(func=ast.Name(id=name) | ast.Attribute(attr=name)):
+                    markup = {word.arg: ast.unparse(word.value) for word in node.keywords}.get("markup")
+                    reads = name == "TextColumn" and markup != "False"
+                    wrong = reads or name == "from_markup" or (name == "Console" and path != home)
+                case ast.ImportFrom(module="rich" | "rich.markup", names=names):
+                    wrong = any(alias.name in {"print", "inspect", "escape", "render"} for alias in names)
+                case ast.Constant(value=str(text)):
+                    wrong = _MARKUP.search(text) is not None
+                case _:
+                    wrong = False
+            if wrong:
+                found.append(f"{path.relative_to(repository)}:{node.lineno}: {ast.unparse(node)[:60]}")
+    assert found == []

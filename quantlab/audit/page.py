@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from rich.table import Table
+from rich.text import Text
 
 from quantlab.audit.findings import AuditReport
 
@@ -13,7 +14,8 @@ def audit_table(report: AuditReport) -> Table:
     for name in ("stage", "check", "compared", "result"):
         table.add_column(name, justify="right" if name == "compared" else "left")
     for check in report.checks:
-        table.add_row(check.stage, check.name, f"{check.compared:,}", "passed" if check.passed else "[red]leak[/]")
+        result = Text("passed") if check.passed else Text("leak", style="red")
+        table.add_row(check.stage, check.name, f"{check.compared:,}", result)
     return table
 
 

@@ -20,7 +20,6 @@ from decision import decision_rows
 from features import feature_rows
 from measure import REPEATS, Row, cpu_medians, market
 from nets import net_rows
-from rich.console import Console
 from rich.table import Table
 from signals import cross_signal
 from sweeps import sweep_rows
@@ -29,6 +28,7 @@ from trees import tree_rows
 from quantlab.backtest.scan import Scan
 from quantlab.core.compiled import compiled
 from quantlab.core.files import write_json
+from quantlab.jobs.output.console import stdout_console
 from quantlab.trading.bar.replay import replay
 from quantlab.trading.strategy.policies import EnsembleThreshold
 from quantlab.trading.strategy.sizers import FixedFraction
@@ -124,7 +124,7 @@ def main() -> None:
     table = Table("work", "ours", "yardstick, same run", "ratio")
     for row in rows:
         table.add_row(row.work, row.ours, row.yardstick, f"{row.ratio:.2f}")
-    Console().print(table)
+    stdout_console().print(table)
     path = Path("runs") / "bench.json"
     write_json(
         path,

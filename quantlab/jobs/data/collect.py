@@ -10,7 +10,6 @@ from pathlib import Path
 
 from omegaconf import DictConfig
 from rich import box
-from rich.console import Console
 from rich.table import Table
 
 from quantlab.core.clock import iso_utc
@@ -24,6 +23,7 @@ from quantlab.data.store.manifest import Manifest
 from quantlab.data.store.store import Store, open_store
 from quantlab.jobs.config.composition import build
 from quantlab.jobs.data.collect_progress import CollectProgressBars
+from quantlab.jobs.output.console import stdout_console
 
 #: Symbols that the table shows; the manifest has all.
 _SHOWN = 30
@@ -41,7 +41,7 @@ def run(cfg: DictConfig) -> None:
     QuantlabError
         If the exchange stops answering, or something cannot be read; what was committed before stays.
     """
-    console = Console()
+    console = stdout_console()
     source: Importer[Store] = build(cfg.job.source)
     root = Path(str(cfg.job.root))
     with open_store(root, source.exchange, source.interval_ms, source.market) as store:

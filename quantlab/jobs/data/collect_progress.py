@@ -10,7 +10,9 @@ from typing import Self
 
 from rich.console import Console
 from rich.progress import TaskID
+from rich.text import Text
 
+from quantlab.jobs.output.console import stderr_console
 from quantlab.jobs.output.terminal import progress_display
 
 _log = logging.getLogger(__name__)
@@ -22,7 +24,7 @@ class CollectProgressBars:
     """A :class:`~quantlab.core.ports.CollectProgress` for a terminal; one line at the end elsewhere."""
 
     def __init__(self, console: Console | None = None) -> None:
-        self._console = console or Console(stderr=True)
+        self._console = console or stderr_console()
         self._progress = progress_display(self._console)
         self._total = self._progress.add_task("all symbols", total=None)
         self._tasks: dict[str, TaskID] = {}
@@ -39,8 +41,8 @@ class CollectProgressBars:
         self._progress.stop()
         seconds, done = time.monotonic() - self._started, self._progress.tasks[0].completed
         _log.info("collect: %.0f steps in %.1f s", done, seconds)
-        word = "[green]done[/]" if error is None else "[red]stopped[/]"
-        self._console.print(f"{word} collect: {done:.0f} steps [dim]{seconds:.1f} s[/]", highlight=False)
+        word = ("done", "green") if error is None else ("stopped", "red")
+        self._console.print(Text.assemble(word, f" collect: {done:.0f} steps ", (f"{seconds:.1f} s", "dim")))
 
     def plan(self, steps: Mapping[str, int]) -> None:
         """A bar for every symbol, shown once it moves."""

@@ -11,8 +11,8 @@ import dataclasses
 from typing import Any
 
 from omegaconf import DictConfig
-from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from quantlab.core.errors import DataError
 from quantlab.core.files import write_json, write_text
@@ -22,6 +22,7 @@ from quantlab.data.quality.coverage import QualityReport, SymbolQuality, coverag
 from quantlab.jobs.config.composition import build
 from quantlab.jobs.config.sections import history_cut
 from quantlab.jobs.data.coverage_page import coverage_page
+from quantlab.jobs.output.console import stdout_console
 from quantlab.jobs.output.run_folder import run_folder
 from quantlab.jobs.output.terminal import TerminalProgress
 
@@ -36,7 +37,7 @@ def run(cfg: DictConfig) -> float | None:
     DataError
         If a file is refused; the run folder is kept as the evidence.
     """
-    console, progress = Console(), TerminalProgress()
+    console, progress = stdout_console(), TerminalProgress()
     source = build(cfg.data)
     with run_folder(cfg) as folder:
         with progress.stage("files", 1) as stage:
@@ -57,7 +58,7 @@ def run(cfg: DictConfig) -> float | None:
         for note in notes:
             console.print(f"note: {note}", highlight=False, soft_wrap=True)
     for error in refused:
-        console.print(f"[red]refused[/] {error}", highlight=False, soft_wrap=True)
+        console.print(Text.assemble(("refused", "red"), f" {error}"), soft_wrap=True)
     console.print(f"run: {folder.final}", highlight=False, soft_wrap=True)
     _require_none(refused)
     return None if bars is None else _share(bars)

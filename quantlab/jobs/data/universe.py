@@ -10,7 +10,6 @@ from collections import Counter
 from pathlib import Path
 
 from omegaconf import DictConfig
-from rich.console import Console
 from rich.table import Table
 
 from quantlab.core.clock import iso_utc
@@ -19,6 +18,7 @@ from quantlab.data.universe.rules import UniverseRules
 from quantlab.data.universe.snapshot import Changes, Snapshot, compare_snapshots, snapshots_before
 from quantlab.data.universe.survey import Survey
 from quantlab.jobs.config.composition import build
+from quantlab.jobs.output.console import stdout_console
 from quantlab.jobs.output.terminal import TerminalProgress
 
 _SHOWN = 30
@@ -35,7 +35,7 @@ def run(cfg: DictConfig) -> float:
     ConfigError
         If there is a snapshot of today, and it is not to be replaced.
     """
-    console, progress = Console(), TerminalProgress()
+    console, progress = stdout_console(), TerminalProgress()
     root = Path(str(cfg.job.root))
     require_writable("job.root", root)
     survey: Survey = build(cfg.job.survey)

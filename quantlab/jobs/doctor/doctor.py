@@ -20,8 +20,8 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 from omegaconf import DictConfig, OmegaConf
-from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from quantlab.core.clock import iso_utc
 from quantlab.core.compiled import cache_root, compiled_cache
@@ -36,6 +36,7 @@ from quantlab.jobs.doctor.collected import check_collected, collected_manifest
 from quantlab.jobs.doctor.exchange import check_exchange_clock
 from quantlab.jobs.doctor.models import check_models
 from quantlab.jobs.doctor.secrets import check_secrets
+from quantlab.jobs.output.console import stdout_console
 
 _MIN_FREE_BYTES = 2 * 1024**3
 _MAX_CLOCK_SKEW_S = 5.0
@@ -58,7 +59,7 @@ def run(cfg: DictConfig) -> None:
         Naming the broken checks; the command line turns it into exit code 2.
     """
     checks = list(examine(cfg))
-    Console().print(_table(checks))
+    stdout_console().print(_table(checks))
     broken = [check for check in checks if check.status is Status.BROKEN]
     if broken:
         names = ", ".join(check.name for check in broken)
@@ -221,5 +222,5 @@ def _table(checks: list[Check]) -> Table:
     table = Table("check", "state", "found", "to fix", title="quantlab doctor", title_justify="left")
     colour = {Status.OK: "green", Status.NOT_SET_UP: "yellow", Status.BROKEN: "red"}
     for check in checks:
-        table.add_row(check.name, f"[{colour[check.status]}]{check.status.value}[/]", check.detail, check.fix)
+        table.add_row(check.name, Text(check.status.value, style=colour[check.status]), check.detail, check.fix)
     return table

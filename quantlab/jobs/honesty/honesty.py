@@ -14,12 +14,12 @@ from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
-from rich.console import Console
 from rich.table import Table
 
 from quantlab.core.checks import check_range, check_whole
 from quantlab.jobs.honesty.market_verdict import check_measurable, judge_market, markets, measured_config
 from quantlab.jobs.honesty.record import HonestyRecord, Share, open_record
+from quantlab.jobs.output.console import stdout_console
 from quantlab.jobs.output.terminal import TerminalProgress
 from quantlab.learning.parallel.workers import worker_processes
 
@@ -44,7 +44,7 @@ def run(cfg: DictConfig) -> float | None:
     with open_record(folder, measured_config(cfg), float(cfg.job.confidence)) as record:
         measure(cfg, record)
         found = record.shares
-    console = Console()
+    console = stdout_console()
     console.print(_table(found, float(cfg.job.confidence)))
     console.print(f"record: {folder}", highlight=False, soft_wrap=True)
     planted = found[-1]

@@ -9,8 +9,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 from rich.table import Table
+from rich.text import Text
 
 from quantlab.core.results import OrderReason, Simulation
+from quantlab.evaluation.verdict.rule import Verdict
 
 _UTC = pa.timestamp("ms", tz="UTC")
 
@@ -49,6 +51,11 @@ def write_equity(path: Path, accounts: dict[str, Simulation]) -> None:
         columns[f"{name}_funding_paid"] = simulation.funding
         columns[f"{name}_liquidation_fees"] = simulation.liquidation_fees
     pq.write_table(pa.table(columns), path, compression="zstd")
+
+
+def verdict_line(subject: str, verdict: Verdict) -> Text:
+    """The verdict on `subject`, and what it means."""
+    return Text.assemble(f"{subject}: ", (verdict.verdict, "bold"), f". {verdict.words}")
 
 
 #: Metric, heading, format and factor of the closing table.

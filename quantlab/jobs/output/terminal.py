@@ -15,11 +15,15 @@ from rich.progress import (
     Progress,
     ProgressColumn,
     SpinnerColumn,
+    Task,
     TaskID,
     TextColumn,
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
+from rich.text import Text
+
+from quantlab.jobs.output.console import stderr_console
 
 _log = logging.getLogger(__name__)
 
@@ -28,7 +32,6 @@ _log = logging.getLogger(__name__)
 class _Bar:
     progress: Progress
     task: TaskID
-    name: str
     remark: str = ""
 
     def advance(self, steps: float = 1.0) -> None:
@@ -36,14 +39,14 @@ class _Bar:
 
     def set_remark(self, text: str) -> None:
         self.remark = text
-        self.progress.update(self.task, description=f"{self.name} [dim]{text}[/]")
+        self.progress.update(self.task, remark=text)
 
 
 @dataclass
 class TerminalProgress:
     """A bar with time left for every stage on a terminal; one line per finished stage elsewhere."""
 
-    console: Console = field(default_factory=lambda: Console(stderr=True))
+    console: Console = field(default_factory=stderr_console)
 
     @contextmanager
     def stage(self, name: str, total: float) -> Iterator[_Bar]:
@@ -51,12 +54,20 @@ class TerminalProgress:
         started = time.monotonic()
         # Steps of a stage can be minutes apart.
         with progress_display(self.console, SpinnerColumn(), speed_window_s=3600.0) as progress:
-            bar = _Bar(progress, progress.add_task(name, total=total), name)
+            bar = _Bar(progress, progress.add_task(name, total=total))
             yield bar
         seconds = time.monotonic() - started
         _log.info("%s: %.1f s", name, seconds)
         remark = f" {bar.remark}" if bar.remark else ""
-        self.console.print(f"[green]done[/] {name}{remark} [dim]{seconds:.1f} s[/]", highlight=False)
+        self.console.print(Text.assemble(("done", "green"), f" {name}{remark} ", (f"{seconds:.1f} s", "dim")))
+
+
+class _StageColumn(ProgressColumn):
+    """Name and remark of a stage, as they are: a text column would read ``[...]`` in them as markup."""
+
+    def render(self, task: Task) -> Text:
+        remark = task.fields.get("remark", "")
+        return Text.assemble(task.description, (f" {remark}" if remark else "", "dim"), no_wrap=True)
 
 
 def progress_display(console: Console, *first: ProgressColumn, speed_window_s: float = 30.0) -> Progress:
@@ -72,11 +83,11 @@ def progress_display(console: Console, *first: ProgressColumn, speed_window_s: f
     """
     return Progress(
         *first,
-        TextColumn("{task.description}"),
+        _StageColumn(),
         BarColumn(),
         MofNCompleteColumn(),
         TimeElapsedColumn(),
-        TextColumn("[dim]left[/]"),
+        TextColumn("left", style="dim", markup=False),
         TimeRemainingColumn(),
         console=console,
         speed_estimate_period=speed_window_s,

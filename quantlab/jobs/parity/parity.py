@@ -22,7 +22,6 @@ from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig
-from rich.console import Console
 from rich.table import Table
 
 from quantlab.core.clock import iso_utc
@@ -32,6 +31,7 @@ from quantlab.core.ports import FeatureSource, Progress
 from quantlab.core.types import Signal
 from quantlab.jobs.config.composition import build
 from quantlab.jobs.config.sections import trust_of
+from quantlab.jobs.output.console import stdout_console
 from quantlab.jobs.output.terminal import TerminalProgress
 from quantlab.jobs.parity.account_record import AccountRecord, count_compared, count_differing, record_of_backtest
 from quantlab.jobs.parity.cases import Case, configured_case, promoted_case, with_promoted_settings
@@ -63,7 +63,7 @@ def run(cfg: DictConfig) -> float | None:
     """
     if cfg.run is not None:
         raise ConfigError("a bundle, or neither", found=f"run={cfg.run}", fix="promote it and give bundle=FOLDER")
-    console, progress = Console(), TerminalProgress()
+    console, progress = stdout_console(), TerminalProgress()
     folder = Path(cfg.job.folder).resolve()
     require_writable("job.folder", folder)
     folder.mkdir(parents=True, exist_ok=True)

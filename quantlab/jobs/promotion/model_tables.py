@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from rich.console import RenderableType
 from rich.table import Table
+from rich.text import Text
 
 from quantlab.core.errors import ArtifactError
 from quantlab.learning.registry.manifest import read_manifest
@@ -29,16 +31,18 @@ def versions_table(registry: Registry) -> Table:
     for version in registry.versions():
         found, last = status(history, version), history.of(version)[-1]
         colour = _COLOURS.get(found, "default")
-        table.add_row(version, f"[{colour}]{found}[/]", *_scores(registry, version), last.event, last.time, last.reason)
+        table.add_row(
+            version, Text(found, style=colour), *_scores(registry, version), last.event, last.time, last.reason
+        )
     return table
 
 
-def _scores(registry: Registry, version: str) -> tuple[str, str]:
+def _scores(registry: Registry, version: str) -> tuple[RenderableType, RenderableType]:
     """Looking does not judge: a damaged version is shown as such, and quarantined by whoever loads it."""
     try:
         metrics = read_manifest(registry.folder, version)[0].metrics
     except ArtifactError:
-        return "[red]damaged[/]", ""
+        return Text("damaged", style="red"), ""
     return _number(metrics.get("log_loss")), _number(metrics.get("auc"))
 
 

@@ -14,10 +14,12 @@ from pathlib import Path
 
 from omegaconf import DictConfig
 from rich.console import Console
+from rich.text import Text
 
 from quantlab.core.errors import ConfigError, QuantlabError
 from quantlab.core.ports import FeatureSource
 from quantlab.jobs.config.composition import build
+from quantlab.jobs.output.console import stdout_console
 from quantlab.jobs.promotion.model_tables import facts_table, moves_table, versions_table
 from quantlab.jobs.promotion.registration import register_run
 from quantlab.learning.registry.names import check_version, split_version
@@ -76,7 +78,7 @@ def run(cfg: DictConfig) -> None:
         raise ConfigError(
             f"job.action as one of {', '.join(ACTIONS)}", found=repr(cfg.job.action), fix="choose one of these"
         )
-    action(Request(cfg, build(cfg.learning.registry), build(cfg.features), Console()))
+    action(Request(cfg, build(cfg.learning.registry), build(cfg.features), stdout_console()))
 
 
 def choose_versions(known: tuple[str, ...], model: str | None, version: str | int | None) -> tuple[str, ...]:
@@ -127,10 +129,10 @@ def _verify(request: Request) -> None:
     for version in request.versions():
         try:
             request.registry.verify(version)
-            request.console.print(f"[green]good[/] {version}", highlight=False)
+            request.console.print(Text.assemble(("good", "green"), f" {version}"))
         except QuantlabError as error:
             refusals.append(error)
-            request.console.print(f"[red]refused[/] {version}", highlight=False)
+            request.console.print(Text.assemble(("refused", "red"), f" {version}"))
     if refusals:
         raise refusals[0]
 

@@ -11,11 +11,11 @@ from __future__ import annotations
 from pathlib import Path
 
 from omegaconf import DictConfig
-from rich.console import Console
 from rich.table import Table
 
 from quantlab.core.errors import ConfigError
 from quantlab.jobs.config.composition import build
+from quantlab.jobs.output.console import stdout_console
 from quantlab.jobs.promotion.active_bundle import make_active
 from quantlab.jobs.promotion.bundle import RESTORE, Bundle, load_bundle
 from quantlab.jobs.promotion.bundle_writer import bundle_name, prove_members, write_bundle
@@ -42,7 +42,7 @@ def run(cfg: DictConfig) -> None:
     bundle = (
         _write_new_bundle(cfg, registry) if cfg.bundle is None else _prove_bundle(Path(cfg.bundle).resolve(), registry)
     )
-    console = Console()
+    console = stdout_console()
     console.print(bundle_table(bundle))
     console.print(f"bundle: {bundle.folder}", highlight=False, soft_wrap=True)
     if cfg.bundle is not None or cfg.job.activate:

@@ -18,7 +18,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from omegaconf import DictConfig, OmegaConf
-from rich.console import Console
 from rich.table import Table
 
 from quantlab.core.clock import iso_utc, parse_utc
@@ -28,6 +27,7 @@ from quantlab.core.ports import FeatureSource, Progress
 from quantlab.core.results import Study
 from quantlab.jobs.config.composition import build
 from quantlab.jobs.config.sections import history_cut
+from quantlab.jobs.output.console import stdout_console
 from quantlab.jobs.output.run_folder import require_folders
 from quantlab.jobs.output.terminal import TerminalProgress
 from quantlab.jobs.promotion.model_tables import moves_table
@@ -71,7 +71,7 @@ def run(cfg: DictConfig) -> None:
         With code 3, if the candidate was registered and not promoted.
     """
     check_request(cfg)
-    console, progress = Console(), TerminalProgress()
+    console, progress = stdout_console(), TerminalProgress()
     registry: Registry = build(cfg.learning.registry)
     thresholds = candidate_thresholds(cfg, registry)
     learner = build(last_fold_config(cfg, thresholds).signal)

@@ -13,7 +13,7 @@ import tempfile
 from pathlib import Path
 
 from omegaconf import DictConfig
-from rich.console import Console
+from rich.text import Text
 
 from quantlab.audit.chance_checks import check_auc, check_position_auc
 from quantlab.audit.context import AuditContext, AuditDepth, AuditedParts
@@ -34,6 +34,7 @@ from quantlab.core.ports import Progress
 from quantlab.core.results import Study
 from quantlab.core.types import Labels
 from quantlab.jobs.config.composition import build
+from quantlab.jobs.output.console import stdout_console
 from quantlab.jobs.output.run_folder import require_folders, run_folder
 from quantlab.jobs.output.terminal import TerminalProgress
 from quantlab.jobs.research.metrics import in_multirun
@@ -52,7 +53,7 @@ def run(cfg: DictConfig) -> float | None:
     SystemExit
         With code 1, if there is a leak; not in a sweep, which goes on.
     """
-    console = Console()
+    console = stdout_console()
     with run_folder(cfg) as folder:
         report = audit(cfg, TerminalProgress())
         write_json(folder.path / "audit.json", report.as_dict())
@@ -60,11 +61,10 @@ def run(cfg: DictConfig) -> float | None:
         folder.write_manifest(cfg, {"leaks": report.leaks})
     console.print(audit_table(report))
     for finding in report.findings:
-        console.print(
-            f"[red]leak[/] {finding.stage}: {finding.column}; {finding.where}. {finding.evidence}", highlight=False
-        )
+        words = f"{finding.stage}: {finding.column}; {finding.where}. {finding.evidence}"
+        console.print(Text.assemble(("leak", "red"), f" {words}"))
     for note in report.notes:
-        console.print(f"[dim]{note}[/]", highlight=False)
+        console.print(note, style="dim")
     console.print(f"report: {folder.final / 'audit.md'}", highlight=False, soft_wrap=True)
     if report.leaks and not in_multirun():
         sys.exit(1)

@@ -10,9 +10,9 @@ from collections.abc import Callable
 
 from hydra.utils import get_method
 from omegaconf import DictConfig
-from rich.console import Console
 
 from quantlab.core.ports import Progress
+from quantlab.jobs.output.console import stdout_console
 from quantlab.jobs.output.run_folder import RunFolder, run_folder
 from quantlab.jobs.output.terminal import TerminalProgress
 from quantlab.jobs.research.metrics import Judgement, judge, metrics_document, result_fingerprints
@@ -57,7 +57,7 @@ def run_and_write(cfg: DictConfig, check: Check | None = None, write_page: PageW
     QuantlabError
         If data, configuration, a model or the result is refused; no run folder is left behind then.
     """
-    console = Console()
+    console = stdout_console()
     progress = TerminalProgress()
     parts = setup(cfg)
     with run_folder(cfg) as folder:

@@ -12,7 +12,7 @@ from quantlab.core.ports import HasModels, Progress
 from quantlab.data.quality.breaks import break_note
 from quantlab.evaluation.statistics.unknown_rules import unknown_rule_notes
 from quantlab.jobs.output.run_folder import RunFolder
-from quantlab.jobs.output.tables import summary_table, write_equity, write_orders
+from quantlab.jobs.output.tables import summary_table, verdict_line, write_equity, write_orders
 from quantlab.jobs.research.metrics import Judgement, in_multirun
 from quantlab.jobs.research.pipeline import Backtest, Setup
 from quantlab.jobs.research.settled_positions import settled_notes
@@ -55,7 +55,7 @@ def print_results(console: Console, parts: Setup, folder: RunFolder, result: Bac
     if result.study.tuning:
         console.print(chosen_table(result.study.tuning))
     console.print(summary_table({"evidence": judgement.evidence, "lived": judgement.lived}))
-    console.print(f"verdict: [bold]{judgement.verdict.verdict}[/]. {judgement.verdict.words}", highlight=False)
+    console.print(verdict_line("verdict", judgement.verdict))
     for line in (
         *result_remarks(judgement),
         *(f"{note}." for note in settled_notes(result.evidence, result.bars)),

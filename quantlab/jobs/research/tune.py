@@ -6,9 +6,9 @@ What it finds is kept in ``cache_dir``: a research run with the same configurati
 from __future__ import annotations
 
 from omegaconf import DictConfig
-from rich.console import Console
 
 from quantlab.core.errors import ConfigError
+from quantlab.jobs.output.console import stdout_console
 from quantlab.jobs.output.run_folder import require_folders
 from quantlab.jobs.output.terminal import TerminalProgress
 from quantlab.jobs.research.pipeline import learn, setup
@@ -26,7 +26,7 @@ def run(cfg: DictConfig) -> float | None:
     QuantlabError
         If data, configuration or every trial is refused.
     """
-    console, progress = Console(), TerminalProgress()
+    console, progress = stdout_console(), TerminalProgress()
     parts = setup(cfg)
     if cfg.learning.tuning is None:
         raise ConfigError(

@@ -9,8 +9,8 @@ from __future__ import annotations
 from typing import Any
 
 from omegaconf import DictConfig
-from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from quantlab.core.errors import ContractError
 from quantlab.core.files import write_json
@@ -19,6 +19,7 @@ from quantlab.features.certificate import WarmupCertificate, certify
 from quantlab.features.memory import warmup_text
 from quantlab.jobs.config.composition import build
 from quantlab.jobs.config.sections import history_cut
+from quantlab.jobs.output.console import stdout_console
 from quantlab.jobs.output.run_folder import run_folder
 from quantlab.jobs.output.terminal import TerminalProgress
 
@@ -33,7 +34,7 @@ def run(cfg: DictConfig) -> float:
     QuantlabError
         If data or configuration is refused; no run folder is left behind then.
     """
-    console = Console()
+    console = stdout_console()
     progress = TerminalProgress()
     features: FeatureSource = build(cfg.features)
     source = build(cfg.data)
@@ -77,6 +78,6 @@ def _table(certificate: WarmupCertificate) -> Table:
         column.justify = "right"
     for need in certificate.needs:
         kept = need.most <= certificate.warmup
-        most = f"{need.most:,}" if kept else f"[red]{need.most:,}[/]"
+        most = Text(f"{need.most:,}", style="" if kept else "red")
         table.add_row(need.name, f"{need.median:,}", f"{need.p99:,}", most, need.symbol, need.restarted)
     return table

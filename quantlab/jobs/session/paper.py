@@ -32,6 +32,7 @@ from quantlab.execution.session.handover import release_of
 from quantlab.execution.session.session import Session
 from quantlab.jobs.config.composition import build
 from quantlab.jobs.config.sections import history_cut, trust_of
+from quantlab.jobs.output.console import stdout_console
 from quantlab.jobs.output.terminal import TerminalProgress
 from quantlab.jobs.session.promoted_bundles import PromotedBundles
 from quantlab.jobs.session.readiness import gate_document, print_stages
@@ -50,7 +51,7 @@ def run(cfg: DictConfig) -> float | None:
     QuantlabError
         If strategy, data, journal or configuration is refused.
     """
-    console, progress = Console(), TerminalProgress()
+    console, progress = stdout_console(), TerminalProgress()
     gates: Readiness = build(cfg.execution.gates)
     if cfg.job.bars is not None:
         check_whole("job.bars", cfg.job.bars, low=1)

@@ -14,11 +14,13 @@ from typing import Any
 from omegaconf import DictConfig
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from quantlab.core.errors import ContractError
 from quantlab.core.files import write_json
 from quantlab.execution.readiness.stages import Readiness, StageResult
 from quantlab.jobs.config.composition import build
+from quantlab.jobs.output.console import stdout_console
 
 JOURNAL, DOCUMENT = "journal.db", "readiness.json"
 _COLOURS = {"PASS": "green", "FAIL": "red", "UNKNOWN": "yellow"}
@@ -36,7 +38,7 @@ def run(cfg: DictConfig) -> float | None:
     ContractError
         If the stage that was asked for is not passed.
     """
-    console, folder = Console(), Path(cfg.job.folder).resolve()
+    console, folder = stdout_console(), Path(cfg.job.folder).resolve()
     gates: Readiness = build(cfg.execution.gates)
     if cfg.job.stage is not None:
         gates.require_stage(str(cfg.job.stage))
@@ -66,7 +68,7 @@ def print_stages(console: Console, stages: Sequence[StageResult]) -> None:
 def _table(stage: StageResult) -> Table:
     table = Table(stage.title, "", "blocks", "evidence", title_justify="left")
     for result in stage.results:
-        status = f"[{_COLOURS[result.status]}]{result.status}[/]"
+        status = Text(result.status, style=_COLOURS[result.status])
         table.add_row(result.gate.replace("_", " "), status, "yes" if result.blocks else "", result.evidence)
     return table
 

@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig
-from rich.console import Console
 from rich.table import Table
 
 from quantlab.core.clock import ClockOffset, SystemClock, iso_utc
 from quantlab.execution.journal.reader import SessionView, read_session
+from quantlab.jobs.output.console import stdout_console
 
 JOURNAL = "journal.db"
 #: Features shown, those that have drifted furthest.
@@ -28,12 +28,12 @@ def run(cfg: DictConfig) -> float | None:
     ArtifactError
         If its journal is damaged.
     """
-    console = Console()
+    console = stdout_console()
     view = read_session(Path(cfg.job.folder).resolve() / JOURNAL, check=cfg.job.verify)
     now_ms = SystemClock().now_ms()
     if cfg.job.json:
         text = json.dumps(status_facts(view, now_ms), sort_keys=True)
-        console.print(text, highlight=False, markup=False, soft_wrap=True)  # a list of names is no markup
+        console.print(text, soft_wrap=True)
     else:
         for table in status_tables(view, now_ms):
             console.print(table)

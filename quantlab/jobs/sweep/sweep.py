@@ -12,12 +12,12 @@
 from __future__ import annotations
 
 from omegaconf import DictConfig
-from rich.console import Console
 
 from quantlab.backtest.sweep_space import Values
 from quantlab.core.market import Bars
 from quantlab.core.ports import Progress
 from quantlab.jobs.config.composition import build
+from quantlab.jobs.output.console import stdout_console
 from quantlab.jobs.output.run_folder import run_folder
 from quantlab.jobs.output.terminal import TerminalProgress
 from quantlab.jobs.research.pipeline import Setup, setup
@@ -38,7 +38,7 @@ def run(cfg: DictConfig) -> float | None:
     QuantlabError
         If the space, data, configuration or a model is refused; no run folder is left behind then.
     """
-    console, progress = Console(), TerminalProgress()
+    console, progress = stdout_console(), TerminalProgress()
     combinations = build(cfg.sweep).combinations()
     parts = setup(cfg)
     with run_folder(cfg) as folder:

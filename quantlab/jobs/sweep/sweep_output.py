@@ -22,7 +22,7 @@ from quantlab.evaluation.sweep.maps import short_names, value_text, values_text
 from quantlab.evaluation.sweep.scenario_scores import ScenarioScore
 from quantlab.evaluation.sweep.scores import count_distinct, sharpe_dispersion, sharpe_quantiles
 from quantlab.jobs.output.run_folder import RunFolder, resolved_yaml
-from quantlab.jobs.output.tables import write_equity, write_orders
+from quantlab.jobs.output.tables import verdict_line, write_equity, write_orders
 from quantlab.jobs.research.metrics import common_metrics, rules_unknown_to, unknown_numbers
 from quantlab.jobs.research.pipeline import Setup
 from quantlab.jobs.research.report_content import account_notes, data_label, run_stamps
@@ -174,7 +174,7 @@ def print_sweep(
     console.print(top_table(best, int(cfg.job.top)))
     if len(best.scenarios) > 1:
         console.print(scenario_table(best))
-    console.print(f"verdict on the best: [bold]{best.verdict.verdict}[/]. {best.verdict.words}", highlight=False)
+    console.print(verdict_line("verdict on the best", best.verdict))
     settled = (f"{note}." for note in settled_notes(best.accounts["evidence"], prepared.bars))
     for line in (
         *sweep_notes(prepared, best),

@@ -55,7 +55,7 @@ def test_from_a_run_to_service_and_back(
     assert facts["parts"]["fit"]["last"] < facts["parts"]["test"]["first"]
     assert facts["source"]["run"] == finished.name
 
-    models(tmp_path, "promote", f"job.version={stamp}", "job.reason=first")
+    models(tmp_path, "promote", f"job.version={stamp}", "job.reason='as [/docs] says'")
     serving = serve(registry, features)
     assert serving.signal.fingerprint == manifest["signal_fingerprint"], "what is promoted is what was tested"
     for action in ("list", "show", "verify"):
@@ -63,6 +63,7 @@ def test_from_a_run_to_service_and_back(
     shown = capsys.readouterr().out
     assert "active" in shown
     assert shown.count("good") == len(names)
+    assert " ".join(shown.split()).count("[/docs]") == 2 * len(names), "in the list and in the log of every version"
 
     for action, more, words in (
         ("rollback", (), "earlier release"),
