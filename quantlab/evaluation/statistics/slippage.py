@@ -9,7 +9,7 @@ from quantlab.core.market import OPEN, Bars
 from quantlab.core.results import OrderReason, Simulation
 
 #: Orders that were decided at a close and filled at the next open.
-_AT_OPEN = (OrderReason.SIGNAL, OrderReason.TIME_EXIT, OrderReason.FLATTEN)
+FILLED_AT_OPEN = (OrderReason.SIGNAL, OrderReason.TIME_EXIT, OrderReason.FLATTEN)
 
 
 def fill_slippage(simulation: Simulation, bars: Bars) -> Float64Array:
@@ -21,7 +21,7 @@ def fill_slippage(simulation: Simulation, bars: Bars) -> Float64Array:
     """
     orders, reasons = simulation.orders, simulation.reasons
     paid = np.zeros(len(orders))
-    at_open, stops = np.isin(reasons, _AT_OPEN), reasons == OrderReason.STOP
+    at_open, stops = np.isin(reasons, FILLED_AT_OPEN), reasons == OrderReason.STOP
     fills = orders[at_open]
     reference = bars.ohlcv[fills["idx"], fills["col"], OPEN]
     direction = np.where(fills["side"] == 0, 1.0, -1.0)

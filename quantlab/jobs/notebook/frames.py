@@ -1,4 +1,4 @@
-"""Histories, forecasts and trades as DataFrames, for a notebook.
+"""Histories, forecasts and orders as DataFrames, for a notebook.
 
 Whatever has a value per bar and symbol has the same index, (``time``, ``symbol``), so that prices, features
 and forecasts join without a word. ``time`` is the bar's *open*, UTC; what the row says is known at its close.
@@ -17,7 +17,6 @@ from quantlab.core.errors import ContractError
 from quantlab.core.market import CLOSE, Bars, BarState
 from quantlab.core.results import OrderReason, SignalReport, Simulation
 from quantlab.core.types import Features, Signal
-from quantlab.evaluation.statistics.trades import round_trips
 from quantlab.features.frames import big_bars_of
 
 _REASONS = {int(reason): reason.name.lower() for reason in OrderReason}
@@ -122,26 +121,6 @@ def orders_frame(simulation: Simulation) -> pd.DataFrame:
             "reason": [_REASONS[int(reason)] for reason in simulation.reasons],
         },
         index=utc(simulation.open_time_ms[orders["idx"]]),
-    )
-
-
-def trades_frame(simulation: Simulation, bars: Bars) -> pd.DataFrame:
-    """One row per round trip; ``pnl`` in USD after fees, before funding.
-
-    One that is still open has no exit time, and as exit price what its units are worth at the last mark.
-    """
-    records = round_trips(simulation, bars).records
-    times = utc(bars.open_time_ms)
-    return pd.DataFrame(
-        {
-            "symbol": np.array(bars.symbols, dtype=object)[records["symbol"]],
-            "side": np.where(records["side"] > 0, "long", "short"),
-            "entry_time": times[records["entry_idx"]],
-            "exit_time": times[records["exit_idx"]].where(records["closed"]),
-            **{name: records[name] for name in ("entry_price", "exit_price", "size", "fees", "pnl")},
-            "exit_reason": [_REASONS.get(int(reason), "open") for reason in records["exit_reason"]],
-            "closed": records["closed"],
-        }
     )
 
 

@@ -15,9 +15,10 @@ from quantlab.core.errors import ContractError
 from quantlab.evaluation.report.content import AccountResult, Report
 from quantlab.evaluation.report.figures import equity_figure, price_figure, reliability_figure
 from quantlab.evaluation.report.theme import apply_theme
+from quantlab.evaluation.statistics.trade_list import trade_list
 from quantlab.evaluation.statistics.trades import round_trips
 from quantlab.evaluation.verdict.rule import Verdict
-from quantlab.jobs.notebook.frames import forecasts_frame, members_frame, numbers_frame, orders_frame, trades_frame, utc
+from quantlab.jobs.notebook.frames import forecasts_frame, members_frame, numbers_frame, orders_frame, utc
 from quantlab.jobs.notebook.verdict_card import label_synthetic, verdict_card, verdict_text
 from quantlab.jobs.research.metrics import Judgement
 from quantlab.jobs.research.pipeline import Backtest
@@ -77,7 +78,7 @@ class Result:
     @cached_property
     def trades(self) -> pd.DataFrame:
         """Every round trip of the evidence."""
-        return trades_frame(self.run.evidence, self.run.bars)
+        return trade_list(self.run.evidence, self.run.bars)
 
     @cached_property
     def forecasts(self) -> pd.DataFrame:
