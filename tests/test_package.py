@@ -49,7 +49,14 @@ def test_the_wheel_holds_every_yaml_and_page_and_the_lock(installed: Path, repos
     package = installed / "quantlab"
     for path in (repository / "conf").rglob("*.yaml"):
         assert (package / "_conf" / path.relative_to(repository / "conf")).read_text() == path.read_text()
-    for name in ("report/page.html", "report/page.css", "report/page.js", "sweep/page.css"):
+    for name in (
+        "report/page.html",
+        "report/page.css",
+        "report/page.js",
+        "report/table.js",
+        "report/table.css",
+        "sweep/page.css",
+    ):
         assert (package / "evaluation" / name).is_file()
     lock = (package / "_conf" / "requirements.lock").read_text()
     assert lock == (repository / "requirements.lock").read_text()

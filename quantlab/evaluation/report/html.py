@@ -6,6 +6,7 @@ import json
 import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from html import escape
 from importlib.resources import files
 from typing import Any
@@ -71,18 +72,91 @@ def join(parts: Iterable[object]) -> Html:
     return Html("".join(escaped(part) for part in parts))
 
 
+@dataclass(frozen=True)
+class SortCell:
+    """A table cell with the value that it stands for.
+
+    Parameters
+    ----------
+    shown : object
+        Markup or text for the reader.
+    value : float, str or None
+        In full precision: a table that can be sorted is sorted and saved by it; None and NaN stand last and are saved empty.
+    """
+
+    shown: object
+    value: float | str | None
+
+    def attribute(self) -> str:
+        """The value as text that JavaScript and a CSV file read."""
+        if self.value is None or isinstance(self.value, str):
+            return self.value or ""
+        return "" if math.isnan(self.value) else repr(float(self.value)).removesuffix(".0")
+
+
+def sort_cell(shown: object, value: float | str | None) -> SortCell:
+    """A cell that shows `shown` and is sorted and saved by `value`; times as ISO texts."""
+    return SortCell(shown, value)
+
+
 def table(head: Sequence[str], rows: Iterable[Sequence[object]], *, words: int = 1, empty: str) -> Html:
     """A table whose first `words` columns are text and whose others are right-aligned numbers.
 
     Without rows the sentence `empty` stands in its place.
     """
     kinds = ["word" if i < words else "num" for i in range(len(head))]
-    body = [join(tag("td", cell, class_=kind) for cell, kind in zip(row, kinds, strict=True)) for row in rows]
+    body = [join(_td(cell, kind) for cell, kind in zip(row, kinds, strict=True)) for row in rows]
     if not body:
         return tag("p", empty, class_="empty")
     top = join(tag("th", cell, class_=kind, scope="col") for cell, kind in zip(head, kinds, strict=True))
     inner = tag("thead", tag("tr", top)) + tag("tbody", join(tag("tr", row) for row in body))
     return tag("div", tag("table", Html(inner)), class_="scroll")
+
+
+def _td(cell: object, kind: str) -> Html:
+    if isinstance(cell, SortCell):
+        return tag("td", cell.shown, class_=kind, **{"data-sort": cell.attribute()})
+    return tag("td", cell, class_=kind)
+
+
+def sortable_table(
+    head: Sequence[str],
+    rows: Iterable[Sequence[object]],
+    *,
+    words: int = 1,
+    empty: str,
+    csv_name: str | None = None,
+    filters: bool = False,
+    first: int | None = None,
+) -> Html:
+    """A :func:`table` that the page's script lets a reader sort, filter and save.
+
+    The page needs :func:`table_style` and :func:`table_script`; without JavaScript every row stands there.
+
+    Parameters
+    ----------
+    head, rows, words, empty
+        As of :func:`table`; a cell made by :func:`sort_cell` is sorted and saved by its value, any other by what it shows.
+    csv_name : str or None
+        File name under which all rows that pass the filter are saved, in the order that is seen; None = no such button.
+    filters : bool
+        Whether a field filters rows by words and comparisons such as ``trades>100``, with numbers as they are shown.
+    first : int or None
+        Rows that are shown until all are asked for; None = all.
+    """
+    options = {"data-first": first, "data-csv": csv_name, "data-filter": "" if filters else None}
+    given = {name: value for name, value in options.items() if value is not None}
+    return tag("div", table(head, rows, words=words, empty=empty), class_="sortable", **given)
+
+
+def table_style() -> str:
+    """Style sheet of tables that can be sorted; its colours are those of ``report/page.css``."""
+    return page_asset("report/table.css")
+
+
+def table_script() -> str:
+    """Script of tables that can be sorted; it needs nothing else of the page."""
+    return page_asset("report/table.js")
 
 
 def section(title: str, *content: object, note: str = "", anchor: str = "") -> Html:

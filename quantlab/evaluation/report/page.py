@@ -13,7 +13,18 @@ from quantlab.core.arrays import Records
 from quantlab.evaluation.report import breakdown, breakdown_figures, costs, figures, headline, tables, tuning
 from quantlab.evaluation.report.content import Report
 from quantlab.evaluation.report.heatmap import returns_heat_map
-from quantlab.evaluation.report.html import Html, escaped, join, page_asset, percent, script_json, section, tag
+from quantlab.evaluation.report.html import (
+    Html,
+    escaped,
+    join,
+    page_asset,
+    percent,
+    script_json,
+    section,
+    table_script,
+    table_style,
+    tag,
+)
 from quantlab.evaluation.report.key_questions import key_questions_section
 from quantlab.evaluation.statistics.by_symbol import SymbolRow, by_symbol
 from quantlab.evaluation.statistics.metrics import daily_returns, day_closes
@@ -49,9 +60,9 @@ def render(report: Report) -> str:
     parts = Template(page_asset("report/page.html"))
     return parts.substitute(
         title=escaped(f"{report.experiment}: {report.verdict.verdict}"),
-        style=page_asset("report/page.css"),
+        style=page_asset("report/page.css") + table_style(),
         plotly=get_plotlyjs(),
-        script=page_asset("report/page.js"),
+        script=table_script() + page_asset("report/page.js"),
         figures=script_json(_figures(data)),
         header=headline.header(report, report.experiment),
         body=_body(data),

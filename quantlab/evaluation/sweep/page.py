@@ -21,6 +21,8 @@ from quantlab.evaluation.report.html import (
     script_json,
     section,
     table,
+    table_script,
+    table_style,
     tag,
     usd,
 )
@@ -66,9 +68,9 @@ def render_sweep(report: SweepReport) -> str:
     }
     return Template(page_asset("report/page.html")).substitute(
         title=escaped(f"{report.experiment}, sweep: {report.verdict.verdict}"),
-        style=page_asset("report/page.css") + page_asset("sweep/page.css"),
+        style=page_asset("report/page.css") + table_style() + page_asset("sweep/page.css"),
         plotly=get_plotlyjs(),
-        script=page_asset("report/page.js"),
+        script=table_script() + page_asset("report/page.js"),
         figures=script_json({"fixed": figures, "price": []}),
         header=headline.header(report, f"{report.experiment}: sweep"),
         body=_body(report),
