@@ -101,7 +101,7 @@ def test_another_exchange_from_collection_to_backtest(tmp_path: Path) -> None:
 def test_job_data_lists_every_refused_file_and_shows_the_rest(market_data: Path, tmp_path: Path) -> None:
     done = quantlab(tmp_path, "job=data", "data=parquet", f"data.root={market_data / 'dirty'}")
     assert done.returncode == 2
-    quality = json.loads(next(tmp_path.glob("runs/*/*/quality.json")).read_text())
+    quality = json.loads(next(tmp_path.glob("runs/checks/data/*/quality.json")).read_text())
     for number, text in zip(("01", "02", "03", "04", "05", "10", "11"), quality["refused"], strict=True):
         assert f" {number}_" in text
     assert set(quality["report"]["symbols"]) == {"06_zero_volume_run", "07_missing_bars"}

@@ -184,7 +184,7 @@ SMALL = ("history.bars=4500", "history.symbols=2", "job.restarts=20", "job.horiz
 
 def test_the_job_prints_and_keeps_the_table(repository, tmp_path, capsys):
     most = job.run(composed(repository, tmp_path, *SMALL))
-    run_folder = next((tmp_path / "x").iterdir())
+    run_folder = next((tmp_path / "checks" / "warmup").iterdir())
     kept = json.loads((run_folder / "warmup.json").read_text())
     assert {path.name for path in run_folder.iterdir()} == {"config.yaml", "log.jsonl", "manifest.json", "warmup.json"}
     assert [need["name"] for need in kept["needs"]] == list(NAMES)
@@ -199,4 +199,4 @@ def test_the_job_fails_loudly_and_keeps_the_evidence(repository, tmp_path, monke
     monkeypatch.setattr(job, "certify", lambda *a, **k: dataclasses.replace(real(*a, **k), warmup=300))
     with pytest.raises(ContractError, match=r"after 300 bars.*ema_dist_atr_50 needing \d+ in SYN0\d from 2025-"):
         job.run(composed(repository, tmp_path, *SMALL))
-    assert (next((tmp_path / "x").iterdir()) / "warmup.json").is_file()
+    assert (next((tmp_path / "checks" / "warmup").iterdir()) / "warmup.json").is_file()

@@ -27,6 +27,8 @@ from quantlab.jobs.config.secrets import refuse_carried_secrets, secrets_of
 _WRONG_KEY = re.compile(r"unexpected keyword argument|missing \d+ required|Are you sure that")
 #: Items of an override's value that Hydra reads without quotes.
 _PLAIN = re.compile(r"[\w.+-]*", re.ASCII)
+#: Folders below ``runs_dir`` that belong to no experiment: checks of data and code, multiruns, comparisons of runs.
+CHECKS, SWEEPS, COMPARISONS = RESERVED = ("checks", "sweeps", "compare")
 _FOLDER_NAME = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _PACKAGE = Path(quantlab.__file__).resolve().parent
 
@@ -137,6 +139,12 @@ def check_experiment_name(name: object) -> None:
             "experiment_name of 1 to 64 letters, digits, dots, hyphens and underscores",
             found=repr(name),
             fix="name the experiment's folder; runs_dir says where it is",
+        )
+    if str(name) in RESERVED:
+        raise ConfigError(
+            f"experiment_name other than {', '.join(RESERVED)}, which are folders beside the experiments'",
+            found=repr(name),
+            fix="give the experiment another name",
         )
 
 

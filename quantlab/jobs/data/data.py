@@ -39,7 +39,7 @@ def run(cfg: DictConfig) -> float | None:
     """
     console, progress = stdout_console(), TerminalProgress()
     source = build(cfg.data)
-    with run_folder(cfg) as folder:
+    with run_folder(cfg, check="data") as folder:
         with progress.stage("files", 1) as stage:
             refused = source.problems() if isinstance(source, HasFileChecks) else ()
             readable = source.sound_part() if refused and isinstance(source, HasSoundPart) else source

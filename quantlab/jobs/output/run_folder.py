@@ -26,8 +26,9 @@ from quantlab.core.logs import RedactedJson, attach_handler
 from quantlab.core.redaction import hide_named, hide_secret_options
 from quantlab.core.sealed_json import write_sealed
 from quantlab.core.secrets.texts import HIDDEN
-from quantlab.jobs.config.composition import check_experiment_name
+from quantlab.jobs.config.composition import CHECKS, check_experiment_name
 from quantlab.jobs.config.secrets import CARRIED
+from quantlab.jobs.output.asked_for import asked_for, record_refusal, record_run
 
 #: Packages whose version can change a result.
 RESULT_PACKAGES = (
@@ -77,6 +78,7 @@ class RunFolder:
             self.path / "manifest.json",
             {
                 "run": self.final.name,
+                **asked_for(cfg),
                 **code_and_packages(),
                 "seed": cfg.seed,
                 "host": {
@@ -95,10 +97,17 @@ class RunFolder:
 
 
 @contextmanager
-def run_folder(cfg: DictConfig) -> Iterator[RunFolder]:
+def run_folder(cfg: DictConfig, check: str | None = None) -> Iterator[RunFolder]:
     """Open ``<runs_dir>/<experiment>/<stamp>-<hash>``; nothing is left behind on an error.
 
     What killed runs left half written in ``runs_dir`` and ``cache_dir`` is removed first.
+
+    Parameters
+    ----------
+    cfg : DictConfig
+    check : str, optional
+        Name of a job that checks something and tests no strategy: its folder lies in ``<runs_dir>/checks/<check>``,
+        apart from the runs.
 
     Raises
     ------
@@ -109,11 +118,13 @@ def run_folder(cfg: DictConfig) -> Iterator[RunFolder]:
     """
     check_experiment_name(cfg.experiment_name)
     require_folders(cfg, "runs_dir", "cache_dir")
+    remove_abandoned(Path(cfg.runs_dir) / CHECKS)
     now = SystemClock().now_ms()
-    final = _name(cfg, cfg.experiment_name, now)
+    final = _name(cfg, cfg.experiment_name if check is None else f"{CHECKS}/{check}", now)
     with staged_folder(final) as partial, _log_file(partial / "log.jsonl"):
         write_text(partial / "config.yaml", resolved_yaml(cfg), _PRIVATE)
         yield RunFolder(partial, final, now)
+    record_run(final)
 
 
 def require_folders(cfg: DictConfig, *names: str) -> None:
@@ -176,6 +187,7 @@ def record_failure(cfg: DictConfig, reason: str) -> Path:
     path = final.with_name(final.name + ".failed.json")
     config = hide_secret_options(OmegaConf.to_container(cfg, resolve=False))
     write_text(path, to_json({"reason": hide_named(reason), "config": config}), _PRIVATE)
+    record_refusal(path, hide_named(reason))
     return path
 
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 
 from omegaconf import DictConfig
 from rich.console import Console
@@ -20,6 +19,7 @@ from quantlab.core.errors import ConfigError, QuantlabError
 from quantlab.core.ports import FeatureSource
 from quantlab.jobs.config.composition import build
 from quantlab.jobs.output.console import stdout_console
+from quantlab.jobs.output.latest import resolve_run
 from quantlab.jobs.promotion.model_tables import facts_table, moves_table, versions_table
 from quantlab.jobs.promotion.registration import register_run
 from quantlab.learning.registry.names import check_version, split_version
@@ -139,8 +139,10 @@ def _verify(request: Request) -> None:
 
 def _register(request: Request) -> None:
     if request.cfg.job.from_run is None:
-        raise ConfigError("a finished run", found="none", fix="add job.from_run=runs/EXPERIMENT/RUN")
-    run = Path(request.cfg.job.from_run).resolve()
+        raise ConfigError(
+            "a finished run", found="none", fix="add job.from_run=latest or job.from_run=runs/EXPERIMENT/RUN"
+        )
+    run = resolve_run(request.cfg.job.from_run, request.cfg.runs_dir, option="job.from_run")
     for version in register_run(request.registry, run):
         request.console.print(f"registered {version}", highlight=False)
 

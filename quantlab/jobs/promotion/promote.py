@@ -16,6 +16,7 @@ from rich.table import Table
 from quantlab.core.errors import ConfigError
 from quantlab.jobs.config.composition import build
 from quantlab.jobs.output.console import stdout_console
+from quantlab.jobs.output.latest import resolve_run
 from quantlab.jobs.promotion.active_bundle import make_active
 from quantlab.jobs.promotion.bundle import RESTORE, Bundle, load_bundle
 from quantlab.jobs.promotion.bundle_writer import bundle_name, prove_members, write_bundle
@@ -37,7 +38,9 @@ def run(cfg: DictConfig) -> None:
     """
     if (cfg.run is None) == (cfg.bundle is None):
         found = "neither" if cfg.run is None else "both"
-        raise ConfigError("a finished run or a bundle", found=found, fix="add run=runs/EXPERIMENT/RUN or bundle=FOLDER")
+        raise ConfigError(
+            "a finished run or a bundle", found=found, fix="add run=latest, run=runs/EXPERIMENT/RUN or bundle=FOLDER"
+        )
     registry: Registry = build(cfg.learning.registry)
     bundle = (
         _write_new_bundle(cfg, registry) if cfg.bundle is None else _prove_bundle(Path(cfg.bundle).resolve(), registry)
@@ -51,7 +54,7 @@ def run(cfg: DictConfig) -> None:
 
 
 def _write_new_bundle(cfg: DictConfig, registry: Registry) -> Bundle:
-    finished = read_run(Path(cfg.run).resolve(), "run")
+    finished = read_run(resolve_run(cfg.run, cfg.runs_dir), "run")
     final = registry.folder.resolve() / BUNDLES / bundle_name(cfg.job.name, finished)
     return write_bundle(finished, final, registry.clock, registry.load_timeout_s, registry.trust)
 

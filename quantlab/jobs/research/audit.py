@@ -54,7 +54,7 @@ def run(cfg: DictConfig) -> float | None:
         With code 1, if there is a leak; not in a sweep, which goes on.
     """
     console = stdout_console()
-    with run_folder(cfg) as folder:
+    with run_folder(cfg, check="audit") as folder:
         report = audit(cfg, TerminalProgress())
         write_json(folder.path / "audit.json", report.as_dict())
         write_text(folder.path / "audit.md", audit_page(str(cfg.experiment_name), report))

@@ -38,7 +38,7 @@ def run(cfg: DictConfig) -> float:
     progress = TerminalProgress()
     features: FeatureSource = build(cfg.features)
     source = build(cfg.data)
-    with run_folder(cfg) as folder:
+    with run_folder(cfg, check="warmup") as folder:
         with progress.stage("history", 1) as stage:
             bars = history_cut(cfg).load(source)
             stage.advance()

@@ -16,6 +16,7 @@ from quantlab.core.trust import Trust
 from quantlab.features.drift_reference import DriftReference
 from quantlab.jobs.config.composition import build
 from quantlab.jobs.config.sections import trust_of
+from quantlab.jobs.output.latest import resolve_run
 from quantlab.jobs.promotion.active_bundle import bundle_folder, has_pointer, last_activation, require_manifest
 from quantlab.jobs.promotion.bundle import Bundle, load_bundle
 from quantlab.jobs.promotion.bundle_writer import write_bundle
@@ -142,7 +143,7 @@ def _bundle_of_run(cfg: DictConfig, folder: Path) -> Bundle:
     if folder.is_dir():
         return load_bundle(folder, trust_of(cfg))
     registry: Registry = build(cfg.learning.registry)
-    finished = read_run(Path(cfg.run).resolve(), "run")
+    finished = read_run(resolve_run(cfg.run, cfg.runs_dir), "run")
     return write_bundle(finished, folder, registry.clock, registry.load_timeout_s, registry.trust)
 
 
