@@ -1,173 +1,62 @@
-"""The command line: compose a configuration, run one job, return its objective.
+"""The command line: ``python -m quantlab experiment=ensemble_v2``, and the ``quantlab`` script.
 
-``python -m quantlab experiment=ensemble_v2``. Errors that quantlab or Hydra raise on purpose become one
-sentence and exit code 2; set ``QUANTLAB_TRACEBACK=1`` to see where they came from.
+Help, version and slips of typing are answered at once. Everything else is loaded when it is needed, and Ctrl-C ends
+also a process that is still loading without a traceback.
 """
 
 from __future__ import annotations
 
+import importlib
 import os
 import signal
 import sys
-import tempfile
 import threading
-import traceback
-from collections.abc import Callable
-from contextlib import redirect_stderr
-from dataclasses import dataclass
-from functools import partial
-from pathlib import Path
-from types import TracebackType
-from typing import Literal, NoReturn, TextIO, cast
+from typing import Any
 
-import hydra
-from hydra.core.hydra_config import HydraConfig
-from hydra.errors import HydraException
-from hydra.types import RunMode
-from hydra.utils import get_method
-from omegaconf import DictConfig
-from omegaconf.errors import OmegaConfBaseException
-
-from quantlab.core.errors import QuantlabError
 from quantlab.core.redaction import hide_named
-from quantlab.jobs.config.composition import check_configuration, config_folder, not_composable, one_sentence
-from quantlab.jobs.config.decided_options import refuse_decided_options
-from quantlab.jobs.config.help import help_text
-from quantlab.jobs.output.run_folder import record_failure
+from quantlab.jobs.config.typed_words import answer_words
 
-Refusal = QuantlabError | HydraException | OmegaConfBaseException
-Job = Callable[[DictConfig], float | None]
-Outcome = Literal["began", "succeeded", "refused"]
-
-
-@dataclass(frozen=True)
-class Attempts:
-    """Tally of the jobs of one command, in files: a sweep may run its jobs in other processes.
-
-    Parameters
-    ----------
-    folder : Path
-        Its own, and there as long as the command runs.
-    """
-
-    folder: Path
-
-    def note(self, outcome: Outcome) -> None:
-        """Count one more."""
-        tempfile.NamedTemporaryFile(dir=self.folder, prefix=f"{outcome}-", delete=False).close()
-
-    def count(self, outcome: Outcome) -> int:
-        """Return how many there were."""
-        return len(list(self.folder.glob(f"{outcome}-*")))
-
-
-def run_job(cfg: DictConfig, attempts: Attempts, refusals: list[Refusal]) -> float | None:
-    """Run the composed job; a refusal is handed back, because Hydra would print it in its own way.
-
-    In a sweep a refused combination is recorded beside the others' runs, and the sweep goes on; one that
-    failed unexpectedly is recorded too, and Hydra raises its error when the sweep has ended.
-    """
-    exit_when_terminated()
-    attempts.note("began")
-    sweeps = HydraConfig.get().mode == RunMode.MULTIRUN
-    try:
-        check_configuration(cfg)
-        refuse_decided_options(cfg, HydraConfig.get().overrides.task)
-        job: Job = get_method(cfg.job.entry)
-        objective = job(cfg)
-    except (QuantlabError, OmegaConfBaseException) as error:
-        attempts.note("refused")
-        if sweeps:
-            record_combination(cfg, "refused", one_sentence(error))
-        else:
-            refusals.append(error)
-        return None
-    except Exception as error:
-        if sweeps:
-            record_combination(cfg, "failed", f"{type(error).__name__}: {error}")
-        raise
-    attempts.note("succeeded")
-    return objective
-
-
-def record_combination(cfg: DictConfig, how: str, reason: str) -> None:
-    """Keep why a combination of a sweep has no run, and say it."""
-    try:
-        where = f"recorded in {record_failure(cfg, reason)}"
-    except OSError as error:
-        where = f"not recorded ({error})"
-    sys.stderr.write(f"quantlab: combination {how}, {where}: {hide_named(reason)}\n")
-
-
-class HiddenSecrets:
-    """A stream whose texts lose their secrets before another one writes them; Hydra prints the overrides of a job that failed."""
-
-    def __init__(self, stream: TextIO) -> None:
-        self._stream = stream
-
-    def write(self, text: str) -> int:
-        """Write what may be shown of `text`."""
-        self._stream.write(hide_named(text))
-        return len(text)
-
-    def __getattr__(self, name: str) -> object:
-        return getattr(self._stream, name)
-
-
-def print_error(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
-    """Print an error that nobody caught, without secrets."""
-    sys.stderr.write(hide_named("".join(traceback.format_exception(kind, error, trace))))
-
-
-def exit_when_terminated() -> None:
-    """Let a terminated process, also a launcher's own, clean up after itself as one that fails does."""
-    if threading.current_thread() is threading.main_thread():
-        signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+#: Exit code after Ctrl-C, as shells count it.
+_INTERRUPTED = 130
 
 
 def main() -> None:
-    """Entry point of ``python -m quantlab`` and of the ``quantlab`` script."""
-    if {"-h", "--help"} & set(sys.argv[1:]):
-        sys.stdout.write(help_text())
+    """Entry point of ``python -m quantlab`` and of the ``quantlab`` script.
+
+    Raises
+    ------
+    SystemExit
+        With the code of anything but a success.
+    """
+    _stop_silently_while_loading()
+    answer = answer_words(sys.argv[1:])
+    if answer is not None:
+        if answer.code:
+            sys.stderr.write(hide_named(answer.text))
+            sys.exit(answer.code)
+        sys.stdout.write(answer.text)
         return
-    exit_when_terminated()
-    sys.excepthook = print_error
-    # Hydra then re-raises what it refuses instead of printing it and exiting with 1.
-    os.environ["HYDRA_FULL_ERROR"] = "1"
+    # Hydra and the configuration's reader take a third of a second: not for an answer, and not before Ctrl-C is heard.
+    command_line = importlib.import_module("quantlab.jobs.command_line")
     try:
-        with tempfile.TemporaryDirectory(prefix="quantlab-") as folder:
-            command(Attempts(Path(folder)))
+        if signal.getsignal(signal.SIGINT) is _stop:
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+        command_line.run_command_line()
     except KeyboardInterrupt:
         sys.stderr.write("quantlab: stopped\n")
-        sys.exit(130)
+        sys.exit(_INTERRUPTED)
 
 
-def command(attempts: Attempts) -> None:
-    """Compose and run what the command line asks for, once or as a sweep."""
-    refusals: list[Refusal] = []
-    task = partial(run_job, attempts=attempts, refusals=refusals)
-    try:
-        with redirect_stderr(cast(TextIO, HiddenSecrets(sys.stderr))):
-            hydra.main(version_base="1.3", config_path=str(config_folder()), config_name="config")(task)()
-    except (HydraException, OmegaConfBaseException) as error:
-        refusals.append(error)
-    except (ValueError, OSError) as error:
-        if attempts.count("began"):  # a job's own error is a bug, and keeps its traceback
-            raise
-        refusals.append(not_composable(error))
-    if refusals:
-        refuse(refusals[0])
-    if attempts.count("refused") and not attempts.count("succeeded"):
-        sys.stderr.write("quantlab: no combination of the sweep could be run\n")
-        sys.exit(2)
+def _stop_silently_while_loading() -> None:
+    """Let Ctrl-C end the process at once: an import that is cut off would print where it was."""
+    listens = signal.getsignal(signal.SIGINT) is signal.default_int_handler  # a process in the background ignores it
+    if listens and threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGINT, _stop)
 
 
-def refuse(error: Refusal) -> NoReturn:
-    """One sentence and exit code 2, or the traceback for those who ask for it."""
-    if os.environ.get("QUANTLAB_TRACEBACK"):
-        raise error
-    sys.stderr.write(f"quantlab: {hide_named(one_sentence(error))}\n")
-    sys.exit(2)
+def _stop(*_: Any) -> None:
+    os.write(sys.stderr.fileno(), b"quantlab: stopped\n")
+    os._exit(_INTERRUPTED)
 
 
 if __name__ == "__main__":

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import difflib
 import re
-from pathlib import Path
 from typing import Any
 
 import hydra
@@ -14,13 +12,14 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
-import quantlab
 from quantlab.core.checks import check_whole
 from quantlab.core.errors import ConfigError, QuantlabError
 from quantlab.core.redaction import hide_values
 from quantlab.core.secrets.names import is_secret_name
 from quantlab.core.secrets.texts import HIDDEN
 from quantlab.jobs.config.decided_options import refuse_decided_options
+from quantlab.jobs.config.folder import config_folder
+from quantlab.jobs.config.hints import hint
 from quantlab.jobs.config.secrets import refuse_carried_secrets, secrets_of
 
 #: What Python and Hydra say of a key that a constructor does not take or lacks, and of a target that is not there.
@@ -30,13 +29,6 @@ _PLAIN = re.compile(r"[\w.+-]*", re.ASCII)
 #: Folders below ``runs_dir`` that belong to no experiment: checks of data and code, multiruns, comparisons of runs.
 CHECKS, SWEEPS, COMPARISONS = RESERVED = ("checks", "sweeps", "compare")
 _FOLDER_NAME = re.compile(r"[A-Za-z0-9._-]{1,64}")
-_PACKAGE = Path(quantlab.__file__).resolve().parent
-
-
-def config_folder() -> Path:
-    """The yaml files: inside an installed package, or beside it in a checkout."""
-    packaged = _PACKAGE / "_conf"
-    return packaged if packaged.is_dir() else _PACKAGE.parent / "conf"
 
 
 def compose(*overrides: str) -> DictConfig:
@@ -178,9 +170,8 @@ def _require_kinds(cfg: DictConfig, top: dict[str, Any]) -> None:
 
 def _refuse_unknown(prefix: str, found: set[str], known: set[str]) -> None:
     for key in sorted(found - known):
-        close = difflib.get_close_matches(key, sorted(known), n=1)
-        hint = f"did you mean {prefix}{close[0]}?" if close else f"known are {', '.join(sorted(known))}"
-        raise ConfigError(f"a known key {prefix}*" if prefix else "a known key", found=f"{prefix}{key}", fix=hint)
+        fix = hint(key, known, prefix)
+        raise ConfigError(f"a known key {prefix}*" if prefix else "a known key", found=f"{prefix}{key}", fix=fix)
 
 
 def not_composable(error: Exception) -> ConfigError:

@@ -5,7 +5,8 @@ Hydra's own help composes everything once per group, which takes seconds; this t
 
 from __future__ import annotations
 
-from quantlab.jobs.config.composition import config_folder
+from quantlab.jobs.config.folder import groups
+from quantlab.jobs.config.job_page import job_lines
 
 _TEXT = """\
 quantlab - backtesting-first research and trading of crypto perpetual futures
@@ -13,10 +14,10 @@ quantlab - backtesting-first research and trading of crypto perpetual futures
 Usage
   python -m quantlab [experiment=NAME] [job=NAME] [key=value ...]
   python -m quantlab -m key=a,b ...          one run per combination (hydra/launcher=joblib: in processes)
+  python -m quantlab job=NAME --help         one job: its options and an example
 
-Start with
-  job          {job}
-  experiment   {experiment}
+Jobs (job=NAME; without one it is job=research)
+{jobs}
 
 The commonest overrides
   data=parquet data.root=DIR                 your own bars (one parquet file a symbol)
@@ -25,12 +26,13 @@ The commonest overrides
   workers=4 seed=1 cash=25000                processes, seed, starting equity in USD
   barriers.horizon=24 exits.horizon=96       bars that a label looks ahead; bars until a position is closed by time
   trading.costs.slippage_bps=4               costs
-  debug=tiny                                 any experiment in under 30 seconds (longer the first time: it compiles)
+  debug=tiny                                 any experiment, made small (longer the first time: it compiles)
 
 Every group and its options (group=option)
 {groups}
 
 Looking inside
+  --version             print the version
   --cfg job             print the composed configuration
   --info defaults       print where each part of it comes from
   --hydra-help          the command line's own flags
@@ -43,16 +45,5 @@ def help_text() -> str:
     options = groups()
     width = max(map(len, options)) + 2
     lines = (f"  {group:<{width}}{', '.join(names)}" for group, names in options.items())
-    return _TEXT.format(
-        job=", ".join(options["job"]), experiment=", ".join(options["experiment"]), groups="\n".join(lines)
-    )
-
-
-def groups() -> dict[str, list[str]]:
-    """Group -> its options, both sorted."""
-    root = config_folder()
-    found: dict[str, list[str]] = {}
-    for path in sorted(root.rglob("*.yaml")):
-        if path.parent != root:
-            found.setdefault(path.parent.relative_to(root).as_posix(), []).append(path.stem)
-    return found
+    jobs = (f"  {name:<11}{line}" for name, line in job_lines().items())
+    return _TEXT.format(jobs="\n".join(jobs), groups="\n".join(lines))

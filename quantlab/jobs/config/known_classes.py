@@ -17,7 +17,7 @@ from omegaconf import DictConfig, OmegaConf
 from quantlab.core.errors import ArtifactError
 from quantlab.core.trust import Trust
 from quantlab.features.extra import ExtraFeature
-from quantlab.jobs.config.composition import config_folder
+from quantlab.jobs.config.folder import config_folder
 
 #: Key of a node -> groups of conf/ whose classes may stand there.
 _GROUPS = {

@@ -29,7 +29,8 @@ from quantlab.core.errors import InstallationError, QuantlabError
 from quantlab.core.files import require_writable
 from quantlab.core.ports import HasFileChecks
 from quantlab.data.quality.coverage import coverage
-from quantlab.jobs.config.composition import build, config_folder
+from quantlab.jobs.config.composition import build
+from quantlab.jobs.config.folder import config_folder
 from quantlab.jobs.config.sections import history_cut
 from quantlab.jobs.doctor.check import Check, Status, shortened
 from quantlab.jobs.doctor.collected import check_collected, collected_manifest

@@ -81,7 +81,6 @@ def test_help_imports_nothing_heavy() -> None:
     ("override", "words"),
     [
         ("experiment=nothing", "experiment/nothing"),
-        ("debug=null", "instead of null"),
         ("experiment_name=../../../x", "experiment_name"),
         ("runs_dir=/dev/null", "runs_dir"),
         ("barriers.horizzon=3", "horizzon"),

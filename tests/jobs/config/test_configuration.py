@@ -9,7 +9,8 @@ from omegaconf import OmegaConf
 
 from quantlab.core.errors import ConfigError
 from quantlab.core.ports import Learner, SignalSource
-from quantlab.jobs.config.composition import build, compose, config_folder
+from quantlab.jobs.config.composition import build, compose
+from quantlab.jobs.config.folder import config_folder
 from quantlab.jobs.research.pipeline import setup
 
 CONF = config_folder()

@@ -12,8 +12,9 @@ from omegaconf import DictConfig, OmegaConf
 
 from quantlab import jobs
 from quantlab.core.errors import ConfigError
-from quantlab.jobs.config.composition import compose, config_folder
+from quantlab.jobs.config.composition import compose
 from quantlab.jobs.config.decided_options import refuse_decided_options
+from quantlab.jobs.config.folder import config_folder
 from quantlab.jobs.promotion import bundle_writer
 
 JOBS = ("paper", "parity", "promote")

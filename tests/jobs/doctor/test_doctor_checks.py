@@ -20,7 +20,8 @@ from omegaconf import DictConfig, OmegaConf
 from quantlab.data.store.day_files import BARS, FUNDING
 from quantlab.data.store.manifest import SymbolFacts
 from quantlab.data.store.store import Batch, open_store
-from quantlab.jobs.config.composition import compose, config_folder
+from quantlab.jobs.config.composition import compose
+from quantlab.jobs.config.folder import config_folder
 from quantlab.jobs.doctor.check import Check, Status
 from quantlab.jobs.doctor.collected import check_collected
 from quantlab.jobs.doctor.doctor import examine
