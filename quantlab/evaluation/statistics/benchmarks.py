@@ -9,6 +9,9 @@ from quantlab.core.errors import ConfigError
 from quantlab.core.market import OPEN, VOLUME, Bars
 from quantlab.evaluation.statistics.metrics import Undefined, daily_returns, day_ends, max_drawdown, sharpe_ratio
 
+#: Name of the strategy's own signal, rotated in time, among the benchmarks of a run; the others hold a market.
+RANDOM_SIGNAL = "random signal, same turnover"
+
 
 def buy_and_hold(bars: Bars, initial_cash: float, symbol: str) -> Float64Array:
     """One symbol, bought with all cash at its first open and held.

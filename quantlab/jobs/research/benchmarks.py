@@ -11,7 +11,13 @@ import numpy as np
 from quantlab.core.arrays import Float64Array
 from quantlab.core.results import Simulation
 from quantlab.core.types import Signal
-from quantlab.evaluation.statistics.benchmarks import buy_and_hold, curve_numbers, equal_weight, most_traded
+from quantlab.evaluation.statistics.benchmarks import (
+    RANDOM_SIGNAL,
+    buy_and_hold,
+    curve_numbers,
+    equal_weight,
+    most_traded,
+)
 from quantlab.jobs.research.pipeline import Backtest, Setup
 
 _DISTANCES = {"stop_distance", "take_distance", "trail_distance", "break_even_distance"}
@@ -48,7 +54,7 @@ def run_benchmarks(parts: Setup, result: Backtest, seed: int) -> Benchmarks:
     curves = {
         f"{leader} buy and hold": buy_and_hold(result.bars, cash, leader),
         "equal weight": equal_weight(result.bars, cash),
-        "random signal, same turnover": random.equity,
+        RANDOM_SIGNAL: random.equity,
     }
     return Benchmarks(curves, random)
 

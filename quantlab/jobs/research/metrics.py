@@ -19,6 +19,7 @@ from quantlab.core.results import SignalReport, Simulation
 from quantlab.data.quality.breaks import Break, break_numbers, find_breaks
 from quantlab.evaluation.statistics.blind_entries import blind_stop_share
 from quantlab.evaluation.statistics.by_symbol import by_symbol, symbol_numbers
+from quantlab.evaluation.statistics.details import account_details, detail_numbers
 from quantlab.evaluation.statistics.regimes import regime_numbers, regimes
 from quantlab.evaluation.statistics.stress import Stress, stress_numbers
 from quantlab.evaluation.statistics.summary import summarise
@@ -241,6 +242,10 @@ def metrics_document(
         "stress": stress_numbers(judgement.stress),
         "regimes": regime_numbers(regimes(result.evidence, result.bars)),
         "per_symbol": symbol_numbers(by_symbol(result.evidence, result.bars)),
+        "account_details": {
+            name: detail_numbers(account_details(account, result.bars, judgement.benchmarks.curves))
+            for name, account in (("evidence", result.evidence), ("lived", result.lived))
+        },
         **_signal_numbers(result),
     }
 

@@ -7,6 +7,7 @@ import shutil
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -35,7 +36,7 @@ def test_baseline_writes_a_whole_run(quantlab_cli: Command, tmp_path: Path) -> N
     run = only_run(tmp_path, "baseline")
     assert {path.name for path in run.iterdir()} == FILES
     assert str(run / "report.html") in done.stdout
-    check_metrics(run, members=set())
+    check_details(run, check_metrics(run, members=set()))
     manifest = json.loads((run / "manifest.json").read_text())
     for name, digest in manifest["files_sha256"].items():
         assert sha256_file(run / name) == digest
@@ -72,6 +73,29 @@ def check_metrics(run: Path, members: set[str]) -> dict[str, object]:
     for member in metrics["members"].values():
         assert member.keys() >= {"auc", "auc_se", "log_loss", "weight", "influence"}
     return metrics
+
+
+def check_details(run: Path, metrics: dict[str, Any]) -> None:
+    """Details of both accounts, held against what the run's own files say."""
+    orders, equity = (
+        pq.read_table(run / "orders.parquet").to_pandas(),
+        pq.read_table(run / "equity.parquet").to_pandas(),
+    )
+    for name in ("evidence", "lived"):
+        found, summary = metrics["account_details"][name], metrics[name]
+        path = equity.set_index("time")[f"{name}_equity"]
+        daily = path.groupby(path.index.strftime("%Y-%m-%d")).last()
+        months = daily.groupby(daily.index.str[:7]).last()
+        grown = (months / months.shift(fill_value=summary["initial_cash"]) - 1.0).to_dict()
+        assert found["months"] == pytest.approx(grown)
+        assert found["worst_drawdowns"][0]["depth"] == pytest.approx(summary["max_drawdown"])
+        assert found["exposure"]["gross_max"] == pytest.approx(
+            (equity[f"{name}_gross"] / equity[f"{name}_equity"]).max()
+        )
+        assert found["sides"]["both"]["fees"] == pytest.approx(orders.loc[orders["run"] == name, "fee"].sum())
+        assert sum(found["sides"][side]["trades"] for side in ("long", "short")) == summary["trades"]
+        assert found["win_loss"]["expectancy"] == pytest.approx(summary["average_trade"])
+        assert set(found["market"]) < set(metrics["benchmarks"])
 
 
 def test_job_backtest_prints_and_keeps_both_accounts(quantlab_cli: Command, tmp_path: Path) -> None:
