@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Protocol
 
+from quantlab.core.arrays import Float64Array
 from quantlab.core.market import Bars
 from quantlab.core.results import Simulation
 
@@ -57,6 +58,9 @@ class StrategyReport(Protocol):
 
     @property
     def lived(self) -> ReportedAccount: ...
+
+    @property
+    def benchmarks(self) -> dict[str, Float64Array]: ...
 
     @property
     def notes(self) -> tuple[str, ...]: ...

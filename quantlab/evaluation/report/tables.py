@@ -70,7 +70,7 @@ def _growth(report: StrategyReport) -> str:
     return "CAGR" if days >= DAYS_PER_YEAR else f"CAGR, extrapolated from {number(days, '.0f')} days"
 
 
-def benchmark_table(report: Report) -> Html:
+def benchmark_table(report: StrategyReport) -> Html:
     """Return and risk of both accounts and of the benchmarks."""
     curves = {"Evidence": report.evidence.simulation.equity, "Lived": report.lived.simulation.equity}
     cash = report.evidence.simulation.initial_cash

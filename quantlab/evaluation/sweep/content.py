@@ -33,13 +33,19 @@ class SweepReport:
     judged : int
         Which of them the verdict rests on.
     top : int
-        Rows in the table of the best.
+        Rows of the ranking that are shown at first.
+    listed : int
+        Rows of the ranking that the page holds at most.
     verdict : Verdict
         On the best of the judged scenario, with everything that was tried in it.
     notes : tuple of str
     stamps : dict of str to str
         When, where and from what: run, data, strategy, ...
     config_text : str
+    benchmarks : dict of name to float64 (T,)
+        Equity in USD on the same bars.
+    files : dict of name to str
+        Files beside the page that hold every row, and a few words on each.
     """
 
     experiment: str
@@ -53,10 +59,13 @@ class SweepReport:
     scenarios: tuple[ScenarioScore, ...]
     judged: int
     top: int
+    listed: int
     verdict: Verdict
     notes: tuple[str, ...]
     stamps: dict[str, str]
     config_text: str
+    benchmarks: dict[str, Float64Array]
+    files: dict[str, str]
 
     @property
     def score(self) -> ScenarioScore:

@@ -17,14 +17,12 @@ from quantlab.evaluation.report.html import (
     join,
     number,
     page_asset,
-    percent,
     script_json,
     section,
     table,
     table_script,
     table_style,
     tag,
-    usd,
 )
 from quantlab.evaluation.sweep.content import SweepReport
 from quantlab.evaluation.sweep.maps import (
@@ -33,11 +31,11 @@ from quantlab.evaluation.sweep.maps import (
     finite_or_none,
     pair_maps,
     sharpe_cell,
-    short_names,
-    value_text,
     values_text,
     varied_names,
 )
+from quantlab.evaluation.sweep.parameter_line import parameter_line
+from quantlab.evaluation.sweep.ranking_table import ranking_section
 from quantlab.evaluation.sweep.scenario_section import scenario_section
 from quantlab.evaluation.sweep.scenarios import Scenario
 
@@ -55,16 +53,21 @@ _PAIRS = (
     "Median Sharpe ratio over everything else that was varied: a good region is broad, a lucky cell stands alone. The "
     "first name runs down, the second across."
 )
+_LINE = "One parameter was varied: a good region is broad, a lucky value stands alone."
 
 
 def render_sweep(report: SweepReport) -> str:
     """The page; nothing in it is loaded from elsewhere."""
     score = report.score
-    figures = {
-        "equity": specification(equity_figure(report, {})),
-        "distribution": specification(
-            distribution(report.sharpe[score.scenario.rows], float(report.sharpe[score.row]), score.luck_sharpe)
+    drawn = {
+        "equity": equity_figure(report, report.benchmarks),
+        "distribution": distribution(
+            report.sharpe[score.scenario.rows], float(report.sharpe[score.row]), score.luck_sharpe
         ),
+    }
+    line = parameter_line(report)
+    figures = {
+        name: specification(figure) for name, figure in (drawn if line is None else drawn | {"line": line}).items()
     }
     return Template(page_asset("report/page.html")).substitute(
         title=escaped(f"{report.experiment}, sweep: {report.verdict.verdict}"),
@@ -87,9 +90,14 @@ def _body(report: SweepReport) -> Html:
                 tag("div", "", id="distribution", class_="chart"),
                 note=_DISTRIBUTION,
             ),
-            section(f"The best {min(report.top, len(report.score.order)):,}", best_table(report)),
+            section(*ranking_section(report), anchor="ranking"),
             headline.cards_section(report, "The first of them"),
-            section("Its equity, drawdown, exposure", tag("div", "", id="equity", class_="chart"), note=_CURVE),
+            section(
+                "Its equity, drawdown, exposure",
+                tag("div", "", id="equity", class_="chart"),
+                tables.benchmark_table(report),
+                note=_CURVE,
+            ),
             scenario_section(report),
             _pairs_section(report),
             tables.numbers_section(report),
@@ -101,25 +109,6 @@ def _body(report: SweepReport) -> Html:
 def _distribution_title(family: Scenario) -> str:
     where = f" with {values_text(family.assumed)}" if family.assumed else ""
     return f"Sharpe ratios of all {len(family.rows):,} parameter sets{where}"
-
-
-def best_table(report: SweepReport) -> Html:
-    """The first rows of the ranking: Sharpe ratio, parameters, other results."""
-    names, numbers = report.table.names, report.table.numbers
-    head = ["", "Sharpe", *short_names(names), "Final equity, USD", "Max drawdown", "Trades", "Costs, USD"]
-    rows = [
-        [
-            f"{rank + 1}",
-            number(finite_or_none(report.sharpe[row]), "+.2f"),
-            *(value_text(report.table.values[row][name]) for name in names),
-            usd(float(numbers["final_equity"][row])),
-            percent(float(numbers["max_drawdown"][row])),
-            number(float(numbers["trades"][row]), ",.0f"),
-            usd(float(numbers["costs"][row])),
-        ]
-        for rank, row in enumerate(report.score.order[: report.top])
-    ]
-    return table(head, rows, empty="Nothing was simulated.")
 
 
 def distribution(sharpe: Float64Array, best: float, luck: float | None) -> go.Figure:
@@ -175,10 +164,11 @@ def _vertical_line(name: str, x: float, height: float, tone: str, dash: str) -> 
 
 
 def _pairs_section(report: SweepReport) -> Html:
-    maps = pair_maps(report.table, report.sharpe)
-    if not maps:
-        return section("Pairs", tag("p", "Fewer than two parameters were varied.", class_="empty"))
-    count = len(varied_names(report.table))
+    maps, count = pair_maps(report.table, report.sharpe), len(varied_names(report.table))
+    if count == 0:
+        return section("Pairs", tag("p", "No parameter was varied.", class_="empty"))
+    if count == 1:
+        return section("Along the parameter", tag("div", "", id="line", class_="chart"), note=_LINE)
     pairs = count * (count - 1) // 2
     left = f" Shown are the first {MAX_MAPS} of {pairs} pairs." if pairs > len(maps) else ""
     return section("Pairs", tag("div", join(map(_map, maps)), class_="maps"), note=_PAIRS + left)

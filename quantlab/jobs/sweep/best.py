@@ -44,9 +44,8 @@ class Best:
         Which of them the choice and the verdict rest on.
     as_configured : bool
         That scenario is the configuration's own; otherwise the dearest.
-    strategy : Strategy
-    accounts : dict of name to Simulation
-        ``evidence`` (limits off, as all rows of the sweep) and ``lived``.
+    result : Backtest
+        Of the chosen one.
     evidence, lived : dict
         Their summaries.
     verdict : Verdict
@@ -58,11 +57,20 @@ class Best:
     scenarios: tuple[ScenarioScore, ...]
     judged: int
     as_configured: bool
-    strategy: Any
-    accounts: dict[str, Simulation]
+    result: Backtest
     evidence: dict[str, Any]
     lived: dict[str, Any]
     verdict: Verdict
+
+    @property
+    def strategy(self) -> Any:
+        """The chosen one."""
+        return self.result.strategy
+
+    @property
+    def accounts(self) -> dict[str, Simulation]:
+        """``evidence`` (limits off, as all rows of the sweep) and ``lived``."""
+        return {"evidence": self.result.evidence, "lived": self.result.lived}
 
     @property
     def score(self) -> ScenarioScore:
@@ -124,6 +132,8 @@ def choose_best(cfg: DictConfig, parts: Setup, prepared: PreparedSweep, result: 
         If the engine does not end where the sweep did.
     """
     check_whole("job.min_trades", cfg.job.min_trades, low=0)
+    check_whole("job.top", cfg.job.top, low=1)
+    check_whole("job.listed", cfg.job.listed, low=1)
     table = sweep_table(prepared, result)
     sharpe = annualised(daily_sharpes(table.daily_returns))
     scenarios = scenarios_of(table.values, prepared.plan.refused)
@@ -143,7 +153,7 @@ def choose_best(cfg: DictConfig, parts: Setup, prepared: PreparedSweep, result: 
     evidence, lived = account_summaries(chosen)
     trials = trials_of(table_of_scenario(table, scenarios[judged]))
     verdict: Verdict = get_method(cfg.internal.judge)(parts.rule, accounts["evidence"], evidence, trials)
-    return Best(table, sharpe, scores, judged, configured is not None, strategy, accounts, evidence, lived, verdict)
+    return Best(table, sharpe, scores, judged, configured is not None, chosen, evidence, lived, verdict)
 
 
 def uncapped_deflation(best: Best) -> tuple[float, float] | None:

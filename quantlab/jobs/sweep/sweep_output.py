@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.csv
 import pyarrow.parquet as pq
 from hydra.utils import get_method
 from omegaconf import DictConfig
@@ -23,6 +24,7 @@ from quantlab.evaluation.sweep.scenario_scores import ScenarioScore
 from quantlab.evaluation.sweep.scores import count_distinct, sharpe_dispersion, sharpe_quantiles
 from quantlab.jobs.output.run_folder import RunFolder, resolved_yaml
 from quantlab.jobs.output.tables import verdict_line, write_equity, write_orders
+from quantlab.jobs.research.benchmarks import Benchmarks, benchmark_numbers, run_benchmarks
 from quantlab.jobs.research.metrics import common_metrics, rules_unknown_to, unknown_numbers
 from quantlab.jobs.research.pipeline import Setup
 from quantlab.jobs.research.report_content import account_notes, data_label, run_stamps
@@ -31,6 +33,15 @@ from quantlab.jobs.sweep.best import Best, uncapped_deflation
 from quantlab.jobs.sweep.notes import sweep_notes
 from quantlab.jobs.sweep.simulations import PreparedSweep
 
+#: Files beside the page in the run's folder, as the page names them.
+FILES = {
+    "sweep.csv": "every parameter set",
+    "sweep.parquet": "the same, typed",
+    "daily_returns.npy": "their returns by day",
+    "metrics.json": "every number of this page",
+    "orders.parquet": "orders of the best",
+    "equity.parquet": "its equity at every bar",
+}
 #: Scenarios that the terminal lists, from the cheapest on.
 MOST_SCENARIOS = 20
 
@@ -38,23 +49,28 @@ MOST_SCENARIOS = 20
 def write_sweep(cfg: DictConfig, folder: RunFolder, parts: Setup, prepared: PreparedSweep, best: Best) -> None:
     """Every file of the run: all parameter sets with their results, and the records of the best."""
     fingerprints = sweep_fingerprints(parts, prepared, best)
-    write_json(folder.path / "metrics.json", sweep_metrics(cfg, parts, prepared, best, fingerprints))
+    benchmarks = run_benchmarks(parts, best.result, int(cfg.seed))
+    metrics = sweep_metrics(cfg, parts, prepared, best, fingerprints)
+    write_json(folder.path / "metrics.json", metrics | {"benchmarks": benchmark_numbers(benchmarks, best.result)})
     write_table(folder, best)
     write_orders(folder.path / "orders.parquet", best.accounts)
     write_equity(folder.path / "equity.parquet", best.accounts)
-    page: str = get_method(cfg.internal.sweep_report)(sweep_report(cfg, folder, parts, prepared, best, fingerprints))
+    content = sweep_report(cfg, folder, parts, prepared, best, benchmarks, fingerprints)
+    page: str = get_method(cfg.internal.sweep_report)(content)
     write_text(folder.path / "report.html", page)
     folder.write_manifest(cfg, fingerprints)
 
 
 def write_table(folder: RunFolder, best: Best) -> None:
-    """``sweep.parquet``, one row per parameter set, and ``daily_returns.npy`` (N, D) in the same order."""
+    """``sweep.parquet`` and ``sweep.csv``, one row per parameter set, and ``daily_returns.npy`` (N, D) in the same order."""
     table = best.table
     columns: dict[str, Any] = {name: _column([values[name] for values in table.values]) for name in table.names}
     rank = np.empty(len(table), np.int64)
     rank[best.order] = np.arange(1, len(table) + 1)
     columns |= {"rank": rank, "sharpe": pa.array(best.sharpe, from_pandas=True), **table.numbers}
-    pq.write_table(pa.table(columns), folder.path / "sweep.parquet", compression="zstd")
+    written = pa.table(columns)
+    pq.write_table(written, folder.path / "sweep.parquet", compression="zstd")
+    pa.csv.write_csv(written, folder.path / "sweep.csv")
     buffer = io.BytesIO()
     np.save(buffer, table.daily_returns)
     write_bytes(folder.path / "daily_returns.npy", buffer.getvalue())
@@ -142,7 +158,13 @@ def _row(best: Best, row: int) -> dict[str, Any]:
 
 
 def sweep_report(
-    cfg: DictConfig, folder: RunFolder, parts: Setup, prepared: PreparedSweep, best: Best, fingerprints: dict[str, str]
+    cfg: DictConfig,
+    folder: RunFolder,
+    parts: Setup,
+    prepared: PreparedSweep,
+    best: Best,
+    benchmarks: Benchmarks,
+    fingerprints: dict[str, str],
 ) -> SweepReport:
     """Everything that the page shows."""
     return SweepReport(
@@ -157,6 +179,7 @@ def sweep_report(
         scenarios=best.scenarios,
         judged=best.judged,
         top=int(cfg.job.top),
+        listed=int(cfg.job.listed),
         verdict=best.verdict,
         notes=(*sweep_notes(prepared, best), *account_notes(best.accounts["evidence"], prepared.bars)),
         stamps={
@@ -164,6 +187,8 @@ def sweep_report(
             **{name.removesuffix("_fingerprint"): value for name, value in fingerprints.items()},
         },
         config_text=resolved_yaml(cfg),
+        benchmarks=benchmarks.curves,
+        files=FILES,
     )
 
 

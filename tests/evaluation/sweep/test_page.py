@@ -17,12 +17,15 @@ from quantlab.core.market import Bars
 from quantlab.evaluation.report.content import Report
 from quantlab.evaluation.sweep.content import SweepReport
 from quantlab.evaluation.sweep.maps import MAX_MAPS
-from quantlab.evaluation.sweep.page import best_table, distribution, render_sweep
+from quantlab.evaluation.sweep.page import distribution, render_sweep
+from quantlab.evaluation.sweep.parameter_line import parameter_line
+from quantlab.evaluation.sweep.ranking_table import MAX_CELLS, ranking_table
 from quantlab.evaluation.sweep.scenario_scores import score_scenarios
 from quantlab.evaluation.sweep.scenario_section import scenario_section
 from quantlab.evaluation.sweep.scenarios import scenarios_of
 from quantlab.evaluation.sweep.scores import SweepTable, annualised, daily_sharpes
 
+CASH = 10_000.0
 EVIL = "</script><img src=x onerror=alert(1)>\"'&"
 
 
@@ -47,10 +50,13 @@ def a_sweep(report: Report, names: tuple[str, ...] = ("policy.stop_atr", "policy
         scenarios=score_scenarios(table, sharpe, scenarios_of(values, values[:3]), 100),
         judged=0,
         top=5,
+        listed=1_000,
         verdict=report.verdict,
         notes=("The best has -1.50.",),
         stamps={"run": "20250614T000000Z"},
         config_text="seed: 1\n",
+        benchmarks=report.benchmarks,
+        files={"sweep.csv": "every parameter set"},
     )
 
 
@@ -104,7 +110,9 @@ def test_everything_a_reader_needs_is_on_the_page(report: Report) -> None:
         "Deflated Sharpe ratio",
         "not passed",
         "Sharpe ratios of all 24 parameter sets",
-        "The best 5",
+        "All 24 parameter sets, the best first",
+        "(every parameter set)",
+        "Beside the benchmarks",
         "stop atr",
         "rarely as good",
         "Max drawdown",
@@ -124,12 +132,57 @@ def test_everything_a_reader_needs_is_on_the_page(report: Report) -> None:
 
 def test_the_best_lead_with_their_sharpe_ratio(report: Report) -> None:
     swept = a_sweep(report)
-    rows = re.findall("<tr>(.*?)</tr>", best_table(swept))
+    rows = re.findall("<tr>(.*?)</tr>", ranking_table(swept))
     cells = [re.sub("<.*?>", "", cell) for cell in re.findall("<td.*?</td>", rows[1])]
     best = swept.score.row
     assert cells[:2] == ["1", f"{np.nanmax(swept.sharpe):+.2f}"]
     assert cells[2:4] == [str(swept.table.values[best][name]) for name in swept.table.names]
-    assert len(rows) == 1 + swept.top
+    head = re.findall("<th.*?>(.*?)</th>", rows[0])
+    assert cells[
+        head.index("Return")
+    ] == f"{100 * (swept.table.numbers['final_equity'][best] / CASH - 1):+,.2f} %".replace("-", "\N{MINUS SIGN}")
+    assert cells[head.index("Deflated")] == f"{swept.score.dsr:.3f}", "as the scenario's own best"
+    assert "Exposure" not in head, "this table does not know it"
+    assert len(rows) == 1 + 24
+
+
+def test_the_page_holds_many_rows_shows_few_and_stays_small(report: Report) -> None:
+    swept = a_sweep(report, n=2_000)
+    table = ranking_table(swept)
+    assert table.count("<tr>") == 1 + 1_000
+    assert 'data-first="5"' in table
+    assert ranking_table(dataclasses.replace(swept, listed=7)).count("<tr>") == 1 + 7
+    wide = a_sweep(report, tuple(f"policy.p{i}" for i in range(12)), n=2_000)
+    assert 0 < ranking_table(wide).count("<td") <= MAX_CELLS
+    page = render_sweep(wide)
+    assert len(page.encode()) < 7_000_000
+    assert re.search(r"The best \d{3} of 2,000 parameter sets", page)
+
+
+def test_a_limit_that_is_off_is_no_number_to_sort_by(report: Report) -> None:
+    swept = a_sweep(report, ("limits.breaker",), n=6)
+    values = ({"limits.breaker": None}, {"limits.breaker": 0.2}, {"limits.breaker": 0.05}) * 2
+    table = ranking_table(dataclasses.replace(swept, table=dataclasses.replace(swept.table, values=values)))
+    assert {'data-sort="">off', 'data-sort="0.2">0.2', 'data-sort="0.05">0.05'} <= set(
+        re.findall('data-sort="[^"]*">[^<]*', table)
+    )
+
+
+def test_one_parameter_is_drawn_as_a_line(report: Report) -> None:
+    swept = a_sweep(report, ("policy.stop_atr",))
+    line, best, luck = parameter_line(swept).data
+    for value, median in zip(line.x, line.y, strict=True):
+        mine = [s for s, v in zip(swept.sharpe, swept.table.values, strict=True) if v["policy.stop_atr"] == value]
+        assert median == np.nanmedian(mine)
+    assert list(line.x) == [1, 2, 3]
+    assert (best.x[0], best.y[0]) == (swept.table.values[swept.score.row]["policy.stop_atr"], np.nanmax(swept.sharpe))
+    assert set(luck.y) == {swept.score.luck_sharpe}
+    page = render_sweep(swept)
+    assert "Along the parameter" in page
+    assert "line" in drawn(page)
+    assert parameter_line(a_sweep(report)) is None
+    same = dataclasses.replace(swept.table, values=({"policy.stop_atr": 1},) * 24)
+    assert "No parameter was varied." in render_sweep(dataclasses.replace(swept, table=same))
 
 
 def test_pairs_that_are_left_out_are_counted(report: Report) -> None:
@@ -137,7 +190,6 @@ def test_pairs_that_are_left_out_are_counted(report: Report) -> None:
     assert many.count('class="map"') == MAX_MAPS
     assert f"Shown are the first {MAX_MAPS} of 21 pairs." in many
     assert "Shown are the first" not in render_sweep(a_sweep(report))
-    assert "Fewer than two parameters were varied." in render_sweep(a_sweep(report, ("policy.stop_atr",)))
 
 
 def test_the_distribution_holds_every_known_ratio(report: Report) -> None:
@@ -179,7 +231,7 @@ def test_every_scenario_shows_its_best_and_how_it_does_in_the_others(report: Rep
     assert "Sharpe ratios of all 4 parameter sets with costs.slippage_bps = 1" in said
     heights = drawn(page)["distribution"]["data"][0]["y"]["bdata"]
     assert np.sum(np.frombuffer(base64.b64decode(heights))) == 4
-    assert {row[1] for row in cells_of(best_table(swept))} <= {f"{value:+.2f}" for value in swept.sharpe[4:8]}
+    assert {row[1] for row in cells_of(ranking_table(swept))} <= {f"{value:+.2f}" for value in swept.sharpe[4:8]}
     assert "What was assumed" not in render_sweep(a_sweep(report))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import re
 import signal as signals
 import subprocess
 import threading
@@ -13,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 
@@ -38,7 +40,7 @@ from quantlab.trading import Costs, EnsembleThreshold, FixedFraction, Limits, Mo
 CASH = 10_000.0
 FILES = {
     "config.yaml", "metrics.json", "manifest.json", "report.html", "orders.parquet", "equity.parquet", "log.jsonl",
-    "sweep.parquet", "daily_returns.npy",
+    "sweep.parquet", "sweep.csv", "daily_returns.npy",
 }  # fmt: skip
 SPACE = "sweep.space={policy.stop_atr:[1.0,2.0],policy.horizon:{low:6,high:24,n:2},limits.breaker:[off,0.2]}"
 TINY = ("job=sweep", "debug=tiny", "trading/policy=ensemble_threshold", "job.min_trades=1")
@@ -87,6 +89,17 @@ def test_a_whole_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
     for text in ("policy.stop_atr", "Sharpe ratios of all 8 parameter sets", 'id="distribution"', 'class="map"'):
         assert text in page
     assert len(page) < 7_000_000
+    assert set(re.findall('href="([^"#]+)"', page[: page.index("<script")])) == FILES - {
+        "config.yaml",
+        "manifest.json",
+        "report.html",
+        "log.jsonl",
+    }
+    for name in metrics["benchmarks"]:
+        assert name in page
+    assert len(metrics["benchmarks"]) == 3
+    read = pd.read_csv(folder / "sweep.csv")
+    pd.testing.assert_frame_equal(read, rows, check_dtype=False, check_exact=True)
     assert len(list((tmp_path / "cache" / "sweeps").rglob("chunk-*.npz"))) == 3
 
 
