@@ -1,4 +1,4 @@
-"""How far prices went against and for every trade while it was held (Sweeney 1996: MAE and MFE)."""
+"""Furthest moves of prices against and for every trade while it was held (Sweeney 1996: MAE and MFE)."""
 
 from __future__ import annotations
 
