@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -15,13 +16,16 @@ import numpy as np
 import pytest
 
 from quantlab.core.clock import iso_utc
-from quantlab.core.errors import ArtifactError, ConfigError, ContractError
+from quantlab.core.errors import ArtifactError, ConfigError, ContractError, HistoryError
+from quantlab.core.trust import Trust
 from quantlab.execution.journal.reader import read_session
 from quantlab.execution.journal.sqlite import SqliteJournal
 from quantlab.jobs.config.composition import compose
+from quantlab.jobs.promotion.bundle import load_bundle
 from quantlab.jobs.research import backtest
-from quantlab.jobs.session import paper, status
+from quantlab.jobs.session import paper, readiness, status
 from quantlab.jobs.session import session_strategy as paper_strategy
+from quantlab.jobs.session.session_folder import session_folder
 
 TREES = (
     "experiment=ensemble_v2", "debug=tiny", "learning.tuning=null", "workers=1",
@@ -29,6 +33,7 @@ TREES = (
     "learning.members.xgboost.max_rounds=10", "learning.members.lightgbm.max_rounds=10",
 )  # fmt: skip
 SMALL = ("experiment=baseline", "data.days=8", "data.n_symbols=2", "data.late_listings=0", "cash=5000")
+FROM_THE_FIRST = "execution.feed.start=2025-01-01"  # without a warm-up
 
 
 def composed(job: str, folder: Path, *overrides: str):
@@ -61,10 +66,65 @@ def test_a_session_goes_on_where_it_was_and_ends_as_the_backtest(tmp_path, capsy
     assert len(simulation.orders) > 0
 
 
+def test_a_replay_begins_after_the_warm_up_and_says_so(tmp_path, capsys):
+    """Every replayed bar has a prediction; a second start goes on where the first one was, whatever the default is."""
+    paper.run(composed("paper", tmp_path, "job.bars=3"))
+    words = "replay from 2025-01-06T08:00:00Z, after the strategy's warm-up of 1,536 bars"
+    assert capsys.readouterr().out.count(words) == 1
+    paper.run(composed("paper", tmp_path, "job.bars=3"))
+    assert "replay from" not in capsys.readouterr().out
+    view = read_session(tmp_path / "paper" / "journal.db")
+    assert [iso_utc(line[0]) for line in view.tables["equity"]][::5] == ["2025-01-06T08:00:00Z", "2025-01-06T08:25:00Z"]
+    assert view.counters["signal.predictions"] == 6 * 2
+
+
+def test_a_session_that_began_without_a_warm_up_goes_on_so(tmp_path):
+    """As sessions did before a replay began after the warm-up: no bar is skipped."""
+    paper.run(composed("paper", tmp_path, "job.bars=3", FROM_THE_FIRST))
+    paper.run(composed("paper", tmp_path, "job.bars=2"))
+    view = read_session(tmp_path / "paper" / "journal.db")
+    assert np.diff([line[0] for line in view.tables["equity"]]).tolist() == [300_000] * 4
+
+
+def test_a_history_of_no_more_than_the_warm_up_is_refused(tmp_path):
+    with pytest.raises(HistoryError, match=r"warm-up, which is 1,536 bars; found 1,536 bars"):
+        paper.run(composed("paper", tmp_path, "history.bars=1536"))
+
+
+@pytest.mark.parametrize(
+    ("named", "folder"),
+    [
+        ((), "baseline"),
+        (("experiment_name=mine",), "mine"),
+        (("bundle=models/bundles/NAME", "experiment=ensemble_v2"), "NAME"),
+        (("bundle=models/bundles",), "bundles"),
+        (("run=runs/OTHER/20250101_000000_ab",), "OTHER"),
+    ],
+)
+@pytest.mark.parametrize("job", ["paper", "status", "readiness"])
+def test_a_session_lies_in_a_folder_named_after_what_it_trades(tmp_path, job, named, folder):
+    """The three jobs find it by the same words; job.folder goes before all of them."""
+    cfg = compose(f"job={job}", f"runs_dir={tmp_path}/runs", *named)
+    assert session_folder(cfg) == tmp_path / "runs" / "paper" / folder
+    assert session_folder(compose(f"job={job}", "job.folder=here", *named)) == Path("here").resolve()
+
+
+@pytest.mark.parametrize("job", [status, readiness])
+def test_where_the_session_is_another_one_the_sessions_are_named(tmp_path, job):
+    given = (f"job={job.__name__.split('.')[-1]}", f"runs_dir={tmp_path}", "bundle=models/bundles/NAME")
+    with pytest.raises(ConfigError, match=r"paper/NAME/journal\.db; found no file, and no session\. Begin one"):
+        job.run(compose(*given))
+    for name in ("first", "second"):
+        with SqliteJournal(tmp_path / "paper" / name / "journal.db"):
+            pass
+    with pytest.raises(ConfigError, match=r"are first, second\. Name .*job\.folder=.*/paper/first"):
+        job.run(compose(*given))
+
+
 def test_status_shows_a_session_beside_it(tmp_path, capsys):
     with pytest.raises(ConfigError, match="a session's journal"):
         status.run(composed("status", tmp_path))
-    paper.run(composed("paper", tmp_path, "job.bars=20"))
+    paper.run(composed("paper", tmp_path, "job.bars=20", FROM_THE_FIRST))
     capsys.readouterr()
     with SqliteJournal(tmp_path / "paper" / "journal.db"):
         assert status.run(composed("status", tmp_path, "job.verify=true")) == 5_000.0
@@ -101,8 +161,7 @@ def test_what_is_mistyped_is_refused_before_anything_is_journalled(tmp_path):
     ):
         with pytest.raises(ConfigError, match=message):
             paper.run(composed("paper", tmp_path, given))
-    path = tmp_path / "paper" / "journal.db"
-    assert read_session(path).counters == {}
+    assert not (tmp_path / "paper").exists()
 
 
 def test_a_bundle_that_cannot_be_loaded_is_a_journalled_fact(tmp_path):
@@ -122,6 +181,9 @@ def test_a_run_becomes_the_sessions_bundle_and_another_market_is_refused(tmp_pat
     assert (tmp_path / "paper" / "bundle").is_dir()
     paper.run(composed("paper", tmp_path, *given))
     assert read_session(tmp_path / "paper" / "journal.db").counters["event.bar"] == 60
+    shutil.copytree(run, other := run.with_name("another_run"))
+    with pytest.raises(ConfigError, match=f"run={run.name}, with which the session .* began; found another_run"):
+        paper.run(composed("paper", tmp_path, f"run={other}", *given[1:]))
     chosen = paper_strategy.paper_strategy(composed("paper", tmp_path, *given), tmp_path / "paper")
     history = backtest.setup(cfg).source.history()
     chosen.require_market(history)
@@ -142,6 +204,11 @@ def test_a_session_of_learned_members_watches_their_drift(tmp_path, capsys):
     (run,) = (tmp_path / "runs" / "ensemble_v2").iterdir()
     bars = backtest.setup(cfg).cut.load(backtest.setup(cfg).source)
     start = f"execution.feed.start={iso_utc(int(bars.open_time_ms[-700]))}"
+    given = (*TREES[:2], *folders, f"job.folder={tmp_path}/whole", f"run={run}", "job.bars=1")
+    paper.run(compose("job=paper", *given))
+    warmup = load_bundle(tmp_path / "whole" / "bundle", Trust()).strategy.signal.warmup
+    assert read_session(tmp_path / "whole" / "journal.db").last_bar["open_ms"] == bars.open_time_ms[warmup]
+    assert "; its members were fitted on bars up to 2025-0" in capsys.readouterr().out
     watched = (
         "drift.block_bars=72",
         "drift.min_rows=500",

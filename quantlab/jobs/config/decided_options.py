@@ -41,7 +41,7 @@ def refuse_decided_options(cfg: DictConfig, typed: Sequence[str]) -> None:
         raise ConfigError(
             f"{given}= beside a job that begins with it",
             found=f"{given}={cfg[given]} beside {cfg.job.entry}",
-            fix="leave it out, or use job=promote, job=paper or job=parity",
+            fix="leave it out, or use job=promote, job=paper, job=parity, job=status or job=readiness",
         )
     # With the list itself emptied, options would be ignored without a word again.
     decided = (*cfg.job[_KEY], f"job.{_KEY}")

@@ -17,12 +17,11 @@ from quantlab.core.results import Study
 from quantlab.core.types import Signal
 from quantlab.jobs.config.composition import build
 from quantlab.jobs.config.sections import history_cut
-from quantlab.jobs.promotion.bundle import Bundle
-from quantlab.jobs.promotion.run_members import MEMBERS, plain_section
+from quantlab.jobs.promotion.bundle import Bundle, last_test_start
+from quantlab.jobs.promotion.run_members import plain_section
 from quantlab.jobs.research.pipeline import learn, setup
 from quantlab.jobs.research.results import load_history
 from quantlab.jobs.session.session_strategy import strategy_of
-from quantlab.learning.registry.bundle_members import StoredMember
 
 
 @dataclass(frozen=True)
@@ -149,9 +148,7 @@ def _require_tested_data(bundle: Bundle, history: Bars) -> None:
 def _tested_rows(bundle: Bundle, history: Bars) -> tuple[int, int]:
     """The last test window: no row of it was seen by a fit, a weight or a choice."""
     period = bundle.manifest["period"]
-    names = bundle.manifest["models"].get("ensemble", {}).get("names", ())
-    starts = [StoredMember.read(bundle.folder / MEMBERS / name).parts["test"]["first"] for name in names]
-    first = max(starts, key=parse_utc, default=period["first"])
+    first = last_test_start(bundle) or period["first"]
     opens = history.open_time_ms
     return int(np.searchsorted(opens, parse_utc(first))), int(
         np.searchsorted(opens, parse_utc(period["last"]), "right")

@@ -22,6 +22,7 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from quantlab.core.clock import parse_utc
 from quantlab.core.errors import ArtifactError
 from quantlab.core.ports import FeatureSource, SignalSource
 from quantlab.core.shape import ANYTHING, FLAG, MAYBE_NUMBER, NUMBER, TEXT, WHOLE, MapOf, require_shape
@@ -34,7 +35,7 @@ from quantlab.jobs.promotion.shapes import NODE, STRATEGY_SHAPE, TESTED_SHAPE
 from quantlab.learning.artifacts.code_versions import LIBRARIES, library_versions
 from quantlab.learning.artifacts.member_facts import require_features
 from quantlab.learning.artifacts.sealed_folder import verify_folder
-from quantlab.learning.registry.bundle_members import load_drift, require_plain, stored_signal
+from quantlab.learning.registry.bundle_members import StoredMember, load_drift, require_plain, stored_signal
 from quantlab.learning.registry.manifest import ensemble_of
 
 CONFIG = "config.json"
@@ -122,6 +123,13 @@ def load_bundle(folder: Path, trust: Trust) -> Bundle:
             f"the strategy {manifest['strategy_fingerprint']} in {folder}", found=strategy.fingerprint, fix=_RUN_AGAIN
         )
     return Bundle(folder, strategy, config, manifest, features, _drift(folder, manifest["models"]))
+
+
+def last_test_start(bundle: Bundle) -> str | None:
+    """Return the first bar, ISO 8601, that no fit, weight or choice of a bundle's members has seen; None without members."""
+    names = bundle.manifest["models"].get("ensemble", {}).get("names", ())
+    starts = [StoredMember.read(bundle.folder / MEMBERS / name).parts["test"]["first"] for name in names]
+    return max(starts, key=parse_utc, default=None)
 
 
 def _construct(make: Callable[[], Any], what: str, folder: Path) -> Any:

@@ -36,11 +36,13 @@ from quantlab.jobs.output.console import stdout_console
 from quantlab.jobs.output.terminal import TerminalProgress
 from quantlab.jobs.session.promoted_bundles import PromotedBundles
 from quantlab.jobs.session.readiness import gate_document, print_stages
-from quantlab.jobs.session.session_strategy import PaperStrategy, paper_strategy
+from quantlab.jobs.session.replay_start import replay_start
+from quantlab.jobs.session.session_folder import JOURNAL, session_folder
+from quantlab.jobs.session.session_strategy import PaperStrategy, paper_strategy, require_request
 from quantlab.jobs.session.status import status_tables
 from quantlab.jobs.session.stop_request import StopRequest, stop_on_signals
 
-JOURNAL, LOG, GATES = "journal.db", "log.jsonl", "gates.json"
+LOG, GATES = "log.jsonl", "gates.json"
 
 
 def run(cfg: DictConfig) -> float | None:
@@ -57,16 +59,20 @@ def run(cfg: DictConfig) -> float | None:
         check_whole("job.bars", cfg.job.bars, low=1)
     if cfg.job.stage is not None:
         gates.require_stage(str(cfg.job.stage))
-    folder = Path(cfg.job.folder).resolve()
+    folder = session_folder(cfg)
+    require_request(cfg)
     require_writable("job.folder", folder)
+    with progress.stage("history", 1) as stage:
+        history = history_cut(cfg).load(build(cfg.data))  # before the journal: data that is refused leaves none behind
+        stage.advance()
     with json_log(folder / LOG), stop_on_signals() as stop:
         with SqliteJournal(folder / JOURNAL) as journal:
             chosen = _strategy(cfg, folder, journal)
-            with progress.stage("history", 1) as stage:
-                history = history_cut(cfg).load(build(cfg.data))
-                stage.advance()
             chosen.require_market(history)
-            session = _session(cfg, chosen, history, journal, stop)
+            feed, words = _feed(cfg, chosen, history, journal, stop)
+            if words:
+                console.print(words, highlight=False, soft_wrap=True)
+            session = _session(cfg, chosen, history, journal, feed)
             with progress.stage("warm-up or recovery", 1) as stage:
                 repeated = session.start()
                 stage.advance()
@@ -99,10 +105,19 @@ def _strategy(cfg: DictConfig, folder: Path, journal: SqliteJournal) -> PaperStr
         raise
 
 
-def _session(
+def _feed(
     cfg: DictConfig, chosen: PaperStrategy, history: Bars, journal: SqliteJournal, stop: StopRequest
-) -> Session:
-    feed, watch_rules = build(cfg.execution.feed)(history, sleep=stop.wait), build(cfg.execution.drift)
+) -> tuple[BarFeed, str]:
+    """The configured feed, and a line on where it begins; one with a ``start`` that is null begins after the warm-up."""
+    make = build(cfg.execution.feed)
+    if "start" not in cfg.execution.feed or cfg.execution.feed.start is not None:
+        return make(history, sleep=stop.wait), ""
+    begins = replay_start(journal, chosen.strategy, chosen.bundle, history)
+    return make(history, sleep=stop.wait, start=begins.time), begins.words
+
+
+def _session(cfg: DictConfig, chosen: PaperStrategy, history: Bars, journal: SqliteJournal, feed: BarFeed) -> Session:
+    watch_rules = build(cfg.execution.drift)
     _require_one_market(build(cfg.data), feed)
     begins = feed.begins_ms
     rows = history.n_bars if begins is None else int(history.open_time_ms.searchsorted(begins))

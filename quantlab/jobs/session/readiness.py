@@ -8,7 +8,6 @@ only if that stage, and every one before it, was passed.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig
@@ -21,8 +20,9 @@ from quantlab.core.files import write_json
 from quantlab.execution.readiness.stages import Readiness, StageResult
 from quantlab.jobs.config.composition import build
 from quantlab.jobs.output.console import stdout_console
+from quantlab.jobs.session.session_folder import JOURNAL, existing_session
 
-JOURNAL, DOCUMENT = "journal.db", "readiness.json"
+DOCUMENT = "readiness.json"
 _COLOURS = {"PASS": "green", "FAIL": "red", "UNKNOWN": "yellow"}
 
 
@@ -38,7 +38,7 @@ def run(cfg: DictConfig) -> float | None:
     ContractError
         If the stage that was asked for is not passed.
     """
-    console, folder = stdout_console(), Path(cfg.job.folder).resolve()
+    console, folder = stdout_console(), existing_session(cfg)
     gates: Readiness = build(cfg.execution.gates)
     if cfg.job.stage is not None:
         gates.require_stage(str(cfg.job.stage))

@@ -105,24 +105,35 @@ def paper_strategy(cfg: DictConfig, folder: Path, running: str | None = None) ->
     ArtifactError, ContractError
         If a file, the code, a library, the features or the strategy is not what was promoted.
     """
-    if cfg.bundle is not None and cfg.run is not None:
-        raise ConfigError("a bundle or a run", found="both", fix="leave one of them out")
+    require_request(cfg)
     if cfg.bundle is not None:
         root = Path(cfg.bundle).resolve()
-        _require_bundles(root)
         if has_pointer(root):
             return _active_strategy(root, running, trust_of(cfg))
         return strategy_of(load_bundle(root, trust_of(cfg)))
     if cfg.run is not None:
         return strategy_of(_bundle_of_run(cfg, folder / "bundle"))
-    signal = build(cfg.signal)
-    if isinstance(signal, Learner):
+    return PaperStrategy(build(cfg.strategy)(signal=build(cfg.signal)), build(cfg.barriers))
+
+
+def require_request(cfg: DictConfig) -> None:
+    """Return if the configuration names one strategy: a bundle, a run, or a signal that is not learned.
+
+    Raises
+    ------
+    ConfigError
+        Otherwise; nothing was written.
+    """
+    if cfg.bundle is not None and cfg.run is not None:
+        raise ConfigError("a bundle or a run", found="both", fix="leave one of them out")
+    if cfg.bundle is not None:
+        _require_bundles(Path(cfg.bundle).resolve())
+    elif cfg.run is None and isinstance(build(cfg.signal), Learner):
         raise ConfigError(
             "a bundle, where the signal is learned",
             found="none",
             fix="promote a run (job=promote run=...), then add bundle=FOLDER",
         )
-    return PaperStrategy(build(cfg.strategy)(signal=signal), build(cfg.barriers))
 
 
 def _require_bundles(root: Path) -> None:
@@ -141,10 +152,21 @@ def _require_bundles(root: Path) -> None:
 
 def _bundle_of_run(cfg: DictConfig, folder: Path) -> Bundle:
     if folder.is_dir():
-        return load_bundle(folder, trust_of(cfg))
+        return _require_same_run(load_bundle(folder, trust_of(cfg)), resolve_run(cfg.run, cfg.runs_dir).name)
     registry: Registry = build(cfg.learning.registry)
     finished = read_run(resolve_run(cfg.run, cfg.runs_dir), "run")
     return write_bundle(finished, folder, registry.clock, registry.load_timeout_s, registry.trust)
+
+
+def _require_same_run(bundle: Bundle, run: str) -> Bundle:
+    """Return a session's own bundle if it was made from this run: another run is another session."""
+    if bundle.manifest["run"] != run:
+        raise ConfigError(
+            f"run={bundle.manifest['run']}, with which the session in {bundle.folder.parent} began",
+            found=run,
+            fix="go on with that run, or begin another session with job.folder=DIR",
+        )
+    return bundle
 
 
 def _active_strategy(root: Path, running: str | None, trust: Trust) -> PaperStrategy:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig
@@ -12,8 +11,8 @@ from rich.table import Table
 from quantlab.core.clock import ClockOffset, SystemClock, iso_utc
 from quantlab.execution.journal.reader import SessionView, read_session
 from quantlab.jobs.output.console import stdout_console
+from quantlab.jobs.session.session_folder import JOURNAL, existing_session
 
-JOURNAL = "journal.db"
 #: Features shown, those that have drifted furthest.
 _WORST = 10
 
@@ -29,7 +28,7 @@ def run(cfg: DictConfig) -> float | None:
         If its journal is damaged.
     """
     console = stdout_console()
-    view = read_session(Path(cfg.job.folder).resolve() / JOURNAL, check=cfg.job.verify)
+    view = read_session(existing_session(cfg) / JOURNAL, check=cfg.job.verify)
     now_ms = SystemClock().now_ms()
     if cfg.job.json:
         text = json.dumps(status_facts(view, now_ms), sort_keys=True)

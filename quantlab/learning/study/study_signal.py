@@ -30,7 +30,7 @@ def study_signal(source: Learner | SignalSource, bars: Bars, progress: Progress)
         stage.advance()
     ready = (np.isfinite(signal.atr) | (signal.live_members > 0)).any(axis=1)
     if not ready.any():
-        warmup = _warmup_of(source)
+        warmup = warmup_of(source)
         raise HistoryError(
             "a history longer than the features' warm-up" + (f", which is {warmup:,} bars" if warmup else ""),
             found=f"{bars.n_bars:,} bars, none of them ready",
@@ -39,7 +39,7 @@ def study_signal(source: Learner | SignalSource, bars: Bars, progress: Progress)
     return Study(signal, int(np.argmax(ready)), bars.n_bars, source, None)
 
 
-def _warmup_of(source: SignalSource) -> int | None:
+def warmup_of(source: SignalSource) -> int | None:
     """The warm-up of a source, or of the features that it reads; None if neither is known."""
     if isinstance(source, HasWarmup):
         return source.warmup

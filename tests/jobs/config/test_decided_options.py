@@ -18,6 +18,8 @@ from quantlab.jobs.config.folder import config_folder
 from quantlab.jobs.promotion import bundle_writer
 
 JOBS = ("paper", "parity", "promote")
+#: Jobs that find a session by the bundle or run it was started with, and decide nothing.
+READERS = ("readiness", "status")
 #: What a bundle holds and a job yet takes from the configuration, each for a reason of its own.
 OPEN = {
     "paper": {
@@ -117,7 +119,7 @@ def test_what_it_leaves_open_may_be_typed(composed: dict[str, DictConfig], optio
 @pytest.mark.parametrize("given", ["bundle=models/bundles/x", "run=runs/baseline/x"])
 @pytest.mark.parametrize("job", sorted(path.stem for path in (config_folder() / "job").glob("*.yaml")))
 def test_a_job_that_reads_no_bundle_refuses_one(job: str, given: str) -> None:
-    if job in JOBS:
+    if job in (*JOBS, *READERS):
         compose(f"job={job}", given)
         return
     with pytest.raises(ConfigError, match=f"beside a job that begins with it; found {given} beside quantlab"):
@@ -153,14 +155,19 @@ def test_every_job_that_reads_a_bundle_says_what_it_takes_from_there() -> None:
     stating = {
         path.stem for path in (config_folder() / "job").glob("*.yaml") if "decided_by_bundle" in path.read_text()
     }
-    assert stating == set(JOBS)
+    assert stating == {*JOBS, *READERS}
     folder = Path(jobs.__path__[0])
     reading = {
         path.relative_to(folder).as_posix()
         for path in folder.rglob("*.py")
         if re.search(r"\bcfg\.(bundle|run)\b", path.read_text())
     }
-    assert reading == {"parity/parity.py", "promotion/promote.py", "session/session_strategy.py"}
+    assert reading == {
+        "parity/parity.py",
+        "promotion/promote.py",
+        "session/session_folder.py",
+        "session/session_strategy.py",
+    }
 
 
 def test_the_command_line_refuses_in_one_sentence_and_writes_nothing(

@@ -1,0 +1,66 @@
+"""Folders of paper sessions: each bears the name of the strategy that its session trades."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from omegaconf import DictConfig
+
+from quantlab.core.errors import ConfigError
+from quantlab.jobs.output.latest import resolve_run
+
+SESSIONS, JOURNAL = "paper", "journal.db"
+
+
+def session_folder(cfg: DictConfig) -> Path:
+    """Return the folder of the session that a configuration is about.
+
+    ``job.folder`` where it is set; else ``runs_dir/paper/NAME`` with the name of the bundle (``bundle=``), of the
+    run's experiment (``run=``), or of the configured experiment.
+
+    Raises
+    ------
+    ConfigError
+        If both a bundle and a run are named.
+    """
+    if cfg.job.folder is not None:
+        return Path(cfg.job.folder).resolve()
+    return _sessions(cfg) / _session_name(cfg)
+
+
+def existing_session(cfg: DictConfig) -> Path:
+    """Return the folder of a session that has a journal.
+
+    Raises
+    ------
+    ConfigError
+        If there is none; it names the sessions that there are.
+    """
+    folder = session_folder(cfg)
+    if (folder / JOURNAL).is_file():
+        return folder
+    others = sorted(path.parent.name for path in _sessions(cfg).glob(f"*/{JOURNAL}"))
+    raise ConfigError(
+        f"a session's journal, {folder / JOURNAL}",
+        found=f"no file; the sessions in {_sessions(cfg)} are {', '.join(others)}"
+        if others
+        else "no file, and no session",
+        fix="name the session as job=paper was told it (bundle=, run= or experiment=), or by its folder:"
+        f" job.folder={_sessions(cfg) / others[0]}"
+        if others
+        else "begin one with job=paper",
+    )
+
+
+def _sessions(cfg: DictConfig) -> Path:
+    return (Path(cfg.runs_dir) / SESSIONS).resolve()
+
+
+def _session_name(cfg: DictConfig) -> str:
+    if cfg.bundle is not None and cfg.run is not None:
+        raise ConfigError("a bundle or a run", found="both", fix="leave one of them out")
+    if cfg.bundle is not None:
+        return Path(cfg.bundle).resolve().name
+    if cfg.run is not None:
+        return resolve_run(cfg.run, cfg.runs_dir, announce=False).parent.name  # runs_dir/EXPERIMENT/ID
+    return str(cfg.experiment_name)
