@@ -125,7 +125,8 @@ def _required(space: dict[str, Any] | None) -> tuple[Axis, ...]:
         raise ConfigError(
             "sweep.space with at least one parameter",
             found="none",
-            fix="write e.g. 'sweep.space={policy.stop_atr:[1.0,1.5,2.0]}', or choose sweep=exits",
+            fix="choose sweep=moving_average (of experiment=baseline) or sweep=exits (of trading/policy=ensemble_threshold),"
+            " or write e.g. 'sweep.space={signal.fast:[12,24,48]}'",
         )
     return axes
 

@@ -17,6 +17,7 @@ from quantlab.core.results import Study
 from quantlab.core.types import Signal
 from quantlab.jobs.config.composition import build
 from quantlab.jobs.config.sections import history_cut
+from quantlab.jobs.parity.reachable import lacks_of_data, lacks_of_limits, require_reachable
 from quantlab.jobs.promotion.bundle import Bundle, last_test_start
 from quantlab.jobs.promotion.run_members import plain_section
 from quantlab.jobs.research.pipeline import learn, setup
@@ -77,6 +78,8 @@ def configured_case(cfg: DictConfig, progress: Progress) -> Case:
     """
     parts = setup(cfg)
     history = load_history(parts, progress)
+    whole = lacks_of_data(history, 0, history.n_bars, cfg.job.needed)  # known before anything is learned
+    require_reachable([*lacks_of_limits(build(cfg.trading.limits), cfg.job.needed), *whole])
     study, strategy = learn(parts, history, progress)
     rows = _rows(study, cfg.job.bars)
     return Case(parts.engine, parts.source.synthetic, study, strategy, history, *rows)

@@ -8,7 +8,8 @@
    those in the journal, bit for bit. That signal is compared with history's: features bit for bit, decisions
    one by one, probabilities within a tolerance.
 4. A comparison is valid only if it met enough fills and stops, a halt, a hole and a late listing, and if it
-   notices one price that is moved by one ulp.
+   notices one price that is moved by one ulp. Where that can never be (a strategy without a stop, limits that are off,
+   bars without a hole), it is refused before a session is run.
 
 Exit code 0 only when it is valid and nothing differs; ``parity.json`` is written either way.
 """
@@ -43,9 +44,16 @@ from quantlab.jobs.parity.first_difference import (
     first_other_probability,
 )
 from quantlab.jobs.parity.paper_session import PaperSession
+from quantlab.jobs.parity.reachable import (
+    lacks_of_data,
+    lacks_of_limits,
+    lacks_of_orders,
+    require_reachable,
+    shortage_text,
+)
 from quantlab.jobs.parity.recorded_signal import RecordedSignal, StreamRecord
 from quantlab.jobs.parity.signal_comparison import compare_probabilities, count_differing_decisions
-from quantlab.jobs.parity.validity import count_conditions, self_test, validity_counts
+from quantlab.jobs.parity.validity import check_needed, count_conditions, self_test, validity_counts
 from quantlab.jobs.promotion.bundle import load_bundle
 
 DOCUMENT = "parity.json"
@@ -56,6 +64,8 @@ def run(cfg: DictConfig) -> float | None:
 
     Raises
     ------
+    ConfigError
+        If it can never be valid: the strategy and the bars cannot meet ``job.needed``.
     ContractError
         If the comparison is not valid, or anything differs.
     QuantlabError
@@ -63,17 +73,19 @@ def run(cfg: DictConfig) -> float | None:
     """
     if cfg.run is not None:
         raise ConfigError("a bundle, or neither", found=f"run={cfg.run}", fix="promote it and give bundle=FOLDER")
-    console, progress = stdout_console(), TerminalProgress()
+    console, progress, needed = stdout_console(), TerminalProgress(), check_needed(cfg.job.needed)
     folder = Path(cfg.job.folder).resolve()
     require_writable("job.folder", folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    remove_abandoned(folder)
     if cfg.bundle is None:
         case = configured_case(cfg, progress)
     else:
         bundle = load_bundle(Path(cfg.bundle).resolve(), trust_of(cfg))
         cfg = with_promoted_settings(cfg, bundle)
         case = promoted_case(cfg, bundle, progress)
+    if short := _require_reachable(case, needed):
+        console.print(short, soft_wrap=True)
+    folder.mkdir(parents=True, exist_ok=True)  # not before: what is refused leaves nothing behind
+    remove_abandoned(folder)
     with tempfile.TemporaryDirectory(dir=folder, prefix=partial_prefix("parity")) as name:
         document = compare(cfg, case, Path(name), progress)
     write_json(folder / DOCUMENT, document)
@@ -81,6 +93,19 @@ def run(cfg: DictConfig) -> float | None:
     console.print(f"{document['verdict']}: {folder / DOCUMENT}", highlight=False, soft_wrap=True)
     _require_pass(document)
     return 0.0
+
+
+def _require_reachable(case: Case, needed: dict[str, int]) -> str:
+    """Refuse what can never be valid, by the backtest on the signal of history; return what falls short, in words."""
+    record = _backtest(case, case.signal)
+    counts = count_conditions(record, case.history, case.first, case.last)
+    lacks = [
+        *lacks_of_orders(record, needed),
+        *lacks_of_limits(case.strategy.limits, needed),
+        *lacks_of_data(case.history, case.first, case.last, needed),
+    ]
+    require_reachable(lacks)
+    return shortage_text(counts, needed)
 
 
 def paper_session(cfg: DictConfig) -> PaperSession:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -32,6 +33,10 @@ from quantlab.jobs.parity.recorded_signal import concatenate_signals
 _HALTS = {event.name.lower() for event in RiskEvent if event is not RiskEvent.LIQUIDATION}
 
 
+#: Names in ``job.needed``.
+CONDITIONS = ("fills", "stops", "halts", "holes", "late_listings")
+
+
 def count_conditions(record: AccountRecord, history: Bars, first: int, last: int) -> dict[str, int]:
     """Count what was met in the rows ``first:last`` of `history`, by name."""
     return {
@@ -43,7 +48,20 @@ def count_conditions(record: AccountRecord, history: Bars, first: int, last: int
     }
 
 
-def validity_counts(found: dict[str, int], needed: dict[str, Any]) -> dict[str, dict[str, int]]:
+def check_needed(needed: Mapping[str, Any]) -> dict[str, int]:
+    """Return ``job.needed`` as whole numbers.
+
+    Raises
+    ------
+    ConfigError
+        If a minimum is none.
+    """
+    for name in CONDITIONS:
+        check_whole(f"job.needed.{name}", needed[name], low=0)
+    return {name: int(needed[name]) for name in CONDITIONS}
+
+
+def validity_counts(found: dict[str, int], needed: Mapping[str, Any]) -> dict[str, dict[str, int]]:
     """Return name -> found and needed.
 
     Raises
@@ -51,9 +69,8 @@ def validity_counts(found: dict[str, int], needed: dict[str, Any]) -> dict[str, 
     ConfigError
         If a minimum is not a whole number.
     """
-    for name in found:
-        check_whole(f"job.needed.{name}", needed[name], low=0)
-    return {name: {"found": count, "needed": int(needed[name])} for name, count in found.items()}
+    minimums = check_needed(needed)
+    return {name: {"found": found[name], "needed": minimums[name]} for name in CONDITIONS}
 
 
 def count_holes(history: Bars, first: int, last: int) -> int:

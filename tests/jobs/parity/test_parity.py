@@ -22,7 +22,7 @@ from quantlab.jobs.parity.account_record import AccountRecord, count_compared, c
 from quantlab.jobs.parity.cases import configured_case
 from quantlab.jobs.parity.first_difference import Difference, earliest, first_differences
 from quantlab.jobs.parity.recorded_signal import StreamRecord
-from quantlab.jobs.parity.validity import count_holes, count_late_listings
+from quantlab.jobs.parity.validity import CONDITIONS, count_holes, count_late_listings
 from quantlab.jobs.promotion import promote
 from quantlab.jobs.promotion.bundle import load_bundle
 from quantlab.jobs.research import backtest
@@ -31,6 +31,7 @@ from quantlab.trading.lowlevel.layout import CASH
 KINDS = {"orders", "fills", "risk_events", "equity_marks", "decisions", "features"}
 #: Trades a lot, is stopped often, and falls into its daily limit.
 BUSY = ("experiment=baseline", "trading/policy=ensemble_threshold", "trading.limits.daily_loss_limit=0.005")
+UNRAGGED = ("job.needed.late_listings=0", "job.needed.holes=0")
 SYNTHETIC = (*BUSY, "data.days=14", "data.n_symbols=4", "data.late_listings=2")
 #: Four members that trade enough for a valid comparison; docs/parity.md shows what comes out.
 WIDE = (
@@ -39,7 +40,7 @@ WIDE = (
     "exits.take_profit_atr=2.0", "exits.horizon=12", "trading.limits.daily_loss_limit=0.01", "trading.limits.breaker=off",
 )  # fmt: skip
 MARKET = ("experiment=ensemble_v2", "data.days=24", "data.n_symbols=10", "data.late_listings=6", "data.edge=0.0")
-SMALL = (*BUSY, "data.days=7", "data.n_symbols=2", "data.late_listings=0")
+SMALL = (*BUSY, "data.days=7", "data.n_symbols=2", "data.late_listings=0", *UNRAGGED)
 
 
 def composed(folder, *overrides):
@@ -103,7 +104,7 @@ def test_a_session_on_ragged_real_data_is_the_backtest(tmp_path, perps_5m):
 
 @pytest.mark.slow
 def test_a_session_with_models_in_the_loop_computes_the_forecasts_of_history(tmp_path):
-    given = ("experiment=ensemble_v2", "debug=tiny", "learning.tuning=null", "workers=1")
+    given = ("experiment=ensemble_v2", "debug=tiny", "learning.tuning=null", "workers=1", "job.needed.late_listings=0")
     with pytest.raises(ContractError, match="UNKNOWN: nothing differs"):
         parity.run(composed(tmp_path, *given))
     found = document(tmp_path)
@@ -129,13 +130,49 @@ def test_four_promoted_members_pass_where_everything_was_met(tmp_path):
     assert found["compared"]["features"] > 500_000
 
 
-def test_too_little_is_unknown_and_still_written(tmp_path):
+def test_too_little_is_unknown_said_at_the_start_and_still_written(tmp_path, capsys):
     with pytest.raises(ContractError, match="UNKNOWN: nothing differs, but it met only"):
         parity.run(composed(tmp_path, *SMALL, "job.bars=50"))
+    assert (
+        "meets 38 of 500 fills, 9 of 20 stops, 0 of 1 halts: the comparison will be UNKNOWN" in capsys.readouterr().out
+    )
     found = document(tmp_path)
     assert (found["valid"], found["equal"], found["verdict"]) == (False, True, "UNKNOWN")
     with pytest.raises(ConfigError, match=r"job\.bars"):
         parity.run(composed(tmp_path, *SMALL, "job.bars=0"))
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        (
+            ("trading/policy=from_signals",),
+            r"\(stops\); found no stop on any of its .* trading/policy=ensemble_threshold",
+        ),
+        (("exits.stop_atr=null",), r"\(stops\); found no stop on any of its [\d,]+ entries"),
+        (
+            ("trading.limits.daily_loss_limit=off", "trading.limits.breaker=off"),
+            r"\(halts\); found daily_loss_limit, .* off\. Switch one on: trading\.limits",
+        ),
+        (("data.late_listings=0",), r"\(late_listings\); found 0 symbols that begin later .* in the data"),
+        (("job.bars=30",), r"\(holes, late_listings\); found 0 holes in the compared bars; 0 symbols"),
+        (("job.needed.holes=1000",), r"\(holes\); found \d+ holes in the data"),
+        (("trading/signal=random", "trading.signal.turnover=0"), r"\(fills\); found no fill"),
+    ],
+)
+def test_what_can_never_be_met_is_refused_before_a_session(tmp_path, monkeypatch, given, message):
+    """By name and with the option that changes it; without that need the same comparison is made."""
+    monkeypatch.setattr(parity, "compare", lambda *_: pytest.fail("a session was run"))
+    with pytest.raises(ConfigError, match=message):
+        parity.run(composed(tmp_path, *SYNTHETIC, *given, f"job.folder={tmp_path}/new"))
+    assert not (tmp_path / "new").exists()
+
+
+def test_what_is_not_needed_is_not_asked_for(tmp_path):
+    """The command that the refusal of the default strategy names goes through."""
+    given = ("trading/policy=from_signals", "job.bars=200", *(f"job.needed.{name}=0" for name in CONDITIONS))
+    assert parity.run(composed(tmp_path, *SYNTHETIC, *given)) == 0.0
+    assert document(tmp_path)["verdict"] == "PASS"
 
 
 def test_a_broker_that_keeps_another_account_is_noticed(case, tmp_path, monkeypatch):
