@@ -12,7 +12,7 @@ def audit_table(report: AuditReport) -> Table:
     """One line per check."""
     table = Table(title="audit: leaks found" if report.leaks else "audit: no leak found")
     for name in ("stage", "check", "compared", "result"):
-        table.add_column(name, justify="right" if name == "compared" else "left")
+        table.add_column(name, justify="right" if name == "compared" else "left", overflow="fold")
     for check in report.checks:
         result = Text("passed") if check.passed else Text("leak", style="red")
         table.add_row(check.stage, check.name, f"{check.compared:,}", result)

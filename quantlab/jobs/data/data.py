@@ -22,7 +22,7 @@ from quantlab.data.quality.coverage import QualityReport, SymbolQuality, coverag
 from quantlab.jobs.config.composition import build
 from quantlab.jobs.config.sections import history_cut
 from quantlab.jobs.data.coverage_page import coverage_page
-from quantlab.jobs.output.console import stdout_console
+from quantlab.jobs.output.console import stdout_console, terminal_table
 from quantlab.jobs.output.run_folder import run_folder
 from quantlab.jobs.output.terminal import TerminalProgress
 
@@ -83,10 +83,8 @@ def _document(report: QualityReport | None, refused: tuple[DataError, ...], note
 
 def _table(report: QualityReport) -> Table:
     title = f"{len(report.symbols)} symbols x {report.n_bars:,} bars"
-    columns = ("symbol", "there", "missing", "gaps", "longest gap", "no volume", "funding rates", "suspect bars")
-    table = Table(*columns, title=title, title_justify="left")
-    for column in table.columns[1:]:
-        column.justify = "right"
+    numbers = ("there", "missing", "gaps", "longest\ngap", "no\nvolume", "funding\nrates", "suspect\nbars")
+    table = terminal_table("symbol", *numbers, numbers=numbers, title=title)
     suspects: dict[str, int] = {}
     for suspect in report.suspects:
         suspects[suspect.symbol] = suspects.get(suspect.symbol, 0) + suspect.count

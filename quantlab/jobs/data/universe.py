@@ -18,7 +18,7 @@ from quantlab.data.universe.rules import UniverseRules
 from quantlab.data.universe.snapshot import Changes, Snapshot, compare_snapshots, snapshots_before
 from quantlab.data.universe.survey import Survey
 from quantlab.jobs.config.composition import build
-from quantlab.jobs.output.console import stdout_console
+from quantlab.jobs.output.console import stdout_console, terminal_table
 from quantlab.jobs.output.terminal import TerminalProgress
 
 _SHOWN = 30
@@ -54,10 +54,10 @@ def run(cfg: DictConfig) -> float:
 
 def _table(snapshot: Snapshot) -> Table:
     title = f"{snapshot.exchange}, {iso_utc(snapshot.taken_ms)}"
-    columns = ("rank", "symbol", "coin", "market cap, M USD", "volume a day, M USD", "spread, bps", "age, days")
-    table = Table(*columns, title=title, title_justify="left")
-    for column in (table.columns[0], *table.columns[3:]):
-        column.justify = "right"
+    numbers = ("market cap,\nM USD", "volume a\nday, M USD", "spread,\nbps", "age,\ndays")
+    table = terminal_table(
+        "rank", "symbol", "coin", *numbers, whole=("symbol",), numbers=("rank", *numbers), title=title
+    )
     for row in snapshot.rows[: min(_SHOWN, len(snapshot.members))]:
         coin = row.coin if row.multiple == 1 else f"{row.multiple:,} {row.coin}"
         money = (_number(row.market_cap_usd, 1e-6, ",.0f"), _number(row.volume_usd, 1e-6, ",.1f"))

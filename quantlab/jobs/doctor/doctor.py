@@ -37,7 +37,7 @@ from quantlab.jobs.doctor.collected import check_collected, collected_manifest
 from quantlab.jobs.doctor.exchange import check_exchange_clock
 from quantlab.jobs.doctor.models import check_models
 from quantlab.jobs.doctor.secrets import check_secrets
-from quantlab.jobs.output.console import stdout_console
+from quantlab.jobs.output.console import stdout_console, terminal_table
 
 _MIN_FREE_BYTES = 2 * 1024**3
 _MAX_CLOCK_SKEW_S = 5.0
@@ -220,7 +220,7 @@ def check_data(cfg: DictConfig) -> Check:
 
 
 def _table(checks: list[Check]) -> Table:
-    table = Table("check", "state", "found", "to fix", title="quantlab doctor", title_justify="left")
+    table = terminal_table("check", "state", "found", "to fix", whole=("check", "state"), title="quantlab doctor")
     colour = {Status.OK: "green", Status.NOT_SET_UP: "yellow", Status.BROKEN: "red"}
     for check in checks:
         table.add_row(check.name, Text(check.status.value, style=colour[check.status]), check.detail, check.fix)

@@ -19,7 +19,7 @@ from rich.table import Table
 from quantlab.core.checks import check_range, check_whole
 from quantlab.jobs.honesty.market_verdict import check_measurable, judge_market, markets, measured_config
 from quantlab.jobs.honesty.record import HonestyRecord, Share, open_record
-from quantlab.jobs.output.console import stdout_console
+from quantlab.jobs.output.console import stdout_console, terminal_table
 from quantlab.jobs.output.terminal import TerminalProgress
 from quantlab.learning.parallel.workers import worker_processes
 
@@ -70,9 +70,8 @@ def measure(cfg: DictConfig, record: HonestyRecord) -> None:
 
 
 def _table(found: tuple[Share, ...], confidence: float) -> Table:
-    table = Table(
-        "markets", "number", 'verdict "edge"', "share, %", f"Wilson {confidence:.0%}, %", "Clopper-Pearson, %"
-    )
+    numbers = ("number", 'verdict\n"edge"', "share, %", f"Wilson\n{confidence:.0%}, %", "Clopper-\nPearson, %")
+    table = terminal_table("markets", *numbers, numbers=numbers)
     for one in found:
         share = f"{100 * one.edge / one.markets:.1f}" if one.markets else "-"
         intervals = (f"{100 * low:.1f} to {100 * high:.1f}" for low, high in (one.wilson, one.exact))

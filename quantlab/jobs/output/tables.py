@@ -13,6 +13,7 @@ from rich.text import Text
 
 from quantlab.core.results import OrderReason, Simulation
 from quantlab.evaluation.verdict.rule import Verdict
+from quantlab.jobs.output.console import terminal_table
 
 _UTC = pa.timestamp("ms", tz="UTC")
 
@@ -75,9 +76,7 @@ _ROWS = (
 
 def summary_table(summaries: dict[str, dict[str, Any]]) -> Table:
     """The few numbers to look at first, one column a run; a dash is undefined."""
-    table = Table("", *summaries, title_justify="left")
-    for column in table.columns[1:]:
-        column.justify = "right"
+    table = terminal_table("", *summaries, numbers=summaries)
     for key, heading, form, factor in _ROWS:
         cells = (summary.get(key) for summary in summaries.values())
         table.add_row(heading, *("-" if value is None else format(value * factor, form) for value in cells))

@@ -32,7 +32,7 @@ from quantlab.core.ports import FeatureSource, Progress
 from quantlab.core.types import Signal
 from quantlab.jobs.config.composition import build
 from quantlab.jobs.config.sections import trust_of
-from quantlab.jobs.output.console import stdout_console
+from quantlab.jobs.output.console import stdout_console, terminal_table
 from quantlab.jobs.output.terminal import TerminalProgress
 from quantlab.jobs.parity.account_record import AccountRecord, count_compared, count_differing, record_of_backtest
 from quantlab.jobs.parity.cases import Case, configured_case, promoted_case, with_promoted_settings
@@ -228,7 +228,7 @@ def _description(case: Case) -> dict[str, Any]:
 
 
 def _table(document: dict[str, Any]) -> Table:
-    table = Table("", "compared", "differing", title_justify="left")
+    table = terminal_table("", "compared", "differing")
     for name, count in document["compared"].items():
         table.add_row(name.replace("_", " "), f"{count:,}", f"{document['differing'][name]:,}")
     for name, line in document["validity"].items():

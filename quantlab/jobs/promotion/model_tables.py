@@ -10,6 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from quantlab.core.errors import ArtifactError
+from quantlab.jobs.output.console import terminal_table
 from quantlab.learning.registry.manifest import read_manifest
 from quantlab.learning.registry.status import Status, status
 from quantlab.learning.registry.store import Registry
@@ -25,15 +26,13 @@ def versions_table(registry: Registry) -> Table:
     title = f"{registry.root}: {len(registry.versions())} versions"
     if history.ignored:
         title += f"; {history.ignored} lines of the audit log were never carried out"
-    table = Table(
-        "version", "status", "log loss", "AUC", "last event", "when", "why", title=title, title_justify="left"
-    )
+    head = ("version", "status", "log loss", "AUC", "last event")
+    table = terminal_table(*head, whole=("version", "status"), numbers=("log loss", "AUC"), title=title)
     for version in registry.versions():
         found, last = status(history, version), history.of(version)[-1]
+        happened = f"{last.event}, {last.time}: {last.reason}"
         colour = _COLOURS.get(found, "default")
-        table.add_row(
-            version, Text(found, style=colour), *_scores(registry, version), last.event, last.time, last.reason
-        )
+        table.add_row(version, Text(found, style=colour), *_scores(registry, version), happened)
     return table
 
 
@@ -53,7 +52,7 @@ def _number(value: float | None) -> str:
 def facts_table(version: str, registry: Registry) -> Table:
     """The verified manifest of one version, and its records in the audit log."""
     facts = registry.describe(version)
-    table = Table("fact", "value", title=f"{version}: {registry.status(version)}", title_justify="left")
+    table = terminal_table("fact", "value", title=f"{version}: {registry.status(version)}")
     for name, value in facts.items():
         if name not in _HIDDEN:
             table.add_row(name, _text(value))
@@ -75,7 +74,7 @@ def _text(value: Any) -> str:
 
 def moves_table(before: dict[str, str], after: dict[str, str]) -> Table:
     """Versions that served before and that serve now, member by member."""
-    table = Table("member", "before", "now", title="in service", title_justify="left")
+    table = terminal_table("member", "before", "now", whole=(), title="in service")
     for member in sorted({*before, *after}):
         table.add_row(member, before.get(member, "-"), after.get(member, "-"))
     return table

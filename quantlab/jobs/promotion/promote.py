@@ -15,7 +15,7 @@ from rich.table import Table
 
 from quantlab.core.errors import ConfigError
 from quantlab.jobs.config.composition import build
-from quantlab.jobs.output.console import stdout_console
+from quantlab.jobs.output.console import stdout_console, terminal_table
 from quantlab.jobs.output.latest import resolve_run
 from quantlab.jobs.promotion.active_bundle import make_active
 from quantlab.jobs.promotion.bundle import RESTORE, Bundle, load_bundle
@@ -68,7 +68,7 @@ def _prove_bundle(folder: Path, registry: Registry) -> Bundle:
 def bundle_table(bundle: Bundle) -> Table:
     """Facts of a bundle that a person should know before it runs."""
     facts = bundle.manifest
-    table = Table("", facts["bundle"], title_justify="left")
+    table = terminal_table("", facts["bundle"])
     members = facts["models"].get("ensemble", {})
     weights = zip(members.get("names", ()), members.get("weights", ()), strict=True)
     rows = {

@@ -27,7 +27,7 @@ from quantlab.core.ports import FeatureSource, Progress
 from quantlab.core.results import Study
 from quantlab.jobs.config.composition import build
 from quantlab.jobs.config.sections import history_cut
-from quantlab.jobs.output.console import stdout_console
+from quantlab.jobs.output.console import stdout_console, terminal_table
 from quantlab.jobs.output.run_folder import require_folders
 from quantlab.jobs.output.terminal import TerminalProgress
 from quantlab.jobs.promotion.model_tables import moves_table
@@ -236,7 +236,7 @@ def decision_table(
     decision: PromotionDecision, versions: tuple[str, ...], thresholds: str, study: Study, bars: Bars
 ) -> Table:
     """The comparison as a person reads it."""
-    table = Table("", "candidate", "active", title_justify="left")
+    table = terminal_table("", "candidate", "active")
     test = (
         f"{iso_utc(int(bars.open_time_ms[study.first_row]))} to {iso_utc(int(bars.open_time_ms[study.last_row - 1]))}"
     )

@@ -6,8 +6,6 @@ table says how many bars each feature needed. ``warmup.json`` in the run folder 
 
 from __future__ import annotations
 
-from typing import Any
-
 from omegaconf import DictConfig
 from rich.table import Table
 from rich.text import Text
@@ -19,7 +17,7 @@ from quantlab.features.certificate import WarmupCertificate, certify
 from quantlab.features.memory import warmup_text
 from quantlab.jobs.config.composition import build
 from quantlab.jobs.config.sections import history_cut
-from quantlab.jobs.output.console import stdout_console
+from quantlab.jobs.output.console import stdout_console, terminal_table
 from quantlab.jobs.output.run_folder import run_folder
 from quantlab.jobs.output.terminal import TerminalProgress
 
@@ -72,12 +70,14 @@ def _require_kept(certificate: WarmupCertificate) -> None:
 def _table(certificate: WarmupCertificate) -> Table:
     title = f"bars until the bits agree: {certificate.restarts:,} restarts, warm-up {certificate.warmup:,}"
     caption = f"a warm-up of {certificate.warmup:,} bars is {warmup_text(certificate.warmup)}"
-    justify: dict[str, Any] = {"title_justify": "left", "caption_justify": "left"}
-    table = Table("feature", "median", "99 %", "most", "in", "restarted", title=title, caption=caption, **justify)
-    for column in table.columns[1:4]:
-        column.justify = "right"
+    numbers = ("median", "99 %", "most")
+    table = terminal_table(
+        "feature", *numbers, "in", "restarted", whole=("feature", "in"), numbers=numbers, title=title, caption=caption
+    )
     for need in certificate.needs:
         kept = need.most <= certificate.warmup
         most = Text(f"{need.most:,}", style="" if kept else "red")
-        table.add_row(need.name, f"{need.median:,}", f"{need.p99:,}", most, need.symbol, need.restarted)
+        table.add_row(
+            need.name, f"{need.median:,}", f"{need.p99:,}", most, need.symbol, need.restarted.replace("T", " ")
+        )
     return table

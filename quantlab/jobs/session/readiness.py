@@ -19,7 +19,7 @@ from quantlab.core.errors import ContractError
 from quantlab.core.files import write_json
 from quantlab.execution.readiness.stages import Readiness, StageResult
 from quantlab.jobs.config.composition import build
-from quantlab.jobs.output.console import stdout_console
+from quantlab.jobs.output.console import stdout_console, terminal_table
 from quantlab.jobs.session.session_folder import JOURNAL, existing_session
 
 DOCUMENT = "readiness.json"
@@ -66,7 +66,7 @@ def print_stages(console: Console, stages: Sequence[StageResult]) -> None:
 
 
 def _table(stage: StageResult) -> Table:
-    table = Table(stage.title, "", "blocks", "evidence", title_justify="left")
+    table = terminal_table(stage.title, "", "blocks", "evidence", whole=(stage.title, "", "blocks"))
     for result in stage.results:
         status = Text(result.status, style=_COLOURS[result.status])
         table.add_row(result.gate.replace("_", " "), status, "yes" if result.blocks else "", result.evidence)

@@ -10,7 +10,7 @@ from rich.table import Table
 
 from quantlab.core.clock import ClockOffset, SystemClock, iso_utc
 from quantlab.execution.journal.reader import SessionView, read_session
-from quantlab.jobs.output.console import stdout_console
+from quantlab.jobs.output.console import stdout_console, terminal_table
 from quantlab.jobs.session.session_folder import JOURNAL, existing_session
 
 #: Features shown, those that have drifted furthest.
@@ -63,7 +63,7 @@ _DAY = ("utc", "start_equity", "low", "last", "drawdown")
 def status_tables(view: SessionView, now_ms: int | None) -> list[Table]:
     """Return tables for a person; `now_ms` None leaves out how old the newest bar is."""
     if view.last_bar is None:
-        table = Table("", "session", title_justify="left")
+        table = terminal_table("", "session")
         table.add_row("bars", "none yet")
         table.add_row("running", "yes" if view.running else "no")
         return [table]
@@ -98,7 +98,7 @@ def _summary(view: SessionView, now_ms: int | None) -> Table:
         rows["venue's clock ahead, ms"] = _clock(view.clock)
     if now_ms is not None:
         rows["age of its close, s"] = f"{_age(view, now_ms) / 1000:,.1f}"
-    table = Table("", "session", title_justify="left")
+    table = terminal_table("", "session")
     for name, value in rows.items():
         table.add_row(name, value)
     return table
@@ -112,14 +112,15 @@ def _clock(clock: dict[str, Any]) -> str:
 
 
 def _positions(view: SessionView) -> Table:
-    table = Table("position", "units", "entry", "mark", "P&L, USD", title_justify="left")
+    head = ("position", "units", "entry", "mark", "P&L, USD")
+    table = terminal_table(*head, numbers=head[1:])
     for symbol, units, entry, mark in view.tables["positions"]:
         table.add_row(symbol, f"{units:,.6g}", f"{entry:,.6g}", f"{mark:,.6g}", _usd(units * (mark - entry)))
     return table
 
 
 def _orders(view: SessionView) -> Table:
-    table = Table("order for the next bar", "side", "units", "kind", title_justify="left")
+    table = terminal_table("order for\nthe next bar", "side", "units", "kind", numbers=("units",))
     for _, symbol, side, units, reduce_only, reason in view.tables["orders"]:
         kind = f"{reason.lower()}{', reduce only' if reduce_only else ''}"
         table.add_row(symbol, "buy" if side > 0 else "sell", f"{units:,.6g}", kind)
@@ -129,7 +130,7 @@ def _orders(view: SessionView) -> Table:
 def _drift(reading: dict[str, Any]) -> Table:
     """Return the features that moved furthest; the levels are the reading's own."""
     over = f"{reading['rows']:,} rows of {reading['bars']:,} bars until {iso_utc(reading['open_ms'])}"
-    table = Table(f"drift over {over}", "PSI", "KS", "level", title_justify="left")
+    table = terminal_table("feature", "PSI", "KS", "level", numbers=("PSI", "KS"), title=f"drift over {over}")
     for drift in sorted(reading["features"], key=lambda drift: -drift["psi"])[:_WORST]:
         table.add_row(drift["feature"], f"{drift['psi']:.3f}", f"{drift['ks']:.3f}", drift["level"])
     table.add_row(f"on alert: {len(reading['alerts'])} of {len(reading['features'])}", "", "", "")
@@ -137,7 +138,7 @@ def _drift(reading: dict[str, Any]) -> Table:
 
 
 def _counters(view: SessionView) -> Table:
-    table = Table("counter", "since the start", title_justify="left")
+    table = terminal_table("counter", "since the start", numbers=("since the start",))
     for name, count in sorted(view.counters.items()):
         table.add_row(name, f"{count:,}")
     return table

@@ -11,7 +11,6 @@ import pyarrow.csv
 import pyarrow.parquet as pq
 from hydra.utils import get_method
 from omegaconf import DictConfig
-from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
@@ -22,6 +21,7 @@ from quantlab.evaluation.sweep.content import SweepReport
 from quantlab.evaluation.sweep.maps import short_names, value_text, values_text
 from quantlab.evaluation.sweep.scenario_scores import ScenarioScore
 from quantlab.evaluation.sweep.scores import count_distinct, sharpe_dispersion, sharpe_quantiles
+from quantlab.jobs.output.console import terminal_table
 from quantlab.jobs.output.run_folder import RunFolder, resolved_yaml
 from quantlab.jobs.output.tables import verdict_line, write_equity, write_orders
 from quantlab.jobs.research.benchmarks import Benchmarks, benchmark_numbers, run_benchmarks
@@ -42,6 +42,8 @@ FILES = {
     "orders.parquet": "orders of the best",
     "equity.parquet": "its equity at every bar",
 }
+#: Parameters that have a column each on the terminal; more share one.
+MOST_COLUMNS = 5
 #: Scenarios that the terminal lists, from the cheapest on.
 MOST_SCENARIOS = 20
 
@@ -213,22 +215,17 @@ def print_sweep(
 def top_table(best: Best, top: int) -> Table:
     """Parameters and results of the first rows of the ranking."""
     names, numbers = best.table.names, best.table.numbers
-    table = Table(
-        *short_names(names),
-        "Sharpe",
-        "equity",
-        "drawdown %",
-        "trades",
-        "costs",
-        box=SIMPLE_HEAD,
-        pad_edge=False,
-        caption="USD",
+    results = ("Sharpe", "equity", "drawdown\n%", "trades", "costs")
+    short, apart = short_names(names), len(names) <= MOST_COLUMNS
+    short = [name.replace(" ", "\n") for name in short] if apart else short
+    table = terminal_table(
+        *(short if apart else ["parameters"]), *results, whole=(), numbers=(*short, *results), caption="USD"
     )
-    for column in table.columns:
-        column.justify = "right"
     for row in best.score.order[:top]:
+        texts = [value_text(best.table.values[row][name]) for name in names]
+        together = ", ".join(f"{name} = {text}" for name, text in zip(short, texts, strict=True))
         table.add_row(
-            *(value_text(best.table.values[row][name]) for name in names),
+            *(texts if apart else [together]),
             format(best.sharpe[row], "+.2f") if np.isfinite(best.sharpe[row]) else "-",
             format(numbers["final_equity"][row], ",.0f"),
             format(100.0 * numbers["max_drawdown"][row], ".2f"),
@@ -240,9 +237,8 @@ def top_table(best: Best, top: int) -> Table:
 
 def scenario_table(best: Best) -> Table:
     """The best of every scenario, deflated by what was tried there."""
-    table = Table("assumed", "best Sharpe", "luck", "deflated", "the judged best", box=SIMPLE_HEAD, pad_edge=False)
-    for column in table.columns[1:]:
-        column.justify = "right"
+    numbers = ("best\nSharpe", "luck", "deflated", "the judged\nbest")
+    table = terminal_table("assumed", *numbers, whole=(), numbers=numbers)
     for i, one in enumerate(best.scenarios[:MOST_SCENARIOS]):
         ratios = (best.sharpe[one.row], one.luck_sharpe, one.dsr, best.score.sharpe_by_scenario[i])
         forms = ("+.2f", "+.2f", ".3f", "+.2f")

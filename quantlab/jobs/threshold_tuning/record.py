@@ -10,10 +10,11 @@ from functools import reduce
 from operator import add
 from typing import Any
 
-from rich.table import Column, Table
+from rich.table import Table
 
 from quantlab.core.files import write_json
 from quantlab.core.results import TuningStage, Window
+from quantlab.jobs.output.console import terminal_table
 from quantlab.jobs.output.run_folder import RunFolder
 
 TRIALS_FILE = "tuning.json"
@@ -74,8 +75,9 @@ def write_trials(folder: RunFolder, stages: Sequence[TuningStage]) -> None:
 
 def chosen_table(stages: tuple[TuningStage, ...]) -> Table:
     """One line per stage: what was tried, what was gained, what was chosen."""
-    counts, before = Column("trials", max_width=10), Column("as configured", max_width=10)
-    table = Table("tuned", counts, before, "chosen", Column("values", overflow="fold"), title_justify="left")
+    table = terminal_table(
+        "tuned", "trials", "as\nconfigured", "chosen", "values", whole=(), numbers=("as\nconfigured", "chosen")
+    )
     for stage in stages:
         first, best = stage.trials[0], stage.trials[stage.best]
         values = "\n".join(f"{name.rpartition('.')[2]}={format_value(value)}" for name, value in best.values.items())
@@ -85,12 +87,12 @@ def chosen_table(stages: tuple[TuningStage, ...]) -> Table:
 
 def trial_table(stage: TuningStage) -> Table:
     """Every trial of a stage, the chosen one marked."""
-    names = list(stage.trials[0].values)
-    table = Table("trial", "state", "value", *names, title=f"{stage.title}: {stage.objective}", title_justify="left")
+    head = ("trial", "state", "value", "values")
+    table = terminal_table(*head, whole=head[:2], numbers=("value",), title=f"{stage.title}: {stage.objective}")
     for trial in stage.trials:
         mark = "*" if trial.number == stage.best else ""
-        cells = (format_value(trial.values[name]) for name in names)
-        table.add_row(f"{trial.number}{mark}", trial.state, format_value(trial.value), *cells)
+        values = ", ".join(f"{name}={format_value(value)}" for name, value in trial.values.items())
+        table.add_row(f"{trial.number}{mark}", trial.state, format_value(trial.value), values)
     return table
 
 

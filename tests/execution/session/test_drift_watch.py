@@ -257,7 +257,7 @@ def test_it_is_shown_beside_the_session_and_judged_by_its_gate(reading, referenc
     run_pieces(place, strategy, lambda: WATCH_RULES.watch(reference), [BARS])
     view = read_session(path)
     assert status_facts(view, 0)["drift"] == view.drift
-    titles = [str(table.columns[0].header) for table in status_tables(view, None)]
+    titles = [str(table.title) for table in status_tables(view, None)]
     assert any(title.startswith("drift over ") for title in titles)
     found = feature_drift(read_windows(path, [(60, None)])[0], None)
     assert (found.status, found.value) == ("FAIL", 1.0)

@@ -63,6 +63,7 @@ def test_from_a_run_to_service_and_back(
     shown = capsys.readouterr().out
     assert "active" in shown
     assert shown.count("good") == len(names)
+    assert [version for version in versions if f" {version} " not in shown] == [], "whole, in 80 columns"
     assert " ".join(shown.split()).count("[/docs]") == 2 * len(names), "in the list and in the log of every version"
 
     for action, more, words in (
