@@ -31,7 +31,7 @@ def commands(page: str) -> list[list[str]]:
 
 
 def test_every_command_names_a_space_that_can_be_swept(page: str) -> None:
-    assert len(commands(page)) == 4
+    assert len(commands(page)) == 5
     for python, module, name, *overrides in commands(page):
         assert (python, module, name) == ("python", "-m", "quantlab")
         plain = [one for one in overrides if one != "-m" and not one.startswith("data.seed=")]
