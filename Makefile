@@ -11,7 +11,7 @@ LOCKS := $(if $(HASHES),$(HASHED),requirements.lock)
 REQUIREMENTS := $(if $(HASHES),--require-hashes --force-reinstall) $(foreach lock,$(LOCKS),-r $(lock))
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test slow torture honesty lint format bench docs lock hashes clean
+.PHONY: help install quick run test slow torture honesty lint format bench docs lock hashes clean
 
 
 help: ## list the targets
@@ -26,6 +26,15 @@ $(INSTALLED): $(LOCKS) pyproject.toml
 	$(BIN)/python -m pip install --disable-pip-version-check --progress-bar off $(REQUIREMENTS)
 	$(BIN)/python -m pip install --disable-pip-version-check --progress-bar off --no-deps --no-build-isolation -e .
 	@touch $@
+
+quick: $(INSTALLED) ## the smallest whole run, under a minute (the first time it compiles for another): data, features, learned members, verdict, page
+	$(BIN)/python -m quantlab experiment=quick
+	@echo
+	@echo "Open this page in a browser:"
+	@echo "  $$(ls -d runs/quick/*/report.html | tail -n 1)"
+	@echo "Then type, for example:"
+	@echo "  $(BIN)/python -m quantlab experiment=quick data.edge=0          # the same market without its planted edge"
+	@echo "  $(BIN)/python -m quantlab --help                               # jobs, experiments, overrides"
 
 run: $(INSTALLED) ## the main job on the embedded synthetic market
 	$(BIN)/python -m quantlab experiment=ensemble_v2

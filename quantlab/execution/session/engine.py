@@ -15,7 +15,7 @@ from quantlab.core.errors import ContractError
 from quantlab.core.events import Decision, RawBar
 from quantlab.core.fingerprint import fingerprint
 from quantlab.core.market import Bars, Instrument, RuleChange, rules_at
-from quantlab.core.ports import Broker, FeatureReader, HasWarmup, SignalStream
+from quantlab.core.ports import Broker, FeatureReader, HasWarmup, Progress, SignalStream
 from quantlab.data.quality.gate import QualityGate
 from quantlab.execution.session.bar_gate import BarGate
 from quantlab.execution.session.bar_record import Day, bar_facts, day_of
@@ -128,16 +128,25 @@ class Engine:
             "limits_on": self._limits_on,
         }
 
-    def warm_up(self, history: Bars) -> int:
+    def warm_up(self, history: Bars, progress: Progress) -> int:
         """Let the signal see what lies before the first bar, without an account; returns how many bars it saw.
 
         A source that names its ``warmup`` sees no more than that: what it says after it does not depend on where
         the history began, to the last bit.
+
+        Parameters
+        ----------
+        history : Bars
+            Up to the first bar that is traded.
+        progress : Progress
+            One step for each bar.
         """
         signal = self.strategy.signal
         first = max(0, history.n_bars - signal.warmup) if isinstance(signal, HasWarmup) else 0
-        for t in range(first, history.n_bars):
-            self._stream.update(history.rows(t, t + 1))
+        with progress.stage("warming up, bars", history.n_bars - first) as stage:
+            for t in range(first, history.n_bars):
+                self._stream.update(history.rows(t, t + 1))
+                stage.advance()
         self.gate.begin_after(history)
         return history.n_bars - first
 

@@ -8,14 +8,14 @@ from quantlab.core.clock import iso_utc
 from quantlab.core.errors import ArtifactError, ConfigError
 from quantlab.core.events import Event
 from quantlab.core.market import Bars
-from quantlab.core.ports import Journal
+from quantlab.core.ports import Journal, Progress
 from quantlab.execution.journal.hash_chain import facts_text
 from quantlab.execution.session.drift_watch import READING
 from quantlab.execution.session.engine import Engine
 from quantlab.execution.session.snapshot import unpack_raw
 
 
-def recover(engine: Engine, journal: Journal) -> tuple[int, bool]:
+def recover(engine: Engine, journal: Journal, progress: Progress) -> tuple[int, bool]:
     """Bring a new engine to where a journal ends, and send its last decision once more.
 
     The process may have died between a commit and the sending: an order that the venue knows is ignored.
@@ -25,6 +25,8 @@ def recover(engine: Engine, journal: Journal) -> tuple[int, bool]:
     engine : Engine
         Of the strategy, market and account that the journal ends with; see :func:`require_identity`.
     journal : Journal
+    progress : Progress
+        One step for each bar that is done again.
 
     Returns
     -------
@@ -42,12 +44,16 @@ def recover(engine: Engine, journal: Journal) -> tuple[int, bool]:
     if snapshot is None:
         raise ArtifactError("a snapshot in the journal", found="none", fix="begin a session in a new folder")
     counted, repeated = engine.restore(snapshot.payload), 0
-    for event in journal.replay(snapshot.seq):
-        if event.kind == "bar":
-            _repeat(engine, event)
-            repeated += 1
-        elif event.kind == "reset_breaker":
-            engine.reset_breaker()
+    with progress.stage(
+        "repeating journalled bars", _bars_after(snapshot, journal, engine.market.interval_ms)
+    ) as stage:
+        for event in journal.replay(snapshot.seq):
+            if event.kind == "bar":
+                _repeat(engine, event)
+                repeated += 1
+                stage.advance()
+            elif event.kind == "reset_breaker":
+                engine.reset_breaker()
     if engine.drift is not None:
         engine.drift.restore_alerts(_last_reading(journal))
     last_decision = engine.last_decision()
@@ -119,6 +125,16 @@ def _repeat(engine: Engine, event: Event) -> None:
             found="another one from the same bar",
             fix="go on with the version of the code and the models that wrote the journal",
         )
+
+
+def _bars_after(snapshot: Event, journal: Journal, interval_ms: int) -> int:
+    """Count the bars journalled after a snapshot, from the first and the last of them: a grid has no holes."""
+    first = next((event for event in journal.replay(snapshot.seq) if event.kind == "bar"), None)
+    last = journal.latest("bar")
+    if first is None or last is None:
+        return 0
+    first_ms, last_ms = (int(event.facts["bar"]["open_ms"]) for event in (first, last))
+    return (last_ms - first_ms) // interval_ms + 1
 
 
 def _last_reading(journal: Journal) -> dict[str, Any] | None:

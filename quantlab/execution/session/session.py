@@ -29,7 +29,8 @@ from typing import Any
 from quantlab.core.errors import ContractError, QuantlabError
 from quantlab.core.events import Alert, Event, RawBar
 from quantlab.core.market import Bars
-from quantlab.core.ports import AlertSink, BarFeed, Broker, Journal, ReleaseSource
+from quantlab.core.ports import AlertSink, BarFeed, Broker, Journal, Progress, ReleaseSource
+from quantlab.core.progress import SilentProgress
 from quantlab.execution.session.bar_gate import ALERTED_FAULTS
 from quantlab.execution.session.clock_watch import ClockWatch
 from quantlab.execution.session.drift_watch import ALERT, RESTART, DriftWatch
@@ -114,8 +115,10 @@ class Session:
         """Open of the last bar that the gate passed, warm-up included; None before any."""
         return self._engine.last_ms
 
-    def start(self) -> int:
+    def start(self, progress: Progress = SilentProgress()) -> int:  # noqa: B008 - frozen, without a state
         """Begin, or go on where the journal ends; returns how many journalled bars were repeated.
+
+        Warm-up and recovery are stages of `progress`, with one step for each bar.
 
         Raises
         ------
@@ -126,11 +129,11 @@ class Session:
         """
         began = self._journal.latest("began")
         if began is None:
-            self._begin()
+            self._begin(progress)
             return 0
         require_identity(self._engine, self._journal, began)
         require_history(self._history, began)
-        return self._recover()
+        return self._recover(progress)
 
     def run(self, stop: threading.Event | None = None, *, most_bars: int | None = None) -> int:
         """Trade until the feed ends, `stop` is set or `most_bars` bars were taken; returns how many were.
@@ -173,13 +176,13 @@ class Session:
         self._journal.append([Event(kind, {**facts, "at_ms": self._now()})])
         self._alert(kind, message, facts)
 
-    def _begin(self) -> None:
-        seen = 0 if self._history is None else self._engine.warm_up(self._history)
+    def _begin(self, progress: Progress) -> None:
+        seen = 0 if self._history is None else self._engine.warm_up(self._history, progress)
         events = begin_events(self._engine, self._release, self._history, seen, self._venue, self._now())
         self._journal.append(events)
 
-    def _recover(self) -> int:
-        repeated, counted = recover(self._engine, self._journal)
+    def _recover(self, progress: Progress) -> int:
+        repeated, counted = recover(self._engine, self._journal, progress)
         self._since_snapshot = repeated
         self._journal.append([Event("resumed", {"repeated": repeated, "at_ms": self._now()})])
         if not counted:

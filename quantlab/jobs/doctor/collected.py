@@ -11,7 +11,7 @@ from quantlab.core.errors import QuantlabError
 from quantlab.core.files import sha256_file
 from quantlab.data.store.day_files import BARS, FUNDING
 from quantlab.data.store.manifest import NAME, Manifest, read_manifest
-from quantlab.jobs.doctor.check import Check, Status, shortened
+from quantlab.jobs.doctor.check import Check, Status, checked, shortened
 
 _NAME = "collected data"
 _HOUR_MS = 3_600_000
@@ -48,10 +48,12 @@ def check_collected(cfg: DictConfig) -> Check:
         return Check(
             _NAME, Status.BROKEN, shortened(lines), f"python -m quantlab job=collect job.root={root} job.repair=true"
         )
-    return Check(_NAME, Status.OK, shortened(_findings(manifest, float(cfg.job.oldest_hours))))
+    fact, *findings = _facts(manifest, float(cfg.job.oldest_hours))
+    return checked(_NAME, findings, fact)
 
 
-def _findings(manifest: Manifest, oldest_hours: float) -> list[str]:
+def _facts(manifest: Manifest, oldest_hours: float) -> list[str]:
+    """Sentences on the dataset: its extent first, then everything that is wrong with it."""
     ends = {
         symbol: max((end for _, end in facts.covered.get(BARS, ())), default=0)
         for symbol, facts in manifest.symbols.items()

@@ -1,6 +1,7 @@
 """``job=doctor``: is this machine fit to run what is configured?
 
-Every check ends as OK, ``not set up`` (nothing asked for it) or broken with the command that fixes it.
+Every check is printed as it ends: OK, ``look at it`` (it works, and something about it should be known), ``not set up``
+(nothing asked for it), ``not checked`` (it could not be looked at), or broken with the command that fixes it.
 """
 
 from __future__ import annotations
@@ -13,31 +14,28 @@ import shutil
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-from omegaconf import DictConfig, OmegaConf
-from rich.table import Table
+from omegaconf import DictConfig
 from rich.text import Text
 
-from quantlab.core.clock import iso_utc
 from quantlab.core.compiled import cache_root, compiled_cache
 from quantlab.core.errors import InstallationError, QuantlabError
 from quantlab.core.files import require_writable
-from quantlab.core.ports import HasFileChecks
-from quantlab.data.quality.coverage import coverage
-from quantlab.jobs.config.composition import build
 from quantlab.jobs.config.folder import config_folder
-from quantlab.jobs.config.sections import history_cut
-from quantlab.jobs.doctor.check import Check, Status, shortened
+from quantlab.jobs.doctor.check import Check, Status
 from quantlab.jobs.doctor.collected import check_collected, collected_manifest
+from quantlab.jobs.doctor.data import check_data
 from quantlab.jobs.doctor.exchange import check_exchange_clock
 from quantlab.jobs.doctor.models import check_models
 from quantlab.jobs.doctor.secrets import check_secrets
-from quantlab.jobs.output.console import stdout_console, terminal_table
+from quantlab.jobs.output.compilation import watch_compilation
+from quantlab.jobs.output.console import stderr_console, stdout_console
 
 _MIN_FREE_BYTES = 2 * 1024**3
 _MAX_CLOCK_SKEW_S = 5.0
@@ -52,36 +50,50 @@ class Requirement:
 
 
 def run(cfg: DictConfig) -> None:
-    """Print the table; raise if something configured is broken.
+    """Print every check as it ends; raise if something configured is broken.
 
     Raises
     ------
     InstallationError
         Naming the broken checks; the command line turns it into exit code 2.
     """
-    checks = list(examine(cfg))
-    stdout_console().print(_table(checks))
-    broken = [check for check in checks if check.status is Status.BROKEN]
+    console, broken = stdout_console(), []
+    with console.status("quantlab doctor") as status, _announced_compilation():
+        for check in examine(cfg, lambda name: status.update(Text(name))):
+            console.print(check.lines())
+            if check.status is Status.BROKEN:
+                broken.append(check)
     if broken:
         names = ", ".join(check.name for check in broken)
         raise InstallationError("every configured part to work", found=f"broken: {names}", fix=broken[0].fix)
 
 
-def examine(cfg: DictConfig) -> Iterator[Check]:
-    """All checks, one after the other."""
-    yield check_python()
-    yield check_versions(read_lock())
-    yield check_parquet()
-    yield check_writable("numba cache", cache_root(), f"machine code in {compiled_cache()}")
-    yield check_writable("runs_dir", Path(cfg.runs_dir), "")
-    yield check_writable("cache_dir", Path(cfg.cache_dir), "")
-    yield check_disk(Path(cfg.runs_dir))
-    yield check_clock()
-    yield check_exchange_clock(cfg, _exchange(cfg))
-    yield check_secrets([config_folder()], [config_folder().parent, Path.cwd()])
-    yield check_models(cfg)
-    yield check_collected(cfg)
-    yield check_data(cfg)
+@contextmanager
+def _announced_compilation() -> Iterator[None]:
+    """Say, once, that the data's check takes longer because it compiles."""
+    said, console = set[str](), stderr_console()
+
+    def announce(sentence: str) -> None:
+        if sentence and not said:
+            said.add(sentence)
+            console.print(sentence, soft_wrap=True)
+
+    with watch_compilation(announce):
+        yield
+
+
+def examine(cfg: DictConfig, begin: Callable[[str], None] = lambda _: None) -> Iterator[Check]:
+    """All checks, one after the other.
+
+    Parameters
+    ----------
+    cfg : DictConfig
+    begin : callable, optional
+        Takes the name of a check before it is made.
+    """
+    for name, check in _CHECKS.items():
+        begin(name)
+        yield check(cfg)
 
 
 def _exchange(cfg: DictConfig) -> str | None:
@@ -199,29 +211,19 @@ def check_clock() -> Check:
     return Check("clock", Status.OK if fits else Status.BROKEN, f"{skew:.3f} s from the file system's", fix)
 
 
-def check_data(cfg: DictConfig) -> Check:
-    """The configured history loads and passes the quality gate."""
-    missing = OmegaConf.missing_keys(cfg.data)
-    if missing:
-        return Check("data", Status.NOT_SET_UP, f"no value for {min(missing)}", f"add {min(missing)}=VALUE")
-    try:
-        source = build(cfg.data)
-        refused = source.problems() if isinstance(source, HasFileChecks) else ()
-        if refused:
-            found = shortened([f"{error.expected}; found {error.found}" for error in refused])
-            return Check("data", Status.BROKEN, f"{len(refused)} refused: {found}", refused[0].fix)
-        bars = history_cut(cfg).load(source)
-    except QuantlabError as error:
-        return Check("data", Status.BROKEN, f"{error.expected}; found {error.found}", error.fix)
-    report = coverage(bars)
-    first, last = iso_utc(report.first_ms), iso_utc(report.last_ms)
-    lines = [f"{len(report.symbols)} symbols x {report.n_bars} bars, {first} to {last}", *report.findings()]
-    return Check("data", Status.OK, shortened(lines))
-
-
-def _table(checks: list[Check]) -> Table:
-    table = terminal_table("check", "state", "found", "to fix", whole=("check", "state"), title="quantlab doctor")
-    colour = {Status.OK: "green", Status.NOT_SET_UP: "yellow", Status.BROKEN: "red"}
-    for check in checks:
-        table.add_row(check.name, Text(check.status.value, style=colour[check.status]), check.detail, check.fix)
-    return table
+#: By name, in the order in which they are made: first the machine, then what is stored on it, then the data.
+_CHECKS: dict[str, Callable[[DictConfig], Check]] = {
+    "python": lambda _: check_python(),
+    "versions": lambda _: check_versions(read_lock()),
+    "parquet engine": lambda _: check_parquet(),
+    "numba cache": lambda _: check_writable("numba cache", cache_root(), f"machine code in {compiled_cache()}"),
+    "runs_dir": lambda cfg: check_writable("runs_dir", Path(cfg.runs_dir), ""),
+    "cache_dir": lambda cfg: check_writable("cache_dir", Path(cfg.cache_dir), ""),
+    "disk": lambda cfg: check_disk(Path(cfg.runs_dir)),
+    "clock": lambda _: check_clock(),
+    "exchange clock": lambda cfg: check_exchange_clock(cfg, _exchange(cfg)),
+    "secrets": lambda _: check_secrets([config_folder()], [config_folder().parent, Path.cwd()]),
+    "model registry": check_models,
+    "collected data": check_collected,
+    "data": check_data,
+}

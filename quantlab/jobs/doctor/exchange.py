@@ -34,11 +34,11 @@ def check_exchange_clock(cfg: DictConfig, exchange: str | None) -> Check:
     try:
         offset = _measure(exchange, settings)
     except ExchangeLost as error:
-        return Check(_NAME, Status.NOT_SET_UP, f"skipped: {exchange} cannot be reached ({error.found})")
+        return Check(_NAME, Status.NOT_CHECKED, f"{exchange} cannot be reached ({error.found})")
     except QuantlabError as error:
         return Check(_NAME, Status.BROKEN, f"{error.expected}; found {error.found}", error.fix)
     if offset is None:
-        return Check(_NAME, Status.NOT_SET_UP, f"skipped: {exchange} shows no clock")
+        return Check(_NAME, Status.NOT_CHECKED, f"{exchange} shows no clock")
     text = f"{exchange} is {offset.ahead_ms:+.0f} ms ahead of this machine, give or take {offset.uncertain_ms:.0f} ms"
     if offset.exceeds(cfg.job.clock_limit_ms):
         return Check(_NAME, Status.BROKEN, text, "set the system clock, e.g. timedatectl set-ntp true")

@@ -23,6 +23,7 @@ from rich.progress import (
 )
 from rich.text import Text
 
+from quantlab.jobs.output.compilation import watch_compilation
 from quantlab.jobs.output.console import stderr_console
 
 _log = logging.getLogger(__name__)
@@ -41,12 +42,19 @@ class _Bar:
         self.remark = text
         self.progress.update(self.task, remark=text)
 
+    def set_compiling(self, now: bool) -> None:
+        self.progress.update(self.task, remark="compiling" if now else self.remark)
+
 
 @dataclass
 class TerminalProgress:
-    """A bar with time left for every stage on a terminal; one line per finished stage elsewhere."""
+    """A bar with time left for every stage on a terminal; one line per finished stage elsewhere.
+
+    Where a kernel has to be compiled, a line says so as it begins, once, and the end of the stage how long it took.
+    """
 
     console: Console = field(default_factory=stderr_console)
+    compilation_announced: bool = field(default=False, init=False)
 
     @contextmanager
     def stage(self, name: str, total: float) -> Iterator[_Bar]:
@@ -55,11 +63,19 @@ class TerminalProgress:
         # Steps of a stage can be minutes apart.
         with progress_display(self.console, SpinnerColumn(), speed_window_s=3600.0) as progress:
             bar = _Bar(progress, progress.add_task(name, total=total))
-            yield bar
+            with watch_compilation(lambda sentence: self._show_compilation(bar, sentence)) as compilation:
+                yield bar
         seconds = time.monotonic() - started
         _log.info("%s: %.1f s", name, seconds)
         remark = f" {bar.remark}" if bar.remark else ""
-        self.console.print(Text.assemble(("done", "green"), f" {name}{remark} ", (f"{seconds:.1f} s", "dim")))
+        took = f"{seconds:.1f} s{compilation.share}"
+        self.console.print(Text.assemble(("done", "green"), f" {name}{remark} ", (took, "dim")))
+
+    def _show_compilation(self, bar: _Bar, sentence: str) -> None:
+        bar.set_compiling(bool(sentence))
+        if sentence and not self.compilation_announced:
+            self.compilation_announced = True
+            self.console.print(Text(sentence, style="yellow"), soft_wrap=True)
 
 
 class _StageColumn(ProgressColumn):

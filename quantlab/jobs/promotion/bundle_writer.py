@@ -11,7 +11,8 @@ from typing import Any
 from quantlab.core.clock import iso_utc
 from quantlab.core.errors import ArtifactError, ConfigError, InstallationError
 from quantlab.core.files import remove_abandoned, sha256_file, staged_folder, write_json
-from quantlab.core.ports import Clock
+from quantlab.core.ports import Clock, Progress
+from quantlab.core.progress import SilentProgress
 from quantlab.core.trust import Trust
 from quantlab.jobs.config.known_classes import require_known_classes
 from quantlab.jobs.promotion.bundle import CONFIG, Bundle, load_bundle, require_same_code
@@ -29,7 +30,14 @@ _LEARNING = ("labels", "splits", "members", "ensemble")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", re.ASCII)
 
 
-def write_bundle(run: FinishedRun, final: Path, clock: Clock, load_timeout_s: float, trust: Trust) -> Bundle:
+def write_bundle(
+    run: FinishedRun,
+    final: Path,
+    clock: Clock,
+    load_timeout_s: float,
+    trust: Trust,
+    progress: Progress = SilentProgress(),  # noqa: B008 - frozen, without a state
+) -> Bundle:
     """Freeze a run's strategy in a new folder, whole or not at all, and give back what was loaded from it.
 
     Parameters
@@ -42,6 +50,8 @@ def write_bundle(run: FinishedRun, final: Path, clock: Clock, load_timeout_s: fl
         Seconds that a child process has to load a member.
     trust : Trust
         Classes that the run may name beside quantlab's own.
+    progress : Progress
+        Shows what is copied, proved and loaded.
 
     Raises
     ------
@@ -61,10 +71,14 @@ def write_bundle(run: FinishedRun, final: Path, clock: Clock, load_timeout_s: fl
         final.parent.mkdir(parents=True, exist_ok=True)
         remove_abandoned(final.parent)
         with staged_folder(final) as folder:
-            _copy_parts(run, folder, trust)
-            seal_folder(folder, _facts(run, final.name, clock))
-            prove_members(folder, run.manifest["models"], load_timeout_s, trust)
-            load_bundle(folder, trust)
+            with progress.stage("members and configuration copied", 1) as stage:
+                _copy_parts(run, folder, trust)
+                seal_folder(folder, _facts(run, final.name, clock))
+                stage.advance()
+            prove_members(folder, run.manifest["models"], load_timeout_s, trust, progress)
+            with progress.stage("strategy built from the bundle", 1) as stage:
+                load_bundle(folder, trust)
+                stage.advance()
     except FileExistsError as error:
         raise _taken(final) from error
     except OSError as error:
@@ -76,8 +90,25 @@ def write_bundle(run: FinishedRun, final: Path, clock: Clock, load_timeout_s: fl
     return load_bundle(final, trust)
 
 
-def prove_members(folder: Path, models: Mapping[str, Any], load_timeout_s: float, trust: Trust) -> None:
+def prove_members(
+    folder: Path,
+    models: Mapping[str, Any],
+    load_timeout_s: float,
+    trust: Trust,
+    progress: Progress = SilentProgress(),  # noqa: B008 - frozen, without a state
+) -> None:
     """Load every member of a bundle in a process of its own, where it repeats its golden predictions.
+
+    Parameters
+    ----------
+    folder : Path
+        Of the bundle.
+    models : mapping
+        As the bundle's manifest describes them.
+    load_timeout_s : float
+    trust : Trust
+    progress : Progress
+        One step for each member.
 
     Raises
     ------
@@ -86,9 +117,16 @@ def prove_members(folder: Path, models: Mapping[str, Any], load_timeout_s: float
     InstallationError
         If no process can be started.
     """
-    for name in models.get("members", {}):
-        member = folder / MEMBERS / name
-        prove(StoredMember.read(member), member, load_timeout_s, trust)
+    names = list(models.get("members", {}))
+    if not names:
+        return
+    with progress.stage("members loaded, golden predictions repeated", len(names)) as stage:
+        for name in names:
+            stage.set_remark(name)
+            member = folder / MEMBERS / name
+            prove(StoredMember.read(member), member, load_timeout_s, trust)
+            stage.advance()
+        stage.set_remark("")
 
 
 def bundle_name(chosen: object, run: FinishedRun) -> str:

@@ -14,9 +14,11 @@ from omegaconf import DictConfig
 from rich.table import Table
 
 from quantlab.core.errors import ConfigError
+from quantlab.core.ports import Progress
 from quantlab.jobs.config.composition import build
 from quantlab.jobs.output.console import stdout_console, terminal_table
 from quantlab.jobs.output.latest import resolve_run
+from quantlab.jobs.output.terminal import TerminalProgress
 from quantlab.jobs.promotion.active_bundle import make_active
 from quantlab.jobs.promotion.bundle import RESTORE, Bundle, load_bundle
 from quantlab.jobs.promotion.bundle_writer import bundle_name, prove_members, write_bundle
@@ -42,9 +44,11 @@ def run(cfg: DictConfig) -> None:
             "a finished run or a bundle", found=found, fix="add run=latest, run=runs/EXPERIMENT/RUN or bundle=FOLDER"
         )
     registry: Registry = build(cfg.learning.registry)
-    bundle = (
-        _write_new_bundle(cfg, registry) if cfg.bundle is None else _prove_bundle(Path(cfg.bundle).resolve(), registry)
-    )
+    progress = TerminalProgress()
+    if cfg.bundle is None:
+        bundle = _write_new_bundle(cfg, registry, progress)
+    else:
+        bundle = _prove_bundle(Path(cfg.bundle).resolve(), registry, progress)
     console = stdout_console()
     console.print(bundle_table(bundle))
     console.print(f"bundle: {bundle.folder}", highlight=False, soft_wrap=True)
@@ -53,16 +57,25 @@ def run(cfg: DictConfig) -> None:
         console.print(f"active: {move.bundle}, since {move.time} ({move.reason})", highlight=False, soft_wrap=True)
 
 
-def _write_new_bundle(cfg: DictConfig, registry: Registry) -> Bundle:
-    finished = read_run(resolve_run(cfg.run, cfg.runs_dir), "run")
+def _write_new_bundle(cfg: DictConfig, registry: Registry, progress: Progress) -> Bundle:
+    folder = resolve_run(cfg.run, cfg.runs_dir)
+    with progress.stage("hashes of the run's files compared", 1) as stage:
+        finished = read_run(folder, "run")
+        stage.advance()
     final = registry.folder.resolve() / BUNDLES / bundle_name(cfg.job.name, finished)
-    return write_bundle(finished, final, registry.clock, registry.load_timeout_s, registry.trust)
+    return write_bundle(finished, final, registry.clock, registry.load_timeout_s, registry.trust, progress)
 
 
-def _prove_bundle(folder: Path, registry: Registry) -> Bundle:
+def _prove_bundle(folder: Path, registry: Registry, progress: Progress) -> Bundle:
     require_plain(folder)
-    prove_members(folder, verify_folder(folder, RESTORE).get("models", {}), registry.load_timeout_s, registry.trust)
-    return load_bundle(folder, registry.trust)
+    with progress.stage("hashes of the bundle's files compared", 1) as stage:
+        models = verify_folder(folder, RESTORE).get("models", {})
+        stage.advance()
+    prove_members(folder, models, registry.load_timeout_s, registry.trust, progress)
+    with progress.stage("strategy built from the bundle", 1) as stage:
+        bundle = load_bundle(folder, registry.trust)
+        stage.advance()
+    return bundle
 
 
 def bundle_table(bundle: Bundle) -> Table:

@@ -73,9 +73,7 @@ def run(cfg: DictConfig) -> float | None:
             if words:
                 console.print(words, highlight=False, soft_wrap=True)
             session = _session(cfg, chosen, history, journal, feed)
-            with progress.stage("warm-up or recovery", 1) as stage:
-                repeated = session.start()
-                stage.advance()
+            repeated = session.start(progress)
             _begin(cfg, console, session, journal, repeated)
             journal.append([Event("terms", chosen.terms)])
             taken = session.run(stop.event, most_bars=cfg.job.bars)

@@ -14,7 +14,9 @@ from omegaconf import DictConfig, OmegaConf
 
 from quantlab.core.errors import ConfigError, InstallationError
 from quantlab.jobs.config.composition import check_configuration, check_experiment_name, compose
-from quantlab.jobs.doctor.doctor import Status, check_data, check_writable
+from quantlab.jobs.doctor.check import Status
+from quantlab.jobs.doctor.data import check_data
+from quantlab.jobs.doctor.doctor import check_writable
 from quantlab.jobs.output.run_folder import record_failure, run_folder
 from quantlab.jobs.research.pipeline import setup
 from quantlab.learning.models.rows import refusals_of

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import json
 import os
+import re
 import threading
 import time
 from collections.abc import Iterator
@@ -14,16 +15,23 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from omegaconf import DictConfig, OmegaConf
 
+from quantlab.core.errors import InstallationError
+from quantlab.data.quality.coverage import coverage
 from quantlab.data.store.day_files import BARS, FUNDING
 from quantlab.data.store.manifest import SymbolFacts
 from quantlab.data.store.store import Batch, open_store
-from quantlab.jobs.config.composition import compose
+from quantlab.jobs.config.composition import build, compose
 from quantlab.jobs.config.folder import config_folder
+from quantlab.jobs.config.sections import history_cut
+from quantlab.jobs.doctor import doctor as doctor_job
 from quantlab.jobs.doctor.check import Check, Status
 from quantlab.jobs.doctor.collected import check_collected
+from quantlab.jobs.doctor.data import check_data
 from quantlab.jobs.doctor.doctor import examine
 from quantlab.jobs.doctor.exchange import check_exchange_clock
 from quantlab.jobs.doctor.models import check_models
@@ -153,10 +161,10 @@ def test_the_exchanges_clock_is_held_against_ours(ahead_ms: int, status: Status)
 def test_without_network_the_clock_is_skipped_with_a_reason() -> None:
     dead = {"timeout": 2000, "urls": {"api": {"fapiPublic": "http://127.0.0.1:9/fapi/v1"}}}
     check = check_exchange_clock(doctor(**{"job.settings": dead}), "binanceusdm")
-    assert check.status is Status.NOT_SET_UP
-    assert check.detail.startswith("skipped: binanceusdm cannot be reached")
+    assert check.status is Status.NOT_CHECKED
+    assert check.detail.startswith("binanceusdm cannot be reached")
     with exchange_clock(0, status=503) as settings:
-        assert check_exchange_clock(doctor(**{"job.settings": settings}), "binanceusdm").status is Status.NOT_SET_UP
+        assert check_exchange_clock(doctor(**{"job.settings": settings}), "binanceusdm").status is Status.NOT_CHECKED
     assert check_exchange_clock(doctor(), None).fix == "add job.exchange=NAME"
     assert check_exchange_clock(doctor(), "mtgox").status is Status.BROKEN
 
@@ -184,7 +192,7 @@ def dataset(tmp_path: Path) -> Path:
 
 def test_coverage_of_the_collected_data(dataset: Path) -> None:
     check = check_collected(doctor(**{"job.collected": str(dataset)}))
-    assert check.status is Status.OK
+    assert check.status is Status.LOOK
     lines = check.detail.splitlines()
     assert lines[0].startswith("2 symbols of binanceusdm until 20")
     assert lines[1].startswith("1 symbols end earlier, e.g. BBB")
@@ -245,7 +253,7 @@ def test_a_damaged_version_is_named_and_stays_where_it_is(
 
     registry.quarantine(bad, "damaged")
     check = check_models(cfg)
-    assert check.status is Status.OK
+    assert check.status is Status.LOOK
     assert f"{bad} is damaged, in quarantine" in check.detail
 
 
@@ -260,3 +268,53 @@ def test_every_check_is_made_and_a_damaged_dataset_stops_none(tmp_path: Path, mo
     assert found["collected data"].status is Status.BROKEN
     assert found["data"].status is Status.OK
     assert os.listdir(tmp_path) == ["market"]
+
+
+# ---- the configured data
+
+
+def test_incidents_of_the_synthetic_market_are_not_shown_as_findings_in_anybodys_data(tmp_path: Path) -> None:
+    """The same stop, holes and late listings: part of an invented market, to look at in files of one's own."""
+    cfg = doctor(**{"history.bars": 3000, "history.symbols": None, "history.end": "2025-01-12"})
+    bars = history_cut(cfg).load(build(cfg.data))
+    findings = coverage(bars).findings()
+    assert any("venue-wide stop" in text for text in findings)
+    invented = check_data(cfg)
+    assert invented.status is Status.OK
+    assert invented.detail.startswith("synthetic market: 10 symbols x 3000 bars")
+    assert [text for text in findings if text in invented.detail] == []
+
+    for s, symbol in enumerate(bars.symbols):
+        rows = bars.printed[:, s]
+        columns = dict(zip(("open", "high", "low", "close", "volume"), bars.ohlcv[rows, s].T.copy(), strict=True))
+        stamps = pa.array(bars.open_time_ms[rows], pa.timestamp("ms", tz="UTC"))
+        pq.write_table(pa.table({"timestamp": stamps, **columns}), tmp_path / f"{symbol}.parquet")
+    own = check_data(compose("job=doctor", "data=parquet", f"data.root={tmp_path}"))
+    assert own.status is Status.LOOK
+    assert [text for text in findings[:3] if text in own.detail]
+
+
+# ---- the lines
+
+
+def test_every_check_is_announced_before_it_is_made_and_printed_as_it_ends(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    seen: list[str] = []
+
+    def look(cfg: DictConfig) -> Check:
+        seen.append(capsys.readouterr().out)
+        return Check("second [b]", Status.BROKEN, "a [/b] detail " * 20, "python -m quantlab job=collect [c]")
+
+    monkeypatch.setattr(doctor_job, "_CHECKS", {"first": lambda _: Check("first", Status.OK, "fine"), "second": look})
+    begun: list[str] = []
+    assert [check.name for check in doctor_job.examine(doctor(), begun.append)] == ["first", "second [b]"]
+    assert begun == ["first", "second"]
+    seen.clear()
+    with pytest.raises(InstallationError, match=re.escape("broken: second [b]")):
+        doctor_job.run(doctor())
+    assert "first" in seen[0]
+    assert "fine" in seen[0]
+    after = capsys.readouterr().out
+    assert "to fix: python -m quantlab job=collect [c]" in after
+    assert max(map(len, after.splitlines())) <= 80

@@ -15,7 +15,6 @@ from quantlab.execution.readiness.stages import GateResult, StageResult
 from quantlab.features.certificate import FeatureNeed, WarmupCertificate
 from quantlab.jobs.data import data as data_job
 from quantlab.jobs.data import universe
-from quantlab.jobs.doctor import doctor
 from quantlab.jobs.doctor.check import Check, Status
 from quantlab.jobs.honesty import honesty
 from quantlab.jobs.honesty.record import Share
@@ -88,8 +87,8 @@ def snapshot() -> Any:
 TRIAL = Trial(0, {f"parameter_{i}": 0.0625 for i in range(12)}, "infeasible", 1.0)
 TABLES: dict[str, tuple[Table, tuple[str, ...]]] = {
     "doctor": (
-        doctor._table([Check("a check with a name", Status.NOT_SET_UP, LONG, "python -m pip install -r requirements.lock")]),
-        ("a check with a name", "not set up"),
+        Check("exchange clock", Status.NOT_CHECKED, LONG, "python -m pip install -r requirements.lock").lines(),
+        ("exchange clock", "not checked"),
     ),
     "warmup": (
         warmup._table(
