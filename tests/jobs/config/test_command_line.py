@@ -16,9 +16,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hydra.errors import HydraException
 
-from quantlab.jobs.config.composition import compose, one_sentence
+from quantlab.core.errors import ConfigError
+from quantlab.jobs.config.composition import compose
 
 Command = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -128,9 +128,9 @@ def write_bars(folder: Path, n_bars: int = 400, **columns: np.ndarray) -> None:
     ("data.root=/tmp/a (1)", "data.root='/tmp/a (1)'"),
 ])  # fmt: skip
 def test_values_that_need_quotes_are_told_them(given: str, quoted: str) -> None:
-    with pytest.raises(HydraException) as error:
+    with pytest.raises(ConfigError) as error:
         compose("experiment=baseline", "data=parquet", given)
-    assert f'in quotes of their own, "{quoted}"' in one_sentence(error.value)
+    assert f'in quotes of their own, "{quoted}"' in str(error.value)
     key = given.split("=", maxsplit=1)[0].split(".")[1]
     value = compose("experiment=baseline", "data=parquet", quoted).data[key]
     assert str(value).replace(" ", "").replace("'", "") == given.split("=")[1].replace(" ", "")
