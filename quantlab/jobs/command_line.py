@@ -74,8 +74,8 @@ def run_job(cfg: DictConfig, attempts: Attempts, refusals: list[Refusal]) -> flo
     attempts.note("began")
     sweeps = HydraConfig.get().mode == RunMode.MULTIRUN
     try:
-        check_configuration(cfg, HydraConfig.get().overrides.task)
         refuse_decided_options(cfg, HydraConfig.get().overrides.task)
+        check_configuration(cfg, HydraConfig.get().overrides.task)
         with nullcontext() if sweeps else no_empty_folders(cfg):
             objective = load_job(cfg)(cfg)
     except (QuantlabError, OmegaConfBaseException) as error:

@@ -80,7 +80,7 @@ def test_help_imports_nothing_heavy() -> None:
 @pytest.mark.parametrize(
     ("override", "words"),
     [
-        ("experiment=nothing", "experiment/nothing"),
+        ("experiment=nothing", "found experiment=nothing. Known are baseline"),
         ("experiment_name=../../../x", "experiment_name"),
         ("runs_dir=/dev/null", "runs_dir"),
         ("barriers.horizzon=3", "horizzon"),
@@ -171,7 +171,8 @@ def test_an_unknown_key_is_told_the_known_ones(quantlab_cli: Command, tmp_path: 
 
 def test_a_sweep_in_processes_leaves_whole_runs_only(quantlab_cli: Command, tmp_path: Path) -> None:
     done = quantlab_cli("-m", "job=backtest", "debug=tiny", "cash=-5,20000", "hydra/launcher=joblib")
-    assert done.returncode == 0, done.stderr
+    assert done.returncode == 4, done.stderr
+    assert "quantlab: 1 of 2 combinations were refused" in done.stderr
     runs = sorted((tmp_path / "runs" / "baseline").iterdir())
     assert sorted(path.suffix for path in runs) == ["", ".json"]
     assert partial_names(tmp_path) == []
@@ -248,7 +249,7 @@ def wait_for(condition: Callable[[], object], process: subprocess.Popen[str]) ->
 @pytest.mark.parametrize("launcher", ["basic", "joblib"])
 def test_a_sweep_goes_on_past_a_refused_combination(quantlab_cli: Command, tmp_path: Path, launcher: str) -> None:
     done = quantlab_cli("-m", "debug=tiny", "cash=-5,10000,20000", f"hydra/launcher={launcher}")
-    assert done.returncode == 0, done.stderr
+    assert done.returncode == 4, done.stderr
     runs = sorted((tmp_path / "runs" / "baseline").iterdir())
     assert [path.is_dir() for path in runs].count(True) == 2
     failed = [json.loads(path.read_text()) for path in runs if path.suffix == ".json"]
