@@ -50,7 +50,7 @@ def _thresholds(source: object, study: Study, changed: Mapping[str, Any]) -> lis
 
 
 def _unfilled(result: Backtest) -> str:
-    """Where the way from a signal to an order ended."""
+    """Say at which step, from the signal to an order, it ended."""
     signal, cuts = result.signal, result.evidence.cuts
     asked = signal.side != 0 if signal.target is None else np.nan_to_num(signal.target) != 0.0
     count = int(np.sum(asked))

@@ -79,7 +79,7 @@ def multirun_notes() -> tuple[str, ...]:
 
 
 def result_remarks(judgement: Judgement) -> list[str]:
-    """Why nothing was traded, suspicions, unmended prices, what the rules changed and where they were unknown, and how the costs paid compare with what the trades could bear."""
+    """Reasons of a run without a trade, suspicions, unmended prices, what the rules changed and where they were unknown, and how the costs paid compare with what the trades could bear."""
     evidence, idle = judgement.evidence, [f"{judgement.idle}."] if judgement.idle else []
     sentences = [*idle, *judgement.suspicions, *multirun_notes()]
     sentences += [note for note in (break_note(judgement.breaks),) if note]
