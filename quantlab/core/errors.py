@@ -33,8 +33,7 @@ class QuantlabError(Exception):
         self.expected = expected
         self.found = found
         self.fix = fix
-        end = "" if fix.endswith("?") else "."
-        super().__init__(f"expected {expected}; found {found}. {fix[:1].upper()}{fix[1:].rstrip('.')}{end}")
+        super().__init__(f"expected {expected}; found {found}. {fix[:1].upper()}{fix[1:].rstrip('.')}.")
 
     def __reduce__(self) -> tuple[object, ...]:
         # Exceptions with keyword-only arguments do not cross process borders without this.

@@ -185,4 +185,7 @@ def test_what_the_rules_changed_is_said(lab: Experiment, bars: Bars, weights: pd
         bars
     )
     assert result.judgement.evidence["cuts"]["max_weight"] == 4
-    assert "Rules changed what the strategy asked for: max_weight 4 times (docs/simulation.md)." in result._repr_html_()
+    assert (
+        "Rules changed what the strategy asked for: largest weight of a position 4 times (docs/simulation.md)."
+        in result._repr_html_()
+    )

@@ -13,8 +13,8 @@ from quantlab.evaluation.report.breakdown_figures import (
     trade_returns,
 )
 from quantlab.evaluation.report.content import Report
-from quantlab.evaluation.report.figures import exit_name
 from quantlab.evaluation.report.html import Html, number, percent, section, table, tag, usd
+from quantlab.evaluation.report.words import reason_words
 from quantlab.evaluation.statistics.by_symbol import SymbolRow
 from quantlab.evaluation.statistics.regimes import MIN_DAYS, RegimeRow
 
@@ -70,19 +70,9 @@ def symbols_section(rows: tuple[SymbolRow, ...]) -> Html:
         )
         for row in rows
     ]
-    head = (
-        "Symbol",
-        "Trades",
-        "P&L, USD",
-        "Fees and slippage, USD",
-        "Hit rate",
-        "Profit factor",
-        "Stopped",
-        "Long",
-        "Bars held",
-    )
+    head = ("Symbol", "Trades", "P&L, USD", "Costs, USD", "Hit rate", "Profit factor", "Stopped", "Long", "Bars held")
     note = (
-        "Evidence run, open positions at the last mark; after fees and slippage, before funding, "
+        "Evidence run, open positions at the last mark; after fees and slippage (costs), before funding, "
         "which the account pays as a whole."
     )
     chart = tag("div", "", id="symbols_chart", class_="chart") if rows else ""
@@ -100,7 +90,7 @@ def trades_section(closed: Records) -> Html:
         mine = closed["exit_reason"] == reason
         rows.append(
             (
-                exit_name(int(reason)),
+                reason_words(int(reason)),
                 number(int(mine.sum()), ",.0f"),
                 percent(float(mine.mean()), ".1f"),
                 number(float(np.mean(returns[mine])), "+.1f", scale=1e4),

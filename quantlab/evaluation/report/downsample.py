@@ -7,9 +7,12 @@ from itertools import pairwise
 import numpy as np
 
 from quantlab.core.arrays import Float64Array, Int64Array
+from quantlab.core.clock import MS_PER_DAY
 
 #: Most points of one drawn line.
 MAX_POINTS = 2_000
+#: Spans before the end of a line that a reader can zoom to: name and days.
+ZOOMS = (("1 week", 7), ("1 month", 30), ("3 months", 91))
 
 
 def extreme_rows(values: Float64Array, limit: int = MAX_POINTS) -> Int64Array:
@@ -36,3 +39,24 @@ def extreme_rows(values: Float64Array, limit: int = MAX_POINTS) -> Int64Array:
         bucket = seen[start:stop]
         kept |= {int(start + bucket.argmin()), int(start + bucket.argmax())}
     return finite[sorted(kept)]
+
+
+def zoomable_rows(values: Float64Array, times_ms: Int64Array, limit: int = MAX_POINTS) -> Int64Array:
+    """As :func:`extreme_rows`, with a share of the points spent on each of the last spans of :data:`ZOOMS`.
+
+    Parameters
+    ----------
+    values : float64 (N,)
+    times_ms : int64 (N,), increasing
+    limit : int
+
+    Returns
+    -------
+    int64 (M,), M <= limit, increasing
+    """
+    share = 2 * (limit // (2 * (len(ZOOMS) + 2)))
+    kept = [extreme_rows(values, limit - len(ZOOMS) * share)]
+    for _, days in ZOOMS:
+        first = int(times_ms.searchsorted(times_ms[-1] - days * MS_PER_DAY))
+        kept.append(first + extreme_rows(values[first:], share))
+    return np.unique(np.concatenate(kept))

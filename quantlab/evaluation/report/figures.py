@@ -7,7 +7,7 @@ that one specification serves light and dark. Arrays travel as base64.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from html import escape
 from typing import Any
 
@@ -18,26 +18,24 @@ from plotly.subplots import make_subplots
 from quantlab.core.arrays import Float64Array, Int64Array, Records
 from quantlab.core.market import Bars
 from quantlab.core.ports import ReportedAccount, StrategyReport
-from quantlab.core.results import OrderReason, SignalReport
+from quantlab.core.results import SignalReport, Simulation
 from quantlab.evaluation.report.content import Report
-from quantlab.evaluation.report.downsample import extreme_rows
+from quantlab.evaluation.report.downsample import ZOOMS, extreme_rows, zoomable_rows
+from quantlab.evaluation.report.words import reason_words
 from quantlab.evaluation.statistics.metrics import drawdowns
+from quantlab.evaluation.statistics.worst_drawdowns import Drawdown, worst_drawdowns
 
 #: Symbols with a price chart: those with the most trades.
 MAX_PRICE_CHARTS = 12
 #: Trades drawn on one price chart, the latest ones; with the charts above it keeps the page under 7 MB.
-MAX_DRAWN_TRADES = 400
+MAX_DRAWN_TRADES = 300
+#: Points of the line on one price chart.
+_PRICE_POINTS = 1_400
+#: Most drawdowns that are shaded, and the share of the deepest's depth below which none is.
+_SHADED, _SHALLOW = 5, 0.25
+#: Pixels between the middles of an exit and of an entry in the same bar.
+_APART = 12
 _DASHES = ("dot", "dash", "dashdot", "longdash")
-_REASONS = {
-    -1: "open",
-    OrderReason.SIGNAL: "signal",
-    OrderReason.STOP: "stop",
-    OrderReason.TAKE_PROFIT: "take-profit",
-    OrderReason.TIME_EXIT: "time exit",
-    OrderReason.FLATTEN: "flattened",
-    OrderReason.LIQUIDATION: "liquidated",
-    OrderReason.DELISTED: "settled, no bars",
-}
 
 
 def specification(figure: go.Figure) -> dict[str, Any]:
@@ -67,7 +65,39 @@ def equity_figure(report: StrategyReport, benchmarks: Mapping[str, Float64Array]
     figure.update_xaxes(type="date")
     for row, title in enumerate(("Equity, USD", "Drawdown, %", "Exposure, %"), start=1):
         figure.update_yaxes(title_text=title, row=row, col=1)
+    figure.update_layout(meta={"zoom": [list(span) for span in ZOOMS]})
+    _shade_drawdowns(figure, report)
     return figure
+
+
+def _shade_drawdowns(figure: go.Figure, report: StrategyReport) -> None:
+    """Shade and number deep drawdowns of the evidence run, each fall darker than its recovery; a shape's name is its tone."""
+    simulation, bars = report.evidence.simulation, report.bars
+    bottom = figure.layout.yaxis2.domain[0]
+    for rank, one in enumerate(shaded_drawdowns(simulation, bars), start=1):
+        for end in (one.end_ms, one.trough_ms):
+            figure.add_shape(
+                type="rect",
+                name="loss",
+                xref="x",
+                yref="paper",
+                x0=one.start_ms,
+                x1=end,
+                y0=bottom,
+                y1=1,
+                layer="below",
+                line={"width": 0},
+            )
+        figure.add_annotation(
+            text=str(rank), x=one.trough_ms, y=1, yref="paper", yanchor="top", showarrow=False, font={"size": 11}
+        )
+
+
+def shaded_drawdowns(simulation: Simulation, bars: Bars) -> tuple[Drawdown, ...]:
+    """The deepest drawdowns, without those that are shallow beside the deepest."""
+    start, cash = int(bars.open_time_ms[0]), simulation.initial_cash
+    deepest = worst_drawdowns(simulation.equity, bars.close_time_ms, start, cash, _SHADED)
+    return tuple(one for one in deepest if one.depth >= _SHALLOW * deepest[0].depth)
 
 
 def _exposure(account: ReportedAccount) -> Float64Array:
@@ -87,12 +117,13 @@ def charted_symbols(report: Report, trades: Records) -> list[int]:
 def price_figure(bars: Bars, column: int, trades: Records) -> go.Figure:
     """One symbol's close with the entries and exits of its trades (evidence run)."""
     mine = trades[trades["symbol"] == column][-MAX_DRAWN_TRADES:]
-    figure = go.Figure(_line("Close", bars.close_time_ms, bars.close[:, column], "price", {"width": 1.1}, form="%{y}"))
+    close = bars.close[:, column]
+    rows = extreme_rows(close, _PRICE_POINTS)
+    figure = go.Figure(_line("Close", bars.close_time_ms, close, "price", {"width": 1.1}, form="%{y}", rows=rows))
     for name, tone, chosen in (("Gain", "gain", mine["pnl"] > 0.0), ("Loss", "loss", mine["pnl"] <= 0.0)):
         figure.add_trace(_legs(name, tone, bars, mine[chosen]))
-    for name, side, symbol in (("Long", 1, "triangle-up"), ("Short", -1, "triangle-down")):
-        figure.add_trace(_entries(name, symbol, bars, mine[mine["side"] == side]))
-    figure.add_trace(_exits(bars, mine[mine["closed"]]))
+    for trace in _markers(bars, mine):
+        figure.add_trace(trace)
     figure.update_layout(hovermode="closest", height=460, legend={"orientation": "h", "y": 1.02, "yanchor": "bottom"})
     figure.update_xaxes(type="date")
     # Prices of 0.0003 USD would otherwise be shown in micro-dollars.
@@ -126,11 +157,6 @@ def reliability_figure(signal: SignalReport) -> go.Figure:
     return figure
 
 
-def exit_name(reason: int) -> str:
-    """An :class:`OrderReason`, or -1 for a position still open, in words."""
-    return _REASONS[reason]
-
-
 def _line(
     name: str,
     times: Int64Array,
@@ -139,8 +165,9 @@ def _line(
     line: dict[str, Any],
     *,
     form: str = "%{y:,.2f}",
+    rows: Int64Array | None = None,
 ) -> go.Scatter:
-    rows = extreme_rows(values)
+    rows = zoomable_rows(values, times) if rows is None else rows
     return go.Scatter(
         x=times[rows].astype(np.float64),
         y=values[rows],
@@ -160,28 +187,56 @@ def _legs(name: str, tone: str, bars: Bars, trades: Records) -> go.Scatter:
     return go.Scatter(x=x, y=y, mode="lines", name=name, line={"width": 2}, hoverinfo="skip", meta={"tone": tone})
 
 
-def _entries(name: str, symbol: str, bars: Bars, trades: Records) -> go.Scatter:
+def _markers(bars: Bars, trades: Records) -> Iterator[go.Scatter]:
+    """Triangles for entries and circles for exits of one symbol's trades; side by side where both are in one bar.
+
+    plotly turns a marker by its angle and moves it back along it: what is to stand on the right and point up is a triangle
+    to the right, turned by -90 degrees.
+    """
+    reversal = np.append(trades["closed"][:-1] & (trades["exit_idx"][:-1] == trades["entry_idx"][1:]), False)
+    after_exit, before_entry = np.roll(reversal, 1), reversal
+    beside = {"standoff": _APART // 2}
+    for name, side, upright, lying in (
+        ("Long", 1, "triangle-up", "triangle-right"),
+        ("Short", -1, "triangle-down", "triangle-left"),
+    ):
+        mine = trades["side"] == side
+        yield _entries(name, {"symbol": upright, "size": 9}, bars, trades[mine & ~after_exit])
+        if np.any(mine & after_exit):
+            turned = {"symbol": lying, "size": 9, "angle": -90, **beside}
+            alone = not np.any(mine & ~after_exit)
+            yield _entries(name, turned, bars, trades[mine & after_exit]).update(showlegend=alone)
+    closed, circle = trades["closed"], {"symbol": "circle-open", "size": 7}
+    yield _exits(circle, bars, trades[closed & ~before_entry])
+    if before_entry.any():
+        alone = not np.any(closed & ~before_entry)
+        yield _exits({**circle, "angle": 90, **beside}, bars, trades[before_entry]).update(showlegend=alone)
+
+
+def _entries(name: str, marker: dict[str, Any], bars: Bars, trades: Records) -> go.Scatter:
     return go.Scatter(
         x=_time(bars, trades["entry_idx"]),
         y=trades["entry_price"],
         mode="markers",
         name=name,
-        marker={"symbol": symbol, "size": 9},
+        legendgroup=name,
+        marker=marker,
         meta={"tone": name.lower()},
         customdata=trades["size"],
         hovertemplate=f"{name} %{{customdata:,.6~g}} units at %{{y}}<extra></extra>",
     )
 
 
-def _exits(bars: Bars, trades: Records) -> go.Scatter:
+def _exits(marker: dict[str, Any], bars: Bars, trades: Records) -> go.Scatter:
     return go.Scatter(
         x=_time(bars, trades["exit_idx"]),
         y=trades["exit_price"],
         mode="markers",
         name="Exit",
-        marker={"symbol": "circle-open", "size": 7},
+        legendgroup="Exit",
+        marker=marker,
         meta={"tone": "exit"},
-        text=[exit_name(int(reason)) for reason in trades["exit_reason"]],
+        text=[reason_words(int(reason)) for reason in trades["exit_reason"]],
         customdata=trades["pnl"],
         hovertemplate="Exit by %{text} at %{y}: %{customdata:+,.2f} USD<extra></extra>",
     )

@@ -1,27 +1,57 @@
-"""Returns by day or by month as coloured cells: HTML only, so it prints, scrolls and needs no script."""
+"""Returns by month as a table and by day as coloured cells: HTML only, so both print, scroll and need no script."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 
 import numpy as np
 
 from quantlab.core.arrays import Float64Array, Int64Array
-from quantlab.core.results import Simulation
-from quantlab.evaluation.report.html import Html, join, percent, tag
-from quantlab.evaluation.statistics.metrics import daily_returns, days_of
+from quantlab.evaluation.report.html import Html, join, number, percent, tag
+from quantlab.evaluation.statistics.months import YearRow
 
-#: More days than this are shown by month.
+#: More days than this have no calendar: months say more.
 _MAX_DAYS = 400
 _WEEKDAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 
 
-def returns_heat_map(simulation: Simulation) -> Html:
-    """A calendar of daily returns (weeks across, weekdays down), or of monthly ones for long runs."""
-    returns = daily_returns(simulation.equity, simulation.open_time_ms, simulation.initial_cash)
-    days = days_of(simulation.open_time_ms)
-    return _by_day(days, returns) if len(days) <= _MAX_DAYS else _by_month(days, returns)
+def month_table(years: Sequence[YearRow]) -> Html:
+    """Net return of every month and year in per cent; the months of a run within one year only."""
+    spans = [i for i in range(12) if len(years) > 1 or years[0].months[i] is not None]
+    scale = _scale(np.array([value for row in years for value in row.months if value is not None]))
+    head = ("Year", *(_MONTHS[i] for i in spans), "Year")
+    top = join(tag("th", name, scope="col", class_="num" if i else "word") for i, name in enumerate(head))
+    body = join(
+        tag(
+            "tr",
+            join(
+                (
+                    tag("th", row.year, scope="row", class_="word"),
+                    *(_month_cell(row, i, scale) for i in spans),
+                    tag("td", number(row.total, "+,.2f", scale=100.0), class_="num total"),
+                )
+            ),
+        )
+        for row in years
+    )
+    made = tag("table", join((tag("thead", tag("tr", top)), tag("tbody", body))), class_="months")
+    return tag("div", made, class_="scroll")
+
+
+def _month_cell(row: YearRow, month: int, scale: float) -> Html:
+    value = row.months[month]
+    if value is None:
+        return tag("td", "", class_="num")
+    style = f"--strength:{min(abs(value) / scale, 1.0):.3f}"
+    shown = number(value, "+,.2f", scale=100.0)
+    return tag("td", shown, class_=f"num cell {_kind(value)}", style=style, title=f"{row.year}-{month + 1:02d}")
+
+
+def day_calendar(days: Int64Array, returns: Float64Array) -> Html:
+    """Daily returns (D,) of UTC days as coloured cells, weeks across, weekdays down; empty for a long run."""
+    return _by_day(days, returns) if len(days) <= _MAX_DAYS else Html("")
 
 
 def _by_day(days: Int64Array, returns: Float64Array) -> Html:
@@ -39,34 +69,19 @@ def _by_day(days: Int64Array, returns: Float64Array) -> Html:
             scale,
             int((day + 3) % 7) + 2,
             int((day + 3) // 7 - monday) + 2,
-            "",
         )
         for day, value in zip(days, returns, strict=True)
     ]
     return tag("div", tag("div", join([*labels, *months, *cells]), class_="calendar days"), class_="scroll")
 
 
-def _by_month(days: Int64Array, returns: Float64Array) -> Html:
-    grown: dict[tuple[int, int], float] = {}
-    for day, value in zip(days, returns, strict=True):
-        key = (_date(int(day)).year, _date(int(day)).month)
-        grown[key] = (1.0 + grown.get(key, 0.0)) * (1.0 + float(value)) - 1.0
-    scale = _scale(np.array(list(grown.values())))
-    first = min(year for year, _ in grown)
-    years = sorted({year for year, _ in grown})
-    labels = [tag("span", name, class_="axis", style=f"grid-area:1/{i + 2}") for i, name in enumerate(_MONTHS)]
-    labels += [tag("span", year, class_="axis", style=f"grid-area:{year - first + 2}/1") for year in years]
-    cells = [
-        _cell(f"{year}-{month:02d}", value, scale, year - first + 2, month + 1, percent(value, "+.1f"))
-        for (year, month), value in grown.items()
-    ]
-    return tag("div", tag("div", join([*labels, *cells]), class_="calendar months"), class_="scroll")
-
-
-def _cell(when: str, value: float, scale: float, row: int, column: int, content: str) -> Html:
+def _cell(when: str, value: float, scale: float, row: int, column: int) -> Html:
     style = f"grid-area:{row}/{column};--strength:{min(abs(value) / scale, 1.0):.3f}"
-    kind = "gain" if value > 0 else "loss" if value < 0 else "flat"
-    return tag("i", content, class_=f"cell {kind}", style=style, title=f"{when}: {percent(value, '+.2f')}")
+    return tag("i", "", class_=f"cell {_kind(value)}", style=style, title=f"{when}: {percent(value, '+.2f')}")
+
+
+def _kind(value: float) -> str:
+    return "gain" if value > 0 else "loss" if value < 0 else "flat"
 
 
 def _month_starts(days: Int64Array) -> list[int]:

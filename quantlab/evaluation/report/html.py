@@ -159,11 +159,37 @@ def table_script() -> str:
     return page_asset("report/table.js")
 
 
+def pairs_table(title: str, rows: Iterable[Sequence[object]]) -> Html:
+    """A narrow table of numbers of both accounts, under `title`."""
+    return tag("div", table((title, "Evidence", "Lived"), rows, empty="No numbers."), class_="pairs")
+
+
 def section(title: str, *content: object, note: str = "", anchor: str = "") -> Html:
     """A titled part of the page, which ``#anchor`` points to."""
     lead = tag("p", note, class_="note") if note else ""
     named = {"id": anchor} if anchor else {}
     return tag("section", join((tag("h2", title), lead, *content)), **named)
+
+
+def fold(title: str, key: object, *content: object, note: str = "", anchor: str) -> Html:
+    """A part of the page that is folded to one line, its title and key numbers, until it is opened.
+
+    Figures in it are drawn when it is opened; a link to ``#anchor`` opens it.
+    """
+    lead = tag("p", note, class_="note") if note else ""
+    line = tag("summary", join((tag("h2", title), tag("p", key, class_="key"))))
+    return tag("details", join((line, tag("div", join((lead, *content)), class_="inner"))), class_="fold", id=anchor)
+
+
+def folds(*parts: object) -> Html:
+    """Several :func:`fold`, one below the other; neighbours on the page close up."""
+    return tag("div", join(parts), class_="folds")
+
+
+def contents_bar(entries: Iterable[tuple[str, str]]) -> Html:
+    """Links to sections, as pairs of name and anchor, that stay at the top of the window below their own place."""
+    links = join(tag("a", name, href=f"#{anchor}") for name, anchor in entries)
+    return tag("nav", links, class_="contents", **{"aria-label": "Contents"})
 
 
 def undefined_reasons(undefined: Mapping[str, str]) -> Html:
@@ -173,6 +199,19 @@ def undefined_reasons(undefined: Mapping[str, str]) -> Html:
         grouped.setdefault(reason, []).append(name.replace("_", " "))
     lines = [tag("li", f"{', '.join(names)}: {reason}") for reason, names in grouped.items()]
     return tag("ul", join(lines), class_="reasons") if lines else Html("")
+
+
+def duration(days: float) -> str:
+    """A time span in the unit that fits it.
+
+    Examples
+    --------
+    >>> duration(1.5 / 24.0), duration(3.25), duration(0.0)
+    ('1.5 h', '3.2 days', '0 min')
+    """
+    if days >= 2.0:
+        return f"{days:,.1f} days"
+    return f"{days * 24.0:.1f} h" if days >= 1.0 / 24.0 else f"{days * 1_440.0:.0f} min"
 
 
 def utc_minute(time_ms: int) -> str:

@@ -9,7 +9,7 @@ import numpy as np
 
 from quantlab.core.last_marks import last_marks
 from quantlab.core.ports import StrategyReport
-from quantlab.core.results import CUT_RULES, RiskEvent, Trial, TuningStage
+from quantlab.core.results import CUT_RULES, Trial, TuningStage
 from quantlab.evaluation.report.content import AccountResult, Report
 from quantlab.evaluation.report.html import (
     Html,
@@ -24,10 +24,13 @@ from quantlab.evaluation.report.html import (
     usd,
     utc_cell,
 )
+from quantlab.evaluation.report.words import event_words, rule_words
 from quantlab.evaluation.statistics.benchmarks import curve_numbers
 from quantlab.evaluation.statistics.metrics import DAYS_PER_YEAR
 
 _MAX_EVENTS = 200
+#: Importances compare the best tenth of the trials with all: below this many, that tenth is one trial.
+MIN_IMPORTANCE_TRIALS = 20
 _RELIABILITY = (
     "On the dotted line a stated probability comes true as often as it says; below it the ensemble is too confident. "
     "Whiskers are two standard errors of independent rows; neighbouring rows overlap, so the truth is wider."
@@ -98,7 +101,9 @@ def members_section(report: Report) -> Html:
     signal = report.signal
     if signal is None:
         return section(
-            "Signal", tag("p", "This signal was not learned: there are no members to judge.", class_="empty")
+            "Signal",
+            tag("p", "This signal was not learned: there are no members to judge.", class_="empty"),
+            anchor="members",
         )
     rows = [
         (
@@ -138,7 +143,7 @@ def risk_section(report: Report) -> Html:
     rows = [
         (
             utc_cell(_bar_close(report, int(e["idx"]))),
-            _event_name(int(e["kind"])),
+            event_words(int(e["kind"])),
             usd(float(e["equity"])),
             usd(float(e["level"])),
         )
@@ -149,8 +154,9 @@ def risk_section(report: Report) -> Html:
     rules = [
         rule for rule in (*CUT_RULES, *sorted(set(counts[0]) - set(CUT_RULES))) if any(c.get(rule) for c in counts)
     ]
+    rules.sort(key=lambda rule: -max(c.get(rule, 0) for c in counts))
     cut_rows = [
-        (rule, number(counts[0].get(rule, 0), ",.0f"), number(counts[1].get(rule, 0), ",.0f")) for rule in rules
+        (tag("span", rule_words(rule), title=rule), *(number(c.get(rule, 0), ",.0f") for c in counts)) for rule in rules
     ]
     cuts = table(("Rule", "Evidence", "Lived"), cut_rows, empty="No rule changed a request.")
     total = len(report.lived.simulation.events)
@@ -174,7 +180,8 @@ def open_positions_section(report: Report) -> Html:
         for row in _position_rows(report, name, account)
     ]
     head = ("Run", "Symbol", "Units", "Entry, USD", "Mark, USD", "Value, USD", "Unrealised, USD", "Mark is")
-    return section("Open at the end", table(head, rows, words=2, empty="No position was open at the end."))
+    body = table(head, rows, words=2, empty="No position was open at the end.")
+    return section("Open at the end", body, anchor="open_positions")
 
 
 def _position_rows(report: Report, name: str, account: AccountResult) -> Iterator[tuple[object, ...]]:
@@ -211,12 +218,13 @@ def provenance_section(report: Report) -> Html:
     )
 
 
-def _event_name(kind: int) -> str:
-    return RiskEvent(kind).name.replace("_", " ").lower()
-
-
 def _bar_close(report: Report, row: int) -> int:
     return int(report.bars.close_time_ms[row])
+
+
+def importance_is_known(stage: TuningStage) -> bool:
+    """Say whether enough trials have a value to tell which parameters set the good ones apart."""
+    return bool(stage.importance) and sum(trial.value is not None for trial in stage.trials) >= MIN_IMPORTANCE_TRIALS
 
 
 def trial_table(stage: TuningStage) -> Html:

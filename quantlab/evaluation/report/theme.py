@@ -15,6 +15,8 @@ from quantlab.evaluation.report.html import page_asset
 
 #: Of a filled area: what the tear sheet's script appends to a colour.
 _FILL_OPACITY = "2e"
+#: Of a shaded stretch, likewise.
+_SHADE_OPACITY = "14"
 _FONT = "system-ui, -apple-system, Segoe UI, Roboto, sans-serif"
 
 
@@ -41,6 +43,9 @@ def apply_theme(figure: go.Figure, *, title: str | None = None, dark: bool = Fal
         tone = (trace.meta or {}).get("tone")
         if tone is not None:
             _colour(trace, colours[tone])
+    for shape in figure.layout.shapes:
+        if shape.name is not None:  # its tone
+            shape.fillcolor = f"{colours[shape.name]}{_SHADE_OPACITY}"
     lines = {"gridcolor": colours["grid"], "zerolinecolor": colours["line"], "linecolor": colours["line"]}
     framed = lines | {"automargin": True}  # a price of 0.000275 needs more room than 1,140
     figure.update_xaxes(**framed)

@@ -11,7 +11,7 @@ import plotly.graph_objects as go
 from quantlab.core.clock import parse_utc
 from quantlab.core.results import TuningStage, Window
 from quantlab.evaluation.report.html import Html, join, number, percent, table, tag, utc_cell
-from quantlab.evaluation.report.tables import parameter_text, trial_table
+from quantlab.evaluation.report.tables import MIN_IMPORTANCE_TRIALS, importance_is_known, parameter_text, trial_table
 
 FIGURE = "tuning-thresholds"
 _NOTE = (
@@ -100,10 +100,10 @@ def _importances(tuned: Sequence[TunedWindow]) -> Html:
     rows = [
         (stage.title, *(percent(stage.importance.get(name), ".0f") for name in names))
         for stage, _ in tuned
-        if stage.importance
+        if importance_is_known(stage)
     ]
     head = ("Importance", *map(_short, names))
-    return table(head, rows, empty="Too few trials to say which thresholds mattered.")
+    return table(head, rows, empty=f"Importances of thresholds need {MIN_IMPORTANCE_TRIALS} trials with a value.")
 
 
 def _trials(stage: TuningStage) -> Html:

@@ -10,7 +10,7 @@ import plotly.graph_objects as go
 from quantlab.core.results import TuningStage
 from quantlab.evaluation.report.content import Report
 from quantlab.evaluation.report.html import Html, join, section, tag
-from quantlab.evaluation.report.tables import trial_table
+from quantlab.evaluation.report.tables import MIN_IMPORTANCE_TRIALS, importance_is_known, trial_table
 from quantlab.evaluation.report.thresholds import FIGURE, thresholds_figure, thresholds_section
 
 _NOTE = (
@@ -24,7 +24,7 @@ def tuning_section(report: Report) -> Html:
     if not report.tuning:
         return Html("")
     members = (_stage(stage, i) for i, stage in enumerate(_members(report)))
-    return section("Tuning", *members, thresholds_section(report.tuning), note=_NOTE)
+    return section("Tuning", *members, thresholds_section(report.tuning), note=_NOTE, anchor="tuning")
 
 
 def tuning_figures(report: Report) -> dict[str, go.Figure]:
@@ -33,7 +33,7 @@ def tuning_figures(report: Report) -> dict[str, go.Figure]:
     members = _members(report)
     for i, stage in enumerate(members):
         found[_history_id(i)] = history_figure(stage)
-        if stage.importance:
+        if importance_is_known(stage):
             found[_importance_id(i)] = importance_figure(stage)
     if len(members) < len(report.tuning):
         found[FIGURE] = thresholds_figure(report.tuning)
@@ -102,8 +102,12 @@ def _stage(stage: TuningStage, i: int) -> Html:
         tag("h3", f"{stage.title}: {stage.objective}"),
         tag("div", "", id=_history_id(i), class_="chart"),
     ]
-    if stage.importance:
+    if importance_is_known(stage):
         parts.append(tag("div", "", id=_importance_id(i), class_="chart"))
+    else:
+        parts.append(
+            tag("p", f"Importances of parameters need {MIN_IMPORTANCE_TRIALS} trials with a value.", class_="empty")
+        )
     count = f"{len(stage.trials)} trials, number {stage.best} was chosen"
     parts.append(tag("details", join((tag("summary", count), trial_table(stage)))))
     return join(parts)

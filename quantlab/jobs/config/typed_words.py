@@ -28,9 +28,8 @@ _VALUED = (
     "--experimental-rerun", "--info", "-i",
 )  # fmt: skip
 _HELP, _VERSION = ("-h", "--help", "help"), ("-V", "--version", "version")
-#: What ``--cfg`` and ``--info`` can show.
+#: What ``--cfg`` can show.
 _SHOWN = ("job", "hydra", "all")
-_INFO = ("all", "config", "defaults", "defaults-tree", "plugins", "searchpath")
 #: Groups whose options are words that people type alone, the commonest first.
 _COMMONEST = ("job", "experiment", "data", "debug")
 #: Share of letters that a flag has in common with its slip, at least.
@@ -136,8 +135,7 @@ class _Line:
         if name in _VALUED and not sign and self.words and not self._is_option(self.words[0]):
             value = self.words.pop(0)
             self.corrected.append(value)
-        known = _SHOWN if name in ("--cfg", "-c") else _INFO if name in ("--info", "-i") and value else (value,)
-        if value not in known:
+        if name in ("--cfg", "-c") and value not in _SHOWN:
             self._slip(f"{name} {value}".strip(), "", sure=False)
 
     def _unknown_flag(self, word: str) -> None:

@@ -9,6 +9,7 @@ from omegaconf import DictConfig
 from rich.table import Table
 
 from quantlab.core.clock import ClockOffset, SystemClock, iso_utc
+from quantlab.evaluation.report.words import counter_words, halt_words, reason_words
 from quantlab.execution.journal.reader import SessionView, read_session
 from quantlab.jobs.output.console import stdout_console, terminal_table
 from quantlab.jobs.session.session_folder import JOURNAL, existing_session
@@ -90,7 +91,7 @@ def _summary(view: SessionView, now_ms: int | None) -> Table:
         "gross, USD": _usd(account["gross"]),
         "highest equity, USD": _usd(account["high_water_mark"]),
         f"drawdown on {day['utc']}, %": "?" if day["drawdown"] is None else f"{100 * day['drawdown']:.2f}",
-        "halts": ", ".join(bar["halts"]) or "none",
+        "halts": ", ".join(map(halt_words, bar["halts"])) or "none",
         "bars": f"{view.counters.get('event.bar', 0):,}",
         "fills": f"{len(view.tables['fills']):,}",
     }
@@ -122,7 +123,7 @@ def _positions(view: SessionView) -> Table:
 def _orders(view: SessionView) -> Table:
     table = terminal_table("order for\nthe next bar", "side", "units", "kind", numbers=("units",))
     for _, symbol, side, units, reduce_only, reason in view.tables["orders"]:
-        kind = f"{reason.lower()}{', reduce only' if reduce_only else ''}"
+        kind = f"{reason_words(reason)}{', reduce only' if reduce_only else ''}"
         table.add_row(symbol, "buy" if side > 0 else "sell", f"{units:,.6g}", kind)
     return table
 
@@ -140,7 +141,7 @@ def _drift(reading: dict[str, Any]) -> Table:
 def _counters(view: SessionView) -> Table:
     table = terminal_table("counter", "since the start", numbers=("since the start",))
     for name, count in sorted(view.counters.items()):
-        table.add_row(name, f"{count:,}")
+        table.add_row(counter_words(name), f"{count:,}")
     return table
 
 

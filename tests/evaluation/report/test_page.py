@@ -14,13 +14,16 @@ import pytest
 
 from quantlab.core.errors import ContractError
 from quantlab.core.results import MemberReport, SignalReport
-from quantlab.evaluation.report import costs, figures, headline, heatmap
+from quantlab.evaluation.report import figures, headline, heatmap
 from quantlab.evaluation.report import page as tear_sheet
 from quantlab.evaluation.report.downsample import MAX_POINTS
 from quantlab.evaluation.report.html import Html, number, script_json, significant, table, tag, with_minus_signs
 from quantlab.evaluation.report.page import render
+from quantlab.evaluation.report.trade_table import trades_fold
+from quantlab.evaluation.statistics.months import monthly_returns
 from quantlab.evaluation.statistics.stress import Stress, StressAccount
 from quantlab.evaluation.statistics.summary import summarise
+from quantlab.evaluation.statistics.trade_list import trade_list
 from quantlab.evaluation.statistics.trades import round_trips
 from quantlab.evaluation.verdict.judge import judge
 
@@ -132,7 +135,7 @@ def test_every_part_is_there(page):
         "no BUY or SELL rows",
         "daily limit",
         "breaker",
-        "max_positions",
+        "most positions at once",
         "halted by the circuit breaker",
         "S03",
         "20250614T000000Z-abcdef01",
@@ -144,6 +147,7 @@ def test_every_part_is_there(page):
     assert {"equity", "price", "symbol", "reliability", "theme", "figures"} <= identifiers
     assert set(page.figures["fixed"]) == {
         "equity", "cost_stress", "capacity_chart", "distribution", "regimes_chart", "symbols_chart", "reliability",
+        "exposure_chart", "holding_chart", "excursion_chart",
     }  # fmt: skip
     assert set(page.figures["fixed"]) <= identifiers
     named = [value for _, name, value in page.attributes if name == "id"]
@@ -208,13 +212,38 @@ def test_price_charts_show_the_trades(report_of, bars):
     trades = round_trips(report_of(bars).evidence.simulation, bars).records
     column = int(trades["symbol"][~trades["closed"]][0])  # one with an open trade, which has no exit
     chart = figures.specification(figures.price_figure(bars, column, trades))
-    names = [trace["name"] for trace in chart["data"]]
-    assert names == ["Close", "Gain", "Loss", "Long", "Short", "Exit"]
     mine = trades[trades["symbol"] == column]
-    drawn = traces(chart)
-    assert len(drawn[3][0]) + len(drawn[4][0]) == len(mine)
-    assert sorted(drawn[5][1]) == sorted(mine["exit_price"][mine["closed"]])
-    assert len(drawn[5][1]) == len(mine) - 1
+    drawn: dict[str, list[float]] = {}
+    for trace, (_, y) in zip(chart["data"], traces(chart), strict=True):
+        drawn.setdefault(trace["name"], []).extend(y.tolist())
+    assert list(drawn) == ["Close", "Gain", "Loss", "Long", "Short", "Exit"]
+    assert sorted(drawn["Long"] + drawn["Short"]) == sorted(mine["entry_price"])
+    assert sorted(drawn["Exit"]) == sorted(mine["exit_price"][mine["closed"]])
+    assert len(drawn["Exit"]) == len(mine) - 1
+
+
+def test_an_exit_and_an_entry_in_one_bar_stand_side_by_side(booked, bars_of):
+    bars = bars_of(np.full((40, 1), 100.0))
+    fills = [
+        (5, 0, 1.0, 100.0, 0.0, 0),
+        (20, 0, -1.0, 100.0, 0.0, 0),
+        (20, 0, -1.0, 100.0, 0.0, 0),
+        (30, 0, 1.0, 99.0, 0.0, 0),
+        (33, 0, 1.0, 99.0, 0.0, 0),
+        (36, 0, -1.0, 90.0, 0.0, 0),
+    ]
+    figure = figures.price_figure(bars, 0, round_trips(booked(bars, fills), bars).records)
+    moved = {trace.name: trace.marker for trace in figure.data if trace.marker.standoff}
+    assert {name: (marker.angle, marker.symbol) for name, marker in moved.items()} == {
+        "Short": (-90, "triangle-left"),  # to the right; turned, it points down
+        "Exit": (90, "circle-open"),  # to the left
+    }
+    named = [trace.name for trace in figure.data if trace.showlegend is not False and len(trace.x)]
+    assert sorted(named) == ["Close", "Exit", "Gain", "Long", "Loss", "Short"]
+    plain = figures.price_figure(
+        bars, 0, round_trips(booked(bars, [*fills[:2], (25, 0, -1.0, 100.0, 0.0, 0)]), bars).records
+    )
+    assert not any(trace.marker.standoff for trace in plain.data)
 
 
 def test_the_checks_say_what_the_rule_says(report_of, random_bars):
@@ -272,6 +301,45 @@ def test_every_string_is_escaped(report_of, random_bars):
     assert EVIL in parsed.text
 
 
+FOLDED = ("drawdowns", "exposure", "tails", "market", "sides", "wins", "excursions", "trade_list")
+
+
+def test_new_parts_are_folded_to_one_line_with_their_numbers(page):
+    folded = [value for tag, name, value in page.attributes if tag == "details" and name == "id"]
+    assert tuple(folded) == FOLDED
+    assert ("details", "open", "") not in page.attributes
+    for said in (
+        "Worst drawdowns", "Exposure over time", "Tails of daily returns", "Beside the market", "Long against short", "Wins and losses",
+        "MAE and MFE", "List of trades", "also in trades.parquet", "of the 60 days that 95 % needs",
+    ):  # fmt: skip
+        assert said in page.text
+
+
+def test_the_contents_lead_to_every_part_that_is_there(page, report_of, random_bars):
+    links = [value for tag, name, value in page.attributes if tag == "a" and name == "href"]
+    contents = links[links.index("#verdict", links.index("#verdict") + 1) :]
+    assert {f"#{name}" for name in FOLDED} < set(contents)
+    assert "#tuning" not in contents  # nothing was tuned
+    assert len(contents) == len(set(contents))
+
+
+def test_the_list_says_how_much_of_it_is_shown(report_of, random_bars):
+    report = report_of(random_bars(3, n_bars=3_000, n_symbols=3))
+    simulation, bars = report.evidence.simulation, report.bars
+    count = len(round_trips(simulation, bars).records)
+    whole, some, none = (trades_fold(simulation, bars, room, "t.csv") for room in (10**7, 30_000, 0))
+    assert whole.count("<tr>") == count + 1
+    assert f"{count} trades, also in trades.parquet" in whole
+    assert len(some.encode()) <= 30_000
+    listed = some.count("<tr>") - 1
+    assert 20 < listed < count
+    assert f"the latest {listed} of {count} trades; all of them are in trades.parquet" in some
+    newest = trade_list(simulation, bars).iloc[-1]
+    assert some.index(f"{newest['entry_time']:%Y-%m-%d %H:%M}") < some.index("</tr>", some.index("<tbody>"))
+    assert f'data-sort="{float(newest["pnl"])!r}"' in some  # in full precision
+    assert "no room left" in none
+
+
 def test_quiet_runs_render(report_of, booked, random_bars, rule_of):
     bars = random_bars(1, n_bars=50, n_symbols=1)
     nothing = booked(bars, [])
@@ -322,23 +390,43 @@ def test_the_largest_page_stays_under_seven_megabytes(report_of, random_bars):
         bars, signal=SIGNAL, benchmarks={f"b{i}": np.random.default_rng(i).normal(1e4, 9, 26_208) for i in range(3)}
     )
     assert len(round_trips(report.evidence.simulation, bars).records) > 14 * figures.MAX_DRAWN_TRADES
-    assert len(render(report).encode()) <= 7_000_000
+    page = render(report)
+    assert len(page.encode()) <= 7_000_000
+    listed = re.search(r"the latest ([\d,]+) of ([\d,]+) trades; all of them are in trades.parquet", page)
+    assert listed is not None
+    assert int(listed[1].replace(",", "")) >= 300
 
 
-def test_heat_map_by_day_and_by_month(booked, bars_of):
-    short = booked(bars_of(np.full((24 * 40, 1), 100.0)), [])
-    days = heatmap.returns_heat_map(dataclasses.replace(short, equity=np.repeat(1e4 * 1.01 ** np.arange(40), 24)))
-    assert days.count('class="cell gain"') == 39
-    assert days.count('class="cell flat"') == 1
-    assert "2025-03-17: +1.00 %" in days
-    assert re.findall(r"grid-area:1/(\d+)\">(\w+)<", days) == [("2", "Mar"), ("5", "Apr")]
-    begun = dataclasses.replace(short, open_time_ms=short.open_time_ms + 15 * 86_400_000)  # on 31 March, a Monday
-    assert re.findall(r"grid-area:1/(\d+)\">(\w+)<", heatmap.returns_heat_map(begun)) == [("2", "Apr"), ("6", "May")]
-    long = booked(bars_of(np.full((450, 1), 100.0), interval_ms=86_400_000), [])
-    growth = dataclasses.replace(long, equity=1e4 * 0.999 ** np.arange(450))
-    months = heatmap.returns_heat_map(growth)
-    assert months.count("<i ") == 16  # March 2025 to June 2026
-    assert f"2025-04: {number(0.999**30 - 1, '+.2f', suffix=' %', scale=100.0)}" in months
+def test_a_calendar_by_day(bars_of):
+    days = np.arange(20_163, 20_203)  # from 2025-03-16 on
+    made = heatmap.day_calendar(days, np.append(0.0, np.full(39, 0.01)))
+    assert made.count('class="cell gain"') == 39
+    assert made.count('class="cell flat"') == 1
+    assert "2025-03-17: +1.00 %" in made
+    assert re.findall(r"grid-area:1/(\d+)\">(\w+)<", made) == [("2", "Mar"), ("5", "Apr")]
+    begun = heatmap.day_calendar(days + 15, np.full(40, 0.01))  # on 31 March, a Monday
+    assert re.findall(r"grid-area:1/(\d+)\">(\w+)<", begun) == [("2", "Apr"), ("6", "May")]
+    assert heatmap.day_calendar(np.arange(401), np.zeros(401)) == ""
+
+
+@pytest.mark.parametrize(
+    ("first", "count", "names"),
+    [
+        (20_150, 20, ["Mar"]),
+        (20_163, 91, ["Mar", "Apr", "May", "Jun"]),
+        (20_060, 60, list(heatmap._MONTHS)),
+        (18_000, 2_200, list(heatmap._MONTHS)),
+    ],
+)
+def test_months_have_numbers_at_any_length(first, count, names):
+    days = np.arange(first, first + count)
+    rows = monthly_returns(days, np.random.default_rng(count).normal(0.0, 0.01, count))
+    made = heatmap.month_table(rows)
+    assert re.findall(r'scope="col"[^>]*>(\w+)<', made) == ["Year", *names, "Year"]
+    shown = re.findall(r'<td class="num cell[^>]*>([^<]+)<', made)
+    assert shown == [number(m, "+,.2f", scale=100.0) for row in rows for m in row.months if m is not None]
+    totals = re.findall(r'<td class="num total">([^<]+)<', made)
+    assert totals == [number(row.total, "+,.2f", scale=100.0) for row in rows]
 
 
 @pytest.mark.parametrize(
@@ -376,23 +464,6 @@ def test_unmended_prices_are_the_first_thing_that_is_said(report_of, bars, page)
         said.index("In short") < said.index("Prices look unmended: the price of S01 steps.") < said.index("How sure?")
     )
     assert "In one unit?" not in page.text
-
-
-def test_why_nothing_was_traded_is_the_first_statement(report_of, bars):
-    said = headline.statements(report_of(bars, synthetic=True, idle="Over 9 days nothing was worth its cost: so it is"))
-    assert said.startswith('<ul class="statements"><li>Over 9 days nothing was worth its cost: so it is.</li><li>')
-    assert "nothing was" not in headline.statements(report_of(bars))
-
-
-def test_fees_and_slippage_and_all_costs_are_two_words_that_add_up(report_of, bars):
-    report = report_of(bars)
-    rows = dict(re.findall(r"<tr><td[^>]*>([^<]*)</td><td[^>]*>([^<]*)</td>", costs.costs_section(report)))
-    paid = {name: float(text.replace(",", "").replace("\N{MINUS SIGN}", "-")) for name, text in rows.items() if text}
-    summary = report.evidence.summary
-    assert paid["Fees and slippage"] == pytest.approx(paid["Fees"] + paid["Slippage"], abs=0.011)
-    assert paid["All costs"] == pytest.approx(summary["costs"], abs=0.01)
-    bps = re.search("Fees and slippage</td>.*?</td><td[^>]*>([^<]*)</td>", costs.costs_section(report))
-    assert bps[1] == f"{summary['cost_bps']:.2f}", "as the command line says it"
 
 
 def test_every_statement_is_a_whole_sentence(report_of, bars):

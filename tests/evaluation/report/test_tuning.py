@@ -24,12 +24,14 @@ STAGES = (
     TuningStage("tree", "log loss", False, TRIALS, 2, {"rate": 0.8, "columns": 0.2}),
     TuningStage("net", "log loss", True, TRIALS[1:2], 0, {}),
 )
+#: The least for an importance.
+MANY = tuple(Trial(i, {"rate": 0.01 * i, "columns": []}, "complete", 1.0 + 0.01 * i) for i in range(20))
 
 
 def threshold_stage(k: int, threshold: float, window: Window) -> TuningStage:
     trials = tuple(
         Trial(i, {"ensemble.min_confidence": value, "ensemble.quorum": 2}, "complete", 1.0 + i)
-        for i, value in enumerate((0.36, threshold))
+        for i, value in enumerate((0.36, threshold, *([0.5] * (18 if k == 3 else 0))))
     )
     importance = {"ensemble.min_confidence": 0.75, "ensemble.quorum": 0.25} if k == 3 else {}
     return TuningStage(f"gates {k}", "Sharpe ratio", True, trials, 1, importance, window)
@@ -49,13 +51,25 @@ def test_every_trial_is_on_the_page(report_of: Callable[..., Report], bars_of: C
         assert said in section
     assert "&lt;b&gt;no&lt;/b&gt;" in section
     figures = tuning_figures(report)
-    assert set(figures) == {"tuning-history-0", "tuning-importance-0", "tuning-history-1"}
+    assert set(figures) == {"tuning-history-0", "tuning-history-1"}
+    assert section.count("Importances of parameters need 20 trials with a value.") == 2  # four say nothing
     page = render(report)
     assert section in page
     for name in figures:
         assert f'id="{name}"' in page
         assert f'"{name}":' in page
     assert tuning_section(report_of(bars_of(close))) == ""
+
+
+def test_importances_are_drawn_from_twenty_trials_with_a_value_on(
+    report_of: Callable[..., Report], bars_of: Callable[..., Bars]
+) -> None:
+    shares = {"rate": 0.8, "columns": 0.2}
+    enough = TuningStage("tree", "log loss", True, MANY, 19, shares)
+    failed = TuningStage("tree", "log loss", True, (*MANY[:19], TRIALS[1]), 18, shares)
+    report = report_of(bars_of(np.full((60, 1), 100.0)), tuning=(enough, failed))
+    assert {name for name in tuning_figures(report) if "importance" in name} == {"tuning-importance-0"}
+    assert 'id="tuning-importance-0"' in tuning_section(report)
 
 
 def test_the_history_runs_to_the_best() -> None:
@@ -84,7 +98,7 @@ def test_gates_stand_window_by_window_beside_the_configured_ones(
     close = 100.0 * np.exp(np.cumsum(np.random.default_rng(0).normal(0, 0.01, (400, 2)), axis=0))
     report = report_of(bars_of(close), tuning=(STAGES[0], *TUNED_THRESHOLDS))
     page = render(report)
-    assert set(tuning_figures(report)) == {"tuning-history-0", "tuning-importance-0", "tuning-thresholds"}
+    assert set(tuning_figures(report)) == {"tuning-history-0", "tuning-thresholds"}
     assert thresholds_section(report.tuning) in page
     rows = re.findall("<tr>(.*?)</tr>", thresholds_section(report.tuning))
     cells = [re.findall("<t[hd][^>]*>(.*?)</t[hd]>", row) for row in rows]
@@ -97,7 +111,7 @@ def test_gates_stand_window_by_window_beside_the_configured_ones(
     dates = one_line("2025-01-01 00:00"), one_line("2025-01-09 23:55")
     assert cells[6] == ["in all", *dates, "+0.00 %", "\N{MINUS SIGN}45.00 %", "1,046", "35"]
     assert cells[8] == ["thresholds, window 3", "75 %", "25 %"]
-    assert page.count("2 trials, number 1 was chosen") == 2
+    assert re.findall(r"(\d+) trials, number 1 was chosen", page) == ["2", "20"]
     assert thresholds_section(STAGES) == ""
 
 
