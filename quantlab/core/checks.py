@@ -7,6 +7,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+from quantlab.core.clock import parse_utc
 from quantlab.core.errors import ConfigError
 
 
@@ -47,6 +48,42 @@ def check_has(name: str, value: Any, *attributes: str) -> None:
             found=f"{type(value).__name__} without {', '.join(missing)}" if value is not None else "null",
             fix=f"choose another option for {name}",
         )
+
+
+def parse_time(option: str, text: str | None) -> int | None:
+    """Epoch milliseconds of a configured date or time, UTC unless it names a zone; None for None.
+
+    Raises
+    ------
+    ConfigError
+        If `text` is not ISO 8601; `option` is its name in the configuration.
+
+    Examples
+    --------
+    >>> parse_time("data.start", "2025-03-16")
+    1742083200000
+    """
+    if text is None:
+        return None
+    try:
+        return parse_utc(str(text))
+    except ValueError as error:
+        fix = f"write it like {option}=2025-03-16"
+        raise ConfigError(f"{option} as an ISO 8601 date or time", found=repr(text), fix=fix) from error
+
+
+def check_period(node: str, start: str | None, end: str | None) -> None:
+    """Raise ConfigError unless both bounds are None or ISO 8601, and the first lies before the second.
+
+    Parameters
+    ----------
+    node : str
+        Of the configuration, in which they are called `start` and `end`.
+    start, end : str or None
+    """
+    first, last = parse_time(f"{node}.start", start), parse_time(f"{node}.end", end)
+    if first is not None and last is not None and first >= last:
+        raise ConfigError(f"{node}.start before {node}.end", found=f"{start} .. {end}", fix="choose a later end")
 
 
 def _bounds_text(low: float, high: float) -> str:

@@ -33,7 +33,8 @@ class QuantlabError(Exception):
         self.expected = expected
         self.found = found
         self.fix = fix
-        super().__init__(f"expected {expected}; found {found}. {fix[:1].upper()}{fix[1:].rstrip('.')}.")
+        end = "" if fix.endswith("?") else "."
+        super().__init__(f"expected {expected}; found {found}. {fix[:1].upper()}{fix[1:].rstrip('.')}{end}")
 
     def __reduce__(self) -> tuple[object, ...]:
         # Exceptions with keyword-only arguments do not cross process borders without this.

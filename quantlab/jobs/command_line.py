@@ -13,7 +13,7 @@ import tempfile
 import threading
 import traceback
 from collections.abc import Callable
-from contextlib import redirect_stderr
+from contextlib import nullcontext, redirect_stderr
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -28,14 +28,17 @@ from hydra.utils import get_method
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
-from quantlab.core.errors import QuantlabError
+from quantlab.core.errors import ConfigError, QuantlabError
 from quantlab.core.redaction import hide_named
-from quantlab.jobs.config.composition import check_configuration, not_composable, one_sentence
+from quantlab.jobs.config.composition import check_configuration
 from quantlab.jobs.config.decided_options import refuse_decided_options
 from quantlab.jobs.config.folder import config_folder
+from quantlab.jobs.config.refusals import Refusal, not_composable, one_sentence
+from quantlab.jobs.output.leftovers import no_empty_folders
 from quantlab.jobs.output.run_folder import record_failure
 
-Refusal = QuantlabError | HydraException | OmegaConfBaseException
+#: Exit code of a sweep of which some combinations were refused; the others' runs are there.
+SOME_REFUSED = 4
 Job = Callable[[DictConfig], float | None]
 Outcome = Literal["began", "succeeded", "refused"]
 
@@ -71,10 +74,10 @@ def run_job(cfg: DictConfig, attempts: Attempts, refusals: list[Refusal]) -> flo
     attempts.note("began")
     sweeps = HydraConfig.get().mode == RunMode.MULTIRUN
     try:
-        check_configuration(cfg)
         refuse_decided_options(cfg, HydraConfig.get().overrides.task)
-        job: Job = get_method(cfg.job.entry)
-        objective = job(cfg)
+        check_configuration(cfg, HydraConfig.get().overrides.task)
+        with nullcontext() if sweeps else no_empty_folders(cfg):
+            objective = load_job(cfg)(cfg)
     except (QuantlabError, OmegaConfBaseException) as error:
         attempts.note("refused")
         if sweeps:
@@ -88,6 +91,24 @@ def run_job(cfg: DictConfig, attempts: Attempts, refusals: list[Refusal]) -> flo
         raise
     attempts.note("succeeded")
     return objective
+
+
+def load_job(cfg: DictConfig) -> Job:
+    """The function that ``job.entry`` names; this is where the job's libraries are loaded.
+
+    Raises
+    ------
+    ConfigError
+        If the name was typed, and is none.
+    """
+    try:
+        job: Job = get_method(cfg.job.entry)
+    except (ImportError, ValueError) as error:
+        if any(word.lstrip("+").startswith("job.entry=") for word in HydraConfig.get().overrides.task):
+            fix = "leave job.entry out, or name a function with its module"
+            raise ConfigError("job.entry as the name of a function", found=repr(cfg.job.entry), fix=fix) from error
+        raise
+    return job
 
 
 def record_combination(cfg: DictConfig, how: str, reason: str) -> None:
@@ -153,17 +174,21 @@ def command(attempts: Attempts) -> None:
     except (ValueError, OSError) as error:
         if attempts.count("began"):  # a job's own error is a bug, and keeps its traceback
             raise
-        refusals.append(not_composable(error))
+        refusals.append(not_composable(error, sys.argv[1:]))
     if refusals:
         refuse(refusals[0])
-    if attempts.count("refused") and not attempts.count("succeeded"):
+    refused, done = attempts.count("refused"), attempts.count("succeeded")
+    if refused and not done:
         sys.stderr.write("quantlab: no combination of the sweep could be run\n")
         sys.exit(2)
+    if refused:
+        sys.stderr.write(f"quantlab: {refused} of {refused + done} combinations were refused\n")
+        sys.exit(SOME_REFUSED)
 
 
 def refuse(error: Refusal) -> NoReturn:
     """One sentence and exit code 2, or the traceback for those who ask for it."""
     if os.environ.get("QUANTLAB_TRACEBACK"):
         raise error
-    sys.stderr.write(f"quantlab: {hide_named(one_sentence(error))}\n")
+    sys.stderr.write(f"quantlab: {hide_named(one_sentence(error, sys.argv[1:]))}\n")
     sys.exit(2)

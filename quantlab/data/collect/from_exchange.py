@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from quantlab.core.checks import check_range, check_whole
+from quantlab.core.checks import check_range, check_whole, parse_time
 from quantlab.core.clock import MS_PER_DAY, ceil_to_open, floor_to_open
 from quantlab.core.errors import ConfigError
 from quantlab.core.ports import CollectProgress
@@ -29,7 +29,6 @@ from quantlab.data.exchange.retry import Retry
 from quantlab.data.series.funding_rates import refused_rates_note
 from quantlab.data.series.instruments import MARGIN, maintenance_margin_rate, margin_note, rules_of
 from quantlab.data.series.spans import Span
-from quantlab.data.series.stored_source import parse_time
 from quantlab.data.series.timeframes import timeframe_ms
 from quantlab.data.store.manifest import LINEAR, SymbolFacts
 from quantlab.data.store.store import Store

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from quantlab.core.checks import check_whole
+from quantlab.core.checks import check_period, check_whole, parse_time
 from quantlab.core.market import Bars
 from quantlab.core.ports import DataSource
-from quantlab.data.series.stored_source import parse_time
 
 
 @dataclass(frozen=True)
@@ -24,7 +23,7 @@ class HistoryCut:
     Raises
     ------
     ConfigError
-        If a date is not ISO 8601 or a count is not a positive whole number.
+        If a date is not ISO 8601, the end is not after the start, or a count is not a positive whole number.
     """
 
     start: str | None
@@ -33,8 +32,7 @@ class HistoryCut:
     symbols: int | None
 
     def __post_init__(self) -> None:
-        for name in ("start", "end"):
-            parse_time(f"history.{name}", getattr(self, name))
+        check_period("history", self.start, self.end)
         for name in ("bars", "symbols"):
             count = getattr(self, name)
             if count is not None:

@@ -8,32 +8,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar
 
-from quantlab.core.checks import check_choice, check_has, check_range
-from quantlab.core.clock import parse_utc
+from quantlab.core.checks import check_choice, check_has, check_period, check_range, parse_time
 from quantlab.core.errors import ConfigError, DataError
 from quantlab.core.market import Instrument
-
-
-def parse_time(option: str, text: str | None) -> int | None:
-    """Epoch milliseconds of a configured date or time, UTC unless it names a zone; None for None.
-
-    Raises
-    ------
-    ConfigError
-        If `text` is not ISO 8601; `option` is its name in the configuration.
-
-    Examples
-    --------
-    >>> parse_time("data.start", "2025-03-16")
-    1742083200000
-    """
-    if text is None:
-        return None
-    try:
-        return parse_utc(str(text))
-    except ValueError as error:
-        fix = f"write it like {option}=2025-03-16"
-        raise ConfigError(f"{option} as an ISO 8601 date or time", found=repr(text), fix=fix) from error
 
 
 def check_file(option: str, value: str | Path | None) -> None:
@@ -124,10 +101,7 @@ class StoredSource:
         check_has("data.instrument", self.instrument, "tick", "taker_fee_bps")
         if not isinstance(self.root, str | Path) or not str(self.root):
             raise ConfigError("data.root as a folder", found=repr(self.root), fix="set data.root=DIR")
-        start, end = self._period(None, None)
-        if start is not None and end is not None and start >= end:
-            found = f"{self.start} .. {self.end}"
-            raise ConfigError("data.start before data.end", found=found, fix="choose a later end")
+        check_period("data", self.start, self.end)
         check_choice("data.funding", self.funding, self.funding_modes)
         check_range("data.largest_funding_rate", self.largest_funding_rate, low=0.0)
         check_file("data.adjustments", self.adjustments)

@@ -7,12 +7,11 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from quantlab.core.checks import check_has, check_range, check_whole
+from quantlab.core.checks import check_has, check_range, check_whole, parse_time
 from quantlab.core.clock import MS_PER_DAY
 from quantlab.core.errors import ConfigError
 from quantlab.core.market import Bars, Instrument
 from quantlab.data.quality.grid import RawGrid
-from quantlab.data.series.stored_source import parse_time
 from quantlab.data.synthetic.incidents import LISTING_EVERY_DAYS, make_funding, make_incidents
 from quantlab.data.synthetic.market import make_paths, make_traits
 from quantlab.data.synthetic.oracle import Truth

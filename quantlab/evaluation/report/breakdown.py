@@ -70,9 +70,19 @@ def symbols_section(rows: tuple[SymbolRow, ...]) -> Html:
         )
         for row in rows
     ]
-    head = ("Symbol", "Trades", "P&L, USD", "Costs, USD", "Hit rate", "Profit factor", "Stopped", "Long", "Bars held")
+    head = (
+        "Symbol",
+        "Trades",
+        "P&L, USD",
+        "Fees and slippage, USD",
+        "Hit rate",
+        "Profit factor",
+        "Stopped",
+        "Long",
+        "Bars held",
+    )
     note = (
-        "Evidence run, open positions at the last mark; after fees and slippage (costs), before funding, "
+        "Evidence run, open positions at the last mark; after fees and slippage, before funding, "
         "which the account pays as a whole."
     )
     chart = tag("div", "", id="symbols_chart", class_="chart") if rows else ""

@@ -65,6 +65,8 @@ class Report:
         The evidence run replayed at other costs and with other accounts; None = not asked for.
     unmended : str
         A sentence on prices that step as a redenomination makes them; empty if none do.
+    idle : str
+        Why nothing was traded, the first thing that is said; empty where something was.
 
     Raises
     ------
@@ -89,6 +91,7 @@ class Report:
     tuning: tuple[TuningStage, ...] = ()
     stress: Stress | None = None
     unmended: str = ""
+    idle: str = ""
 
     def __post_init__(self) -> None:
         for account in (self.evidence, self.lived):

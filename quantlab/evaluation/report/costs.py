@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import plotly.graph_objects as go
 
@@ -79,7 +80,7 @@ def _cost_stress(report: Report) -> Html:
         return Html("")
     runs = report.stress.costs
     rows = [(number(run.at, "g", suffix=" ×"), number(run.numbers["cost_bps"]), *_account_cells(run)) for run in runs]
-    head = ("Costs", "bps", "Return", "Sharpe", "Net P&L, USD", "Max drawdown", "Trades")
+    head = ("Fees and slippage", "bps", "Return", "Sharpe", "Net P&L, USD", "Max drawdown", "Trades")
     return join(
         (
             tag("h3", "At other costs"),
@@ -109,16 +110,17 @@ def _finding(name: str, value: Statistic, form: str, unit: str) -> Html:
 
 
 def _cost_table(report: Report) -> Html:
-    forms: Sequence[tuple[str, str]] = (
+    forms: Sequence[tuple[str, ...]] = (
         ("Fees", "fees"),
         ("Slippage", "slippage"),
+        ("Fees and slippage", "fees", "slippage"),
         ("Funding paid", "funding"),
         ("Liquidation fees", "liquidation_fees"),
         ("All costs", "costs"),
     )
     rows: list[tuple[object, ...]] = []
-    for label, key in forms:
-        cells = [(run.summary[key], run.summary["traded_notional"]) for run in (report.evidence, report.lived)]
+    for label, *keys in forms:
+        cells = [(_sum(run.summary, keys), run.summary["traded_notional"]) for run in (report.evidence, report.lived)]
         bps = [number(None if v is None or not traded else v / traded * 1e4) for v, traded in cells]
         rows.append((label, usd(cells[0][0]), bps[0], usd(cells[1][0]), bps[1]))
     traded = [run.summary["traded_notional"] for run in (report.evidence, report.lived)]
@@ -127,3 +129,9 @@ def _cost_table(report: Report) -> Html:
     rows.append(("Fees and slippage it could bear", "", bearable[0], "", bearable[1]))
     head = ("", "Evidence, USD", "bps", "Lived, USD", "bps")
     return table(head, rows, empty="Nothing was traded.")
+
+
+def _sum(summary: dict[str, Any], keys: Sequence[str]) -> float | None:
+    """Sum of some numbers; None where one is not known."""
+    known = [summary[key] for key in keys if summary[key] is not None]
+    return sum(known) if len(known) == len(keys) else None

@@ -96,7 +96,7 @@ def _outcome(passed: bool) -> str:
 
 def statements(report: StrategyReport) -> Html:
     """Sentences that a reader must know before believing a number."""
-    sentences = [*_facts(report), *report.notes]
+    sentences = [*filter(None, [report.idle]), *_facts(report), *report.notes]
     whole = (line if line.endswith(".") else f"{line}." for line in sentences)
     return (
         tag("ul", join(tag("li", with_minus_signs(line)) for line in whole), class_="statements")

@@ -46,6 +46,8 @@ class SweepReport:
         Equity in USD on the same bars.
     files : dict of name to str
         Files beside the page that hold every row, and a few words on each.
+    idle : str
+        Why nothing was traded, the first thing that is said; empty where something was.
     """
 
     experiment: str
@@ -66,6 +68,7 @@ class SweepReport:
     config_text: str
     benchmarks: dict[str, Float64Array]
     files: dict[str, str]
+    idle: str = ""
 
     @property
     def score(self) -> ScenarioScore:

@@ -25,7 +25,7 @@ _RESULTS = (
     ("Trades", "trades", lambda value: number(value, ",.0f")),
     ("Exposure", "exposure", lambda value: percent(value, ",.1f")),
     ("Final equity, USD", "final_equity", usd),
-    ("Costs, USD", "costs", usd),
+    ("All costs, USD", "costs", usd),
 )
 
 
@@ -36,7 +36,7 @@ def ranking_section(report: SweepReport) -> tuple[str, Html]:
     title = f"The best {rows:,} of {whole}" if rows < simulated else f"All {whole}, the best first"
     note = (
         "Deflated: the probability that this parameter set's true Sharpe ratio is above what luck gives the best of all that was tried. "
-        "Costs: fees, slippage, funding and liquidation fees."
+        "All costs: fees, slippage, funding and liquidation fees."
     )
     if len(report.scenarios) > 1:
         note += " Those of the judged scenario; the others are in the files."

@@ -48,15 +48,15 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
     return "" if close is None else f"did you mean {close}?"
 
 
-def hint(word: str, known: Iterable[str], prefix: str = "") -> str:
+def hint(word: str, known: Iterable[str], prefix: str = "", rest: str = "") -> str:
     """The advice of an error on an unknown name: the nearest name, or else those that are known.
 
     Parameters
     ----------
     word : str
     known : iterable of str
-    prefix : str
-        Stands before the nearest name, e.g. ``history.``.
+    prefix, rest : str
+        Stand before and after the nearest name, e.g. ``history.``.
 
     Examples
     --------
@@ -66,6 +66,6 @@ def hint(word: str, known: Iterable[str], prefix: str = "") -> str:
     names = sorted(known)
     close = nearest(word, names)
     if close is not None:
-        return f"did you mean {prefix}{close}?"
+        return f"did you mean {prefix}{close}{rest}?"
     more = f" and {len(names) - _LISTED} more" if len(names) > _LISTED else ""
     return f"known are {', '.join(names[:_LISTED])}{more}" if names else "leave it out"

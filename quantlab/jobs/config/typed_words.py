@@ -28,8 +28,9 @@ _VALUED = (
     "--experimental-rerun", "--info", "-i",
 )  # fmt: skip
 _HELP, _VERSION = ("-h", "--help", "help"), ("-V", "--version", "version")
-#: What ``--cfg`` can show.
+#: What ``--cfg`` and ``--info`` can show.
 _SHOWN = ("job", "hydra", "all")
+_INFO = ("all", "config", "defaults", "defaults-tree", "plugins", "searchpath")
 #: Groups whose options are words that people type alone, the commonest first.
 _COMMONEST = ("job", "experiment", "data", "debug")
 #: Share of letters that a flag has in common with its slip, at least.
@@ -135,7 +136,8 @@ class _Line:
         if name in _VALUED and not sign and self.words and not self._is_option(self.words[0]):
             value = self.words.pop(0)
             self.corrected.append(value)
-        if name in ("--cfg", "-c") and value not in _SHOWN:
+        known = _SHOWN if name in ("--cfg", "-c") else _INFO if name in ("--info", "-i") and value else (value,)
+        if value not in known:
             self._slip(f"{name} {value}".strip(), "", sure=False)
 
     def _unknown_flag(self, word: str) -> None:

@@ -24,8 +24,9 @@ class NoMultirunFile(Callback):
         path.chmod(0o600)
 
     def on_job_start(self, config: DictConfig, **kwargs: Any) -> None:
-        """Remove the file."""
-        _file(config).unlink(missing_ok=True)
+        """Remove the file; a single run has none, and maybe no folder that it could lie in."""
+        if _file(config).exists():
+            _file(config).unlink(missing_ok=True)
 
     def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
         """Remove the file of a sweep that had no job."""

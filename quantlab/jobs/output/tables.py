@@ -70,14 +70,22 @@ _ROWS = (
     ("hit_rate", "winning trades, %", ".1f", 100.0),
     ("stop_hit_share", "stopped out, %", ".1f", 100.0),
     ("turnover", "turnover, equity a day", ".2f", 1.0),
-    ("costs", "costs, USD", ",.2f", 1.0),
+    ("fees", "fees, USD", ",.2f", 1.0),
+    ("slippage", "slippage, USD", ",.2f", 1.0),
+    ("funding", "funding paid, USD", ",.2f", 1.0),
+    ("liquidation_fees", "liquidation fees, USD", ",.2f", 1.0),
+    ("costs", "all costs, USD", ",.2f", 1.0),
 )
+#: Rows that are left out where every run has zero there.
+_RARE = {"liquidation_fees"}
 
 
 def summary_table(summaries: dict[str, dict[str, Any]]) -> Table:
     """The few numbers to look at first, one column a run; a dash is undefined."""
     table = terminal_table("", *summaries, numbers=summaries)
     for key, heading, form, factor in _ROWS:
-        cells = (summary.get(key) for summary in summaries.values())
+        cells = [summary.get(key) for summary in summaries.values()]
+        if key in _RARE and not any(cells):
+            continue
         table.add_row(heading, *("-" if value is None else format(value * factor, form) for value in cells))
     return table

@@ -62,7 +62,7 @@ def run_and_write(cfg: DictConfig, check: Check | None = None, write_page: PageW
     parts = setup(cfg)
     with run_folder(cfg) as folder:
         result = backtest(parts, load_history(parts, progress), progress)
-        print_equity(console, result)
+        print_equity(console, parts, result)
         if check is not None:
             check(result, progress)
         judgement = judge(cfg, parts, result)

@@ -28,6 +28,7 @@ from quantlab.evaluation.verdict.rule import Verdict
 from quantlab.evaluation.verdict.suspicion import SUSPICIOUS_AUC, auc_exceeds
 from quantlab.jobs.config.composition import build
 from quantlab.jobs.research.benchmarks import Benchmarks, benchmark_numbers, run_benchmarks
+from quantlab.jobs.research.idle import idle_note
 from quantlab.jobs.research.oracle import oracle_numbers
 from quantlab.jobs.research.pipeline import Backtest, Setup
 from quantlab.jobs.research.stress import stress
@@ -60,6 +61,8 @@ class Judgement:
         Trading rules of the evidence account that were too coarse for its prices and orders.
     breaks : tuple of Break
         Steps in price of the whole history that nobody mended.
+    idle : str
+        Why nothing was traded; empty where something was.
     """
 
     evidence: dict[str, Any]
@@ -72,6 +75,7 @@ class Judgement:
     suspect_prints: dict[str, Any] | None = None
     unknown_rules: dict[str, UnknownRule] = dataclasses.field(default_factory=dict)
     breaks: tuple[Break, ...] = ()
+    idle: str = ""
 
 
 def judge(cfg: DictConfig, parts: Setup, result: Backtest) -> Judgement:
@@ -89,7 +93,8 @@ def judge(cfg: DictConfig, parts: Setup, result: Backtest) -> Judgement:
     held = suspect_prints(parts, result)
     unknown = rules_unknown_to(result.strategy, result.evidence, result.bars)
     breaks = find_breaks(result.history)
-    return Judgement(evidence, lived, verdict, benchmarks, oracle, suspicious, replays, held, unknown, breaks)
+    idle = idle_note(parts.signal, result)
+    return Judgement(evidence, lived, verdict, benchmarks, oracle, suspicious, replays, held, unknown, breaks, idle)
 
 
 def rules_unknown_to(strategy: Any, simulation: Simulation, bars: Bars) -> dict[str, UnknownRule]:

@@ -66,6 +66,7 @@ def tear_sheet(
         tuning=result.study.tuning,
         stress=judgement.stress,
         unmended=break_note(judgement.breaks),
+        idle=judgement.idle,
     )
     html: str = get_method(cfg.internal.report)(report)
     return html

@@ -14,6 +14,7 @@ from quantlab.evaluation.report.words import cuts_in_words
 from quantlab.evaluation.statistics.unknown_rules import unknown_rule_notes
 from quantlab.jobs.output.run_folder import RunFolder
 from quantlab.jobs.output.tables import summary_table, verdict_line, write_equity, write_orders
+from quantlab.jobs.research.idle import idle_note
 from quantlab.jobs.research.metrics import Judgement, in_multirun
 from quantlab.jobs.research.pipeline import Backtest, Setup
 from quantlab.jobs.research.settled_positions import settled_notes
@@ -28,8 +29,11 @@ def load_history(parts: Setup, progress: Progress) -> Bars:
     return bars
 
 
-def print_equity(console: Console, result: Backtest) -> None:
-    """The first numbers, before anything slow is imported."""
+def print_equity(console: Console, parts: Setup, result: Backtest) -> None:
+    """The first numbers, before anything slow is imported; before them why nothing was traded, where nothing was."""
+    idle = idle_note(parts.signal, result)
+    if idle:
+        console.print(f"{idle}.")
     start, end = result.evidence.initial_cash, result.evidence.equity[-1]
     console.print(
         f"equity {start:,.2f} -> {end:,.2f} USD, {len(result.evidence.orders):,} fills (limits off)", highlight=False
@@ -58,7 +62,7 @@ def print_results(console: Console, parts: Setup, folder: RunFolder, result: Bac
     console.print(summary_table({"evidence": judgement.evidence, "lived": judgement.lived}))
     console.print(verdict_line("verdict", judgement.verdict))
     for line in (
-        *result_remarks(judgement),
+        *(remark for remark in result_remarks(judgement) if remark != f"{judgement.idle}."),  # it stands at the top
         *(f"{note}." for note in settled_notes(result.evidence, result.bars)),
         *(f"{note}." for note in tuning_notes(result.study.tuning)),
         *(["The market is synthetic."] if parts.source.synthetic else []),
@@ -76,8 +80,9 @@ def multirun_notes() -> tuple[str, ...]:
 
 
 def result_remarks(judgement: Judgement) -> list[str]:
-    """Suspicions, unmended prices, what the rules changed and where they were unknown, and how the costs paid compare with what the trades could bear."""
-    evidence, sentences = judgement.evidence, [*judgement.suspicions, *multirun_notes()]
+    """Reasons of a run without a trade, suspicions, unmended prices, what the rules changed and where they were unknown, and how the costs paid compare with what the trades could bear."""
+    evidence, idle = judgement.evidence, [f"{judgement.idle}."] if judgement.idle else []
+    sentences = [*idle, *judgement.suspicions, *multirun_notes()]
     sentences += [note for note in (break_note(judgement.breaks),) if note]
     changed = cuts_in_words(evidence["cuts"])
     if changed:
@@ -85,7 +90,7 @@ def result_remarks(judgement: Judgement) -> list[str]:
     sentences += [f"{note}." for note in unknown_rule_notes(judgement.unknown_rules)]
     if evidence["cost_bps"] is not None:
         sentences.append(
-            f"Costs were {evidence['cost_bps']:.2f} bps of traded notional; "
+            f"Fees and slippage were {evidence['cost_bps']:.2f} bps of traded notional; "
             f"the trades could bear {evidence['break_even_cost_bps']:.2f} bps."
         )
     if judgement.oracle is not None:

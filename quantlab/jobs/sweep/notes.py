@@ -9,13 +9,21 @@ from quantlab.evaluation.statistics.unknown_rules import unknown_rule_notes
 from quantlab.evaluation.sweep.maps import values_text, varied_names
 from quantlab.evaluation.sweep.scenarios import ASSUMPTIONS
 from quantlab.evaluation.sweep.scores import count_distinct, sharpe_dispersion, sharpe_quantiles
+from quantlab.jobs.research.idle import idle_note
 from quantlab.jobs.research.metrics import rules_unknown_to
+from quantlab.jobs.research.pipeline import Setup
 from quantlab.jobs.research.results import multirun_notes
 from quantlab.jobs.sweep.best import Best, uncapped_deflation
+from quantlab.jobs.sweep.signals import signal_values
 from quantlab.jobs.sweep.simulations import PreparedSweep
 
 #: From this many standard errors on, most of the variance between parameter sets is not chance.
 _MOSTLY_REAL = 2.0
+
+
+def sweep_idle_note(parts: Setup, best: Best) -> str:
+    """Say why the best, and with it every parameter set of its scenario, never traded; empty where it did."""
+    return idle_note(parts.signal, best.result, signal_values(best.table.values[best.row]))
 
 
 def sweep_notes(prepared: PreparedSweep, best: Best) -> tuple[str, ...]:

@@ -30,7 +30,7 @@ from quantlab.jobs.research.pipeline import Setup
 from quantlab.jobs.research.report_content import account_notes, data_label, run_stamps
 from quantlab.jobs.research.settled_positions import settled_notes
 from quantlab.jobs.sweep.best import Best, uncapped_deflation
-from quantlab.jobs.sweep.notes import sweep_notes
+from quantlab.jobs.sweep.notes import sweep_idle_note, sweep_notes
 from quantlab.jobs.sweep.simulations import PreparedSweep
 
 #: Files beside the page in the run's folder, as the page names them.
@@ -183,6 +183,7 @@ def sweep_report(
         top=int(cfg.job.top),
         listed=int(cfg.job.listed),
         verdict=best.verdict,
+        idle=sweep_idle_note(parts, best),
         notes=(*sweep_notes(prepared, best), *account_notes(best.accounts["evidence"], prepared.bars)),
         stamps={
             **run_stamps(cfg, folder),
@@ -197,7 +198,10 @@ def sweep_report(
 def print_sweep(
     console: Console, cfg: DictConfig, parts: Setup, folder: RunFolder, prepared: PreparedSweep, best: Best
 ) -> None:
-    """The best, the verdict on the first of them, and where everything is."""
+    """The best, the verdict on the first of them, and where everything is; first of all why nothing was traded, where nothing was."""
+    idle = sweep_idle_note(parts, best)
+    if idle:
+        console.print(f"{idle}.")
     console.print(top_table(best, int(cfg.job.top)))
     if len(best.scenarios) > 1:
         console.print(scenario_table(best))
@@ -215,7 +219,7 @@ def print_sweep(
 def top_table(best: Best, top: int) -> Table:
     """Parameters and results of the first rows of the ranking."""
     names, numbers = best.table.names, best.table.numbers
-    results = ("Sharpe", "equity", "drawdown\n%", "trades", "costs")
+    results = ("Sharpe", "equity", "drawdown\n%", "trades", "all\ncosts")
     short, apart = short_names(names), len(names) <= MOST_COLUMNS
     short = [name.replace(" ", "\n") for name in short] if apart else short
     table = terminal_table(

@@ -14,7 +14,7 @@ import pytest
 
 from quantlab.core.errors import ContractError
 from quantlab.core.results import MemberReport, SignalReport
-from quantlab.evaluation.report import figures, headline, heatmap
+from quantlab.evaluation.report import costs, figures, headline, heatmap
 from quantlab.evaluation.report import page as tear_sheet
 from quantlab.evaluation.report.downsample import MAX_POINTS
 from quantlab.evaluation.report.html import Html, number, script_json, significant, table, tag, with_minus_signs
@@ -464,6 +464,23 @@ def test_unmended_prices_are_the_first_thing_that_is_said(report_of, bars, page)
         said.index("In short") < said.index("Prices look unmended: the price of S01 steps.") < said.index("How sure?")
     )
     assert "In one unit?" not in page.text
+
+
+def test_why_nothing_was_traded_is_the_first_statement(report_of, bars):
+    said = headline.statements(report_of(bars, synthetic=True, idle="Over 9 days nothing was worth its cost: so it is"))
+    assert said.startswith('<ul class="statements"><li>Over 9 days nothing was worth its cost: so it is.</li><li>')
+    assert "nothing was" not in headline.statements(report_of(bars))
+
+
+def test_fees_and_slippage_and_all_costs_are_two_words_that_add_up(report_of, bars):
+    report = report_of(bars)
+    rows = dict(re.findall(r"<tr><td[^>]*>([^<]*)</td><td[^>]*>([^<]*)</td>", costs.costs_section(report)))
+    paid = {name: float(text.replace(",", "").replace("\N{MINUS SIGN}", "-")) for name, text in rows.items() if text}
+    summary = report.evidence.summary
+    assert paid["Fees and slippage"] == pytest.approx(paid["Fees"] + paid["Slippage"], abs=0.011)
+    assert paid["All costs"] == pytest.approx(summary["costs"], abs=0.01)
+    bps = re.search("Fees and slippage</td>.*?</td><td[^>]*>([^<]*)</td>", costs.costs_section(report))
+    assert bps[1] == f"{summary['cost_bps']:.2f}", "as the command line says it"
 
 
 def test_every_statement_is_a_whole_sentence(report_of, bars):

@@ -2,17 +2,34 @@
 
 from __future__ import annotations
 
+import re
 import shlex
+import subprocess
+import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Protocol
 
 import pytest
-from bad_inputs import WORDS, BadInput
+from bad_inputs import MORE_OPTIONS, OPTIONS, WORDS, BadInput
 
 import quantlab
 from quantlab.jobs.config.folder import config_folder, groups
 from quantlab.jobs.config.hints import did_you_mean
 from quantlab.jobs.config.job_page import job_lines, job_page
 from quantlab.jobs.config.typed_words import answer_words
+
+#: Libraries that take long to load.
+HEAVY = ("numba", "pandas", "pyarrow", "scipy", "sklearn", "torch", "vectorbt", "xgboost", "lightgbm", "ccxt", "plotly")
+
+
+class Ended(Protocol):
+    """A finished command; see the fixture."""
+
+    code: int
+    errors: str
+    output: str
+
 
 #: Words of Hydra and Python that no user should have to know.
 JARGON = ("Traceback", "struct", "full_key", "object_type", "Hydra", "omegaconf", "override", "_target_", "usage:")
@@ -112,3 +129,34 @@ def test_the_nearest_word_is_asked_for_and_a_far_one_is_not() -> None:
     assert did_you_mean("BACKTEST", jobs) == "did you mean backtest?"
     assert did_you_mean("ensmble_v2", groups()["experiment"]) == "did you mean ensemble_v2?"
     assert did_you_mean("zzz", jobs) == ""
+
+
+@pytest.mark.parametrize(
+    "bad", [*OPTIONS, *(pytest.param(bad, marks=pytest.mark.slow) for bad in MORE_OPTIONS)], ids=lambda bad: bad.line
+)
+def test_options_that_nothing_can_be_made_of_are_refused_in_a_sentence(
+    bad: BadInput, run_line: Callable[[str], Ended], tmp_path: Path
+) -> None:
+    ended = run_line(bad.line)
+    assert ended.code == bad.code, ended.errors
+    assert ended.output == ""
+    (sentence,) = ended.errors.splitlines()
+    assert re.match(r"quantlab: expected .+; found .+[.?] [A-Z]?", sentence), sentence
+    for words in bad.words:
+        assert words.lower() in sentence.lower(), sentence
+    assert not any(word in sentence for word in JARGON), sentence
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_refused_value_loads_no_library() -> None:
+    """Two refusals in a fresh process: of a value, and of a date."""
+    code = (
+        "import sys\n"
+        "from quantlab.__main__ import main\n"
+        "for word in ('cash=-1', 'history.start=xyz'):\n"
+        "    sys.argv = ['quantlab', word]\n"
+        "    try:\n        main()\n    except SystemExit as ended:\n        print(ended.code)\n"
+        f"print([name for name in {HEAVY!r} if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines() == ["2", "2", "[]"], done.stderr
