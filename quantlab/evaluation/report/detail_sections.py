@@ -31,6 +31,8 @@ _TAILS = (
     "Daily net returns, historical, no model. VaR 95 %: a loss that one day in twenty is worse than; CVaR: the mean of those days. Both "
     "need three days beyond them. Skewness and excess kurtosis are 0 for a normal; ± is the error that they have for one."
 )
+#: Depth that is shown as 0.01 %.
+_LEAST_SHOWN = 0.00005
 _NAMES = {
     "var_95": "VaR 95 %",
     "cvar_95": "CVaR 95 %",
@@ -57,6 +59,7 @@ def drawdowns_fold(details: AccountDetails) -> Html:
             number(None) if fall.recovery_days is None else duration(fall.recovery_days),
         )
         for rank, fall in enumerate(details.drawdowns, start=1)
+        if fall.depth >= _LEAST_SHOWN
     ]
     head = ("", "Peak, UTC", "Trough, UTC", "Back at the peak", "Depth", "Length", "From trough to peak")
     body = table(head, rows, words=4, empty="The equity never fell below an earlier peak.")
@@ -174,6 +177,8 @@ def _with_error(found: Mapping[str, Statistic], name: str, *, scale: float = 1.0
 def _reasons(found: Mapping[str, Statistic]) -> Html:
     """Reasons of undefined numbers, errors left out: they are missing with their numbers."""
     missing = {
-        name: value.reason for name, value in found.items() if isinstance(value, Undefined) and not name.endswith("_se")
+        _NAMES.get(name, name): value.reason
+        for name, value in found.items()
+        if isinstance(value, Undefined) and not name.endswith("_se")
     }
     return undefined_reasons(missing) if missing else join(())
