@@ -10,6 +10,7 @@ import numpy as np
 from quantlab.core.arrays import BoolArray
 from quantlab.core.ports import Learner, SignalSource
 from quantlab.core.results import Study
+from quantlab.evaluation.report.words import cuts_in_words
 from quantlab.evaluation.statistics.metrics import span_days
 from quantlab.jobs.research.pipeline import Backtest
 from quantlab.jobs.threshold_tuning.search import ensemble_fields
@@ -51,16 +52,15 @@ def _thresholds(source: object, study: Study, changed: Mapping[str, Any]) -> lis
 
 def _unfilled(result: Backtest) -> str:
     """Say at which step, from the signal to an order, it ended."""
-    signal, cuts = result.signal, result.evidence.cuts
+    signal = result.signal
     asked = signal.side != 0 if signal.target is None else np.nan_to_num(signal.target) != 0.0
     count = int(np.sum(asked))
     if count == 0:
         return f"the signal asked for no position in {signal.side.size:,} bars of all symbols"
     if not np.any(asked & np.isfinite(signal.atr)):
         return f"all {count:,} decisions of the signal fall into the warm-up, before the average true range is known"
-    refused = sorted(((number, rule) for rule, number in cuts.items() if number), key=lambda pair: -pair[0])
-    if refused:
-        rules = ", ".join(f"{rule} {number:,} times" for number, rule in refused)
+    rules = cuts_in_words(result.evidence.cuts)
+    if rules:
         return (
             f"the signal made {count:,} decisions, and rules refused what they asked for: {rules} (docs/simulation.md)"
         )

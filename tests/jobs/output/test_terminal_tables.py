@@ -99,7 +99,7 @@ TABLES: dict[str, tuple[Table, tuple[str, ...]]] = {
     "trials": (trial_table(TuningStage("xgboost", "log loss", False, (TRIAL,), 0, {})), ("infeasible", "parameter_11=0.0625")),
     "status, summary": (status_tables(session(), 0)[0], ("1,234,567.89",)),
     "status, positions": (status_tables(session(), 0)[1], (SYMBOL, "123,457")),
-    "status, orders": (status_tables(session(), 0)[2], (SYMBOL, "take_profit, reduce only")),
+    "status, orders": (status_tables(session(), 0)[2], (SYMBOL, "take-profit, reduce only")),
     "status, drift": (status_tables(session(), 0)[3], ("distance_to_the_highest_high_96", "0.123")),
     "status, counters": (status_tables(session(), 0)[4], ("event.intended_order_of_a_symbol_that_left_the_universe",)),
     "readiness": (
