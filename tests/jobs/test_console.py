@@ -43,6 +43,19 @@ def test_a_console_prints_lines_and_tables_as_they_are(hostile: str, capsys: pyt
         assert [number for number in range(1, 7) if f"{number}{hostile}" not in shown] == []
 
 
+def test_a_letter_that_the_encoding_lacks_ends_no_job(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file or a pipe in another encoding than UTF-8, and a symbol in Chinese."""
+    written = io.BytesIO()
+    monkeypatch.setattr("sys.stdout", io.TextIOWrapper(written, encoding="latin-1", write_through=True))
+    table = Table("symbol")
+    table.add_row("\N{CJK UNIFIED IDEOGRAPH-5E01}USDT")
+    console = stdout_console()
+    console.print(table)
+    console.print("-8.74 \N{PLUS-MINUS SIGN} 3.80")
+    assert b"\\u5e01USDT" in written.getvalue()
+    assert "-8.74 \N{PLUS-MINUS SIGN} 3.80".encode("latin-1") in written.getvalue()
+
+
 @pytest.mark.parametrize("hostile", HOSTILE)
 @pytest.mark.parametrize("on_a_terminal", [False, True])
 def test_progress_shows_names_and_remarks_as_they_are(hostile: str, on_a_terminal: bool) -> None:

@@ -6,7 +6,9 @@ brackets would lose them, or end the job. Colour is given by :class:`rich.text.T
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Collection
+from io import TextIOWrapper
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
@@ -14,7 +16,13 @@ from rich.table import Table
 
 
 def stdout_console() -> Console:
-    """Make a console for what a job found."""
+    """Make a console for what a job found.
+
+    A letter that the output's encoding lacks is written as an escape: it must not end a job whose work is done. Standard error
+    does so by itself.
+    """
+    if isinstance(sys.stdout, TextIOWrapper) and sys.stdout.errors == "strict":
+        sys.stdout.reconfigure(errors="backslashreplace")
     return Console(markup=False, highlight=False, emoji=False)
 
 
