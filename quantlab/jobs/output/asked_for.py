@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,8 @@ from quantlab.core.files import write_json
 from quantlab.core.redaction import hide_named, is_secret_option
 from quantlab.core.secrets.texts import HIDDEN
 
+#: Signs before which Hydra writes a backslash.
+_ESCAPED = re.compile(r"\\([\\()\[\]{}:=, \t])")
 #: In a combination's folder: the run that it made, and the reason why it made none.
 RUN_MADE, REASON = "run.json", "refused.json"
 
@@ -42,17 +45,18 @@ def asked_for(cfg: DictConfig) -> dict[str, Any]:
 
 
 def shown_overrides(typed: Sequence[str]) -> list[str]:
-    """Overrides without their secrets.
+    r"""Overrides without their secrets.
 
     Examples
     --------
-    >>> shown_overrides(["seed=3", "data.exchange.api_key=abcdef", "+x.secret='a b'"])
-    ['seed=3', 'data.exchange.api_key=[hidden]', '+x.secret=[hidden]']
+    >>> shown_overrides(["seed=3", "data.exchange.api_key=abcdef", r"+x.y=$\{oc.env\:NAME\,abcdef\}"])
+    ['seed=3', 'data.exchange.api_key=[hidden]', "+x.y=${oc.env:NAME,'[hidden]'}"]
     """
     return [_shown(text) for text in typed]
 
 
 def _shown(text: str) -> str:
+    text = _ESCAPED.sub(r"\1", text)  # a multirun's: no pattern of a secret would find it
     name, equals, value = text.partition("=")
     if equals and any(is_secret_option(part, value) for part in name.lstrip("+~").replace("/", ".").split(".")):
         return f"{name}={HIDDEN}"

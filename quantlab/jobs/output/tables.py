@@ -11,11 +11,32 @@ import pyarrow.parquet as pq
 from rich.table import Table
 from rich.text import Text
 
+from quantlab.core.arrays import Float64Array
+from quantlab.core.market import Bars
 from quantlab.core.results import OrderReason, Simulation
+from quantlab.evaluation.statistics.trade_list import trade_list
 from quantlab.evaluation.verdict.rule import Verdict
 from quantlab.jobs.output.console import terminal_table
 
 _UTC = pa.timestamp("ms", tz="UTC")
+_TEXT, _NUMBER = pa.string(), pa.float64()
+#: Columns of ``trades.parquet``, also where nothing was traded.
+_TRADES = pa.schema(
+    {
+        "run": _TEXT,
+        "symbol": _TEXT,
+        "side": _TEXT,
+        "entry_time": _UTC,
+        "exit_time": _UTC,
+        "bars": pa.int64(),
+        **dict.fromkeys(("size", "entry_price", "exit_price", "fees", "pnl", "return"), _NUMBER),
+        "entry_reason": _TEXT,
+        "exit_reason": _TEXT,
+        "mae": _NUMBER,
+        "mfe": _NUMBER,
+        "closed": pa.bool_(),
+    }
+)
 
 
 def write_orders(path: Path, accounts: dict[str, Simulation]) -> None:
@@ -57,6 +78,18 @@ def write_equity(path: Path, accounts: dict[str, Simulation]) -> None:
 def verdict_line(subject: str, verdict: Verdict) -> Text:
     """The verdict on `subject`, and what it means."""
     return Text.assemble(f"{subject}: ", (verdict.verdict, "bold"), f". {verdict.words}")
+
+
+def write_trades(path: Path, accounts: dict[str, Simulation], bars: Bars) -> None:
+    """One row per round trip of every run; columns as :func:`~quantlab.evaluation.statistics.trade_list.trade_list` gives them."""
+    parts = [trade_list(simulation, bars).assign(run=name) for name, simulation in accounts.items()]
+    tables = [pa.Table.from_pandas(part, schema=_TRADES, preserve_index=False) for part in parts]
+    pq.write_table(pa.concat_tables(tables).replace_schema_metadata(), path, compression="zstd")
+
+
+def write_benchmarks(path: Path, simulation: Simulation, curves: dict[str, Float64Array]) -> None:
+    """One row per bar of `simulation`: the equity of every benchmark, USD."""
+    pq.write_table(pa.table({"time": pa.array(simulation.open_time_ms, _UTC), **curves}), path, compression="zstd")
 
 
 #: Metric, heading, format and factor of the closing table.

@@ -76,7 +76,7 @@ def read_run(folder: Path, option: str) -> FinishedRun:
         files = dict(manifest["files_sha256"])
         require_shape(files, MapOf(TEXT), f"files_sha256 in {path}", RUN_AGAIN)
         names = {_CONFIG, _METRICS, *(name for name in files if name.startswith(f"{MEMBERS}/")), *_stored_files(folder)}
-        wrong = [name for name in sorted(names) if _sha256_inside(folder, name) != files.get(name)]
+        wrong = [name for name in sorted(names) if sha256_inside(folder, name) != files.get(name)]
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise ArtifactError(
             f"{path} as a run writes it, and its files", found=_error_text(error), fix=RUN_AGAIN
@@ -93,11 +93,24 @@ def read_run(folder: Path, option: str) -> FinishedRun:
 
 
 def _read_config(path: Path) -> dict[str, Any]:
+    config = read_plain_config(path)
+    require_shape(config, _CONFIG_SHAPE, str(path), RUN_AGAIN)
+    return config
+
+
+def read_plain_config(path: Path) -> dict[str, Any]:
+    """Read a run's configuration as it was asked for: plain values, of which none is looked up on this machine.
+
+    Raises
+    ------
+    ArtifactError
+        If it is none.
+    """
     try:
         config = yaml.load(path.read_bytes(), _PlainLoader)  # noqa: S506 - derived from the safe one
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
+    except (OSError, yaml.YAMLError, ValueError, RecursionError) as error:
         raise ArtifactError(f"a configuration in {path}", found=type(error).__name__, fix=RUN_AGAIN) from error
-    require_shape(config, _CONFIG_SHAPE, str(path), RUN_AGAIN)
+    require_shape(config, MapOf(ANYTHING), str(path), RUN_AGAIN)
     checked: dict[str, Any] = config
     return checked
 
@@ -117,7 +130,7 @@ class _PlainLoader(yaml.SafeLoader):  # type: ignore[misc]  # yaml has no types
 _PLAIN_TAGS = {f"tag:yaml.org,2002:{kind}" for kind in ("map", "seq", "str", "int", "float", "bool", "null")}
 
 
-def _sha256_inside(folder: Path, name: str) -> str:
+def sha256_inside(folder: Path, name: str) -> str:
     """Hash of a plain file of the run; empty for what is none, or lies elsewhere."""
     path = folder / name
     inside = path.resolve().is_relative_to(folder.resolve())

@@ -67,7 +67,7 @@ def run_and_write(cfg: DictConfig, check: Check | None = None, write_page: PageW
             check(result, progress)
         judgement = judge(cfg, parts, result)
         fingerprints = result_fingerprints(parts, result)
-        write_results(folder, metrics_document(cfg, parts, result, judgement, fingerprints), result)
+        write_results(folder, metrics_document(cfg, parts, result, judgement, fingerprints), result, judgement)
         if write_page is not None:
             write_page(folder, parts, result, judgement, fingerprints, progress)
         folder.write_manifest(cfg, {**fingerprints, **get_method(cfg.internal.save_members)(folder, cfg, result)})

@@ -13,7 +13,14 @@ from quantlab.data.quality.breaks import break_note
 from quantlab.evaluation.report.words import cuts_in_words
 from quantlab.evaluation.statistics.unknown_rules import unknown_rule_notes
 from quantlab.jobs.output.run_folder import RunFolder
-from quantlab.jobs.output.tables import summary_table, verdict_line, write_equity, write_orders
+from quantlab.jobs.output.tables import (
+    summary_table,
+    verdict_line,
+    write_benchmarks,
+    write_equity,
+    write_orders,
+    write_trades,
+)
 from quantlab.jobs.research.idle import idle_note
 from quantlab.jobs.research.metrics import Judgement, in_multirun
 from quantlab.jobs.research.pipeline import Backtest, Setup
@@ -40,13 +47,15 @@ def print_equity(console: Console, parts: Setup, result: Backtest) -> None:
     )
 
 
-def write_results(folder: RunFolder, document: dict[str, Any], result: Backtest) -> None:
-    """``metrics.json``, ``orders.parquet`` and ``equity.parquet``; ``tuning.json`` where something was tuned."""
+def write_results(folder: RunFolder, document: dict[str, Any], result: Backtest, judgement: Judgement) -> None:
+    """``metrics.json``, orders, equity, trades and benchmarks as parquet files; ``tuning.json`` where something was tuned."""
     accounts = {"evidence": result.evidence, "lived": result.lived}
     write_json(folder.path / "metrics.json", document)
     write_trials(folder, result.study.tuning)
     write_orders(folder.path / "orders.parquet", accounts)
     write_equity(folder.path / "equity.parquet", accounts)
+    write_trades(folder.path / "trades.parquet", accounts, result.bars)
+    write_benchmarks(folder.path / "benchmarks.parquet", result.evidence, judgement.benchmarks.curves)
 
 
 def models_used(result: Backtest) -> dict[str, Any]:

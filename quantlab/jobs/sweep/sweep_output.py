@@ -23,7 +23,7 @@ from quantlab.evaluation.sweep.scenario_scores import ScenarioScore
 from quantlab.evaluation.sweep.scores import count_distinct, sharpe_dispersion, sharpe_quantiles
 from quantlab.jobs.output.console import terminal_table
 from quantlab.jobs.output.run_folder import RunFolder, resolved_yaml
-from quantlab.jobs.output.tables import verdict_line, write_equity, write_orders
+from quantlab.jobs.output.tables import verdict_line, write_benchmarks, write_equity, write_orders, write_trades
 from quantlab.jobs.research.benchmarks import Benchmarks, benchmark_numbers, run_benchmarks
 from quantlab.jobs.research.metrics import common_metrics, rules_unknown_to, unknown_numbers
 from quantlab.jobs.research.pipeline import Setup
@@ -40,7 +40,9 @@ FILES = {
     "daily_returns.npy": "their returns by day",
     "metrics.json": "every number of this page",
     "orders.parquet": "orders of the best",
+    "trades.parquet": "its trades",
     "equity.parquet": "its equity at every bar",
+    "benchmarks.parquet": "that of the benchmarks",
 }
 #: Parameters that have a column each on the terminal; more share one.
 MOST_COLUMNS = 5
@@ -57,6 +59,8 @@ def write_sweep(cfg: DictConfig, folder: RunFolder, parts: Setup, prepared: Prep
     write_table(folder, best)
     write_orders(folder.path / "orders.parquet", best.accounts)
     write_equity(folder.path / "equity.parquet", best.accounts)
+    write_trades(folder.path / "trades.parquet", best.accounts, prepared.bars)
+    write_benchmarks(folder.path / "benchmarks.parquet", best.accounts["evidence"], benchmarks.curves)
     content = sweep_report(cfg, folder, parts, prepared, best, benchmarks, fingerprints)
     page: str = get_method(cfg.internal.sweep_report)(content)
     write_text(folder.path / "report.html", page)

@@ -19,6 +19,7 @@ Command = Callable[..., subprocess.CompletedProcess[str]]
 
 FILES = {
     "config.yaml", "metrics.json", "manifest.json", "report.html", "orders.parquet", "equity.parquet", "log.jsonl",
+    "trades.parquet", "benchmarks.parquet",
 }  # fmt: skip
 RUN_KEYS = {"sharpe", "sharpe_se", "max_drawdown", "trades", "turnover", "cost_share", "stop_hit_share"}
 

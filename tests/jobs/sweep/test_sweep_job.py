@@ -40,6 +40,7 @@ from quantlab.trading import Costs, EnsembleThreshold, FixedFraction, Limits, Mo
 CASH = 10_000.0
 FILES = {
     "config.yaml", "metrics.json", "manifest.json", "report.html", "orders.parquet", "equity.parquet", "log.jsonl",
+    "trades.parquet", "benchmarks.parquet",
     "sweep.parquet", "sweep.csv", "daily_returns.npy",
 }  # fmt: skip
 SPACE = "sweep.space={policy.stop_atr:[1.0,2.0],policy.horizon:{low:6,high:24,n:2},limits.breaker:[off,0.2]}"
