@@ -12,13 +12,14 @@
 5. ``lab.using(bars=..., signal=..., policy=...)`` does all that with prices, signals and a policy of your own.
 
 The objects are those that the jobs use, so a number here is the number in ``metrics.json``. Nothing is written
-but the caches; to keep a run, run its job.
+but the caches; to keep a run, run its job, and ``open_run("latest")`` opens it: :class:`StoredResult`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 import pandas as pd
 import plotly.graph_objects as go
@@ -35,12 +36,15 @@ from quantlab.jobs.config.composition import build, compose
 from quantlab.jobs.notebook.frames import bars_frame, big_bars, features_frame, forecasts_frame
 from quantlab.jobs.notebook.progress import progress_here
 from quantlab.jobs.notebook.result import Result
+from quantlab.jobs.notebook.stored_result import StoredResult
 from quantlab.jobs.notebook.sweep_result import SweepOutcome
 from quantlab.jobs.notebook.user_bars import UserBars, grid_from_frames
 from quantlab.jobs.notebook.user_parts import UserParts, values_of
+from quantlab.jobs.output.latest import resolve_run
 from quantlab.jobs.research.metrics import judge
 from quantlab.jobs.research.pipeline import Setup, backtest, setup
 from quantlab.jobs.research.results import load_history
+from quantlab.jobs.runs.stored_run import open_stored
 from quantlab.jobs.sweep.best import choose_best
 from quantlab.jobs.sweep.holdout import simulate_holdout, split_holdout
 from quantlab.jobs.sweep.simulations import simulate
@@ -49,6 +53,7 @@ from quantlab.jobs.sweep.sweep import prepare
 __all__ = [
     "Experiment",
     "Result",
+    "StoredResult",
     "SweepOutcome",
     "bars_frame",
     "big_bars",
@@ -56,6 +61,7 @@ __all__ = [
     "feature_figure",
     "features_frame",
     "forecasts_frame",
+    "open_run",
     "values_of",
 ]
 
@@ -77,6 +83,26 @@ def experiment(*overrides: str, progress: Progress | None = None) -> Experiment:
     """
     cfg = compose(*overrides)
     return Experiment(overrides, cfg, setup(cfg), progress or progress_here())
+
+
+def open_run(run: str | Path = "latest", runs_dir: str | Path = "runs") -> StoredResult:
+    """Open a finished run that a job has written, every file of it held against its hash first.
+
+    Parameters
+    ----------
+    run : str or Path
+        Its folder, its id in ``job=runs``, ``"latest"`` or ``"latest:EXPERIMENT"``.
+    runs_dir : str or Path
+        Where runs lie.
+
+    Raises
+    ------
+    ConfigError
+        If there is no such run.
+    ArtifactError
+        If a file of it is missing or altered.
+    """
+    return StoredResult(open_stored(resolve_run(run, runs_dir, announce=False)))
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,8 @@ from quantlab.core.results import OrderReason, SignalReport, Simulation
 from quantlab.core.types import Features, Signal
 from quantlab.features.frames import big_bars_of
 
+#: Columns of the table of members.
+MEMBER_NUMBERS = ("auc", "auc_se", "log_loss", "weight", "influence")
 _REASONS = {int(reason): reason.name.lower() for reason in OrderReason}
 
 
@@ -126,9 +128,9 @@ def orders_frame(simulation: Simulation) -> pd.DataFrame:
 
 def members_frame(report: SignalReport) -> pd.DataFrame:
     """One row per ensemble member: out-of-sample AUC with its error, log loss, weight, influence."""
-    names = ("auc", "auc_se", "log_loss", "weight", "influence")
-    rows = {who: [getattr(member, name) for name in names] for who, member in report.members.items()}
-    return pd.DataFrame.from_dict(rows, orient="index", columns=list(names), dtype=np.float64).rename_axis("member")
+    rows = {who: [getattr(member, name) for name in MEMBER_NUMBERS] for who, member in report.members.items()}
+    frame = pd.DataFrame.from_dict(rows, orient="index", columns=list(MEMBER_NUMBERS), dtype=np.float64)
+    return frame.rename_axis("member")
 
 
 def numbers_frame(summaries: dict[str, dict[str, Any]]) -> pd.DataFrame:

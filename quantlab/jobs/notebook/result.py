@@ -8,9 +8,11 @@ from typing import Any
 
 import pandas as pd
 import plotly.graph_objects as go
+import yaml
 from hydra.utils import get_method
 from omegaconf import DictConfig
 
+from quantlab.core.arrays import Float64Array, Int64Array
 from quantlab.core.errors import ContractError
 from quantlab.evaluation.report.content import AccountResult, Report
 from quantlab.evaluation.report.figures import equity_figure, price_figure, reliability_figure
@@ -19,15 +21,17 @@ from quantlab.evaluation.statistics.trade_list import trade_list
 from quantlab.evaluation.statistics.trades import round_trips
 from quantlab.evaluation.verdict.rule import Verdict
 from quantlab.jobs.notebook.frames import forecasts_frame, members_frame, numbers_frame, orders_frame, utc
+from quantlab.jobs.notebook.judged_run import JudgedRun
 from quantlab.jobs.notebook.verdict_card import label_synthetic, verdict_card, verdict_text
+from quantlab.jobs.output.run_folder import resolved_yaml
 from quantlab.jobs.research.metrics import Judgement
 from quantlab.jobs.research.pipeline import Backtest
 from quantlab.jobs.research.results import result_remarks
 
 
 @dataclass(frozen=True, repr=False)
-class Result:
-    """A judged backtest.
+class Result(JudgedRun):
+    """A judged backtest in memory; :func:`quantlab.research.open_run` opens one that a job has written.
 
     Parameters
     ----------
@@ -49,6 +53,17 @@ class Result:
 
     def _repr_html_(self) -> str:
         return verdict_card(self.verdict, self.synthetic, *result_remarks(self.judgement))
+
+    @property
+    def name(self) -> str:
+        """Of the experiment."""
+        return str(self.cfg.experiment_name)
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """The whole configuration as it was run: plain values, no secrets."""
+        plain: dict[str, Any] = yaml.safe_load(resolved_yaml(self.cfg))
+        return plain
 
     @property
     def verdict(self) -> Verdict:
@@ -133,6 +148,10 @@ class Result:
                 "a learned signal with decisions", found="none", fix="take an experiment that learns: ensemble_v2"
             )
         return apply_theme(reliability_figure(report), title="Does 0.4 mean 40 %?")
+
+    def _path(self, account: str) -> tuple[Int64Array, Float64Array, float]:
+        simulation = getattr(self.run, account)
+        return simulation.open_time_ms, simulation.equity, simulation.initial_cash
 
     def _report(self) -> Report:
         return Report(
