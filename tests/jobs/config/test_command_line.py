@@ -176,6 +176,17 @@ def test_a_sweep_in_processes_leaves_whole_runs_only(quantlab_cli: Command, tmp_
     runs = sorted((tmp_path / "runs" / "baseline").iterdir())
     assert sorted(path.suffix for path in runs) == ["", ".json"]
     assert partial_names(tmp_path) == []
+    (ranking,) = (tmp_path / "runs" / "sweeps").glob("*/ranking.json")
+    best, refused_one = json.loads(ranking.read_text())["combinations"]
+    (run,) = (path for path in runs if path.is_dir())
+    assert best["settings"] == {"cash": "20000"}
+    assert best["run"] == f"baseline/{run.name}"
+    assert best["objective"] == json.loads((run / "metrics.json").read_text())["evidence"]["sharpe"]
+    assert "initial_cash" in refused_one["reason"]
+    assert "no run: cash=-5: expected initial_cash" in done.stdout
+    manifest = json.loads((run / "manifest.json").read_text())
+    assert manifest["overrides"] == ["job=backtest", "debug=tiny", "cash=20000"]
+    assert manifest["multirun"] == {"folder": ranking.parent.name, "combination": "1"}
 
 
 @pytest.mark.parametrize("launcher", ["basic", "joblib"])
@@ -204,6 +215,7 @@ def test_a_bug_keeps_its_traceback_and_its_place_in_the_sweep(quantlab_cli: Comm
     reasons = [json.loads(path.read_text())["reason"] for path in tmp_path.glob("runs/baseline/*.failed.json")]
     assert len(reasons) == 2
     assert all(reason.startswith("ValueError: ") for reason in reasons)
+    assert "no run: cash=1: ValueError: " in done.stdout
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
