@@ -35,7 +35,7 @@ _NONE = "-"
 
 
 def label(name: str) -> str:
-    """What a number is, in words: ``evidence sharpe`` -> ``Sharpe (annual)``; of the lived account it says so."""
+    """Name a number in words: ``evidence sharpe`` -> ``Sharpe (annual)``; of the lived account it says so."""
     part, _, number = name.rpartition(" ")
     if number not in _FORMS:
         raise ContractError("a number that is compared", found=name, fix=f"use one of {', '.join(_FORMS)}")
