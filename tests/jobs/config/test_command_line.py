@@ -182,8 +182,8 @@ def test_a_sweep_in_processes_leaves_whole_runs_only(quantlab_cli: Command, tmp_
     assert best["settings"] == {"cash": "20000"}
     assert best["run"] == f"baseline/{run.name}"
     assert best["objective"] == json.loads((run / "metrics.json").read_text())["evidence"]["sharpe"]
-    assert "initial_cash" in refused_one["reason"]
-    assert "no run: cash=-5: expected initial_cash" in done.stdout
+    assert "cash as a number of USD above 0; found -5" in refused_one["reason"]
+    assert "no run: cash=-5: expected cash" in done.stdout
     manifest = json.loads((run / "manifest.json").read_text())
     assert manifest["overrides"] == ["job=backtest", "debug=tiny", "cash=20000"]
     assert manifest["multirun"] == {"folder": ranking.parent.name, "combination": "1"}
