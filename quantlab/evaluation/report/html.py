@@ -210,7 +210,7 @@ def duration(days: float) -> str:
     ('1.5 h', '3.2 days', '0 min')
     """
     if days >= 2.0:
-        return f"{days:,.1f} days"
+        return f"{days:,.1f} days" if days < 100.0 else f"{days:,.0f} days"
     return f"{days * 24.0:.1f} h" if days >= 1.0 / 24.0 else f"{days * 1_440.0:.0f} min"
 
 

@@ -47,7 +47,8 @@ _DISTRIBUTION = (
 )
 _CURVE = (
     "This curve was chosen because it is the best of all: what follows a choice is rarely as good. Evidence: daily limit and "
-    "breaker off, as for every row of the sweep. Lived: with them on, hidden behind the evidence where both are the same."
+    "breaker off, as for every row of the sweep. Lived: with them on, hidden behind the evidence where both are the same. "
+    "Shaded: its deepest drawdowns, each fall darker than the way back."
 )
 _PAIRS = (
     "Median Sharpe ratio over everything else that was varied: a good region is broad, a lucky cell stands alone. The "

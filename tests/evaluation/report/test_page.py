@@ -364,6 +364,17 @@ def test_quiet_runs_render(report_of, booked, random_bars, rule_of):
     assert not re.search(r"\b(nan|None|inf)\b", page.text)
 
 
+def test_a_ruined_account_renders(report_of, booked, bars_of, rule_of):
+    bars = bars_of(np.concatenate([np.full(50, 100.0), np.full(50, 20.0)])[:, None])
+    ruined = booked(bars, [(1, 0, 1_000.0, 100.0, 0.0, 0), (60, 0, -1_000.0, 20.0, 0.0, 1)])
+    summary = summarise(ruined, bars)
+    base = report_of(bars)
+    run = dataclasses.replace(base.evidence, simulation=ruined, summary=summary)
+    page = Page(render(dataclasses.replace(base, evidence=run, lived=run, verdict=judge(rule_of(), ruined, summary))))
+    assert "not yet recovered" in page.text
+    assert not re.search(r"\b(nan|None|inf)\b", page.text)
+
+
 def test_open_positions_are_listed_with_stale_marks(report_of, booked, bars_of):
     close = np.full((60, 2), 100.0)
     close[40:, 1] = np.nan

@@ -236,3 +236,25 @@ def test_numbers_are_json_and_say_why(details, booked, bars):
     assert empty["sides"]["long"]["undefined"]["hit_rate"] == "no closed trades"
     assert empty["worst_drawdowns"] == []
     assert empty["exposure"]["gross_max"] == 0.0
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize(
+    ("close", "fills"),
+    [
+        ([100.0], []),
+        ([100.0, 100.0], [(1, 0, 1.0, 100.0, 0.0, SIGNAL)]),
+        ([100.0] * 30 + [20.0] * 30, [(1, 0, 1_000.0, 100.0, 0.0, SIGNAL)]),  # ruined, and still held
+        ([100.0] * 30 + [20.0] * 30, [(1, 0, 1_000.0, 100.0, 0.0, SIGNAL), (40, 0, -1_000.0, 20.0, 0.0, STOP)]),
+        (
+            [100.0] * 30 + [np.nan] * 30,
+            [(1, 0, 1.0, 100.0, 0.0, SIGNAL), (40, 0, -1.0, 100.0, 0.0, int(OrderReason.DELISTED))],
+        ),
+        ([100.0, 101.0, 102.0, 103.0], [(1, 0, 1.0, 100.0, 0.0, SIGNAL), (3, 0, -1.0, 102.0, 0.0, STOP)]),
+    ],
+    ids=["one bar", "never closed", "ruined", "ruined and closed", "no bars any more", "one win"],
+)
+def test_odd_accounts_have_numbers_or_reasons(booked, bars_of, close, fills):
+    bars = bars_of(np.array(close)[:, None])
+    details = account_details(booked(bars, fills), bars, {"flat": np.ones(len(close))})
+    json.dumps(detail_numbers(details), allow_nan=False)
