@@ -97,6 +97,10 @@ def _check_typed(cfg: DictConfig, key: str, *, added: bool) -> None:
         _check_kind(key, value, default)
 
 
+#: Sections whose rules are numbers that ``off`` takes out.
+_SWITCHED_OFF = ("trading.limits.", "trading.costs.")
+
+
 def _is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
@@ -104,6 +108,8 @@ def _is_number(value: Any) -> bool:
 def _check_kind(key: str, value: Any, default: Any) -> None:
     if isinstance(default, bool):
         check_flag(key, value)
+    elif value == "off" and key.startswith(_SWITCHED_OFF):
+        return
     elif isinstance(default, int | float) and not _is_number(value):
         raise ConfigError(f"{key} as a number", found=repr(value), fix=f"set {key} to a number, e.g. {key}={default}")
 

@@ -230,3 +230,13 @@ def test_what_a_tree_library_refuses_gets_one_sentence() -> None:
         lgb.train({"lambda_l2": -1.0, "verbosity": -1}, lgb.Dataset(rows, label=labels), 1)
     with pytest.raises(ZeroDivisionError), refusals_of("trees", lgb.basic.LightGBMError):
         1 / 0  # noqa: B018 - a bug stays one
+
+
+@pytest.mark.parametrize(
+    "option", ["trading.limits.breaker", "trading.limits.max_positions", "trading.costs.participation"]
+)
+def test_off_takes_a_limit_out_and_is_no_number_elsewhere(option: str) -> None:
+    """As conf/trading/limits says and docs/parity.md types it."""
+    assert str(OmegaConf.select(compose(f"{option}=off"), option)) == "off"
+    with pytest.raises(ConfigError, match="as a number; found 'off'"):
+        compose("data.days=off")
