@@ -113,10 +113,13 @@ def _settings(runs: Sequence[StoredRun]) -> tuple[Row, ...]:
     keys = sorted({key for one in flat for key in one})
     rows = [Row(key, tuple(one.get(key) for one in flat)) for key in keys]
     differing = {row.name: row for row in rows if len(set(row.values)) > 1 and row.name not in _PLACES}
-    return tuple(row for row in differing.values() if not _is_repeated(row, differing))
+    return tuple(row for row in differing.values() if not _is_repeated(row, differing))  # one change, one row
 
 
 def _is_repeated(row: Row, differing: Mapping[str, Row]) -> bool:
+    whole = differing.get(row.name.rpartition(".")[2]) if "." in row.name else None
+    if whole is not None and whole.values == row.values:  # evaluation.seed is the seed
+        return True
     for start, origin in _REFERENCES.items():
         named = differing.get(origin + row.name.removeprefix(start)) if row.name.startswith(start) else None
         if named is not None and named.values == row.values:

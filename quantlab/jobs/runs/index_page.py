@@ -50,6 +50,8 @@ main { max-width: 1640px; }
 .settings { display: block; min-width: 210px; }
 .note { max-width: 110ch; }
 details table { width: auto; margin-top: 8px; }
+@page { size: A4 landscape; }
+@media print { .scroll { overflow: visible; } #runs table { font-size: 9px; } #runs th, #runs td { padding-left: 6px; } .settings { min-width: 120px; font-size: 8px; } }
 """
 _FILE_NAMES = {
     "data": "coverage.html",
@@ -116,11 +118,10 @@ def _row(root: Path, run: RunRecord, ids: Mapping[str, str]) -> tuple[object, ..
 
 def _days(run: RunRecord) -> Html:
     """First and last day, each in one line."""
-    return (
-        join(tag("span", part, class_="when") for part in (f"{run.first[:10]} to", run.last[:10]))
-        if run.first
-        else Html("")
-    )
+    if not run.first:
+        return Html("")
+    first, last = (tag("span", part, class_="when") for part in (f"{run.first[:10]} to", run.last[:10]))
+    return join((first, " ", last))
 
 
 def _folded_sections(root: Path, runs: Sequence[RunRecord], beside: Beside) -> list[Html]:
@@ -136,8 +137,8 @@ def _folded_sections(root: Path, runs: Sequence[RunRecord], beside: Beside) -> l
         ("Paper sessions", ("Session", "Folder"), [(path.name, _link(root, path, "open")) for path in beside.sessions]),
         (
             "Comparisons",
-            ("Comparison",),
-            [(_link(root, path / "compare.html", path.name),) for path in beside.comparisons],
+            ("Comparison", "Runs"),
+            [_comparison(root, path) for path in beside.comparisons],
         ),
     )
     return [_folded(title, head, rows) for title, head, rows in found if rows]
@@ -175,6 +176,16 @@ def _check(root: Path, folder: Path) -> tuple[object, ...]:
     name = folder.parent.name
     page = folder / _FILE_NAMES.get(name, "")
     return (name, _link(root, page if page.is_file() else folder, folder.name))
+
+
+def _comparison(root: Path, folder: Path) -> tuple[object, ...]:
+    try:
+        document = json.loads((folder / "compare.json").read_bytes())
+        names = [Path(str(run)) for run in document["runs"]]
+    except (OSError, ValueError, KeyError, TypeError):
+        names = []
+    shown = " against ".join(f"{path.parent.name}/{path.name}" for path in names) or "not readable"
+    return (_link(root, folder / "compare.html", folder.name), shown)
 
 
 def _link(root: Path, target: Path, shown: str) -> Html:

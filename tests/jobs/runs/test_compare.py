@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import re
 import shutil
@@ -17,6 +18,7 @@ from quantlab.jobs.config.composition import compose
 from quantlab.jobs.research import backtest
 from quantlab.jobs.runs import compare
 from quantlab.jobs.runs.comparison import compare_runs, evidence_path, on_bars
+from quantlab.jobs.runs.comparison_page import comparison_page
 from quantlab.jobs.runs.stored_run import open_stored
 from quantlab.research import experiment
 
@@ -102,3 +104,26 @@ def test_the_job_prints_and_writes_a_page_that_needs_no_network(
 def test_fewer_than_two_runs_are_refused(folder: Path, named: str) -> None:
     with pytest.raises(ConfigError, match=r"two or more runs to compare.*runs=\[latest,ID\]"):
         compare.run(compose(f"runs_dir={folder}/runs", "job=compare", named))
+
+
+def test_one_change_is_one_row_and_bars_of_other_length_have_nothing_in_common(first: Path, other: Path) -> None:
+    ours, theirs = open_stored(first), open_stored(other)
+    moved = {"seed": 8, "evaluation": {"seed": 8}, "signal": {"fast": 1}, "trading": {"signal": {"fast": 1}}}
+    kept = {
+        "seed": 7,
+        "evaluation": {"seed": 7},
+        "signal": {"fast": 2},
+        "trading": {"signal": {"fast": 2}},
+        "workers": 3,
+    }
+    pair = [dataclasses.replace(ours, config=kept), dataclasses.replace(theirs, config=moved)]
+    assert [row.name for row in compare_runs(pair).settings] == ["seed", "trading.signal.fast"]
+    hourly = dataclasses.replace(theirs, manifest={**theirs.manifest, "market": {"interval_ms": 3_600_000}})
+    found = compare_runs([ours, hourly, ours])
+    assert found.common == ()
+    assert any("of 1h" in note and note.endswith("none is common") for note in found.notes)
+    row = next(row for row in found.numbers if row.name == "evidence sharpe")
+    assert row.differences == (theirs.metrics["evidence"]["sharpe"] - ours.metrics["evidence"]["sharpe"], 0.0)
+    html = comparison_page(found, ("a", "<b>", "c"), first)
+    assert "&lt;b&gt; \N{MINUS SIGN} a" in html
+    assert "<b>" not in html.split("<script>")[0]

@@ -62,6 +62,7 @@ def test_daily_returns_for_quantstats_compound_to_the_total_return(stored: Store
     assert returns.mean() / returns.std(ddof=1) * np.sqrt(365) == pytest.approx(numbers["sharpe"], rel=1e-12)
     by_hand = stored.equity["evidence"]
     last = by_hand.groupby((by_hand.index - pd.Timedelta(minutes=5)).date).last()
+    assert list(returns.index.date) == list(last.index)
     np.testing.assert_allclose(returns.to_numpy()[1:], last.pct_change().to_numpy()[1:], rtol=1e-12)
     with pytest.raises(ContractError, match="account as one of evidence, lived"):
         stored.to_quantstats("both")
