@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig, ListConfig
-from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
@@ -20,7 +19,7 @@ from quantlab.core.clock import SystemClock
 from quantlab.core.errors import ConfigError
 from quantlab.core.files import require_writable, staged_folder, write_json, write_text
 from quantlab.jobs.config.composition import COMPARISONS
-from quantlab.jobs.output.console import stdout_console
+from quantlab.jobs.output.console import stdout_console, terminal_table
 from quantlab.jobs.output.latest import resolve_run, short_ids
 from quantlab.jobs.runs.comparison import Comparison, Row, compare_runs
 from quantlab.jobs.runs.comparison_page import comparison_page
@@ -122,7 +121,7 @@ def print_comparison(console: Console, comparison: Comparison, names: Sequence[s
 def settings_table(comparison: Comparison, names: Sequence[str]) -> Table:
     """Build the table of settings that differ."""
     title = "settings that differ" if comparison.settings else "no setting differs"
-    table = Table("", *names, title=title, title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
+    table = terminal_table("", *names, title=title)
     for row in comparison.settings:
         table.add_row(row.name, *(_ABSENT if value is None else value for value in row.values))
     return table
@@ -131,9 +130,7 @@ def settings_table(comparison: Comparison, names: Sequence[str]) -> Table:
 def numbers_table(rows: Sequence[Row], names: Sequence[str], title: str) -> Table:
     """Build the table of numbers; with two runs the second minus the first stands beside them."""
     head = [*names, "difference"] if len(names) == 2 else list(names)
-    table = Table("", *head, title=title, title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
-    for column in table.columns[1:]:
-        column.justify = "right"
+    table = terminal_table("", *head, numbers=head, title=title)
     for row in rows:
         cells = [value_text(row.name, value) for value in row.values]
         apart = [difference_text(row.name, value) for value in row.differences] if len(names) == 2 else []

@@ -23,12 +23,12 @@ _FORMS = {
     "stop_hit_share": ("stopped out, %", ".1f", 100.0),
     "turnover": ("turnover, equity a day", ".2f", 1.0),
     "exposure": ("mean exposure, %", ".1f", 100.0),
-    "costs": ("costs, USD", ",.2f", 1.0),
+    "costs": ("all costs, USD", ",.2f", 1.0),
     "fees": ("  fees", ",.2f", 1.0),
     "slippage": ("  slippage", ",.2f", 1.0),
     "funding": ("  funding", ",.2f", 1.0),
-    "cost_bps": ("costs paid, bps of notional", ".2f", 1.0),
-    "break_even_cost_bps": ("costs that could be borne, bps", ".2f", 1.0),
+    "cost_bps": ("fees and slippage, bps of notional", ".2f", 1.0),
+    "break_even_cost_bps": ("fees and slippage it could bear, bps", ".2f", 1.0),
     "final_equity": ("final equity, USD", ",.2f", 1.0),
 }
 _NONE = "-"

@@ -12,14 +12,13 @@ from typing import Any
 from hydra.core.utils import JobReturn, JobStatus
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig
-from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
 from quantlab.core.files import write_json, write_text
 from quantlab.core.redaction import hide_named
 from quantlab.jobs.output.asked_for import shown_overrides
-from quantlab.jobs.output.console import stdout_console
+from quantlab.jobs.output.console import stdout_console, terminal_table
 from quantlab.jobs.runs.combination import (
     OUTCOME,
     Combination,
@@ -146,10 +145,8 @@ def ranking_table(combinations: Sequence[Combination], keys: Sequence[str]) -> T
         Ranked.
     keys : sequence of str
     """
-    table = Table(box=SIMPLE_HEAD, pad_edge=False, title="combinations by their objective", title_justify="left")
-    for name in ("", "objective", "return %", "drawdown %", "trades"):
-        table.add_column(name, justify="right", no_wrap=True)
-    table.add_column("settings", overflow="fold")
+    numbers = ("", "objective", "return %", "drawdown %", "trades")
+    table = terminal_table(*numbers, "settings", whole=(), numbers=numbers, title="combinations by their objective")
     for rank, one in enumerate(combinations[:_SHOWN], start=1):
         if one.reason:
             continue

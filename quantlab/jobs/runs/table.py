@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.measure import Measurement
 from rich.table import Table
 
+from quantlab.jobs.output.console import terminal_table
 from quantlab.jobs.runs.record import RunRecord
 
 _VERDICTS = {"no evidence of an edge": "no edge", "not enough data": "too little"}
-#: Widest settings and names of a table that fits; wider ones are cut with an ellipsis.
-_SETTINGS, _NAME = 60, 20
+#: Widest settings and names, and narrowest settings: what is longer folds. Columns between two cells.
+_SETTINGS, _NAME, _NARROWEST, _GAP = 60, 20, 16, 2
 _ENDLESS = 10_000
 _ONE_TRIAL = "p: one trial, nothing to deflate; the probabilistic Sharpe ratio. Returns and drawdowns in %, of the evidence, net."
 
@@ -36,17 +36,17 @@ def _columns(runs: Sequence[RunRecord], ids: Mapping[str, str]) -> list[_Column]
     return [
         _Column("started", lambda run: run.started[years].replace("T", " "), 1),
         _Column("id", lambda run: ids[run.name], 0),
-        _Column("job", lambda run: run.job, 5, widest=_NAME),
+        _Column("job", lambda run: run.job, 6, widest=_NAME),
         _Column("experiment", lambda run: run.experiment, 0, widest=_NAME),
         _Column("verdict", verdict_text, 0),
-        _Column("Sharpe", lambda run: number_text(run.sharpe, "+.2f"), 4, number=True),
+        _Column("Sharpe", lambda run: number_text(run.sharpe, "+.2f"), 5, number=True),
         _Column("deflated", deflated_text, 0, number=True),
         _Column("return", lambda run: number_text(run.total_return, "+.1f", 100.0), 0, number=True),
         _Column("drawdown", lambda run: number_text(run.max_drawdown, ".1f", 100.0), 2, number=True),
         _Column("trades", lambda run: number_text(run.trades, ",d"), 3, number=True),
-        _Column("data", lambda run: f"{run.source} {run.market}", 6),
+        _Column("data", lambda run: f"{run.source} {run.market}", 7),
         _Column("days", lambda run: run.span, 8),
-        _Column("settings", lambda run: settings_text(run, shared), 7, widest=_SETTINGS),
+        _Column("settings", lambda run: settings_text(run, shared), 4, widest=_SETTINGS),
     ]
 
 
@@ -73,10 +73,12 @@ def _width(table: Table, console: Console) -> int:
 
 
 def _table(runs: Sequence[RunRecord], columns: Sequence[_Column]) -> Table:
-    table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0), caption=_ONE_TRIAL, caption_justify="left")
-    for column in columns:
-        justify = "right" if column.number else "left"
-        table.add_column(column.head, justify=justify, no_wrap=True, max_width=column.widest)  # type: ignore[arg-type]
+    heads = [column.head for column in columns]
+    numbers = [column.head for column in columns if column.number]
+    whole = [column.head for column in columns if column.widest is None]
+    table = terminal_table(*heads, whole=whole, numbers=numbers, caption=_ONE_TRIAL)
+    for shown, column in zip(table.columns, columns, strict=True):
+        shown.max_width = column.widest
     for run in runs:
         table.add_row(*(column.cell(run) for column in columns))
     return table
@@ -85,14 +87,13 @@ def _table(runs: Sequence[RunRecord], columns: Sequence[_Column]) -> Table:
 def _with_settings(
     table: Table, runs: Sequence[RunRecord], columns: Sequence[_Column], rank: int, console: Console
 ) -> Table:
-    """Add the settings, cut to the room that is left, where they did not fit whole."""
+    """Add the settings, folded into the room that is left, where they did not fit in their own width."""
     shown = [column for column in columns if column.rank <= rank]
     settings = next(column for column in columns if column.head == "settings")
-    left = console.width - _width(table, console) - 2
-    if settings in shown or left < len("settings") or not any(settings.cell(run) for run in runs):
+    left = console.width - _width(table, console) - _GAP
+    if settings in shown or left < _NARROWEST or not any(settings.cell(run) for run in runs):
         return table
-    cut = _Column(settings.head, settings.cell, 0, widest=left)
-    return _table(runs, [*shown, cut])
+    return _table(runs, [*shown, replace(settings, widest=left)])
 
 
 def shared_settings(runs: Sequence[RunRecord]) -> list[str]:

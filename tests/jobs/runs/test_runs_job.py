@@ -6,6 +6,7 @@ import io
 import json
 import re
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -115,15 +116,21 @@ def test_a_name_that_is_not_there_is_answered_with_those_that_are(selection: Sel
 @pytest.mark.parametrize("width", [60, 80, 120, 160, 240])
 def test_the_table_fits_and_grows(root: Path, width: int) -> None:
     good = [one for one in sort_runs(find_records(root), "time") if not one.wrong]
+    typed = ("experiment=x", "trading.policy.a_setting_with_a_long_name=0.0625", "history.start=2025-01-07T00:00:00")
+    good[0] = replace(good[0], experiment="an_experiment_with_a_name_of_its_own", overrides=typed)
     console = Console(width=width, record=True, file=io.StringIO())
     console.print(runs_table(good, {one.name: one.name[-8:] for one in good}, console))
-    lines = console.export_text().splitlines()
+    text = console.export_text()
+    assert "\N{HORIZONTAL ELLIPSIS}" not in text
+    assert good[0].name[-8:] in text
+    lines = text.splitlines()
     assert max(map(len, lines)) <= width
     head = next(line for line in lines if "verdict" in line).split()
     assert {"id", "experiment", "verdict", "deflated", "return"} <= set(head)
-    assert ("drawdown" in head) == (width >= 80)
-    assert ("trades" in head and "job" in head) == (width >= 120)
-    assert ("days" in head) == (width >= 160)
+    assert ("started" in head) == (width >= 80)
+    assert ("settings" in head) == (width >= 120)
+    assert ("trades" in head) == (width >= 120)
+    assert ("data" in head and "job" in head) == (width >= 240)
 
 
 def test_the_job_prints_a_table_and_writes_the_page(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
