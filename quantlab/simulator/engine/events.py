@@ -1,0 +1,106 @@
+"""Events of accounts, for the user streams; the surface gives them the wire's shape."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from decimal import Decimal
+from enum import StrEnum
+
+from quantlab.simulator.engine.values import AlgoOrder, Order, Position, Trade
+
+
+class Execution(StrEnum):
+    """Kind of an order's change (the wire's ``x``)."""
+
+    NEW = "NEW"
+    TRADE = "TRADE"
+    CALCULATED = "CALCULATED"  # a trade of a liquidation or of ADL
+    CANCELED = "CANCELED"
+    EXPIRED = "EXPIRED"
+    AMENDMENT = "AMENDMENT"
+
+
+class AccountReason(StrEnum):
+    """Cause of an account update (the wire's ``m``)."""
+
+    ORDER = "ORDER"
+    FUNDING_FEE = "FUNDING_FEE"
+    DEPOSIT = "DEPOSIT"
+    WITHDRAW = "WITHDRAW"
+    INSURANCE_CLEAR = "INSURANCE_CLEAR"
+
+
+@dataclass(frozen=True, slots=True)
+class OrderUpdate:
+    """ORDER_TRADE_UPDATE: a plain order as it stands after a change, with the trade that changed it."""
+
+    account: str
+    time_ms: int
+    execution: Execution
+    order: Order
+    trade: Trade | None
+
+
+@dataclass(frozen=True, slots=True)
+class AlgoUpdate:
+    """ALGO_UPDATE: a conditional order as it stands after a change; `reason` says why one was not taken on trigger."""
+
+    account: str
+    time_ms: int
+    order: AlgoOrder
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class TriggerRejected:
+    """CONDITIONAL_ORDER_TRIGGER_REJECT: a triggered order that the plain book refused."""
+
+    account: str
+    time_ms: int
+    order: AlgoOrder
+    code: int
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class AccountUpdate:
+    """ACCOUNT_UPDATE: the wallet and the positions that changed.
+
+    Parameters
+    ----------
+    account : str
+    time_ms : int
+    reason : AccountReason
+    wallet, change : Decimal
+        USD; `change` leaves out profits and fees of trades, as the wire's ``bc`` does.
+    positions : tuple of Position
+    """
+
+    account: str
+    time_ms: int
+    reason: AccountReason
+    wallet: Decimal
+    change: Decimal
+    positions: tuple[Position, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class LeverageUpdate:
+    """ACCOUNT_CONFIG_UPDATE: a symbol's leverage."""
+
+    account: str
+    time_ms: int
+    symbol: str
+    leverage: int
+
+
+@dataclass(frozen=True, slots=True)
+class MarginCall:
+    """MARGIN_CALL, sent with a liquidation."""
+
+    account: str
+    time_ms: int
+    positions: tuple[Position, ...]
+
+
+Event = OrderUpdate | AlgoUpdate | TriggerRejected | AccountUpdate | LeverageUpdate | MarginCall

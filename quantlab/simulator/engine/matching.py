@@ -1,0 +1,92 @@
+"""Prices and sizes of fills on the venue's grid, by the house's own matching functions."""
+
+from __future__ import annotations
+
+import math
+import sys
+from dataclasses import dataclass
+
+from quantlab.simulator.engine.account import Account
+from quantlab.simulator.engine.listing import Listing
+from quantlab.simulator.engine.state import VenueState
+from quantlab.simulator.engine.values import Side
+from quantlab.trading.account.matching import budget, fill_price, usable_lot
+
+#: A quotient this close to a whole number, relative to its size, is whole: a few roundings of floats.
+WHOLE = 1e-9
+#: More lots than any order has.
+UNLIMITED = sys.maxsize
+
+
+@dataclass(frozen=True, slots=True)
+class Quote:
+    """The best prices of a symbol, at which takers fill: its running price, slipped and on the tick.
+
+    Parameters
+    ----------
+    bid, ask : int
+        Grid ticks.
+    """
+
+    bid: int
+    ask: int
+
+    def taken_by(self, side: Side) -> int:
+        """Price at which a taker of this side fills."""
+        return self.ask if side is Side.BUY else self.bid
+
+    def is_crossed_by(self, side: Side, ticks: int) -> bool:
+        """Tell whether a limit at `ticks` would take."""
+        return ticks >= self.ask if side is Side.BUY else ticks <= self.bid
+
+
+def to_ticks(listing: Listing, price: float, side: Side) -> int:
+    """Whole ticks of a fill's price; one off the grid is rounded against the taker."""
+    quotient = price / float(listing.grid.tick)
+    nearest = round(quotient)
+    if abs(quotient - nearest) <= WHOLE * max(1.0, abs(quotient)):
+        return nearest
+    return math.ceil(quotient) if side is Side.BUY else math.floor(quotient)
+
+
+def to_price(listing: Listing, ticks: int) -> float:
+    """A level as the house's matching reads it."""
+    return ticks * float(listing.grid.tick)
+
+
+def taker_ticks(state: VenueState, listing: Listing, side: Side, price: float) -> int:
+    """Price of a taker's fill where the market is at `price`: worse by the slippage, rounded to the tick against it."""
+    return _filled(state, listing, side, price, state.market.slippage)
+
+
+def plain_ticks(state: VenueState, listing: Listing, side: Side, price: float) -> int:
+    """Price of a maker's fill, or of a liquidation: without slippage."""
+    return _filled(state, listing, side, price, 0.0)
+
+
+def _filled(state: VenueState, listing: Listing, side: Side, price: float, slippage: float) -> int:
+    coarsest = float(state.market.costs.coarsest_tick)
+    return to_ticks(listing, fill_price(float(side), price, slippage, listing.instrument.tick, coarsest), side)
+
+
+def quote_at(state: VenueState, listing: Listing, price: float) -> Quote:
+    """The quote where the market is at `price`."""
+    return Quote(taker_ticks(state, listing, Side.SELL, price), taker_ticks(state, listing, Side.BUY, price))
+
+
+def budget_lots(state: VenueState, account: Account, listing: Listing) -> int:
+    """Lots that capped fills of an account may still take in the running bar."""
+    cell, costs = state.cell(listing), state.market.costs
+    if state.ended or not cell.trades:
+        return 0
+    share = state.market.participation * state.liquidity.get(listing.symbol, 1.0)
+    lot = usable_lot(listing.instrument.lot, cell.open, costs.coarsest_order_usd)
+    units = budget(share, cell.volume, account.capped.get(listing.symbol, 0.0), lot)
+    if not math.isfinite(units):
+        return UNLIMITED if units > 0.0 else 0
+    return int(units / float(listing.grid.lot) * (1.0 + WHOLE))
+
+
+def take_budget(account: Account, listing: Listing, lots: int) -> None:
+    """Count a capped fill against the budget."""
+    account.capped[listing.symbol] = account.capped.get(listing.symbol, 0.0) + lots * float(listing.grid.lot)
