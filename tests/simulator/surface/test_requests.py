@@ -1,0 +1,183 @@
+"""Requests as the venue reads them: signature, clock, rights, parameters; each refusal by its code."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from urllib.parse import urlencode
+
+import pytest
+
+from quantlab.core.errors import ConfigError
+from quantlab.simulator.engine.rules import VenueRules
+from quantlab.simulator.server.opening import Settings
+from quantlab.simulator.surface.exchange import ROUTES
+from quantlab.simulator.wire.signing import Security
+
+ORDER = {"symbol": "SYN00USDT", "side": "BUY", "type": "MARKET", "quantity": "1.5"}
+LIMIT = {**ORDER, "type": "LIMIT", "timeInForce": "GTC", "price": "900.00"}
+ALGO = {
+    "algoType": "CONDITIONAL",
+    "symbol": "SYN00USDT",
+    "side": "SELL",
+    "type": "STOP_MARKET",
+    "triggerPrice": "800.00",
+    "closePosition": "true",
+}
+
+
+def _code(reply) -> int:
+    return json.loads(reply.body)["code"]
+
+
+def test_a_signature_covers_the_raw_query_and_the_raw_body_together(client) -> None:
+    query, body = (
+        "symbol=SYN00USDT&side=BUY&newClientOrderId=a%2Fb",
+        f"type=MARKET&quantity=1.500&timestamp={client.now_ms}",
+    )
+    signed = f"{body}&signature={client.sign(query + body)}"
+    assert client.send("POST", "/fapi/v1/order", query, signed).status == 200
+    assert client.ledger("order")[0]["client_id"] == "a/b"
+    decoded = query.replace("%2F", "/")  # the same parameters, another text
+    assert _code(client.send("POST", "/fapi/v1/order", decoded, signed)) == -1022
+    assert len(client.ledger("order")) == 1
+
+
+@pytest.mark.parametrize(
+    ("offset_ms", "window", "code"),
+    [
+        (0, None, 200),
+        (-4_999, None, 200),
+        (-5_001, None, -1021),
+        (-9_000, "10000", 200),
+        (999, None, 200),
+        (1_000, None, -1021),
+        (0, "60001", -1131),
+    ],
+)
+def test_a_time_stamp_must_lie_in_its_window(client, offset_ms: int, window: str | None, code: int) -> None:
+    pairs = {**ORDER, "timestamp": client.now_ms + offset_ms} | ({"recvWindow": window} if window else {})
+    text = urlencode(pairs)
+    reply = client.send("POST", "/fapi/v1/order", body=f"{text}&signature={client.sign(text)}")
+    assert (reply.status if code == 200 else _code(reply)) == code
+
+
+def test_keys_are_refused_by_what_is_wrong_with_them(client, make_client: Callable) -> None:
+    client.headers = {}
+    assert (client.ask("POST", "/fapi/v1/order", **ORDER).status, client.refused("POST", "order", **ORDER)) == (
+        401,
+        -2014,
+    )
+    client.headers = {"x-mbx-apikey": "another"}
+    assert client.refused("POST", "order", **ORDER) == -2015
+    reader = make_client(can_trade=False)
+    assert reader.refused("POST", "order", **ORDER) == -2015
+    assert reader.take("GET", "/fapi/v2/account")["canTrade"] is False
+    restrictions = reader.take("GET", "/sapi/v1/account/apiRestrictions")
+    assert (restrictions["enableWithdrawals"], restrictions["enableFutures"]) == (False, False)
+    reader.signs_with = "wrong"
+    assert reader.refused("GET", "/fapi/v2/account") == -1022
+
+
+@pytest.mark.parametrize(
+    ("path", "parameters", "changes", "code"),
+    [
+        ("order", ORDER, {"symbol": None}, -1102),
+        ("order", ORDER, {"symbol": "NONEUSDT"}, -1121),
+        ("order", ORDER, {"side": "HOLD"}, -1117),
+        ("order", ORDER, {"type": "ICEBERG"}, -1116),
+        ("order", ORDER, {"type": "STOP_MARKET", "stopPrice": "800"}, -4120),
+        ("order", ORDER, {"quantity": ""}, -1105),
+        ("order", ORDER, {"quantity": "1e2"}, -1100),
+        ("order", ORDER, {"quantity": "-1"}, -1100),
+        ("order", ORDER, {"quantity": "NaN"}, -1100),
+        ("order", ORDER, {"quantity": "1.0005"}, -1111),
+        ("order", ORDER, {"quantity": "0"}, -4003),
+        ("order", ORDER, {"price": "900"}, -1106),
+        ("order", ORDER, {"closePosition": "true"}, -4136),
+        ("order", ORDER, {"positionSide": "LONG"}, -4061),
+        ("order", ORDER, {"reduceOnly": "maybe"}, -1102),
+        ("order", ORDER, {"newOrderRespType": "FULL"}, -1136),
+        ("order", ORDER, {"newClientOrderId": "x" * 37}, -4015),
+        ("order", ORDER, {"newClientOrderId": "a b"}, -1100),
+        ("order", ORDER, {"colour": "red"}, -1104),
+        ("order", LIMIT, {"timeInForce": None}, -1102),
+        ("order", LIMIT, {"timeInForce": "EVER"}, -1115),
+        ("order", LIMIT, {"price": "900.001"}, -1111),
+        ("order", LIMIT, {"price": "0"}, -4001),
+        ("order", LIMIT, {"quantity": "0.001"}, -4164),
+        ("algoOrder", ALGO, {"algoType": None}, -1102),
+        ("algoOrder", ALGO, {"type": "MARKET"}, -4120),
+        ("algoOrder", ALGO, {"quantity": "1"}, -4137),
+        ("algoOrder", ALGO, {"reduceOnly": "true"}, -1106),
+        ("algoOrder", ALGO, {"type": "STOP", "price": "800"}, -4136),
+        ("algoOrder", ALGO, {"triggerPrice": None}, -1102),
+        ("algoOrder", ALGO, {"triggerPrice": "99999"}, -2021),
+        ("algoOrder", {**ALGO, "closePosition": "false"}, {}, -1102),
+        ("algoOrder", {**ALGO, "closePosition": "false", "type": "TRAILING_STOP_MARKET", "quantity": "1"}, {"callbackRate": "11"}, -2007),
+    ],
+)  # fmt: skip
+def test_each_malformed_order_has_its_code_and_leaves_nothing(
+    client, path: str, parameters, changes, code: int
+) -> None:
+    asked = {name: value for name, value in {**parameters, **changes}.items() if value is not None}
+    assert client.refused("POST", path, **asked) == code
+    assert client.ledger("order") + client.ledger("algo") == []
+
+
+def test_booleans_are_texts_in_any_case(client) -> None:
+    client.take("POST", "order", **ORDER)
+    assert client.take("POST", "algoOrder", **{**ALGO, "closePosition": "True"})["closePosition"] is True
+
+
+def test_sizes_and_prices_are_exact_decimals(client) -> None:
+    order = client.take("POST", "order", **{**LIMIT, "quantity": "0.123", "price": "870.07"})
+    assert (order["origQty"], order["price"]) == ("0.123", "870.07")
+    kept = client.ledger("order")[0]
+    assert (kept["lots"], kept["price_ticks"]) == (123, 87_007)
+
+
+def test_a_duplicate_parameter_is_refused(client) -> None:
+    text = urlencode({**ORDER, "timestamp": client.now_ms}) + "&side=SELL"
+    assert _code(client.send("POST", "/fapi/v1/order", body=f"{text}&signature={client.sign(text)}")) == -1101
+
+
+@pytest.mark.parametrize("route", ROUTES, ids=" ".join)
+def test_every_endpoint_refuses_what_it_does_not_know_before_it_acts(client, route: tuple[str, str]) -> None:
+    method, path = route
+    needed = {
+        "symbol": "SYN00USDT",
+        "pair": "SYN00USDT",
+        "contractType": "PERPETUAL",
+        "interval": "5m",
+        "leverage": "3",
+    }
+    needed |= {
+        "orderId": "1",
+        "algoId": "1",
+        "countdownTime": "0",
+        "marginType": "CROSSED",
+        "dualSidePosition": "false",
+    }
+    needed |= {"multiAssetsMargin": "false", "feeBurn": "false", "orderIdList": "[1]", "batchOrders": "[{}]"}
+    needed |= {**ALGO} if path.endswith("algoOrder") and method == "POST" else {**LIMIT} if "rder" in path else {}
+    entries, events = len(client.exchange.venue.ledger), client.exchange.venue.take_events()
+    assert events == ()
+    if ROUTES[route].security < Security.READ:
+        text = urlencode({**needed, "colour": "red"})
+        assert _code(client.send(method, path, text)) in (-1104, -1103)
+    else:
+        assert client.refused(method, path, **needed, colour="red") == -1104
+    assert (len(client.exchange.venue.ledger), client.exchange.venue.take_events()) == (entries, ())
+
+
+def test_an_unknown_path_is_404(client) -> None:
+    reply = client.ask("GET", "/fapi/v1/nothing")
+    assert (reply.status, _code(reply)) == (404, -5000)
+
+
+def test_keys_in_the_shape_of_real_ones_are_refused() -> None:
+    with pytest.raises(ConfigError, match="invented"):
+        Settings(VenueRules("wall"), key="aB3" * 21 + "x")
+    with pytest.raises(ConfigError, match=r"secret that you invented"):
+        Settings(VenueRules("wall"), secret="z" * 64)
