@@ -115,7 +115,7 @@ def _facts(report: StrategyReport) -> Iterator[str]:
         yield f"The lived account was halted by the circuit breaker at {utc_minute(halted)} UTC and stayed out from then on."
     stops = int(np.sum(report.evidence.simulation.over_participation))
     if stops:
-        yield f"{stops:,} stops of the evidence run filled more than the participation budget."
+        yield f"Stops of the evidence run that filled more than the participation budget: {stops:,}."
 
 
 def cards_section(report: StrategyReport, title: str) -> Html:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 from importlib.resources import files
@@ -99,12 +99,16 @@ def sort_cell(shown: object, value: float | str | None) -> SortCell:
     return SortCell(shown, value)
 
 
-def table(head: Sequence[str], rows: Iterable[Sequence[object]], *, words: int = 1, empty: str) -> Html:
-    """A table whose first `words` columns are text and whose others are right-aligned numbers.
+def table(
+    head: Sequence[str], rows: Iterable[Sequence[object]], *, words: int | Collection[int] = 1, empty: str
+) -> Html:
+    """A table with columns of text, and of right-aligned numbers.
 
-    Without rows the sentence `empty` stands in its place.
+    Without rows the sentence `empty` stands in its place. `words` is how many columns are text, from the first one on,
+    or which ones are, counted from 0.
     """
-    kinds = ["word" if i < words else "num" for i in range(len(head))]
+    text = range(words) if isinstance(words, int) else words
+    kinds = ["word" if i in text else "num" for i in range(len(head))]
     body = [join(_td(cell, kind) for cell, kind in zip(row, kinds, strict=True)) for row in rows]
     if not body:
         return tag("p", empty, class_="empty")
@@ -123,7 +127,7 @@ def sortable_table(
     head: Sequence[str],
     rows: Iterable[Sequence[object]],
     *,
-    words: int = 1,
+    words: int | Collection[int] = 1,
     empty: str,
     csv_name: str | None = None,
     filters: bool = False,
@@ -155,7 +159,7 @@ def table_style() -> str:
 
 
 def table_script() -> str:
-    """Script of tables that can be sorted; it needs nothing else of the page."""
+    """Script of tables: they can be sorted, and wide ones say that they go on; it needs nothing else of the page."""
     return page_asset("report/table.js")
 
 

@@ -122,3 +122,23 @@
 
   document.querySelectorAll(".sortable").forEach(enliven);
 })();
+
+// Wide tables fade where more of them is to be seen, and can be scrolled with the keyboard.
+(() => {
+  const hint = (box) => {
+    const wide = box.scrollWidth > box.clientWidth + 1;
+    const more = wide && box.scrollLeft + box.clientWidth < box.scrollWidth - 1;
+    box.classList.toggle("more", more);
+    if (wide) box.tabIndex = 0;
+    else box.removeAttribute("tabindex");
+    const said = box.nextElementSibling?.classList.contains("swipe") ? box.nextElementSibling : null;
+    if (wide && !said) box.after(Object.assign(document.createElement("p"), { className: "swipe", textContent: "scroll sideways for more \u2192" }));
+    if (!wide && said) said.remove();
+  };
+  const boxes = [...document.querySelectorAll(".scroll")];
+  const sizes = new ResizeObserver((entries) => entries.forEach(({ target }) => hint(target)));
+  for (const box of boxes) {
+    box.addEventListener("scroll", () => hint(box), { passive: true });
+    sizes.observe(box);
+  }
+})();

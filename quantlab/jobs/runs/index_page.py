@@ -33,10 +33,10 @@ from quantlab.jobs.runs.table import one_trial_mark, settings_text
 #: Rows of the table of runs before all are asked for.
 _FIRST = 50
 _HEAD = (
-    "Started", "Run", "Experiment", "Job", "Verdict", "Data", "Days", "Settings",
-    "Sharpe", "Deflated", "Return", "Drawdown", "Trades",
+    "Started", "Run", "Experiment", "Job", "Verdict", "Sharpe", "Deflated", "Return", "Drawdown", "Trades",
+    "Data", "Days", "Settings",
 )  # fmt: skip
-_WORDS = 8
+_NUMBERS = ("Sharpe", "Deflated", "Return", "Drawdown", "Trades")
 _NOTE = (
     "Numbers of the evidence account, after all costs. Deflated: the probability that the Sharpe ratio exceeds what luck gives the best of all that was "
     "tried; p marks a run that tried one thing, where it is the probabilistic Sharpe ratio. Choosing the best of many runs in "
@@ -47,7 +47,7 @@ main { max-width: 1640px; }
 #runs table { font-size: 13px; }
 #runs th, #runs td { padding-left: 12px; vertical-align: top; }
 #runs th:first-child, #runs td:first-child { padding-left: 0; }
-.settings { display: block; min-width: 210px; }
+.settings { display: block; min-width: 170px; }
 .note { max-width: 110ch; }
 details table { width: auto; margin-top: 8px; }
 @page { size: A4 landscape; }
@@ -88,7 +88,7 @@ def _runs_section(root: Path, runs: Sequence[RunRecord], ids: Mapping[str, str])
     shown = sortable_table(
         _HEAD,
         [_row(root, run, ids) for run in runs],
-        words=_WORDS,
+        words=[i for i, name in enumerate(_HEAD) if name not in _NUMBERS],
         empty="No run yet.",
         csv_name="runs.csv",
         filters=True,
@@ -105,14 +105,14 @@ def _row(root: Path, run: RunRecord, ids: Mapping[str, str]) -> tuple[object, ..
         run.experiment,
         run.job,
         tag("span", run.verdict, class_="when"),
-        tag("span", f"{run.source} {run.market}", class_="when"),
-        sort_cell(_days(run), run.first),
-        tag("code", settings_text(run), class_="settings"),
         sort_cell(number(run.sharpe, "+.2f"), run.sharpe),
         sort_cell(number(run.deflated, ".3f") + one_trial_mark(run), run.deflated),
         sort_cell(percent(run.total_return, "+.2f"), run.total_return),
         sort_cell(percent(run.max_drawdown), run.max_drawdown),
         sort_cell(number(run.trades, ",.0f"), run.trades),
+        tag("span", f"{run.source} {run.market}", class_="when"),
+        sort_cell(_days(run), run.first),
+        tag("code", settings_text(run), class_="settings"),
     )
 
 
