@@ -5,6 +5,7 @@ Nothing here changes: a market is a function of the bar's number.
 
 from __future__ import annotations
 
+import bisect
 from dataclasses import dataclass
 from functools import cached_property
 from typing import NamedTuple
@@ -125,7 +126,7 @@ class Market:
 
     def listings(self, row: int) -> dict[str, Listing]:
         """Every symbol, by the rules that hold in bar `row`: one and the same dict until they change."""
-        which = int(np.searchsorted(self._span_rows, row, side="right")) - 1
+        which = bisect.bisect_right(self._span_rows, row) - 1
         return self._spans[max(which, 0)]
 
     def funding_due(self, row: int) -> tuple[DueFunding, ...]:

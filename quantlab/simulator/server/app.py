@@ -6,6 +6,7 @@ All rules are in :class:`~quantlab.simulator.surface.exchange.Exchange`; here by
 from __future__ import annotations
 
 import asyncio
+import ssl
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -24,6 +25,8 @@ from quantlab.simulator.wire.subscriptions import Subscriptions, open_subscripti
 #: The only address that is listened on.
 LOOPBACK = "127.0.0.1"
 _TICK_SECONDS = 0.1
+_READ_HEADERS = ("x-mbx-apikey", "host")
+_JSON = {"Content-Type": "application/json;charset=UTF-8"}
 
 
 @dataclass(eq=False)
@@ -43,8 +46,8 @@ class ExchangeServer:
     _runner: web.ServerRunner | None = None
     _tasks: set[asyncio.Task[None]] = field(default_factory=set)
 
-    async def start(self, port: int) -> int:
-        """Listen on a port of this machine, 0 for a free one; returns the port.
+    async def start(self, port: int, tls: ssl.SSLContext | None = None) -> int:
+        """Listen on a port of this machine, 0 for a free one, in the clear or through TLS; returns the port.
 
         Raises
         ------
@@ -53,7 +56,7 @@ class ExchangeServer:
         """
         self._runner = web.ServerRunner(web.Server(self.handle, access_log=None))
         await self._runner.setup()
-        site = web.TCPSite(self._runner, LOOPBACK, port)
+        site = web.TCPSite(self._runner, LOOPBACK, port, ssl_context=tls)
         try:
             await site.start()
         except OSError as error:
@@ -87,16 +90,14 @@ class ExchangeServer:
                 return web.Response(status=404)
             return await self._serve_socket(request, subscriptions)
         body = (await request.read()).decode("utf-8", "replace")
-        headers = {name.lower(): value for name, value in request.headers.items()}
+        headers = {name: sent for name in _READ_HEADERS if (sent := request.headers.get(name)) is not None}
         asked = Request(request.method, path, query, body, headers, request.remote or LOOPBACK)
         reply = self.answer(asked)
         if reply.delay_ms:
             await asyncio.sleep(reply.delay_ms / 1000)
         if reply.lost and request.transport is not None:
             request.transport.abort()
-        kind = reply.headers.get("Content-Type", "application/json")
-        others = {name: value for name, value in reply.headers.items() if name != "Content-Type"}
-        return web.Response(text=reply.body, status=reply.status, headers=others, content_type=kind)
+        return web.Response(body=reply.body.encode(), status=reply.status, headers={**_JSON, **reply.headers})
 
     def answer(self, request: Request) -> Reply:
         """Answer one request, and send what it set off."""
@@ -170,7 +171,13 @@ class ExchangeServer:
         return task
 
 
-async def serve_until(server: ExchangeServer, port: int, ready: Callable[[int], None], stop: asyncio.Event) -> None:
+async def serve_until(
+    server: ExchangeServer,
+    port: int,
+    ready: Callable[[int], None],
+    stop: asyncio.Event,
+    tls: ssl.SSLContext | None = None,
+) -> None:
     """Serve until somebody asks to stop.
 
     Parameters
@@ -181,8 +188,10 @@ async def serve_until(server: ExchangeServer, port: int, ready: Callable[[int], 
     ready : callable
         Called with the port when it listens.
     stop : asyncio.Event
+    tls : ssl.SSLContext or None
+        A certificate of one's own, for a client that is led here under the venue's real names.
     """
-    ready(await server.start(port))
+    ready(await server.start(port, tls))
     try:
         await stop.wait()
     finally:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+import ssl
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -142,7 +143,9 @@ class RunningExchange:
 
 
 @contextmanager
-def running_exchange(bars: Bars, costs: Costs, settings: Settings, port: int = 0) -> Iterator[RunningExchange]:
+def running_exchange(
+    bars: Bars, costs: Costs, settings: Settings, port: int = 0, tls: ssl.SSLContext | None = None
+) -> Iterator[RunningExchange]:
     """An exchange that listens as long as the block runs.
 
     Parameters
@@ -152,6 +155,8 @@ def running_exchange(bars: Bars, costs: Costs, settings: Settings, port: int = 0
     settings : Settings
     port : int
         0 for a free one.
+    tls : ssl.SSLContext or None
+        Serves https with this certificate.
     """
     clock = SystemClock()
     exchange = open_exchange(bars, costs, settings, clock.now_ms())
@@ -164,7 +169,7 @@ def running_exchange(bars: Bars, costs: Costs, settings: Settings, port: int = 0
 
     def work() -> None:
         try:
-            loop.run_until_complete(serve_until(ExchangeServer(exchange, clock.now_ms), port, ready, stop))
+            loop.run_until_complete(serve_until(ExchangeServer(exchange, clock.now_ms), port, ready, stop, tls))
         except InstallationError as error:
             failures.append(error)
         finally:
@@ -177,7 +182,7 @@ def running_exchange(bars: Bars, costs: Costs, settings: Settings, port: int = 0
     if failures:
         raise failures[0]
     try:
-        yield RunningExchange(f"http://{LOOPBACK}:{ports[0]}", exchange)
+        yield RunningExchange(f"http{'s' if tls else ''}://{LOOPBACK}:{ports[0]}", exchange)
     finally:
         loop.call_soon_threadsafe(stop.set)
         thread.join(_PATIENCE_SECONDS)

@@ -15,18 +15,18 @@ from quantlab.simulator.engine.state import VenueState
 from quantlab.simulator.engine.valuation import mark_of
 from quantlab.simulator.engine.values import MARGIN_ASSET, OrderType, TimeInForce
 from quantlab.simulator.surface.candles import number, seen_cell, summed
+from quantlab.simulator.surface.order_reading import LARGEST_LOTS, LARGEST_TICKS
 from quantlab.simulator.surface.scale import Scale, plain
 from quantlab.simulator.wire.limits import LimitRules
 
 #: The end of a contract that has none, as the venue writes it.
 NEVER_MS = 4_133_404_800_000
-_LARGEST_PRICE, _LARGEST_LOTS = 10**9, 10**9
 
 
 def symbol_info(state: VenueState, listing: Listing) -> dict[str, Any]:
     """A symbol of ``exchangeInfo``."""
     scale, percent = Scale(listing.grid.tick, listing.grid.lot), state.rules.percent_price
-    largest = state.rules.max_lots or _LARGEST_LOTS
+    largest = state.rules.max_lots or LARGEST_LOTS
     sizes = {
         "minQty": scale.size(listing.lot_step),
         "maxQty": scale.size(largest),
@@ -36,7 +36,7 @@ def symbol_info(state: VenueState, listing: Listing) -> dict[str, Any]:
         {
             "filterType": "PRICE_FILTER",
             "minPrice": scale.price(listing.tick_step),
-            "maxPrice": scale.price(_LARGEST_PRICE * listing.tick_step),
+            "maxPrice": scale.price(LARGEST_TICKS * listing.tick_step),
             "tickSize": scale.price(listing.tick_step),
         },
         {"filterType": "LOT_SIZE", **sizes},

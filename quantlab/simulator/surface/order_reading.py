@@ -11,10 +11,12 @@ from quantlab.simulator.engine.listing import Listing
 from quantlab.simulator.engine.requests import ConditionalRequest, OrderRequest
 from quantlab.simulator.engine.values import ZERO, OrderType, Side, TimeInForce, WorkingType
 from quantlab.simulator.surface.order_shapes import ONE_WAY
-from quantlab.simulator.surface.scale import Scale
+from quantlab.simulator.surface.scale import Scale, decimals
 from quantlab.simulator.wire.messages import RefusedError
 from quantlab.simulator.wire.parameters import Parameters
 
+#: Largest size and price, in steps, as ``exchangeInfo`` says.
+LARGEST_LOTS, LARGEST_TICKS = 10**15, 10**9
 PLAIN = (OrderType.LIMIT, OrderType.MARKET)
 WITH_LIMIT = (OrderType.STOP, OrderType.TAKE_PROFIT)
 CLOSING = (OrderType.STOP_MARKET, OrderType.TAKE_PROFIT_MARKET)
@@ -116,7 +118,7 @@ def read_lots(parameters: Parameters, listing: Listing) -> int:
     Raises
     ------
     RefusedError
-        -1102 without one, -1111 with too many decimals, -4023 off the step.
+        -1102 without one, -1111 with too many decimals, -4023 off the step, -4005 beyond the largest.
     """
     size = parameters.decimal("quantity")
     if size is None:
@@ -124,6 +126,8 @@ def read_lots(parameters: Parameters, listing: Listing) -> int:
     lots = Scale(listing.grid.tick, listing.grid.lot).lots(size)
     if lots is None:
         raise _off_grid(size, listing.grid.lot, -4023, "Qty not increased by step size.")
+    if lots > LARGEST_LOTS:
+        raise RefusedError(-4005, "Quantity greater than max quantity.")
     return lots
 
 
@@ -133,7 +137,7 @@ def price_ticks(price: Decimal | None, name: str, listing: Listing) -> int:
     Raises
     ------
     RefusedError
-        -1102 without one, -1111 with too many decimals, -4014 off the tick, -4001 for zero.
+        -1102 without one, -1111 with too many decimals, -4014 off the tick, -4001 for zero, -4002 beyond the largest.
     """
     if price is None:
         raise missing(name)
@@ -142,6 +146,8 @@ def price_ticks(price: Decimal | None, name: str, listing: Listing) -> int:
     ticks = Scale(listing.grid.tick, listing.grid.lot).ticks(price)
     if ticks is None:
         raise _off_grid(price, listing.grid.tick, -4014, "Price not increased by tick size.")
+    if ticks > LARGEST_TICKS * listing.tick_step:
+        raise RefusedError(-4002, "Price greater than max price.")
     return ticks
 
 
@@ -202,7 +208,7 @@ def _callback(parameters: Parameters, *, needed: bool) -> Decimal:
 
 
 def _off_grid(number: Decimal, step: Decimal, code: int, message: str) -> RefusedError:
-    if int(number.normalize().as_tuple().exponent) < int(step.normalize().as_tuple().exponent):
+    if decimals(number) > decimals(step):
         return RefusedError(-1111, "Precision is over the maximum defined for this asset.")
     return RefusedError(code, message)
 

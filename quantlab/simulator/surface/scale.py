@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from decimal import Decimal
+from fractions import Fraction
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +76,18 @@ def money(amount: Decimal) -> str:
     return plain(amount.quantize(Decimal("0.00000001")))
 
 
+def decimals(number: Decimal) -> int:
+    """Decimal places without trailing zeros.
+
+    Examples
+    --------
+    >>> decimals(Decimal("1.500")), decimals(Decimal("100")), decimals(Decimal("1E-7"))
+    (1, 0, 7)
+    """
+    text = format(number, "f")
+    return len(text.partition(".")[2].rstrip("0"))
+
+
 def _whole(number: Decimal, step: Decimal) -> int | None:
-    steps, rest = divmod(number, step)
-    return int(steps) if rest == 0 else None
+    steps = Fraction(number) / Fraction(step)  # Decimal's own division rounds to 28 digits, a request may have 40
+    return steps.numerator if steps.denominator == 1 else None

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
 
+_ENCODER = json.JSONEncoder(separators=(",", ":"))
 _NO_HEADERS: Mapping[str, str] = MappingProxyType({})
 
 
@@ -102,4 +103,4 @@ class RefusedError(Exception):
 
 def compact(document: Any) -> str:
     """JSON without blanks, as the venue writes it."""
-    return json.dumps(document, separators=(",", ":"))
+    return _ENCODER.encode(document)

@@ -39,10 +39,11 @@ def parse_pairs(*texts: str) -> dict[str, str]:
             if not part:
                 continue
             name, _, value = part.partition("=")
-            name = unquote_plus(name)
+            if "%" in part or "+" in part:
+                name, value = unquote_plus(name), unquote_plus(value)
             if name in pairs:
                 raise RefusedError(-1101, "Duplicate values for a parameter detected.")
-            pairs[name] = unquote_plus(value)
+            pairs[name] = value
     return pairs
 
 

@@ -35,7 +35,8 @@ class SigningClient:
 
     @property
     def now(self) -> Now:
-        return Now(self.now_ms, self.exchange.venue.now_ms)
+        venue = self.exchange.venue
+        return Now(self.now_ms, self.now_ms if venue.rules.mode == "wall" else venue.now_ms)
 
     def send(self, method: str, path: str, query: str = "", body: str = "") -> Reply:
         """Send texts as they are."""
@@ -61,6 +62,15 @@ class SigningClient:
         reply = self.ask(method, f"/fapi/v1/{path}" if not path.startswith("/") else path, **parameters)
         assert reply.status >= 400, reply
         return int(json.loads(reply.body)["code"])
+
+    def pass_time(self) -> None:
+        """End the running bar in lockstep; let three seconds pass in wall mode."""
+        venue = self.exchange.venue
+        if venue.rules.mode == "wall":
+            self.now_ms += 3_000
+            venue.advance(self.now_ms)
+        else:
+            venue.advance(venue.close_ms)
 
     def ledger(self, kind: str) -> list[dict[str, Any]]:
         return [entry.to_dict() for entry in self.exchange.venue.ledger if entry.kind == kind]
