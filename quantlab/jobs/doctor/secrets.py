@@ -9,10 +9,10 @@ from pathlib import Path
 from quantlab.jobs.doctor.check import Check, Status, shortened
 
 _SUFFIXES = {".yaml", ".yml", ".json", ".toml", ".ini"}
-#: A key that names a secret, with a value of its own: not empty, null, missing or taken from the environment.
+#: A key that names a secret, with a value of its own: not empty, null, missing, taken from the environment, or the demo of job=exchange.
 _SECRET = re.compile(
     r"""^[\s{,-]*["']?[\w.-]*(?:api_?key|secret|passw(?:or)?d|passphrase|private_?key|token)["']?[ \t]*[:=][ \t]*"""
-    r"""["']?(?!null\b|none\b|\$\{|\?\?\?|["'#]|\{\s*\})[^\s"']""",
+    r"""["']?(?!null\b|none\b|demo-(?:key|secret)\s|\$\{|\?\?\?|["'#]|\{\s*\})[^\s"']""",
     re.IGNORECASE | re.MULTILINE,
 )
 _OTHERS = 0o077

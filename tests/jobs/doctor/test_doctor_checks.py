@@ -318,3 +318,11 @@ def test_every_check_is_announced_before_it_is_made_and_printed_as_it_ends(
     after = capsys.readouterr().out
     assert "to fix: python -m quantlab job=collect [c]" in after
     assert max(map(len, after.splitlines())) <= 80
+
+
+def test_the_checkout_itself_holds_no_secret(repository: Path, tmp_path: Path) -> None:
+    """The demo key of job=exchange is published and none; a secret that only begins like it is one."""
+    assert check_secrets([repository / "conf"], []).status is Status.OK
+    (tmp_path / "own.yaml").write_text("secret: demo-secret-of-mine\n")
+    (tmp_path / "own.yaml").chmod(0o644)
+    assert check_secrets([tmp_path], []).status is Status.BROKEN
