@@ -34,6 +34,7 @@ quick: $(INSTALLED) ## the smallest whole run, under a minute (the first time it
 	@echo "  $$(ls -d runs/quick/*/report.html | tail -n 1)"
 	@echo "Then type, for example:"
 	@echo "  $(BIN)/python -m quantlab experiment=quick data.edge=0          # the same market without its planted edge"
+	@echo "  $(BIN)/python -m quantlab job=new name=mine kind=strategy       # a strategy of your own, with its test"
 	@echo "  $(BIN)/python -m quantlab --help                               # jobs, experiments, overrides"
 
 run: $(INSTALLED) ## the main job on the embedded synthetic market

@@ -15,6 +15,8 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 from packaging.version import Version
 
+from quantlab.jobs.new.template import KINDS
+
 
 @pytest.fixture(scope="module")
 def installed(repository: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -58,6 +60,8 @@ def test_the_wheel_holds_every_yaml_and_page_and_the_lock(installed: Path, repos
         "sweep/page.css",
     ):
         assert (package / "evaluation" / name).is_file()
+    for kind in KINDS.values():
+        assert (package / "_guides" / kind.guide).read_text() == (repository / "docs" / kind.guide).read_text()
     lock = (package / "_conf" / "requirements.lock").read_text()
     assert lock == (repository / "requirements.lock").read_text()
 

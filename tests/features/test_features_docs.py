@@ -6,17 +6,15 @@ import importlib.util
 import json
 import os
 import re
-import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
-from hydra import compose, initialize_config_dir
 
 from quantlab.features import NAMES, WARMUP
-from quantlab.jobs.config.composition import build
+from quantlab.jobs.config.composition import build, compose
 
 BLOCK = re.compile(r"^```(\w+)(?: (\S+))?\n(.*?)^```", re.MULTILINE | re.DOTALL)
 
@@ -35,23 +33,22 @@ def test_the_page_of_the_49_is_up_to_date(repository: Path):
 @pytest.fixture
 def followed(repository: Path, tmp_path: Path, monkeypatch) -> Path:
     """A folder in which every file of the page has been written, block after block."""
-    shutil.copytree(repository / "conf", tmp_path / "conf")
     text = (repository / "docs" / "add-a-feature.md").read_text(encoding="utf-8")
     written = set()
     for _, name, content in BLOCK.findall(text):
         if name:
+            (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
             with (tmp_path / name).open("a", encoding="utf-8") as file:
                 file.write(content)
             written.add(name)
-    assert written == {"my_features.py", "test_my_features.py", "conf/features/mine.yaml"}
+    assert written == {"my_features.py", "test_my_features.py", "my_conf/features/mine.yaml"}
     monkeypatch.syspath_prepend(str(tmp_path))
     yield tmp_path
     sys.modules.pop("my_features", None)
 
 
 def pipeline_of(folder: Path, choice: str):
-    with initialize_config_dir(str(folder / "conf"), version_base="1.3"):
-        return build(compose("config", [f"features={choice}", "experiment_name=x"]).features)
+    return build(compose(f"features={choice}", f"hydra.searchpath=[file://{folder}/my_conf]").features)
 
 
 def test_the_five_steps_give_a_feature(followed: Path, random_bars):
@@ -81,7 +78,6 @@ def test_the_check_of_the_third_step_passes(followed: Path):
 
 
 def test_the_command_of_the_fifth_step_runs(followed: Path):
-    """As a user does it, but with the page's yaml on the search path instead of in the checkout."""
     page = (followed / "my_features.py").parent
     (page / "runs").mkdir()
     extra = ["history.bars=4500", "history.symbols=2", "job.restarts=10", "job.horizon=1600"]
@@ -93,7 +89,7 @@ def test_the_command_of_the_fifth_step_runs(followed: Path):
             "features=mine",
             "job=warmup",
             *extra,
-            f"hydra.searchpath=[file://{page}/conf]",
+            "hydra.searchpath=[file://my_conf]",
         ],
         cwd=page,
         env={**os.environ, "COLUMNS": "200"},

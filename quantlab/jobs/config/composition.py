@@ -149,7 +149,16 @@ def check_configuration(cfg: DictConfig, typed: Sequence[str] = ()) -> None:
     _refuse_unknown("learning.", {str(key) for key in cfg.learning}, in_learning)
     check_scalars(cfg, typed)
     check_experiment_name(cfg.experiment_name)
+    _refuse_unread(cfg)
     refuse_carried_secrets(cfg)
+
+
+def _refuse_unread(cfg: DictConfig) -> None:
+    """Refuse the name and the kind of a template beside a job that writes none."""
+    for key in ("name", "kind"):
+        if cfg[key] is not None and "kind" not in cfg.job:
+            fix = "leave it out, or set job.name" if key in cfg.job else "leave it out, or add job=new"
+            raise ConfigError(f"{key}= beside job=new", found=f"{key}={cfg[key]} beside another job", fix=fix)
 
 
 def check_experiment_name(name: object) -> None:

@@ -33,7 +33,15 @@ def followed(page, tmp_path_factory) -> Path:
             with (folder / name).open("a", encoding="utf-8") as file:
                 file.write(content)
     written = {p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file()}
-    assert written == {"my_strategy.py", "my_conf/trading/policy/dip.yaml", "run.py", "own.py", "hours.py"}
+    pieces = {
+        "my_strategy.py",
+        "test_my_strategy.py",
+        "my_conf/trading/policy/dip.yaml",
+        "run.py",
+        "own.py",
+        "hours.py",
+    }
+    assert written == pieces
     return folder
 
 
@@ -94,6 +102,13 @@ def test_hours_of_the_page_run_and_never_look_ahead(followed):
     )
     shown = do(followed, sys.executable, "-c", code).splitlines()
     assert int(shown[0]) > 20
+
+
+def test_the_test_of_the_page_passes(followed, monkeypatch):
+    monkeypatch.syspath_prepend(str(followed))
+    importlib.import_module("test_my_strategy").test_it_buys_dips_and_sells_when_the_price_is_back()
+    for name in ("my_strategy", "test_my_strategy"):
+        sys.modules.pop(name)
 
 
 def test_the_step_against_a_plain_loop(followed, random_bars, play, monkeypatch):
