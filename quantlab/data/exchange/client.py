@@ -30,8 +30,9 @@ from quantlab.data.exchange.errors import (
     find_rows,
     has_uniform_rows,
 )
+from quantlab.data.exchange.line import CHECK_LINE, line_fault
 from quantlab.data.exchange.quirks import named_symbols, quirks_of, symbol_of
-from quantlab.data.exchange.retry import Retry, retry_after
+from quantlab.data.exchange.retry import SHOWN, Retry, retry_after
 from quantlab.data.series.alignment import Series
 from quantlab.data.series.timestamp_checks import EARLIEST_MS, LATEST_MS
 
@@ -60,6 +61,7 @@ class ExchangeClient:
     api: Any
     retry: Retry
     chance: random.Random = field(default_factory=random.Random)
+    _reached: bool = field(default=False, init=False)  # the exchange has answered something
     _not_before: float = field(default=0.0, init=False)  # no request of anyone before this moment
 
     async def close(self) -> None:
@@ -163,16 +165,21 @@ class ExchangeClient:
         """Repeat `request` until its answer is whole and can be read, or say why there is none."""
         failure = ""
         end: type[DataError] = ExchangeLost
-        for failures in range(1, self.retry.attempts + 1):
+        failures, fault = 0, None
+        while failures < self.retry.most(reached=self._reached):
+            failures, fault = failures + 1, None
             await self._wait_until_allowed()
             try:
                 with bounded_question(most_bytes):
                     answer = await request()
+                self._reached = True
                 if self._is_complete(answer, form):
                     return answer if read is None else read(answer)
                 failure, wait_seconds, end = "an answer that is no whole JSON", 0.0, ExchangeLost
             except ccxt.BaseError as error:
-                failure, end = _shortened(str(error)), choose_error_type(error)
+                fault = line_fault(error) if isinstance(error, ccxt.NetworkError) else None
+                self._reached |= fault is None
+                failure, end = fault or _shortened(str(error)), choose_error_type(error)
                 if not can_retry(error):
                     raise end(f"{what} from {self.api.id}", found=failure, fix=_CORRECT) from error
                 wait_seconds = self._requested_wait(error)
@@ -180,12 +187,12 @@ class ExchangeClient:
                 found = _shortened(f"{type(error).__name__}: {error}")
                 failure, wait_seconds = f"an answer that cannot be read ({found})", 0.0
                 end = ExchangeLost
-            if failures < self.retry.attempts:
+            if failures < self.retry.most(reached=self._reached):
                 await self._pause(what, failure, failures, wait_seconds)
         raise end(
-            f"{what} from {self.api.id} within {self.retry.attempts} attempts",
+            f"{what} from {self.api.id} within {failures} attempts",
             found=failure,
-            fix="run the job again when the exchange answers: it goes on where it stopped",
+            fix=CHECK_LINE if fault else "run the job again when the exchange answers: it goes on where it stopped",
         )
 
     def _is_complete(self, answer: object, form: type) -> bool:
@@ -214,7 +221,7 @@ class ExchangeClient:
 
     async def _pause(self, what: str, failure: str, failures: int, wait_seconds: float) -> None:
         seconds = max(wait_seconds, self.retry.backoff(failures, self.chance))
-        _log.info("%s: %s; again in %.1f s", what, failure, seconds)
+        _log.info("%s: %s; again in %.1f s", what, failure, seconds, extra=SHOWN)
         if wait_seconds:
             # A limit is the address's, not the request's: everybody waits, or the ban grows.
             self._not_before = max(self._not_before, time.monotonic() + seconds)

@@ -8,6 +8,9 @@ from dataclasses import dataclass
 
 from quantlab.core.checks import check_range, check_whole
 
+#: Mark of log records that the terminal shows too: somebody waits for the next attempt.
+SHOWN = {"shown": True}
+
 
 @dataclass(frozen=True)
 class Retry:
@@ -23,6 +26,8 @@ class Retry:
         Fraction of a wait that is left to chance, 0 to 1, so that many clients do not return at once.
     longest_ban_seconds : float
         A longer ``Retry-After`` than this ends the run with an error instead of waiting.
+    unreached_attempts : int
+        The same before the server has answered at all: a machine without a network is told so after seconds.
 
     Raises
     ------
@@ -35,13 +40,19 @@ class Retry:
     longest_seconds: float
     jitter: float
     longest_ban_seconds: float
+    unreached_attempts: int = 3
 
     def __post_init__(self) -> None:
         check_whole("retry.attempts", self.attempts, low=1)
+        check_whole("retry.unreached_attempts", self.unreached_attempts, low=1)
         check_range("retry.first_seconds", self.first_seconds, low=0.0)
         check_range("retry.longest_seconds", self.longest_seconds, low=self.first_seconds)
         check_range("retry.jitter", self.jitter, low=0.0, high=1.0)
         check_range("retry.longest_ban_seconds", self.longest_ban_seconds, low=0.0)
+
+    def most(self, *, reached: bool) -> int:
+        """Attempts for one request; `reached` says whether the server has answered before."""
+        return self.attempts if reached else min(self.attempts, self.unreached_attempts)
 
     def backoff(self, failures: int, chance: random.Random) -> float:
         """Seconds to wait after the `failures`-th failure in a row, counted from 1.

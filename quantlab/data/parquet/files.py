@@ -24,7 +24,8 @@ def read_bars(path: Path) -> tuple[Int64Array, Float64Array]:
     ----------
     path : Path
         Columns ``timestamp`` (any resolution, with a time zone; the bar's open) and ``open``, ``high``,
-        ``low``, ``close`` (USD), ``volume`` (base units), all float64; others are ignored.
+        ``low``, ``close`` (USD), ``volume`` (base units), float64, or whole numbers or float32, which are widened; others are
+        ignored.
 
     Returns
     -------
@@ -125,11 +126,37 @@ def _stamps(table: pa.Table, path: Path) -> Int64Array:
     return time
 
 
+def widened_columns(path: Path) -> dict[str, str]:
+    """Columns of bars that are not float64 but can be widened to it -> their type; empty for a file that cannot be read."""
+    try:
+        schema = pq.read_schema(path)
+    except (pa.ArrowException, OSError):
+        return {}
+    kinds = {name: schema.field(name).type for name in FIELDS if schema.names.count(name) == 1}
+    return {name: str(kind) for name, kind in kinds.items() if _can_be_widened(kind)}
+
+
+def _can_be_widened(kind: pa.DataType) -> bool:
+    """True for whole numbers and shorter floats: every value of theirs that is read is exact."""
+    return pa.types.is_integer(kind) or kind in (pa.float32(), pa.float16())
+
+
 def _floats(table: pa.Table, name: str, path: Path) -> Float64Array:
     column = table.column(name)
+    if _can_be_widened(column.type):
+        try:
+            column = column.cast(pa.float64(), safe=True)
+        except pa.ArrowException as error:
+            raise DataError(
+                f"column {name} of {path.name} with numbers that float64 holds exactly",
+                found=" ".join(str(error).split()),
+                fix="convert that column to float64",
+            ) from error
     if column.type != pa.float64():
         raise DataError(
-            f"column {name} of {path.name} as float64", found=str(column.type), fix="convert that column to float64"
+            f"column {name} of {path.name} as float64, or as whole numbers or float32, which are widened",
+            found=str(column.type),
+            fix="convert that column to float64",
         )
     values: Float64Array = column.to_numpy()
     return values

@@ -9,15 +9,18 @@ from typing import ClassVar
 
 from quantlab.core.errors import ConfigError, DataError
 from quantlab.core.market import Bars, Funding
-from quantlab.data.parquet.files import read_bars, read_funding
+from quantlab.data.parquet.files import read_bars, read_funding, widened_columns
+from quantlab.data.parquet.listing import list_files
 from quantlab.data.quality.grid import RawGrid
 from quantlab.data.series.adjustments import read_adjustments
 from quantlab.data.series.alignment import Series, align_bars, align_funding, common_interval
-from quantlab.data.series.file_names import without_copy_mark
 from quantlab.data.series.funding_rates import drop_unsound_rates, refused_rates_note
 from quantlab.data.series.instruments_file import read_instruments
 from quantlab.data.series.stored_source import StoredSource, choose_symbols
 from quantlab.data.series.timeframes import timeframe_ms
+
+#: Symbols that a note names at most.
+_NAMED = 5
 
 
 @dataclass(frozen=True)
@@ -95,7 +98,7 @@ class ParquetSource(StoredSource):
         return replace(self, symbols=left) if left else None
 
     def data_notes(self) -> tuple[str, ...]:
-        """Sentences on adjusted prices, on trading rules from a file, and on funding rates that count as missing."""
+        """Sentences on widened columns, adjusted prices, trading rules from a file, and funding rates that count as missing."""
         notes = self._file_notes()
         if self.funding == "off":
             return notes
@@ -117,11 +120,14 @@ class ParquetSource(StoredSource):
         return RawGrid(ohlcv, open_time_ms, interval_ms, symbols, rules, self._funding(symbols), changes)
 
     def _file_notes(self) -> tuple[str, ...]:
-        """Sentences on adjusted prices and on trading rules from files."""
-        if self.adjustments is None and self.instruments is None:
-            return ()
-        symbols = tuple(self._files())
-        return (*read_adjustments(self.adjustments).notes(symbols), *read_instruments(self.instruments).notes(symbols))
+        """Sentences on widened columns, on adjusted prices and on trading rules from files."""
+        files = self._files()
+        symbols = tuple(files)
+        return (
+            *_widened_note(files),
+            *read_adjustments(self.adjustments).notes(symbols),
+            *read_instruments(self.instruments).notes(symbols),
+        )
 
     def _adjust(self, series: dict[str, Series], interval_ms: int) -> None:
         """Adjust bars in place."""
@@ -134,7 +140,7 @@ class ParquetSource(StoredSource):
 
     def _known(self) -> dict[str, Path]:
         """Every symbol with a file."""
-        return _listing([Path(self.root), *(Path(self.root) / folder for folder in self.folders)])
+        return list_files([Path(self.root), *(Path(self.root) / folder for folder in self.folders)])
 
     def _files(self) -> dict[str, Path]:
         known = self._known()
@@ -165,35 +171,24 @@ class ParquetSource(StoredSource):
         return align_funding(series, symbols)
 
 
+def _widened_note(files: dict[str, Path]) -> tuple[str, ...]:
+    """A sentence on columns that are read as float64 and were written as something narrower."""
+    symbols: dict[str, list[str]] = {}
+    for symbol, path in files.items():
+        for column, kind in widened_columns(path).items():
+            symbols.setdefault(f"{column} ({kind})", []).append(symbol)
+    if not symbols:
+        return ()
+    parts = [f"{column} of {_named(names)}" for column, names in sorted(symbols.items())]
+    return (f"read as float64, to which they were widened: {'; '.join(parts)}. A float has about 7 digits",)
+
+
+def _named(names: list[str]) -> str:
+    return ", ".join(names[:_NAMED]) + (f" and {len(names) - _NAMED} more" if len(names) > _NAMED else "")
+
+
 def _are_names(value: object) -> bool:
     return isinstance(value, Sequence) and not isinstance(value, str) and all(isinstance(item, str) for item in value)
-
-
-def _listing(folders: list[Path]) -> dict[str, Path]:
-    known: dict[str, Path] = {}
-    for folder in folders:
-        if not folder.is_dir():
-            raise DataError(
-                f"a folder of parquet files at {folder}", found="no such folder", fix="set data.root to your data"
-            )
-        for path in sorted(file for file in folder.iterdir() if file.suffix.lower() == ".parquet"):
-            first = without_copy_mark(path.stem)
-            if first != path.stem:
-                fix = f"remove it if {first} has a file, or rename it"
-                raise DataError(f"files named by their symbols in {folder}", found=f"a copy, {path.name}", fix=fix)
-            if path.stem in known:
-                raise DataError(
-                    f"one file for {path.stem}", found=f"{known[path.stem]} and {path}", fix="remove or rename one"
-                )
-            known[path.stem] = path
-    if not known:
-        kinds = ", ".join(sorted({path.suffix for path in folders[0].iterdir() if path.suffix})) or "nothing"
-        raise DataError(
-            f"files named <SYMBOL>.parquet in {folders[0]}",
-            found=f"only {kinds}",
-            fix="write one parquet file per symbol; other formats are not read, because they do not carry types",
-        )
-    return dict(sorted(known.items()))
 
 
 def _refusal(read: Callable[[Path], Series], path: Path) -> DataError | None:

@@ -20,8 +20,9 @@ import aiohttp
 from quantlab.core.checks import check_range, check_whole
 from quantlab.core.errors import ConfigError, DataError
 from quantlab.data.exchange.answers import ROWS_BYTES, BoundedResponse, UnsoundAnswer, bounded_question, read_json
+from quantlab.data.exchange.line import CHECK_LINE, line_fault
 from quantlab.data.exchange.quirks import positive_number
-from quantlab.data.exchange.retry import Retry, retry_after
+from quantlab.data.exchange.retry import SHOWN, Retry, retry_after
 
 _log = logging.getLogger(__name__)
 _LARGEST_PAGE = 250
@@ -174,13 +175,14 @@ class CoinGecko:
         self, session: aiohttp.ClientSession, path: str, query: Mapping[str, str], keys: set[str]
     ) -> list[dict[str, Any]]:
         """Rows that have `keys`, asked for until they come whole."""
-        chance, failure = random.Random(), ""  # noqa: S311 - jitter, no secret
-        for failures in range(1, self.retry.attempts + 1):
-            wait_seconds = 0.0
+        chance, failure, failures = random.Random(), "", 0  # noqa: S311 - jitter, no secret
+        fault, reached = None, query.get("page", "1") != "1"
+        while failures < self.retry.most(reached=reached):
+            failures, fault, wait_seconds = failures + 1, None, 0.0
             try:
                 with bounded_question(ROWS_BYTES):
                     async with session.get(f"{self.url}{path}", params=dict(query)) as answer:
-                        text = await answer.text(errors="replace")
+                        reached, text = True, await answer.text(errors="replace")
                 if answer.status == 200:
                     return _rows(text, keys)
                 failure = f"HTTP status {answer.status}: {' '.join(text[:2_000].split())[:200]}"
@@ -190,17 +192,19 @@ class CoinGecko:
                     )
                 wait_seconds = retry_after(dict(answer.headers), time.time())
             except (aiohttp.ClientError, TimeoutError, UnsoundAnswer) as error:
-                failure = f"{type(error).__name__}: {error}"
+                fault = line_fault(error, self.url)
+                failure = fault or f"{type(error).__name__}: {error}"
             if wait_seconds > self.retry.longest_ban_seconds:
                 break
-            if failures < self.retry.attempts:
+            if failures < self.retry.most(reached=reached):
                 seconds = max(wait_seconds, self.retry.backoff(failures, chance))
-                _log.info("%s, page %s: %s; again in %.1f s", path, query.get("page", "1"), failure, seconds)
+                page = query.get("page", "1")
+                _log.info("%s, page %s: %s; again in %.1f s", path, page, failure, seconds, extra=SHOWN)
                 await asyncio.sleep(seconds)
         raise DataError(
-            f"coins from {self.url} within {self.retry.attempts} attempts",
+            f"coins from {self.url} within {failures} attempts",
             found=failure,
-            fix="run the job again later, or raise coins.seconds_between",
+            fix=CHECK_LINE if fault else "run the job again later, or raise coins.seconds_between",
         )
 
 

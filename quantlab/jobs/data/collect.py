@@ -24,6 +24,7 @@ from quantlab.data.store.store import Store, open_store
 from quantlab.jobs.config.composition import build
 from quantlab.jobs.data.collect_progress import CollectProgressBars
 from quantlab.jobs.output.console import stdout_console
+from quantlab.jobs.output.waits import shown_waits
 
 #: Symbols that the table shows; the manifest has all.
 _SHOWN = 30
@@ -49,7 +50,7 @@ def run(cfg: DictConfig) -> None:
             damaged = store.damaged_parts()
             store.forget(damaged)
             console.print(f"repair: {len(damaged)} damaged files forgotten", highlight=False)
-        with CollectProgressBars() as progress:
+        with CollectProgressBars() as progress, shown_waits(progress.console):
             outcome = source.fill(store, progress)
         store.finish()
         manifest = store.manifest

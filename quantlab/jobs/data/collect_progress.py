@@ -31,6 +31,11 @@ class CollectProgressBars:
         self._recent: list[str] = []
         self._started = time.monotonic()
 
+    @property
+    def console(self) -> Console:
+        """The console that the bars are shown on."""
+        return self._console
+
     def __enter__(self) -> Self:
         self._progress.start()
         return self

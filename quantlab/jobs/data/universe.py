@@ -20,6 +20,7 @@ from quantlab.data.universe.survey import Survey
 from quantlab.jobs.config.composition import build
 from quantlab.jobs.output.console import stdout_console, terminal_table
 from quantlab.jobs.output.terminal import TerminalProgress
+from quantlab.jobs.output.waits import shown_waits
 
 _SHOWN = 30
 _NAMED = 8
@@ -40,7 +41,7 @@ def run(cfg: DictConfig) -> float:
     require_writable("job.root", root)
     survey: Survey = build(cfg.job.survey)
     rules: UniverseRules = build(cfg.job.rules)
-    with progress.stage("asking the exchange and the list of coins", 1) as stage:
+    with shown_waits(progress.console), progress.stage("asking the exchange and the list of coins", 1) as stage:
         snapshot = survey.take_snapshot(rules)
         stage.advance()
     earlier = snapshots_before(root, snapshot.name)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import shlex
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -103,7 +104,7 @@ def test_defects_of_csv_files_are_refused_after_conversion(
 
 def test_csv_files_are_not_read(market_data: Path, parquet_source: Make, tmp_path: Path) -> None:
     shutil.copy(market_data / "dirty" / "12_wrong_columns.csv", tmp_path)
-    with pytest.raises(DataError, match=r"<SYMBOL>\.parquet.*only \.csv.*do not carry types"):
+    with pytest.raises(DataError, match=r"<SYMBOL>\.parquet.*only \.csv.*job=collect job/source=csv"):
         parquet_source(tmp_path).history()
 
 
@@ -119,8 +120,9 @@ def test_all_problems_of_a_folder_are_found(market_data: Path, parquet_source: M
     [
         ({"close": None}, "wrong or missing: close"),
         ({"close": None, "Close": np.ones(3)}, "wrong or missing: close"),
-        ({"volume": np.array([1, 2, 3])}, "volume of X.parquet as float64; found int64"),
-        ({"open": np.ones(3, dtype=np.float32)}, "open of X.parquet as float64; found float"),
+        ({"volume": pa.array(["1", "2", "3"])}, "volume of X.parquet as float64, .*; found string"),
+        ({"open": pa.array([True, True, True])}, "open of X.parquet as float64, .*; found bool"),
+        ({"volume": np.array([1, 2, 2**53 + 1])}, "volume of X.parquet with numbers that float64 holds exactly"),
         ({"timestamp": np.array([1, 2, 3])}, "zone .UTC.; found int64"),
         ({"timestamp": pa.array([1, 2, 3], pa.timestamp("ms"))}, "found a time without a zone"),
         ({"timestamp": pa.array(START_MS + STEP_MS * np.arange(3), pa.timestamp("s", tz="UTC"))}, "2009 and 2100"),
@@ -145,6 +147,53 @@ def test_wrong_columns_types_and_stamps(
     write_bars(tmp_path / "X.parquet", range(3), **columns)
     with pytest.raises(DataError, match=says):
         parquet_source(tmp_path).history()
+
+
+def test_whole_numbers_and_short_floats_are_widened_and_said(
+    parquet_source: Make, write_bars: Write, tmp_path: Path
+) -> None:
+    volume, close = np.array([1, 2**53, 3]), np.array([100.1, 101.1, 102.1], dtype=np.float32)
+    write_bars(tmp_path / "A.parquet", range(3), volume=volume, close=close, high=close + 5, low=close - 5)
+    write_bars(tmp_path / "B.parquet", range(3))
+    source = parquet_source(tmp_path)
+    bars = source.history()
+    assert bars.ohlcv[:, 0, 4].tolist() == volume.tolist()
+    assert bars.ohlcv[:, 0, 3].tolist() == [float(price) for price in close]
+    (note,) = source.data_notes()
+    assert note.startswith("read as float64, to which they were widened: close (float) of A; high (float) of A; low")
+    assert "volume (int64) of A." in note
+    assert "B" not in note
+
+
+def test_a_folder_without_files_is_told_by_what_it_holds(
+    parquet_source: Make, write_bars: Write, tmp_path: Path
+) -> None:
+    def refusal(root: Path) -> str:
+        with pytest.raises(DataError) as caught:
+            parquet_source(root).history()
+        return str(caught.value)
+
+    for name in ("empty", "text", "csv", "deep/bars", "a folder"):
+        (tmp_path / name).mkdir(parents=True)
+    for name in ("text/notes.txt", "csv/BTCUSDT.csv", "a folder/BTCUSDT.csv"):
+        (tmp_path / name).write_text("x")
+    write_bars(tmp_path / "deep" / "bars" / "A.parquet", range(3))
+    assert "no such folder" in refusal(tmp_path / "absent")
+    assert "an empty folder" in refusal(tmp_path / "empty")
+    assert "only .txt" in refusal(tmp_path / "text")
+    advice = f"job=collect job/source=csv job.source.folder={tmp_path}/csv job.root=collected/csv"
+    assert advice in refusal(tmp_path / "csv")
+    assert "then read it with data=collected data.root=collected/csv" in refusal(tmp_path / "csv")
+    assert "a file" in refusal(tmp_path / "csv" / "BTCUSDT.csv")
+    assert advice in refusal(tmp_path / "csv" / "BTCUSDT.csv")
+    assert shlex.split(f"x={refusal(tmp_path / 'a folder').split('job.source.folder=')[1]}")[0] == (
+        f"x='{tmp_path}/a folder'"
+    )
+    assert f"such files only in bars. Set data.root to one of them, e.g. data.root={tmp_path}/deep/bars" in refusal(
+        tmp_path / "deep"
+    )
+    file = tmp_path / "deep" / "bars" / "A.parquet"
+    assert f"data.root={file.parent} data.symbols=[A]" in refusal(file)
 
 
 @pytest.mark.parametrize("unit", ["s", "ms", "us", "ns"])
@@ -176,7 +225,7 @@ def test_intervals_must_agree(parquet_source: Make, write_bars: Write, tmp_path:
 def test_missing_root_unknown_symbol_and_bad_settings(parquet_source: Make, write_bars: Write, tmp_path: Path) -> None:
     with pytest.raises(DataError, match="no such folder"):
         parquet_source(tmp_path / "nowhere").history()
-    with pytest.raises(DataError, match="only nothing"):
+    with pytest.raises(DataError, match="an empty folder"):
         parquet_source(tmp_path).history()
     for name in ("BTC", "ETH", "kPEPE"):
         write_bars(tmp_path / f"{name}.parquet", range(3))
