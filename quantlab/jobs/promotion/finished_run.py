@@ -14,6 +14,7 @@ from quantlab.core.files import sha256_file
 from quantlab.core.sealed_json import read_sealed
 from quantlab.core.shape import ANYTHING, FLAG, NUMBER, TEXT, MapOf, require_shape
 from quantlab.jobs.output.run_folder import MANIFEST_FORMAT
+from quantlab.jobs.promotion.other_folders import refuse_other_folder
 from quantlab.jobs.promotion.run_members import MEMBERS
 from quantlab.jobs.promotion.shapes import STRATEGY_SHAPE, TESTED_SHAPE
 
@@ -68,6 +69,7 @@ def read_run(folder: Path, option: str) -> FinishedRun:
     ArtifactError
         If a file is missing or altered, or the run was made before runs could be promoted.
     """
+    refuse_other_folder(folder, option)
     path = folder / "manifest.json"
     if not path.is_file():
         raise ConfigError(f"a finished run in {folder}", found="no manifest.json", fix=f"set {option} to its folder")

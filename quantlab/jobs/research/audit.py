@@ -3,7 +3,7 @@
 1. read the history, and look at how it was chosen;
 2. put every stage under other futures, alone and then together;
 3. learn on shuffled labels, and hold the members' AUC against what can be known;
-4. print what was found, write ``audit.json`` and ``audit.md``; exit with 1 if there is a leak.
+4. print what was found, write ``audit.json`` and ``audit.md``; exit with 3 if there is a leak.
 """
 
 from __future__ import annotations
@@ -42,6 +42,9 @@ from quantlab.jobs.research.oracle import oracle_numbers
 from quantlab.jobs.research.pipeline import Setup, setup
 from quantlab.jobs.research.results import load_history
 
+#: Exit code: the check was made, and the answer is no.
+_LEAK = 3
+
 
 def run(cfg: DictConfig) -> float | None:
     """Check, print, write; the result is the number of findings.
@@ -51,7 +54,7 @@ def run(cfg: DictConfig) -> float | None:
     QuantlabError
         If data, configuration or a model is refused; no run folder is left behind then.
     SystemExit
-        With code 1, if there is a leak; not in a sweep, which goes on.
+        With code 3, if there is a leak; not in a sweep, which goes on.
     """
     console = stdout_console()
     with run_folder(cfg, check="audit") as folder:
@@ -67,7 +70,7 @@ def run(cfg: DictConfig) -> float | None:
         console.print(note, style="dim")
     console.print(f"report: {folder.final / 'audit.md'}", highlight=False, soft_wrap=True)
     if report.leaks and not in_multirun():
-        sys.exit(1)
+        sys.exit(_LEAK)
     return float(len(report.findings))
 
 

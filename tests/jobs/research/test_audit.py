@@ -63,11 +63,11 @@ def test_an_honest_pipeline_exits_with_0_and_leaves_a_report(tmp_path: Path, qua
     assert not list((tmp_path / ".cache").glob(".partial-*"))
 
 
-def test_a_leak_is_named_and_exits_with_1(tmp_path: Path, quantlab_cli: Command) -> None:
+def test_a_leak_is_named_and_exits_with_3(tmp_path: Path, quantlab_cli: Command) -> None:
     (tmp_path / "peeking.py").write_text(PEEKING)
     path = os.pathsep.join(filter(None, [str(tmp_path), os.environ.get("PYTHONPATH", "")]))
     done = quantlab_cli(*SMALL, "trading.signal._target_=peeking.Peeking", PYTHONPATH=path)
-    assert done.returncode == 1, done.stderr
+    assert done.returncode == 3, done.stderr
     assert "leak feature: signal.side" in done.stdout
     said = json.loads((only(tmp_path / "runs") / "audit.json").read_text())
     assert said["leaks"] is True
