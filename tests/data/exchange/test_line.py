@@ -80,7 +80,10 @@ def test_nobody_at_the_address_is_said_after_few_attempts_and_shown() -> None:
 
 def test_a_name_that_nobody_knows_a_silent_server_and_a_broken_handshake_are_told_apart() -> None:
     once = Retry(8, 0.0, 0.0, 0.0, 60.0, unreached_attempts=1)
-    assert "no address is known for no-such-host.invalid:443 (DNS: " in clock_of("https://no-such-host.invalid", once).found
+    assert (
+        "no address is known for no-such-host.invalid:443 (DNS: "
+        in clock_of("https://no-such-host.invalid", once).found
+    )
     with listening() as port:
         assert clock_of(f"http://127.0.0.1:{port}", once).found == f"127.0.0.1:{port} does not answer in time (timeout)"
     with listening(b"HTTP/1.1 400 no\r\n\r\n") as port:

@@ -479,3 +479,22 @@ def test_a_bundle_is_frozen(stored: Path) -> None:
         bundle.strategy = None  # type: ignore[misc]
     with pytest.raises(Exception, match="read-only"):
         bundle.config.cash = 1.0
+
+
+@pytest.mark.parametrize(
+    ("file", "words"),
+    [
+        ("quality.json", "a check of data (job=data)"),
+        ("warmup.json", "job=warmup"),
+        ("audit.json", "job=audit"),
+        ("sweep.parquet", "job=sweep"),
+        ("journal.db", "job=paper"),
+        ("20260101_000000-ab/manifest.json", "a folder of runs, the last of them 20260101_000000-ab"),
+    ],
+)
+def test_a_folder_that_is_no_run_is_told_by_what_it_is(tmp_path: Path, file: str, words: str) -> None:
+    (tmp_path / file).parent.mkdir(exist_ok=True)
+    (tmp_path / file).write_text("x")
+    with pytest.raises(ConfigError, match="run=latest") as caught:
+        read_run(tmp_path, "run")
+    assert words in caught.value.found
