@@ -163,9 +163,6 @@ ENDINGS: dict[str, Ending] = {
     "python -m quantlab experiment=baseline": _RUN,
     "python -m quantlab experiment=ensemble_v2": _LEARN,
     "python -m quantlab experiment=ensemble_v2 data=parquet data.root=DIR": _LEARN,
-    "python -m quantlab features=mine experiment=ensemble_v2": Ending(
-        VERDICT, more=(*LEARNED, "learning.tuning=null", "hydra.searchpath=[file://conf]")
-    ),
     "python -m quantlab job=sweep sweep=moving_average": _SWEEP,
     "python -m quantlab job=sweep sweep=exits trading/policy=ensemble_threshold": _SWEEP,
     "python -m quantlab job=sweep 'sweep.space={signal.fast:[12,24,48],signal.slow:{low:96,high:384,n:4},costs.slippage_bps:[2.0,4.0]}'": _SWEEP,
@@ -184,8 +181,26 @@ ENDINGS: dict[str, Ending] = {
         "no leak", more=FEW_CHECKS, leaves="runs/checks/audit/*/audit.json"
     ),
     "python -m quantlab job=warmup": Ending("restarts", leaves="runs/checks/warmup/*/warmup.json", more=FEW_RESTARTS),
-    "python -m quantlab features=mine job=warmup": Ending(
-        r"close_in_range_12", more=(*FEW_RESTARTS, "hydra.searchpath=[file://conf]")
+    # ---- pages that job=new writes: tests/jobs/new/test_new.py runs every line of theirs, as printed ----
+    **{f"python -m quantlab job=new name=NAME kind={kind}": Ending("Type next:") for kind in ("strategy", "feature", "signal")},
+    **{
+        f"python -m pytest -q test_my_{name}.py": Ending(instead=TESTED + "tests/jobs/new runs it")
+        for name in ("strategy", "features", "signal")
+    },
+    'python -m quantlab job=warmup features=mine "hydra.searchpath=[file://my_conf]"': Ending(
+        instead=TESTED + "tests/jobs/new runs it"
+    ),
+    'python -m quantlab experiment=quick features=mine "hydra.searchpath=[file://my_conf]"': Ending(
+        instead=TESTED + "tests/jobs/new runs it"
+    ),
+    'python -m quantlab trading/signal=money "hydra.searchpath=[file://my_conf]"': Ending(
+        instead=TESTED + "tests/jobs/new runs it"
+    ),
+    'python -m quantlab job=audit trading/signal=money "hydra.searchpath=[file://my_conf]" history.bars=6000 history.symbols=4': Ending(
+        instead=TESTED + "tests/jobs/new runs it"
+    ),
+    'python -m quantlab job=parity trading/signal=money "hydra.searchpath=[file://my_conf]" trading/policy=ensemble_threshold': Ending(
+        instead=TESTED + "tests/jobs/new runs it"
     ),
     "python -m quantlab job=warmup features=finite_windows job.horizon=400": Ending("warm-up 336", more=FEW_RESTARTS),
     "python -m quantlab experiment=baseline features=short_windows features.interval_ms=86400000 data=parquet"
@@ -319,6 +334,7 @@ ON_THE_PAGE: dict[tuple[str, str], Ending] = {
 OF_MAKE = {
     "python -m quantlab --help": ENDINGS["python -m quantlab --help"],
     "python -m quantlab experiment=ensemble_v2": _LEARN,
+    "python -m quantlab job=new name=mine kind=strategy": Ending("Type next:"),
     "python -m quantlab experiment=quick": Ending("verdict: edge", leaves="runs/quick/*/report.html"),
     "python -m quantlab experiment=quick data.edge=0": Ending("verdict: no evidence of an edge"),
     "python -m quantlab experiment=honesty job=honesty": ENDINGS[

@@ -28,7 +28,7 @@ from quantlab.jobs.sweep import sweep
 REPOSITORY = Path(__file__).resolve().parents[2]
 COMMANDS = [command for path in pages(REPOSITORY) for command in commands_of(path, REPOSITORY)]
 #: Groups that a page makes itself, in files of the reader.
-OWN_FILES = ("features=mine", "trading/policy=dip")
+OWN_FILES = ("features=mine", "trading/policy=dip", "trading/signal=money")
 
 
 def test_no_command_line_of_a_page_is_without_an_ending() -> None:
