@@ -8,6 +8,8 @@ from collections.abc import Callable
 import pytest
 
 from quantlab.core.clock import MS_PER_WEEK
+from quantlab.simulator.surface.spans import read_page, recent
+from quantlab.simulator.wire.parameters import Parameters
 
 SYMBOL = {"symbol": "SYN00USDT"}
 BUY = {**SYMBOL, "side": "BUY", "type": "MARKET", "quantity": "2", "newOrderRespType": "RESULT"}
@@ -128,3 +130,11 @@ def test_lists_of_the_past_are_cut_by_id_and_time(client) -> None:
     assert client.refused("GET", "userTrades", **SYMBOL, limit=1_001) == -1130
     kinds = [row["incomeType"] for row in client.take("GET", "income", limit=3, page=2)]
     assert kinds == [row["incomeType"] for row in client.take("GET", "income")][3:6]
+
+
+def test_without_times_a_list_goes_back_seven_days() -> None:
+    page = read_page(Parameters({}), 10 * MS_PER_WEEK, ids="fromId", limit=500, largest=1_000)
+    times = [9 * MS_PER_WEEK - 1, 9 * MS_PER_WEEK, 10 * MS_PER_WEEK]
+    assert recent(times, page, lambda time: time) == times[1:]
+    by_id = read_page(Parameters({"fromId": "1"}), 10 * MS_PER_WEEK, ids="fromId", limit=500, largest=1_000)
+    assert recent(times, by_id, lambda time: time) == times

@@ -11,7 +11,9 @@ from quantlab.simulator.wire.limits import LimitRules
 def test_weight_is_counted_by_minute_and_said_in_a_header(client) -> None:
     used = [client.send("GET", "/fapi/v1/klines", "symbol=SYN00USDT&interval=5m&limit=1000").headers for _ in range(3)]
     assert [headers["X-MBX-USED-WEIGHT-1M"] for headers in used] == ["5", "10", "15"]
-    client.now_ms += 60_000
+    client.now_ms += 59_999
+    assert client.send("GET", "/fapi/v1/ping").headers["X-MBX-USED-WEIGHT-1M"] == "16"
+    client.now_ms += 1
     assert client.send("GET", "/fapi/v1/ping").headers["X-MBX-USED-WEIGHT-1M"] == "1"
 
 
