@@ -78,7 +78,7 @@ def experiment(*overrides: str, progress: Progress | None = None) -> Experiment:
 
     Raises
     ------
-    QuantlabError, HydraException
+    QuantlabError
         If the configuration cannot be composed, or names something impossible.
     """
     cfg = compose(*overrides)
@@ -229,7 +229,7 @@ class Experiment:
 
         Raises
         ------
-        QuantlabError, HydraException
+        QuantlabError
             If the space, the date, the history or a model is refused.
         """
         cfg = compose(*self.overrides, *overrides, "job=sweep")

@@ -112,7 +112,7 @@ ENDINGS: dict[str, Ending] = {
         r"members; universe/\d{4}-\d\d-\d\d\.json", leaves="universe/*.json", server="universe"
     ),
     "python -m quantlab job=collect": _COLLECT,
-    "python -m quantlab job=collect job.source.choice.symbols=[BTCUSDT,ETHUSDT] job.source.days=30": _COLLECT,
+    "python -m quantlab job=collect 'job.source.choice.symbols=[BTCUSDT,ETHUSDT]' job.source.days=30": _COLLECT,
     "python -m quantlab job=collect job/source=okx job.root=collected/okx-5m": Ending(
         "new rows", leaves="collected/okx-5m/manifest.json", server="okx", more=("job.source.days=3",)
     ),
@@ -135,7 +135,7 @@ ENDINGS: dict[str, Ending] = {
         "new rows", leaves="collected/yahoo-1d/manifest.json", folder="yfinance"
     ),
     "python -m quantlab job=collect job/source=csv job.source.folder=DIR job.root=collected/gemini-1h"
-    " job.source.timeframe=1h job.source.skip_lines=[1]"
+    " job.source.timeframe=1h 'job.source.skip_lines=[1]'"
     " job.source.columns='{timestamp:Unix,open:Open,high:High,low:Low,close:Close,volume:Volume BTC}'": Ending(
         "new rows", leaves="collected/gemini-1h/manifest.json", folder="cryptodatadownload"
     ),
@@ -217,12 +217,12 @@ ENDINGS: dict[str, Ending] = {
     "python -m quantlab job=runs": Ending("baseline", leaves="runs/index.html"),
     "python -m quantlab job=runs job.experiment=baseline job.sort=sharpe": Ending("baseline", leaves="runs/index.html"),
     "python -m quantlab job=runs job.json=true": Ending(r'"experiment": ?"baseline"'),
-    "python -m quantlab job=compare runs=[latest,ID]": Ending(leaves="runs/compare/*/compare.html"),
+    "python -m quantlab job=compare 'runs=[latest,ID]'": Ending(leaves="runs/compare/*/compare.html"),
     "python -m quantlab experiment=baseline job=backtest": Ending(VERDICT, leaves="runs/baseline/*/metrics.json"),
     "python -m quantlab experiment=baseline job=backtest experiment_name=dear trading.costs.slippage_bps=9": Ending(
         VERDICT, leaves="runs/dear/*/metrics.json"
     ),
-    "python -m quantlab job=compare runs=[latest:baseline,latest:dear]": Ending(
+    "python -m quantlab job=compare 'runs=[latest:baseline,latest:dear]'": Ending(
         r"slippage_bps", leaves="runs/compare/*/compare.json"
     ),
     "python -m quantlab -m experiment=baseline job=backtest trading.costs.slippage_bps=1,2,4 hydra/launcher=joblib": Ending(

@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 from quantlab.core.clock import iso_utc
-from quantlab.core.errors import ArtifactError, ConfigError, ContractError, HistoryError
+from quantlab.core.errors import ArtifactError, ConfigError, ContractError, HistoryError, QuantlabError
 from quantlab.core.trust import Trust
 from quantlab.execution.journal.reader import read_session
 from quantlab.execution.journal.sqlite import SqliteJournal
@@ -161,6 +161,15 @@ def test_what_is_mistyped_is_refused_before_anything_is_journalled(tmp_path):
     ):
         with pytest.raises(ConfigError, match=message):
             paper.run(composed("paper", tmp_path, given))
+    assert not (tmp_path / "paper").exists()
+
+
+@pytest.mark.parametrize(
+    "wrong", ["trading.costs.slippage_bps=-1", "execution.session.bogus=1", "execution.broker.bogus=1"]
+)
+def test_what_is_refused_late_leaves_no_session(tmp_path, wrong):
+    with pytest.raises(QuantlabError):
+        paper.run(composed("paper", tmp_path, f"+{wrong}" if "bogus" in wrong else wrong))
     assert not (tmp_path / "paper").exists()
 
 

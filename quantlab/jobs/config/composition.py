@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import inspect
 import re
 from collections.abc import Sequence
 from typing import Any
@@ -67,9 +69,30 @@ def build(node: Any, **values: Any) -> Any:
         Whatever a constructor refused on purpose.
     """
     try:
-        return instantiate(node, _convert_="all", **values)
+        built = instantiate(node, _convert_="all", **values)
     except InstantiationException as error:
         raise _cause(error, node) from error
+    if isinstance(built, functools.partial):
+        _require_keys(built, node)
+    return built
+
+
+def _require_keys(later: functools.partial[Any], node: Any) -> None:
+    """Refuse, now, a key that a class constructed later does not take."""
+    try:
+        inspect.signature(later.func).bind_partial(*later.args, **later.keywords)
+    except TypeError as error:
+        taken = set(inspect.signature(later.func).parameters)
+        key = next(key for key in later.keywords if key not in taken)
+        where = _name_of(node)
+        raise ConfigError(
+            f"a known key {where}.*", found=f"{where}.{key}", fix=hint(key, _keys_beside(node, key), f"{where}.")
+        ) from error
+
+
+def _name_of(node: Any) -> str:
+    """Place of a node in the configuration, as it is typed."""
+    return node._get_full_key(None) if OmegaConf.is_config(node) else "the configuration"
 
 
 def _cause(error: InstantiationException, node: Any) -> BaseException:

@@ -21,7 +21,7 @@ Jobs (job=NAME; without one it is job=research)
 
 The commonest overrides
   data=parquet data.root=DIR                 your own bars (one parquet file a symbol)
-  data.symbols=[BTC,ETH]                     some of them
+  'data.symbols=[BTC,ETH]'                   some of them
   history.start=2025-04-01 history.bars=9000 a part of the history
   workers=4 seed=1 cash=25000                processes, seed, starting equity in USD
   barriers.horizon=24 exits.horizon=96       bars that a label looks ahead; bars until a position is closed by time

@@ -74,7 +74,7 @@ def _check_barriers(node: Any) -> None:
 def _check_trust(names: Any) -> None:
     plain = OmegaConf.to_container(names) if isinstance(names, ListConfig) else names
     if not (isinstance(plain, list) and all(isinstance(name, str) and _DOTTED.fullmatch(name) for name in plain)):
-        fix = "write trust=[my_strategies.DipBuyer]"
+        fix = "write 'trust=[my_strategies.DipBuyer]'"
         raise ConfigError("trust as a list of classes, named with their module", found=repr(plain), fix=fix)
 
 

@@ -60,7 +60,7 @@ def _names(cfg: DictConfig) -> list[str]:
     if not isinstance(cfg.runs, ListConfig) or len(cfg.runs) < 2:
         found = "none" if cfg.runs is None else str(cfg.runs)
         raise ConfigError(
-            "two or more runs to compare", found=found, fix="add e.g. runs=[latest,ID]; job=runs lists the ids"
+            "two or more runs to compare", found=found, fix="add e.g. 'runs=[latest,ID]'; job=runs lists the ids"
         )
     return [str(name) for name in cfg.runs]
 

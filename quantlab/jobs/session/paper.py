@@ -37,7 +37,7 @@ from quantlab.jobs.output.terminal import TerminalProgress
 from quantlab.jobs.session.promoted_bundles import PromotedBundles
 from quantlab.jobs.session.readiness import gate_document, print_stages
 from quantlab.jobs.session.replay_start import replay_start
-from quantlab.jobs.session.session_folder import JOURNAL, session_folder
+from quantlab.jobs.session.session_folder import JOURNAL, session_folder, removed_if_refused
 from quantlab.jobs.session.session_strategy import PaperStrategy, paper_strategy, require_request
 from quantlab.jobs.session.status import status_tables
 from quantlab.jobs.session.stop_request import StopRequest, stop_on_signals
@@ -65,7 +65,7 @@ def run(cfg: DictConfig) -> float | None:
     with progress.stage("history", 1) as stage:
         history = history_cut(cfg).load(build(cfg.data))  # before the journal: data that is refused leaves none behind
         stage.advance()
-    with json_log(folder / LOG), stop_on_signals() as stop:
+    with removed_if_refused(folder), json_log(folder / LOG), stop_on_signals() as stop:
         with SqliteJournal(folder / JOURNAL) as journal:
             chosen = _strategy(cfg, folder, journal)
             chosen.require_market(history)
@@ -95,11 +95,12 @@ def _report(console: Console, gates: Readiness, folder: Path, stage: str) -> Non
 
 
 def _strategy(cfg: DictConfig, folder: Path, journal: SqliteJournal) -> PaperStrategy:
-    """The strategy, or a journalled fact that it could not be loaded."""
+    """The strategy, or a journalled fact that it could not be loaded; a wrong option of a configured one is no such fact."""
     try:
         return paper_strategy(cfg, folder, release_of(journal))
     except (ArtifactError, ContractError) as error:
-        journal.append([Event("model_load_failure", {"error": str(error)})])
+        if cfg.bundle is not None or cfg.run is not None:
+            journal.append([Event("model_load_failure", {"error": str(error)})])
         raise
 
 

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from omegaconf import DictConfig
+from omegaconf.errors import OmegaConfBaseException
 
-from quantlab.core.errors import ConfigError
+from quantlab.core.errors import ConfigError, QuantlabError
+from quantlab.execution.journal.reader import read_session
 from quantlab.jobs.output.latest import resolve_run
 
 SESSIONS, JOURNAL = "paper", "journal.db"
@@ -50,6 +55,25 @@ def existing_session(cfg: DictConfig) -> Path:
         if others
         else "begin one with job=paper",
     )
+
+
+@contextmanager
+def removed_if_refused(folder: Path) -> Iterator[None]:
+    """Remove a session's folder that is made inside the block, if the block ends with a refusal before anything was journalled.
+
+    A folder that was there before stays, and so does one whose journal holds a fact, e.g. that a bundle could not be loaded.
+    """
+    new = not folder.exists()
+    try:
+        yield
+    except (QuantlabError, OmegaConfBaseException):
+        if new and not _journalled(folder / JOURNAL):
+            shutil.rmtree(folder, ignore_errors=True)
+        raise
+
+
+def _journalled(journal: Path) -> bool:
+    return journal.is_file() and read_session(journal).entries > 0
 
 
 def _sessions(cfg: DictConfig) -> Path:
