@@ -30,12 +30,13 @@ SMALL = (
     "evaluation/stress@stress=none", "execution.feed.start=2025-01-07T00:00:00",
 )  # fmt: skip
 SECRETS = (
-    "++job.settings.secret=${oc.env:CANARY}", f"++job.settings.password={TYPED}",
-    "++job.settings.label=${oc.env:EXCHANGE_KEY_OF_MINE}", "++job.settings.again=${job.settings.label}",
-    "++job.settings.tokens=[canary-bird-list]", "++job.settings.credentials={user: canary-bird-user, list: [canary-bird-deep]}",
-    "++job.settings.api_keys={binance: canary-bird-mapping}", "++job.settings.db_pass=canary-bird-pass",
-    "++job.settings.fallback=${oc.env:NOT_SET,canary-bird-default}", "++job.settings.url='https://u:canary-bird-login@h/'",
-    "++job.settings.note='my password=canary-bird-note'", "++job.settings.header={Authorization: 'Bearer canary-bird-header'}",
+    "execution.alerts._target_=canary_alerts.SilentAlerts",
+    "++execution.alerts.settings.secret=${oc.env:CANARY}", f"++execution.alerts.settings.password={TYPED}",
+    "++execution.alerts.settings.label=${oc.env:EXCHANGE_KEY_OF_MINE}", "++execution.alerts.settings.again=${execution.alerts.settings.label}",
+    "++execution.alerts.settings.tokens=[canary-bird-list]", "++execution.alerts.settings.credentials={user: canary-bird-user, list: [canary-bird-deep]}",
+    "++execution.alerts.settings.api_keys={binance: canary-bird-mapping}", "++execution.alerts.settings.db_pass=canary-bird-pass",
+    "++execution.alerts.settings.fallback=${oc.env:NOT_SET,canary-bird-default}", "++execution.alerts.settings.url='https://u:canary-bird-login@h/'",
+    "++execution.alerts.settings.note='my password=canary-bird-note'", "++execution.alerts.settings.header={Authorization: 'Bearer canary-bird-header'}",
 )  # fmt: skip
 #: Part of what is tested, and no secret.
 SPAN = "trading.signal.fast='${oc.decode:${oc.env:SPAN}}'"
@@ -54,6 +55,7 @@ def secret_files(folder: Path) -> list[str]:
 
 @pytest.fixture
 def planted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(Path(__file__).parent))  # canary_alerts
     monkeypatch.setenv("CANARY", ENVIRONMENT)
     monkeypatch.setenv("EXCHANGE_KEY_OF_MINE", NAMELESS)
     monkeypatch.setenv("SPAN", "37")
@@ -105,12 +107,12 @@ def test_a_refusal_does_not_repeat_a_secret(planted: None, quantlab_cli: Command
     [
         ("++trading.policy.api_key=${oc.env:CANARY}", "trading.policy.api_key"),
         (f"++trading.policy.api_key={TYPED}", "trading.policy.api_key"),
-        ("++trading.policy.api_key=${job.settings.secret}", "trading.policy.api_key"),
-        ("++trading.policy.label=${job.settings.password}", "trading.policy.label"),
+        ("++trading.policy.api_key=${execution.alerts.settings.secret}", "trading.policy.api_key"),
+        ("++trading.policy.label=${execution.alerts.settings.password}", "trading.policy.label"),
         ("++trading.policy.label=${oc.env:EXCHANGE_KEY_OF_MINE}", "trading.policy.label"),
         ("++trading.signal.tokens=[canary-bird-list]", "trading.signal.tokens.0"),
         ("++features.credentials={user: canary-bird-user}", "features.credentials.user"),
-        ("++learning.search.source='https://u:canary-bird-login@h/'", "learning.search.source"),
+        ("++learning.members.mine.source='https://u:canary-bird-login@h/'", "learning.members.mine.source"),
         ("++strategy.note='password=canary-bird-note'", "strategy.note"),
     ],
 )
@@ -124,16 +126,16 @@ def test_a_secret_in_what_is_carried_around_is_refused(planted: None, option: st
 def test_an_override_that_cannot_be_read_is_told_without_its_secret(
     quantlab_cli: Command,
 ) -> None:
-    done = quantlab_cli("job=backtest", f"++job.settings.password=corr\u00e9ct {TYPED}")
+    done = quantlab_cli("job=backtest", f"++execution.alerts.settings.password=corr\u00e9ct {TYPED}")
     assert done.returncode == 2
-    assert "password=[hidden] is no override" in done.stderr
+    assert "execution.alerts.settings.password=[hidden]" in done.stderr
     assert TYPED not in done.stderr + done.stdout
 
 
 def test_errors_and_sweeps_of_the_command_line_do_not_repeat_a_secret(
     planted: None, quantlab_cli: Command, tmp_path: Path
 ) -> None:
-    crash = quantlab_cli("job=backtest", *SECRETS, f"job.entry=nowhere.{TYPED}", QUANTLAB_TRACEBACK="1")
+    crash = quantlab_cli("job=backtest", *SECRETS, "job.entry=json.loads", QUANTLAB_TRACEBACK="1")
     assert crash.returncode == 1
     assert "Error executing job with overrides" in crash.stderr
     assert "Traceback" in crash.stderr

@@ -37,7 +37,7 @@ from quantlab.jobs.output.terminal import TerminalProgress
 from quantlab.jobs.session.promoted_bundles import PromotedBundles
 from quantlab.jobs.session.readiness import gate_document, print_stages
 from quantlab.jobs.session.replay_start import replay_start
-from quantlab.jobs.session.session_folder import JOURNAL, session_folder, removed_if_refused
+from quantlab.jobs.session.session_folder import JOURNAL, removed_if_refused, session_folder
 from quantlab.jobs.session.session_strategy import PaperStrategy, paper_strategy, require_request
 from quantlab.jobs.session.status import status_tables
 from quantlab.jobs.session.stop_request import StopRequest, stop_on_signals

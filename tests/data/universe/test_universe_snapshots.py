@@ -200,10 +200,13 @@ def test_a_report_says_who_chose_the_symbols(
     synthetic_source: Callable[..., SyntheticSource],
     parquet_source: Callable[..., ParquetSource],
     random_bars: Callable[..., Bars],
+    write_bars: Callable[..., Path],
+    tmp_path: Path,
 ) -> None:
     bars = random_bars()
     assert universe_notes(synthetic_source(), bars) == ()
-    assert universe_notes(parquet_source(Path("data"), funding="off"), bars) == (SURVIVORS,)
+    write_bars(tmp_path / "AAA.parquet", range(3))
+    assert universe_notes(parquet_source(tmp_path, funding="off"), bars) == (SURVIVORS,)
     source = universe()
     notes = source.universe_notes(source.history())
     assert notes[0].startswith("The universe is point in time: 2 snapshots from 2025-01-02T00:00:00Z")
