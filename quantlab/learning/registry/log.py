@@ -184,6 +184,12 @@ def locked(root: Path) -> Iterator[None]:
         os.close(handle)
 
 
+def require_log(root: Path) -> None:
+    """Raise ArtifactError unless there is an audit log; call before :func:`locked`, which makes a registry where there is none."""
+    if not (root / LOG).is_file():
+        raise ArtifactError(f"a registry in {root}", found=f"no {LOG}", fix="set registry_root to the registry's folder")
+
+
 def recover(root: Path) -> History:
     """Put a lost or damaged pointer back onto the last whole record of the log; call under :func:`locked`.
 

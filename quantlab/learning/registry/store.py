@@ -34,6 +34,7 @@ from quantlab.learning.registry.log import (
     locked,
     read_history,
     recover,
+    require_log,
 )
 from quantlab.learning.registry.manifest import Manifest
 from quantlab.learning.registry.names import split_version, version_folder
@@ -300,5 +301,6 @@ class Registry:
 
     def recover(self) -> Release:
         """Rebuild a lost or damaged pointer from the audit log's last whole record; see :mod:`quantlab.learning.registry.log`."""
+        require_log(self.folder)
         with locked(self.folder):
             return recover(self.folder).active
