@@ -187,7 +187,9 @@ def locked(root: Path) -> Iterator[None]:
 def require_log(root: Path) -> None:
     """Raise ArtifactError unless there is an audit log; call before :func:`locked`, which makes a registry where there is none."""
     if not (root / LOG).is_file():
-        raise ArtifactError(f"a registry in {root}", found=f"no {LOG}", fix="set registry_root to the registry's folder")
+        raise ArtifactError(
+            f"a registry in {root}", found=f"no {LOG}", fix="set registry_root to the registry's folder"
+        )
 
 
 def recover(root: Path) -> History:
