@@ -16,6 +16,8 @@ from quantlab.jobs.config.folder import groups
 from quantlab.jobs.config.hints import did_you_mean
 from quantlab.jobs.new.guide import Guide, read_guide
 
+#: Beside the guide's files: without it pytest would take the settings of whatever project the folder lies in.
+PYTEST_INI = "[pytest]\npythonpath = .\n"
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,39}", re.ASCII)
 
 
@@ -99,6 +101,7 @@ def template(kind: Kind, name: str) -> Guide:
 
     files = {renamed(path): renamed(text) for path, text in guide.files.items() if kind.wanted(path)}
     tested, ours = f"test_{kind.module}.py", "file://my_conf"
+    files["pytest.ini"] = PYTEST_INI
     return Guide(files, tuple(renamed(line) for line in guide.commands if tested in line or ours in line))
 
 

@@ -49,6 +49,7 @@ def test_what_is_written_is_the_text_of_the_guide(
     for _, name, content in BLOCK.findall((repository / "docs" / KINDS[kind].guide).read_text(encoding="utf-8")):
         if name and name.rsplit("/", 1)[-1] not in ("run.py", "own.py", "hours.py"):
             page[name] = page.get(name, "") + content
+    assert files.pop("pytest.ini").startswith("[pytest]")
     assert len(files) == len(page) == 3
     assert {"some_name.py", "test_some_name.py"} < files.keys()
 
@@ -80,6 +81,14 @@ def test_templates_pass_the_linter_of_this_house(kind: str, tmp_path: Path, monk
     command = ["-m", "ruff", "check", "--config", str(config), "--ignore", "I001,S101,ARG005", str(tmp_path)]
     done = subprocess.run([sys.executable, *command], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_its_test_passes_inside_another_project_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "pyproject.toml").write_text('[tool.pytest.ini_options]\naddopts = "--import-mode=importlib"\n')
+    new(tmp_path, monkeypatch, "kind=signal", "name=some_signal_here")
+    command = [sys.executable, "-m", "pytest", "-q", "--collect-only", "test_some_signal_here.py"]
+    done = subprocess.run(command, cwd=tmp_path / "some_signal_here", capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout
 
 
 def test_nothing_is_overwritten_and_nothing_is_left_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
