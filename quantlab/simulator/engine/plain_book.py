@@ -153,15 +153,20 @@ def open_order(state: VenueState, order: Order) -> Order:
 
 
 def match(state: VenueState, order: Order) -> Order:
-    """Let a new or amended order take what it may of the running bar's budget; what cannot rest expires."""
+    """Let a new or amended order take what it may of the running bar's budget; what cannot rest expires.
+
+    An amended reduce-only order may meet a position that has shrunk: it is cut to it, or expires.
+    """
     account, listing = state.accounts[order.account], state.listings[order.symbol]
     quote, market = _quote(state, listing), order.type is OrderType.MARKET
-    lots = min(order.left, budget_lots(state, account, listing))
+    wanted = min(order.left, reducible(account, order.symbol, order.side)) if order.reduce_only else order.left
+    lots = min(wanted, budget_lots(state, account, listing))
     crosses = market or quote.is_crossed_by(order.side, order.price_ticks)
     if crosses and (order.time_in_force is not TimeInForce.FOK or lots == order.left) and lots > 0:
         take_budget(account, listing, lots)
         order = fill(state, listing, order, lots, quote.taken_by(order.side), maker=False)
-    if order.status.is_open and (market or order.time_in_force in _AT_ONCE):
+    done = order.reduce_only and crosses and reducible(account, order.symbol, order.side) == 0
+    if order.status.is_open and (market or done or order.time_in_force in _AT_ONCE):
         order = end_order(state, order, OrderStatus.EXPIRED)
     return order
 
