@@ -61,7 +61,7 @@ FEW_CHECKS = (
     "job.checks.reach=20",
     "job.checks.fills=2",
     "job.checks.decisions=2",
-    "job.checks.learner=1",
+    "job.checks.learner=2",
     "job.checks.shuffle=false",
 )
 FEW_RESTARTS = ("job.restarts=20", "history.symbols=2", "history.bars=4500")
@@ -205,14 +205,15 @@ ENDINGS: dict[str, Ending] = {
     "python -m quantlab job=warmup features=finite_windows job.horizon=400": Ending("warm-up 336", more=FEW_RESTARTS),
     "python -m quantlab experiment=baseline features=short_windows features.interval_ms=86400000 data=parquet"
     " data.root=DAILY trading.signal.fast=5 trading.signal.slow=20": Ending(VERDICT, folder="daily"),
-    "python -m quantlab job=backtest trading/policy=dip \"hydra.searchpath=[file://my_conf]\" history.bars=6000 history.symbols=4": _RUN,
-    "python -m quantlab job=backtest experiment=baseline trading/signal=file trading.signal.path=mine.parquet history.symbols=2": _RUN,
+    "python -m quantlab job=backtest trading/policy=dip \"hydra.searchpath=[file://my_conf]\" history.bars=6000 history.symbols=4": Ending(VERDICT, leaves="runs/*/*/metrics.json"),
+    "python -m quantlab job=backtest experiment=baseline trading/signal=file trading.signal.path=mine.parquet history.symbols=2": Ending(VERDICT, leaves="runs/*/*/metrics.json"),
     "python -m quantlab experiment=honesty job=honesty workers=2": Ending(
         "planted", leaves="honesty/honesty.json", more=("job.markets=1", "job.folder=honesty", "data.days=75")
     ),
     "python -m quantlab experiment=honesty job=honesty job.first_seed=10000 job.markets=12 job.folder=runs/honesty": Ending(
         "planted", leaves="runs/honesty/honesty.json", more=("job.markets=1", "data.days=75")
     ),
+    "python -m quantlab job=new name=mine kind=strategy": Ending("Type next:", leaves="mine"),
     # ---- runs ----
     "python -m quantlab job=runs": Ending("baseline", leaves="runs/index.html"),
     "python -m quantlab job=runs job.experiment=baseline job.sort=sharpe": Ending("baseline", leaves="runs/index.html"),
@@ -237,7 +238,9 @@ ENDINGS: dict[str, Ending] = {
     "python -m quantlab job=promote run=runs/ensemble_v2/<run> job.name=four": _PROMOTE,
     "python -m quantlab job=promote run=runs/ensemble_v2/<run> job.name=wide": _PROMOTE,
     "python -m quantlab job=promote run=runs/EXPERIMENT/RUN job.name=NAME": Ending(
-        "bundle: ", leaves="models/bundles/NAME/manifest.json"
+        "bundle: ",
+        leaves="models/bundles/NAME/manifest.json",
+        before=("python -m quantlab experiment=baseline",),
     ),
     "python -m quantlab job=promote bundle=models/bundles/<older> job.reason=rollback": Ending(r"active: .*\(rollback\)"),
     "python -m quantlab job=paper bundle=models/bundles/NAME": _PAPER,
@@ -259,7 +262,7 @@ ENDINGS: dict[str, Ending] = {
     ),
     "python -m quantlab job=paper experiment=ensemble_v2 debug=tiny history.symbols=10 history.bars=6000"
     " bundle=models/bundles/four execution.feed.start=2025-03-01": Ending(
-        "288 bars, stopped: the feed ended(.|\n)*24-hour paper: held up by"
+        "24-hour paper: held up by .*288 bars, stopped: the feed ended"
     ),
     "python -m quantlab job=status bundle=models/bundles/NAME": Ending("equity, USD"),
     "python -m quantlab job=status bundle=models/bundles/<name>": Ending("equity, USD"),
@@ -294,12 +297,14 @@ ENDINGS: dict[str, Ending] = {
         VERDICT, more=LEARNED[1:]
     ),
     # ---- the registry ----
-    "python -m quantlab job=backtest experiment=ensemble_v2": _LEARN,
+    "python -m quantlab job=backtest experiment=ensemble_v2": Ending(
+        VERDICT, leaves="runs/ensemble_v2/*/metrics.json", more=LEARNED
+    ),
     "python -m quantlab job=models": Ending("status|registry|empty|no version"),
     "python -m quantlab job=models job.action=register job.from_run=runs/ensemble_v2/RUN": Ending(
-        "candidate", leaves="models/xgboost_v*/manifest.json"
+        "registered xgboost_v", leaves="models/xgboost_v*/manifest.json"
     ),
-    "python -m quantlab job=models job.action=promote job.version=v20250316_120000": Ending("active"),
+    "python -m quantlab job=models job.action=promote job.version=v20250316_120000": Ending("in service .* xgboost_v"),
     "python -m quantlab job=models job.action=rollback": Ending(
         before=(
             "python -m quantlab job=models job.action=register job.from_run=runs/ensemble_v2/RUN",
@@ -319,6 +324,9 @@ ENDINGS: dict[str, Ending] = {
 
 #: Where a page presumes another state than the others: (page, command) -> how it ends there.
 ON_THE_PAGE: dict[tuple[str, str], Ending] = {
+    ("docs/runs.md", "python -m quantlab job=runs"): Ending(
+        "baseline", leaves="runs/index.html", before=("python -m quantlab experiment=baseline",)
+    ),
     ("docs/readiness.md", "python -m quantlab job=paper bundle=models/bundles/NAME execution.feed.start=2025-02-27 job.bars=288"): Ending(
         "288 bars, stopped: bars",
         more=TINY,
