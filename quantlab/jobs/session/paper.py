@@ -38,7 +38,7 @@ from quantlab.jobs.session.promoted_bundles import PromotedBundles
 from quantlab.jobs.session.readiness import gate_document, print_stages
 from quantlab.jobs.session.replay_start import replay_start
 from quantlab.jobs.session.session_folder import JOURNAL, removed_if_refused, session_folder
-from quantlab.jobs.session.session_strategy import PaperStrategy, paper_strategy, require_request
+from quantlab.jobs.session.session_strategy import PaperStrategy, is_stored, paper_strategy, require_request
 from quantlab.jobs.session.status import status_tables
 from quantlab.jobs.session.stop_request import StopRequest, stop_on_signals
 
@@ -99,7 +99,7 @@ def _strategy(cfg: DictConfig, folder: Path, journal: SqliteJournal) -> PaperStr
     try:
         return paper_strategy(cfg, folder, release_of(journal))
     except (ArtifactError, ContractError) as error:
-        if cfg.bundle is not None or cfg.run is not None:
+        if is_stored(cfg):
             journal.append([Event("model_load_failure", {"error": str(error)})])
         raise
 

@@ -116,6 +116,11 @@ def paper_strategy(cfg: DictConfig, folder: Path, running: str | None = None) ->
     return PaperStrategy(build(cfg.strategy)(signal=build(cfg.signal)), build(cfg.barriers))
 
 
+def is_stored(cfg: DictConfig) -> bool:
+    """Tell whether the strategy comes from files, a bundle's or a run's, and not from the configuration."""
+    return cfg.bundle is not None or cfg.run is not None
+
+
 def require_request(cfg: DictConfig) -> None:
     """Return if the configuration names one strategy: a bundle, a run, or a signal that is not learned.
 
