@@ -182,7 +182,7 @@ ENDINGS: dict[str, Ending] = {
     ),
     "python -m quantlab job=warmup": Ending("restarts", leaves="runs/checks/warmup/*/warmup.json", more=FEW_RESTARTS),
     # ---- pages that job=new writes: tests/jobs/new/test_new.py runs every line of theirs, as printed ----
-    **{f"python -m quantlab job=new name=NAME kind={kind}": Ending("Type next:") for kind in ("strategy", "feature", "signal")},
+    **{f"python -m quantlab job=new name=my_own kind={kind}": Ending("Type next:") for kind in ("strategy", "feature", "signal")},
     **{
         f"python -m pytest -q test_my_{name}.py": Ending(instead=TESTED + "tests/jobs/new runs it")
         for name in ("strategy", "features", "signal")
