@@ -46,6 +46,7 @@ from quantlab.core.ports.session import (
 from quantlab.core.ports.signals import FeatureReader, HasModels, HasWarmup, Learner, SignalSource, SignalStream
 from quantlab.core.ports.trading import BacktestEngine, Policy, PositionSizer
 from quantlab.core.ports.tuning import ThresholdSearch
+from quantlab.core.ports.venue import Venue
 
 __all__ = [
     "AlertSink",
@@ -97,5 +98,6 @@ __all__ = [
     "StridedModel",
     "ThresholdSearch",
     "ThresholdedLearner",
+    "Venue",
     "WalkForwardLearner",
 ]
