@@ -46,6 +46,10 @@ class Venue(Protocol):
         """All trades after one (None = since a time), oldest first; pages are followed to their end."""
         ...
 
+    async def client_id_of(self, symbol: str, venue_id: str) -> str | None:
+        """Client id of a plain order by the venue's number of it, as a trade names it; None where the venue has forgotten it."""
+        ...
+
     async def payments(self, since_ms: int) -> Sequence[Payment]:
         """All payments at or after a time, oldest first; pages are followed to their end."""
         ...
