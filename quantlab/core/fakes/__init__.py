@@ -4,6 +4,7 @@ from quantlab.core.clock import FakeClock
 from quantlab.core.fakes.models import ConstantModel, FittedConstant, MemoryStore
 from quantlab.core.fakes.session import FakeBroker, ListFeed, ListFetcher, ListReleases, MemoryAlerts, MemoryJournal
 from quantlab.core.fakes.sources import BarsSource, FixedSignal
+from quantlab.core.fakes.venue import MemoryVenue, Scripted, listed_symbol
 from quantlab.core.progress import SilentProgress
 
 __all__ = [
@@ -19,5 +20,8 @@ __all__ = [
     "MemoryAlerts",
     "MemoryJournal",
     "MemoryStore",
+    "MemoryVenue",
+    "Scripted",
     "SilentProgress",
+    "listed_symbol",
 ]
