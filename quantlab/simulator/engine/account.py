@@ -33,6 +33,8 @@ class Account:
         Units that capped fills took in the running bar.
     countdowns : dict of symbol to int
         Venue time at which the orders of a symbol are cancelled.
+    warned : bool
+        Its margin is nearly used up, and it was told so.
     """
 
     name: str
@@ -49,6 +51,7 @@ class Account:
     incomes: list[Income] = field(default_factory=list)
     capped: dict[str, float] = field(default_factory=dict)
     countdowns: dict[str, int] = field(default_factory=dict)
+    warned: bool = False
 
     def lots(self, symbol: str) -> int:
         """Signed lots held."""

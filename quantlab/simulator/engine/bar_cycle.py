@@ -15,10 +15,10 @@ from quantlab.simulator.engine.account import Account
 from quantlab.simulator.engine.conditional_book import fire
 from quantlab.simulator.engine.events import AccountReason, AccountUpdate
 from quantlab.simulator.engine.fills import money
-from quantlab.simulator.engine.forced import is_below_maintenance, liquidate, settle_symbol
+from quantlab.simulator.engine.forced import is_below_maintenance, liquidate, settle_symbol, warn
 from quantlab.simulator.engine.listing import Listing, exact
 from quantlab.simulator.engine.market import Cell
-from quantlab.simulator.engine.matching import plain_ticks, to_price
+from quantlab.simulator.engine.matching import maker_ticks, to_price
 from quantlab.simulator.engine.plain_book import fill_passed
 from quantlab.simulator.engine.state import VenueState
 from quantlab.simulator.engine.triggers import (
@@ -33,7 +33,7 @@ from quantlab.trading.account.matching import take_passed
 
 
 def begin_bar(state: VenueState) -> None:
-    """Open the running bar: new budgets, funding, symbols that print again."""
+    """Open the running bar: new budgets, funding, symbols that print again or for the first time."""
     for account in state.accounts.values():
         account.capped.clear()
     if state.ended:
@@ -45,6 +45,9 @@ def begin_bar(state: VenueState) -> None:
     for symbol in state.closed - state.delisted:
         if not state.market.is_absent(state.row, state.listings[symbol].column):
             state.closed.discard(symbol)
+    for symbol, listing in state.listings.items():
+        if symbol not in state.marks and (cell := state.cell(listing)).trades:
+            state.marks[symbol] = cell.open
 
 
 def _charge(state: VenueState, account: Account, listing: Listing, stamp_ms: int, rate: float) -> None:
@@ -67,7 +70,7 @@ def _charge(state: VenueState, account: Account, listing: Listing, stamp_ms: int
             AccountReason.FUNDING_FEE,
             account.wallet,
             received,
-            (account.positions[listing.symbol],),
+            (),  # a crossed position is not named
         )
     )
 
@@ -94,20 +97,19 @@ def end_bar(state: VenueState) -> None:
 def _settle_orders(state: VenueState, account: Account, listing: Listing, cell: Cell) -> None:
     """Fire and fill what one bar of one symbol reaches: stops, take-profits, limits; then let trailing stops follow."""
     symbol = listing.symbol
-    waiting = account.waiting(symbol)
+    # What a trigger makes rest in this bar waits for the next one: the bar does not say what came after the trigger.
+    waiting, resting = account.waiting(symbol), account.resting(symbol)
     if waiting:
         for gains in (False, True):
             reached = [order for order in waiting if (order.type in GAIN_TYPES) == gains]
             _fire_reached(state, account, listing, cell, reached)
     begin = _open(listing, cell)
-    for order in sorted(account.resting(symbol), key=lambda order: (abs(order.price_ticks - begin), order.order_id)):
+    for order in sorted(resting, key=lambda order: (abs(order.price_ticks - begin), order.order_id)):
         _fill_reached(state, listing, cell, order)
     for algo in account.waiting(symbol):
         if is_trailing(algo.type):
             low, high, _ = _range(state, algo, cell)
-            moved = follow(listing, algo, low, high, state.now_ms)
-            if moved is not algo:
-                state.keep_algo(moved, is_open=True)
+            state.move_trigger(follow(listing, algo, low, high, state.now_ms))
 
 
 def _open(listing: Listing, cell: Cell) -> int:
@@ -142,7 +144,7 @@ def _fill_reached(state: VenueState, listing: Listing, cell: Cell, order: Order)
     order = state.accounts[order.account].orders[order.order_id]
     if order.status.is_open and take_passed(1.0 if sells else -1.0, cell.low, cell.high, level):
         reached = max(cell.open, level) if sells else min(cell.open, level)
-        fill_passed(state, order, plain_ticks(state, listing, order.side, reached))
+        fill_passed(state, order, maker_ticks(state, listing, order, reached))
 
 
 def _settle_absent(state: VenueState) -> None:
@@ -163,5 +165,6 @@ def _liquidate_at_extremes(state: VenueState, account: Account, cells: dict[str,
         cell = cells[position.symbol]
         extreme = cell.low if position.lots > 0 else cell.high
         worst[position.symbol] = extreme if cell.trades else state.marks[position.symbol]
-    if is_below_maintenance(state, account, worst) is not None:
+    if is_below_maintenance(state, account, worst):
         liquidate(state, account, worst)
+    warn(state, account)

@@ -10,6 +10,9 @@ from quantlab.simulator.engine.state import VenueState
 from quantlab.simulator.engine.valuation import exposed_lots, leverage_of, mark_of, wallet_view
 from quantlab.simulator.engine.values import Order, Side
 
+#: The end of the year 9999: an order's own end must come before it.
+LATEST_GOOD_TILL_MS = 253_402_300_799_000
+
 
 def check_symbol(state: VenueState, symbol: str) -> Refused | None:
     """-1121 for a symbol that is not listed, -4108 for one that has not begun, was settled, or whose market is over."""
@@ -52,6 +55,13 @@ def check_notional(listing: Listing, lots: int, ticks: int, reduce_only: bool) -
     return refuse(
         -4164, f"Order's notional must be no smaller than {listing.min_notional} (unless you choose reduce only)."
     )
+
+
+def check_life(state: VenueState, good_till_ms: int) -> Refused | None:
+    """-5040 for an end that is too near, or beyond all calendars; 0 is no end."""
+    if good_till_ms and not state.now_ms + state.rules.shortest_gtd_ms < good_till_ms < LATEST_GOOD_TILL_MS:
+        return refuse(-5040)
+    return None
 
 
 def cut_reduce_only(state: VenueState, account: Account, symbol: str, side: Side, lots: int) -> int | Refused:

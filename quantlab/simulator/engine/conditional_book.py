@@ -5,7 +5,14 @@ from __future__ import annotations
 import dataclasses
 
 from quantlab.simulator.engine.account import Account
-from quantlab.simulator.engine.checks import check_lots, check_margin, check_price, check_symbol, cut_reduce_only
+from quantlab.simulator.engine.checks import (
+    check_life,
+    check_lots,
+    check_margin,
+    check_price,
+    check_symbol,
+    cut_reduce_only,
+)
 from quantlab.simulator.engine.events import TriggerRejected
 from quantlab.simulator.engine.fills import end_order, fill
 from quantlab.simulator.engine.listing import Listing
@@ -108,21 +115,30 @@ def _check(state: VenueState, account: Account, listing: Listing, request: Condi
             return refused
     if request.type in _LIMITS and (request.price_ticks <= 0 or request.price_ticks % listing.tick_step):
         return refuse(-4014)
-    if not is_trailing(request.type):
-        refused = check_price(state, listing, request.side, request.trigger_ticks)
-        if refused is not None:
-            return refused
-        price = _working_price(state, listing, request.working_type)
-        if price is not None and would_fire(
-            request.type, request.side, price, to_price(listing, request.trigger_ticks)
-        ):
-            return refuse(-2021)
+    refused = check_life(state, request.good_till_ms) or _check_trigger(state, listing, request)
+    if refused is not None:
+        return refused
     if request.close_position and not state.rules.second_close_position:
         gains = request.type in GAIN_TYPES
         for order in waiting:
             if order.close_position and order.side is request.side and (order.type in GAIN_TYPES) == gains:
                 return refuse(-4130)
     return None
+
+
+def _check_trigger(state: VenueState, listing: Listing, request: ConditionalRequest) -> Refused | None:
+    """Check the price that an order waits for; a trailing stop waits for its activation, where the market gains."""
+    trailing = is_trailing(request.type)
+    ticks = request.activate_ticks if trailing else request.trigger_ticks
+    if trailing and not ticks:
+        return None
+    refused = check_price(state, listing, request.side, ticks)
+    if refused is not None:
+        return refused
+    price = _working_price(state, listing, request.working_type)
+    kind = OrderType.TAKE_PROFIT_MARKET if trailing else request.type
+    fires = price is not None and would_fire(kind, request.side, price, to_price(listing, ticks))
+    return refuse(-2021) if fires else None
 
 
 def _working_price(state: VenueState, listing: Listing, working_type: WorkingType) -> float | None:
@@ -179,17 +195,18 @@ def fire(state: VenueState, order: AlgoOrder, price: float) -> None:
         triggered_ms=state.now_ms,
     )
     state.note("algo_trigger", account.name, algo_id=order.algo_id, order_id=number, symbol=order.symbol)
-    state.keep_algo(triggered, is_open=False)
     plain = open_order(state, _plain(state, triggered, lots))
+    state.keep_algo(triggered, is_open=False)
     crosses = not limit or quote.is_crossed_by(order.side, order.price_ticks)
     reduces = order.close_position or order.reduce_only
     room = UNLIMITED if reduces else budget_lots(state, account, listing)
-    take = min(lots, room) if crosses else 0
-    if take > 0:
+    take, life = min(lots, room) if crosses else 0, plain.time_in_force
+    if take > 0 and life is not TimeInForce.GTX and (life is not TimeInForce.FOK or take == lots):
         if not reduces:
             take_budget(account, listing, take)
         plain = fill(state, listing, plain, take, quote.taken_by(order.side), maker=False)
-    if plain.status.is_open and (not limit or plain.time_in_force in (TimeInForce.IOC, TimeInForce.FOK)):
+    at_once = not limit or life in (TimeInForce.IOC, TimeInForce.FOK) or (life is TimeInForce.GTX and crosses)
+    if plain.status.is_open and at_once:
         end_order(state, plain, OrderStatus.EXPIRED)
 
 

@@ -43,12 +43,24 @@ class OrderUpdate:
 
 @dataclass(frozen=True, slots=True)
 class AlgoUpdate:
-    """ALGO_UPDATE: a conditional order as it stands after a change; `reason` says why one was not taken on trigger."""
+    """ALGO_UPDATE: a conditional order as it stands after a change.
+
+    Parameters
+    ----------
+    account : str
+    time_ms : int
+    order : AlgoOrder
+    reason : str
+        Why one was not taken on trigger.
+    became : Order or None
+        The plain order that came of it, as it stands.
+    """
 
     account: str
     time_ms: int
     order: AlgoOrder
     reason: str
+    became: Order | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,12 +107,22 @@ class LeverageUpdate:
 
 
 @dataclass(frozen=True, slots=True)
+class CalledPosition:
+    """A position of a margin call, the price at which it was judged, and its maintenance margin there (USD)."""
+
+    position: Position
+    price: Decimal
+    maintenance: Decimal
+
+
+@dataclass(frozen=True, slots=True)
 class MarginCall:
-    """MARGIN_CALL, sent with a liquidation."""
+    """MARGIN_CALL: the account's margin is nearly used up, or it is liquidated."""
 
     account: str
     time_ms: int
-    positions: tuple[Position, ...]
+    wallet: Decimal
+    positions: tuple[CalledPosition, ...]
 
 
 Event = OrderUpdate | AlgoUpdate | TriggerRejected | AccountUpdate | LeverageUpdate | MarginCall

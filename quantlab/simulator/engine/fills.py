@@ -92,7 +92,8 @@ def _trade(
     signed = lots * int(order.side)
     value = listing.grid.value(signed * ticks)
     before = account.positions.get(order.symbol) or Position(order.symbol, 0, ZERO, state.now_ms)
-    account.positions[order.symbol], realised = moved(before, signed, value, state.now_ms)
+    after, realised = moved(before, signed, value, state.now_ms)
+    account.positions[order.symbol] = dataclasses.replace(after, realised=before.realised + realised)
     rate = listing.maker_fee if maker else listing.taker_fee
     fee = ZERO if order.origin in _FORCED else money(abs(value) * rate)
     state.counters.trade += 1

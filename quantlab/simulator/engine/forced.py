@@ -6,7 +6,7 @@ from decimal import Decimal
 
 from quantlab.simulator.engine.account import Account
 from quantlab.simulator.engine.conditional_book import end_algo
-from quantlab.simulator.engine.events import AccountReason, AccountUpdate, MarginCall
+from quantlab.simulator.engine.events import AccountReason, AccountUpdate, CalledPosition, MarginCall
 from quantlab.simulator.engine.fills import end_order, fill, money
 from quantlab.simulator.engine.listing import BASIS_POINT, Listing, exact
 from quantlab.simulator.engine.matching import plain_ticks
@@ -104,10 +104,8 @@ def settle_symbol(state: VenueState, listing: Listing) -> None:
         cancel_all(state, account, symbol, OrderStatus.EXPIRED, AlgoStatus.EXPIRED)
 
 
-def is_below_maintenance(
-    state: VenueState, account: Account, prices: dict[str, float]
-) -> tuple[Decimal, Decimal] | None:
-    """The account's worth and maintenance margin at these prices, if the first is below the second and something is held.
+def worth_and_maintenance(state: VenueState, account: Account, prices: dict[str, float]) -> tuple[Decimal, Decimal]:
+    """The account's worth and its maintenance margin at these prices, USD.
 
     Parameters
     ----------
@@ -117,13 +115,40 @@ def is_below_maintenance(
         Of every held symbol.
     """
     worth, maintenance = account.wallet, ZERO
-    held = account.held()
-    for position in held:
+    for position in account.held():
         listing, price = state.listings[position.symbol], exact(prices[position.symbol])
         value = listing.grid.units(position.lots) * price
         worth += value - position.cost
         maintenance += abs(value) * listing.maintenance
-    return (worth, maintenance) if held and worth < maintenance else None
+    return worth, maintenance
+
+
+def is_below_maintenance(state: VenueState, account: Account, prices: dict[str, float]) -> bool:
+    """Tell whether something is held, and the account is worth less than its maintenance margin at these prices."""
+    worth, maintenance = worth_and_maintenance(state, account, prices)
+    return bool(account.held()) and worth < maintenance
+
+
+def warn(state: VenueState, account: Account) -> None:
+    """Send a margin call where the maintenance margin comes to the rules' share of the worth, once until it falls below."""
+    worth, maintenance = worth_and_maintenance(
+        state, account, {p.symbol: state.marks[p.symbol] for p in account.held()}
+    )
+    near = maintenance > 0 and maintenance >= worth * exact(state.rules.margin_call_ratio)
+    if near and not account.warned:
+        _call(state, account, {position.symbol: state.marks[position.symbol] for position in account.held()})
+    account.warned = near
+
+
+def _call(state: VenueState, account: Account, prices: dict[str, float]) -> None:
+    """Tell an account its positions and their maintenance margins at these prices."""
+    called = []
+    for position in sorted(account.held(), key=lambda position: state.listings[position.symbol].column):
+        listing, price = state.listings[position.symbol], exact(prices[position.symbol])
+        called.append(
+            CalledPosition(position, price, abs(listing.grid.units(position.lots)) * price * listing.maintenance)
+        )
+    state.events.append(MarginCall(account.name, state.now_ms, account.wallet, tuple(called)))
 
 
 def liquidate(state: VenueState, account: Account, prices: dict[str, float]) -> None:
@@ -136,7 +161,7 @@ def liquidate(state: VenueState, account: Account, prices: dict[str, float]) -> 
     prices : dict of symbol to float
     """
     held = sorted(account.held(), key=lambda position: state.listings[position.symbol].column)
-    state.events.append(MarginCall(account.name, state.now_ms, tuple(held)))
+    _call(state, account, prices)
     state.note("liquidation", account.name, wallet=account.wallet, positions=len(held))
     cancel_all(state, account, None, OrderStatus.CANCELED, AlgoStatus.CANCELED)
     rate = exact(state.market.costs.liquidation_fee_bps) / BASIS_POINT

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from quantlab.simulator.engine.account import Account
 from quantlab.simulator.engine.listing import Listing
 from quantlab.simulator.engine.state import VenueState
-from quantlab.simulator.engine.values import Side
+from quantlab.simulator.engine.values import Order, Side
 from quantlab.trading.account.matching import budget, fill_price, usable_lot
 
 #: A quotient this close to a whole number, relative to its size, is whole: a few roundings of floats.
@@ -62,6 +62,15 @@ def taker_ticks(state: VenueState, listing: Listing, side: Side, price: float) -
 def plain_ticks(state: VenueState, listing: Listing, side: Side, price: float) -> int:
     """Price of a maker's fill, or of a liquidation: without slippage."""
     return _filled(state, listing, side, price, 0.0)
+
+
+def maker_ticks(state: VenueState, listing: Listing, order: Order, price: float) -> int:
+    """Price of a resting order's fill where the market reached `price`, never worse than its limit.
+
+    An order that outlived a change of the tick may lie off the new one.
+    """
+    ticks = plain_ticks(state, listing, order.side, price)
+    return min(ticks, order.price_ticks) if order.side is Side.BUY else max(ticks, order.price_ticks)
 
 
 def _filled(state: VenueState, listing: Listing, side: Side, price: float, slippage: float) -> int:

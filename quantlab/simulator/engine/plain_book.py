@@ -7,6 +7,7 @@ import dataclasses
 from quantlab.simulator.engine.account import Account
 from quantlab.simulator.engine.checks import (
     check_client_id,
+    check_life,
     check_lots,
     check_margin,
     check_notional,
@@ -72,7 +73,11 @@ def check(state: VenueState, account: Account, request: OrderRequest) -> int | R
     if refused is not None:
         return refused
     ticks = request.price_ticks if request.type is OrderType.LIMIT else quote.taken_by(request.side)
-    refused = check_notional(listing, lots, ticks, request.reduce_only) or check_client_id(account, request)
+    refused = (
+        check_notional(listing, lots, ticks, request.reduce_only)
+        or check_client_id(account, request)
+        or check_life(state, request.good_till_ms)
+    )
     if refused is not None:
         return refused
     if len(account.open_orders) >= state.rules.max_orders:
@@ -215,8 +220,10 @@ def amend(state: VenueState, account: Account, order: Order, lots: int, price_ti
     lots, price_ticks : int
         A size that is filled already cancels the rest.
     """
-    if not order.status.is_open or order.type is not OrderType.LIMIT:
-        return refuse(-5028)
+    if order.type is not OrderType.LIMIT:
+        return refuse(-5025)
+    if not order.status.is_open:
+        return refuse(-2013)
     if (lots, price_ticks) == (order.lots, order.price_ticks):
         return refuse(-5027)
     listing = state.listings[order.symbol]

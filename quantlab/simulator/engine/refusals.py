@@ -34,8 +34,10 @@ MESSAGES: Mapping[int, str] = MappingProxyType(
         -4131: "The counterparty's best price does not meet the PERCENT_PRICE filter limit.",
         -4164: "Order's notional must be no smaller than the smallest notional (unless you choose reduce only).",
         -5022: "Due to the order could not be executed as maker, the Post Only order will be rejected.",
+        -5025: "Only limit order is supported.",
         -5027: "No need to modify the order.",
-        -5028: "Order cannot be modified: it is not an open LIMIT order.",
+        -5040: "The goodTillDate timestamp must be greater than the current time plus 600 seconds"
+        " and smaller than 253402300799000 (UTC 9999-12-31 23:59:59)",
     }
 )
 

@@ -25,6 +25,8 @@ class VenueRules:
         if the open reduce-only orders and it are together larger (``count_open``).
     second_close_position : bool
         Take a second close-position order of one side; else -4130. Stops and take-profits count apart.
+    shortest_gtd_ms : int
+        The end of a GTD order must be further away; -5040 else.
     lag_ms : int
         An order is not found (-2013) and not listed for so long after it was placed. It trades, and can be cancelled.
     slices : int
@@ -37,6 +39,8 @@ class VenueRules:
         Open orders of an account in the plain book and in the conditional book: -2025 and -4045 beyond.
     leverage : int
         Of every symbol at the start, as far as its largest one allows.
+    margin_call_ratio : float
+        Share of an account's worth to which its maintenance margin comes when it gets a MARGIN_CALL.
     countdown_takes_conditional : bool
         A countdown that runs out cancels conditional orders of its symbol, too.
 
@@ -49,6 +53,7 @@ class VenueRules:
     mode: str
     reduce_only: str = "shrink"
     second_close_position: bool = False
+    shortest_gtd_ms: int = 600_000
     lag_ms: int = 0
     slices: int = 1
     percent_price: float | None = None
@@ -56,6 +61,7 @@ class VenueRules:
     max_orders: int = 200
     max_conditional: int = 200
     leverage: int = 20
+    margin_call_ratio: float = 0.8
     countdown_takes_conditional: bool = False
 
     def __post_init__(self) -> None:
@@ -63,9 +69,11 @@ class VenueRules:
             if getattr(self, name) not in allowed:
                 found = repr(getattr(self, name))
                 raise ConfigError(f"{name} as one of {', '.join(allowed)}", found=found, fix=f"set {name}")
-        check_whole("lag_ms", self.lag_ms, low=0)
+        for name in ("lag_ms", "shortest_gtd_ms"):
+            check_whole(name, getattr(self, name), low=0)
         for name in ("slices", "max_orders", "max_conditional", "leverage"):
             check_whole(name, getattr(self, name), low=1)
+        check_range("margin_call_ratio", self.margin_call_ratio, low=0.01, high=1.0)
         if self.max_lots is not None:
             check_whole("max_lots", self.max_lots, low=1)
         if self.percent_price is not None:

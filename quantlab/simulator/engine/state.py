@@ -110,8 +110,13 @@ class VenueState:
             account.open_algos[order.algo_id] = order.symbol
         else:
             account.open_algos.pop(order.algo_id, None)
-        self.events.append(AlgoUpdate(order.account, self.now_ms, order, reason))
+        became = account.orders.get(order.order_id)
+        self.events.append(AlgoUpdate(order.account, self.now_ms, order, reason, became))
         return order
+
+    def move_trigger(self, order: AlgoOrder) -> None:
+        """Write a trailing stop whose level has moved; its state has not changed, so its account is not told."""
+        self.accounts[order.account].algos[order.algo_id] = order
 
     def pay(self, account: Account, symbol: str, kind: IncomeType, amount: Decimal, trade_id: int = 0) -> None:
         """Change the wallet; `amount` is rounded to money already, and 0 leaves no trace."""

@@ -8,6 +8,20 @@ from quantlab.simulator.engine.state import VenueState
 from quantlab.simulator.engine.values import AlgoStatus, OrderStatus
 
 
+def next_due(state: VenueState) -> int | None:
+    """Venue time at which the next order ends by time; None for none."""
+    due = [
+        moment
+        for account in state.accounts.values()
+        for moment in (
+            *account.countdowns.values(),
+            *(order.good_till_ms for order in account.resting() if order.good_till_ms),
+            *(waiting.good_till_ms for waiting in account.waiting() if waiting.good_till_ms),
+        )
+    ]
+    return min(due, default=None)
+
+
 def end_overdue(state: VenueState) -> None:
     """End what is due at the venue's time."""
     now = state.now_ms

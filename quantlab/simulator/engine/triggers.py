@@ -69,6 +69,8 @@ def trails_at(listing: Listing, side: Side, extreme: float, callback: float) -> 
 def follow(listing: Listing, order: AlgoOrder, low: float, high: float, now_ms: int) -> AlgoOrder:
     """A trailing stop after a range of prices: active once its activation price is touched, then after the best price.
 
+    The best price is the last whole tick that was reached, so a range and its parts leave the same level.
+
     Parameters
     ----------
     listing : Listing
@@ -83,11 +85,11 @@ def follow(listing: Listing, order: AlgoOrder, low: float, high: float, now_ms: 
         begins = to_price(listing, order.activate_ticks)
         if not (best >= begins if selling else best <= begins):
             return order
+    tick = float(listing.grid.tick)
+    extreme = round(float(round_down(best, tick) if selling else round_up(best, tick)) / tick)
     if order.extreme_ticks:
-        known = to_price(listing, order.extreme_ticks)
-        best = max(best, known) if selling else min(best, known)
-    extreme = round(best / float(listing.grid.tick))
+        extreme = max(extreme, order.extreme_ticks) if selling else min(extreme, order.extreme_ticks)
     if extreme == order.extreme_ticks:
         return order
-    level = trails_at(listing, order.side, best, float(order.callback))
+    level = trails_at(listing, order.side, to_price(listing, extreme), float(order.callback))
     return dataclasses.replace(order, extreme_ticks=extreme, trigger_ticks=level, updated_ms=now_ms)

@@ -288,12 +288,15 @@ class Position:
     cost : Decimal
         Signed USD: units x average entry price. Exact but for the rounding of realised profits.
     updated_ms : int
+    realised : Decimal
+        USD: sum of all profits of the symbol, before fees.
     """
 
     symbol: str
     lots: int
     cost: Decimal
     updated_ms: int
+    realised: Decimal = ZERO
 
 
 @dataclass(frozen=True, slots=True)

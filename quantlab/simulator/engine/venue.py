@@ -30,7 +30,7 @@ from quantlab.simulator.engine.requests import (
 )
 from quantlab.simulator.engine.rules import VenueRules
 from quantlab.simulator.engine.state import VenueState
-from quantlab.simulator.engine.timers import end_overdue
+from quantlab.simulator.engine.timers import end_overdue, next_due
 from quantlab.simulator.engine.valuation import leverage_of, position_view, wallet_view
 from quantlab.simulator.engine.values import (
     AlgoOrder,
@@ -152,7 +152,7 @@ class Venue:
         """
         first = self.state.row
         while not self.state.ended and self.close_ms <= now_ms:
-            self._walk_to(self.close_ms - 1)
+            self._walk_to(self.close_ms - 1, to_close=True)
             end_bar(self.state)
             self.state.now_ms = self.close_ms
             self.state.row += 1
@@ -161,13 +161,16 @@ class Venue:
         self._walk_to(now_ms)
         return self.state.row - first
 
-    def _walk_to(self, now_ms: int) -> None:
-        """Go on within the running bar."""
+    def _walk_to(self, now_ms: int, *, to_close: bool = False) -> None:
+        """Go on within the running bar, in wall mode from one moment at which orders end to the next."""
         state = self.state
         if not state.ended:
             now_ms = min(now_ms, self.close_ms - 1)
         if state.rules.mode == "wall" and not state.ended:
-            walk(state, now_ms)
+            while (due := next_due(state)) is not None and due < now_ms:
+                walk(state, due)
+                end_overdue(state)
+            walk(state, now_ms, to_close=to_close)
         state.now_ms = max(state.now_ms, now_ms)
         end_overdue(state)
 

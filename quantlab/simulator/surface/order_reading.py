@@ -22,6 +22,7 @@ WITH_LIMIT = (OrderType.STOP, OrderType.TAKE_PROFIT)
 CLOSING = (OrderType.STOP_MARKET, OrderType.TAKE_PROFIT_MARKET)
 RESPONSES = ("ACK", "RESULT")
 _SELF_TRADE = ("NONE", "EXPIRE_TAKER", "EXPIRE_MAKER", "EXPIRE_BOTH")
+_SECOND_MS = 1_000
 _SMALLEST_CALLBACK, _LARGEST_CALLBACK = Decimal("0.1"), Decimal(10)
 
 
@@ -193,7 +194,9 @@ def _life(parameters: Parameters, *, needed: bool) -> tuple[TimeInForce, int]:
         raise missing("timeInForce")
     if life == TimeInForce.GTD and until is None:
         raise missing("goodTillDate")
-    return TimeInForce(life or TimeInForce.GTC), (until or 0) if life == TimeInForce.GTD else 0
+    if until is None or life != TimeInForce.GTD:
+        return TimeInForce(life or TimeInForce.GTC), 0
+    return TimeInForce.GTD, max(until - until % _SECOND_MS, 1)  # whole seconds count; 0 would be no end
 
 
 def _callback(parameters: Parameters, *, needed: bool) -> Decimal:

@@ -47,7 +47,7 @@ def user_frame(event: Event, scale_of: ScaleOf, mark_of: MarkOf) -> dict[str, An
     if isinstance(event, LeverageUpdate):
         config = {"s": event.symbol, "l": event.leverage}
         return {**_head("ACCOUNT_CONFIG_UPDATE", event.time_ms), "ac": config}
-    return _margin_call(event, scale_of, mark_of)
+    return _margin_call(event, scale_of)
 
 
 def listen_key_expired(listen_key: str, time_ms: int) -> dict[str, Any]:
@@ -113,7 +113,7 @@ def _last_trade(trade: Trade | None, scale: Scale) -> dict[str, Any]:
 
 
 def _algo_update(event: AlgoUpdate, scale: Scale) -> dict[str, Any]:
-    algo = event.order
+    algo, became = event.order, event.became
     shown: dict[str, Any] = {
         "caid": algo.client_id,
         "aid": algo.algo_id,
@@ -126,9 +126,9 @@ def _algo_update(event: AlgoUpdate, scale: Scale) -> dict[str, Any]:
         "q": scale.size(algo.lots),
         "X": algo.status.value,
         "ai": str(algo.order_id) if algo.order_id else "",
-        "ap": "0",
-        "aq": "0",
-        "act": "",
+        "ap": scale.mean_price(became.filled_value, became.filled_lots) if became else "0",
+        "aq": scale.size(became.filled_lots) if became else "0",
+        "act": became.type.value if became else "",
         "tp": scale.price(algo.trigger_ticks),
         "p": scale.price(algo.price_ticks),
         "V": SELF_TRADE,
@@ -161,7 +161,7 @@ def _position(position: Position, scale: Scale, mark: Decimal) -> dict[str, Any]
         "pa": scale.size(position.lots),
         "ep": entry,
         "bep": entry,
-        "cr": "0",
+        "cr": money(position.realised),
         "up": money(position.lots * scale.lot * mark - position.cost),
         "mt": "cross",
         "iw": "0",
@@ -173,10 +173,10 @@ def _entry_price(position: Position, scale: Scale) -> str:
     return plain(position.cost / (position.lots * scale.lot)) if position.lots else "0"
 
 
-def _margin_call(event: MarginCall, scale_of: ScaleOf, mark_of: MarkOf) -> dict[str, Any]:
+def _margin_call(event: MarginCall, scale_of: ScaleOf) -> dict[str, Any]:
     rows = []
-    for position in event.positions:
-        shown = _position(position, scale_of(position.symbol), mark_of(position.symbol))
-        keep = {name: shown[name] for name in ("s", "ps", "pa", "mt", "iw", "up")}
-        rows.append({**keep, "mp": plain(mark_of(position.symbol)), "mm": "0"})
-    return {"e": "MARGIN_CALL", "E": event.time_ms, "cw": "0", "p": rows}
+    for called in event.positions:
+        shown = _position(called.position, scale_of(called.position.symbol), called.price)
+        keep = {name: shown[name] for name in ("s", "ps", "pa", "iw", "up")}
+        rows.append({**keep, "mt": "CROSSED", "mp": plain(called.price), "mm": money(called.maintenance)})
+    return {"e": "MARGIN_CALL", "E": event.time_ms, "cw": money(event.wallet), "p": rows}

@@ -58,7 +58,7 @@ def act(venue: Venue, step: dict[str, Any]) -> object:
     ticks = max(int(price * (1.0 + step["away"] / 1000.0) / float(grid.tick)), 1)
     if step["do"] == "order":
         price_ticks = ticks if step["type"] is OrderType.LIMIT else 0
-        till = now + 600_000 if step["tif"] is TimeInForce.GTD else 0
+        till = now + 600_001 if step["tif"] is TimeInForce.GTD else 0
         client_id = "same" if step["pick"] == 0 else ""
         request = OrderRequest(
             symbol, side, step["type"], lots, price_ticks, step["tif"], step["flag"], client_id, good_till_ms=till
