@@ -17,6 +17,7 @@ from typing import Any
 from backtests import backtest_rows
 from data import data_rows
 from decision import decision_rows
+from exchange import exchange_rows
 from features import feature_rows
 from measure import REPEATS, Row, cpu_medians, market
 from nets import net_rows
@@ -119,6 +120,7 @@ def main() -> None:
         *decision_rows(),
         *tree_rows(),
         *net_rows(),
+        *exchange_rows(),
         start_row(),
     ]
     table = Table("work", "ours", "yardstick, same run", "ratio")
