@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 from quantlab.core.arrays import BoolArray, Float64Array, read_only
+from quantlab.core.errors import ContractError
 from quantlab.core.market import Funding
 
 
@@ -56,6 +58,8 @@ class Leg:
         Name of an :class:`~quantlab.core.results.OrderReason`.
     stop_distance, take_distance : float or None
         USD from the fill, for a leg that opens; None = none.
+    trail_distance, break_even_distance : float or None
+        Distance by which the stop follows the price, and gain at which it moves to the entry, USD; None = off.
     """
 
     order_id: str
@@ -66,6 +70,8 @@ class Leg:
     reason: str
     stop_distance: float | None = None
     take_distance: float | None = None
+    trail_distance: float | None = None
+    break_even_distance: float | None = None
 
 
 @dataclass(frozen=True)
@@ -74,6 +80,44 @@ class Decision:
 
     open_time_ms: int
     legs: tuple[Leg, ...]
+
+
+@dataclass(frozen=True)
+class BarInputs:
+    """Everything beside the bar and the venue's facts that the work on one bar depends on; journalled with it.
+
+    Parameters
+    ----------
+    stale : bool
+        The bar came too late to enter on.
+    venue_halt : bool
+        The venue, or what is known of it, is not fit to enter on.
+    owner_halt : bool
+        The owner has asked that nothing is entered.
+    share : float
+        Share of every target that the stage of the rollout allows, in 0 .. 1.
+    positions : float
+        Most positions that the stage allows; +inf = as many as the limits.
+
+    Raises
+    ------
+    ContractError
+        If share or positions is out of its range.
+    """
+
+    stale: bool = False
+    venue_halt: bool = False
+    owner_halt: bool = False
+    share: float = 1.0
+    positions: float = math.inf
+
+    def __post_init__(self) -> None:
+        if not 0.0 <= self.share <= 1.0 or not self.positions >= 0.0:
+            raise ContractError(
+                "a share of targets in 0 .. 1 and a number of positions >= 0",
+                found=f"share {self.share!r}, positions {self.positions!r}",
+                fix="correct what gives the inputs of a bar",
+            )
 
 
 @dataclass(frozen=True)
@@ -90,6 +134,32 @@ class AccountView:
     cash: float
     equity: float
     units: dict[str, float]
+
+
+#: Kinds of journal entries that tell what was asked of a venue and what it said: a broker's own, which it takes.
+VENUE_KINDS = frozenset(
+    {
+        "venue",
+        "intent",
+        "ack",
+        "refused",
+        "unknown",
+        "resolved",
+        "fill",
+        "order_end",
+        "protected",
+        "moved",
+        "cleared",
+        "funding",
+        "cash_moved",
+        "external",
+        "reconciled",
+        "mismatch",
+        "repaired",
+        "halt",
+        "released",
+    }
+)
 
 
 @dataclass(frozen=True)

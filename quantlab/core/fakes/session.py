@@ -65,6 +65,14 @@ class FakeBroker:
 
     synced: list[int] = field(default_factory=list)
     submitted: list[Decision] = field(default_factory=list)
+    taken: list[Event] = field(default_factory=list)
+    attended: list[float] = field(default_factory=list)
+
+    def gather(self, until_ms: int) -> Sequence[Event]:
+        return ()
+
+    def take(self, event: Event) -> None:
+        self.taken.append(event)
 
     def sync(self, bar: Bars) -> None:
         self.synced.append(int(bar.open_time_ms[0]))
@@ -73,8 +81,17 @@ class FakeBroker:
         if decision not in self.submitted:
             self.submitted.append(decision)
 
+    def attend(self, seconds: float) -> None:
+        self.attended.append(seconds)
+
     def account(self) -> AccountView:
         return AccountView(0.0, 0.0, {})
+
+    def state(self) -> bytes:
+        return b""
+
+    def restore(self, state: bytes) -> None:
+        """Do nothing: what was called is forgotten with the process."""
 
 
 @dataclass

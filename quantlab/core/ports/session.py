@@ -89,7 +89,33 @@ class HasVenueClock(Protocol):
 
 
 class Broker(Protocol):
-    """The venue where decisions become fills."""
+    """The venue where decisions become fills.
+
+    A session asks it for each bar, in this order: :meth:`gather`, :meth:`take` of every fact that was gathered, once
+    the journal holds them, :meth:`sync` within the work on the bar, :meth:`submit` after its commit. While it waits for
+    the next bar it lets the broker work (:meth:`attend`); what a broker then appends to the journal by itself, it takes
+    by itself, at once and in that order. A session that starts again restores :meth:`state` from its snapshot and hands
+    :meth:`take` the later entries of :data:`~quantlab.core.events.VENUE_KINDS`, in their order, between the bars.
+    """
+
+    def gather(self, until_ms: int) -> Sequence[Event]:
+        """Ask for everything that happened before `until_ms`, a close, and return it; not yet journalled.
+
+        Kinds are of :data:`~quantlab.core.events.VENUE_KINDS`. What was taken before is not returned again.
+
+        Raises
+        ------
+        QuantlabError
+            If the venue cannot be asked, or its answer cannot be trusted; the session stops before the bar.
+        """
+        ...
+
+    def take(self, event: Event) -> None:
+        """Keep one fact that the journal holds for the next :meth:`sync`.
+
+        A function of state and fact alone, whatever the entry's number: recovery calls it too, and asks no network.
+        """
+        ...
 
     def sync(self, bar: Bars) -> None:
         """Bring the account up to date with everything that happened until the close of `bar`."""
@@ -99,8 +125,26 @@ class Broker(Protocol):
         """Send a decision that the journal already holds; sending it again must change nothing."""
         ...
 
+    def attend(self, seconds: float) -> None:
+        """Work while the session waits; returns after `seconds`, or early when the session is to stop."""
+        ...
+
     def account(self) -> AccountView:
         """Cash, equity and positions after the last :meth:`sync`."""
+        ...
+
+    def state(self) -> bytes:
+        """Everything that it remembers beside the account: open orders, facts that were taken and not yet synced."""
+        ...
+
+    def restore(self, state: bytes) -> None:
+        """Continue from what :meth:`state` returned, here or in another process.
+
+        Raises
+        ------
+        ArtifactError
+            If `state` is damaged, or of another broker.
+        """
         ...
 
 

@@ -10,10 +10,11 @@ import numpy as np
 
 from quantlab.core.arrays import Float64Array, Int64Array
 from quantlab.core.clock import iso_utc
-from quantlab.core.events import Decision
+from quantlab.core.events import BarInputs, Decision
 from quantlab.core.market import Bars
 from quantlab.core.results import CUT_RULES, OrderReason, RiskEvent
 from quantlab.core.types import Signal
+from quantlab.execution.session.inputs import stage_facts
 from quantlab.trading.bar.stepper import Stepper
 from quantlab.trading.lowlevel import layout
 from quantlab.trading.lowlevel.layout import (
@@ -101,7 +102,13 @@ def signal_facts(signal: Signal) -> dict[str, Any]:
 
 
 def bar_facts(
-    account: Stepper, bar: Bars, signal: Signal, decision: Decision, day: Day, cuts_before: Int64Array
+    account: Stepper,
+    bar: Bars,
+    signal: Signal,
+    decision: Decision,
+    day: Day,
+    cuts_before: Int64Array,
+    inputs: BarInputs,
 ) -> dict[str, Any]:
     """Return everything that happened in one bar and what was decided at its close."""
     state, records = account.state, account.happened()
@@ -114,6 +121,7 @@ def bar_facts(
         "open_ms": int(bar.open_time_ms[0]),
         "account": {name: _number(state.account[slot]) for name, slot in _ACCOUNT.items()},
         "halts": sorted(name for name, slot in _HALTS.items() if state.account[slot] != 0.0),
+        "stage": stage_facts(inputs),
         "day": {name: v if name == "utc" else _number(v) for name, v in dataclasses.asdict(day).items()},
         "signal": known,
         "tradable": int(bar.tradable.sum()),

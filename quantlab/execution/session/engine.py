@@ -1,7 +1,7 @@
 """The part of a session that knows neither time nor disk: state and one raw bar in, facts and a decision out.
 
-Being a function of its state and the bar alone, it can be done again: a restart repeats the journalled
-bars through it and must get the journalled facts.
+Being a function of its state, the bar, its inputs and the facts that the broker took, it can be done again: a
+restart repeats the journalled bars through it and must get the journalled facts.
 """
 
 from __future__ import annotations
@@ -12,19 +12,19 @@ from typing import Any, cast
 
 from quantlab.core.checks import check_has, check_range
 from quantlab.core.errors import ContractError
-from quantlab.core.events import Decision, RawBar
+from quantlab.core.events import BarInputs, Decision, RawBar
 from quantlab.core.fingerprint import fingerprint
 from quantlab.core.market import Bars, Instrument, RuleChange, rules_at
 from quantlab.core.ports import Broker, FeatureReader, HasWarmup, Progress, SignalStream
 from quantlab.data.quality.gate import QualityGate
 from quantlab.execution.session.bar_gate import BarGate
 from quantlab.execution.session.bar_record import Day, bar_facts, day_of
+from quantlab.execution.session.decisions import decision_of
 from quantlab.execution.session.drift_watch import DriftReading, DriftWatch
-from quantlab.execution.session.paper_broker import decision_of
+from quantlab.execution.session.inputs import apply_inputs
 from quantlab.execution.session.snapshot import copy_account, restore_snapshot, take_snapshot
 from quantlab.trading.account.latches import reset_breaker
 from quantlab.trading.bar.stepper import Stepper
-from quantlab.trading.lowlevel.layout import FEED_HALT
 from quantlab.trading.strategy.strategy import Strategy
 
 
@@ -150,14 +150,14 @@ class Engine:
         self.gate.begin_after(history)
         return history.n_bars - first
 
-    def process(self, raw: RawBar, *, stale: bool) -> tuple[dict[str, Any], Decision]:
+    def process(self, raw: RawBar, inputs: BarInputs) -> tuple[dict[str, Any], Decision]:
         """One bar that continues the grid: gate, signal, settle, decide.
 
         Parameters
         ----------
         raw : RawBar
-        stale : bool
-            Whether it came too late to enter on.
+        inputs : BarInputs
+            What else it depends on.
 
         Returns
         -------
@@ -176,12 +176,12 @@ class Engine:
             self.drift.update(cast(FeatureReader, self._stream))
         state = self.account.state
         cuts = state.cuts.copy()
-        state.account[FEED_HALT] = float(stale)
+        apply_inputs(state, inputs)
         self.broker.sync(bar)
         self._day = day_of(self.account, self._day, bar)
         self.account.decide(signal)
         decision = decision_of(self.account, raw.open_time_ms)
-        return bar_facts(self.account, bar, signal, decision, self._day, cuts), decision
+        return bar_facts(self.account, bar, signal, decision, self._day, cuts, inputs), decision
 
     def last_decision(self) -> Decision | None:
         """Return the decision of the last bar, as it was sent; None before the first."""
@@ -190,6 +190,9 @@ class Engine:
 
     def successor(self, strategy: Strategy, seen: Iterable[Bars], drift: DriftWatch | None = None) -> Engine:
         """The same account and gate under another strategy; this engine is left as it is.
+
+        A broker that remembers more than the account holds must give its successor, which is made of the same
+        function, the same memory.
 
         Parameters
         ----------
@@ -237,9 +240,9 @@ class Engine:
         return None if self.drift is None or self.last_ms is None else self.drift.reading(self.last_ms)
 
     def snapshot(self) -> bytes:
-        """Everything that the next bar depends on, and what drift has counted."""
+        """Everything that the next bar depends on, the broker's memory too, and what drift has counted."""
         counted = None if self.drift is None else self.drift.state()
-        return take_snapshot(self.gate.state, self._stream, self.account, self._day, counted)
+        return take_snapshot(self.gate.state, self._stream, self.account, self._day, self.broker.state(), counted)
 
     def restore(self, blob: bytes) -> bool:
         """Continue from what :meth:`snapshot` returned; whether drift could, too, if it is watched.
@@ -249,5 +252,7 @@ class Engine:
         ArtifactError, ContractError
             If it does not fit.
         """
-        self.gate.state, self._day, counted = restore_snapshot(blob, self._stream, self.account)
-        return self.drift is None or self.drift.restore(counted)
+        restored = restore_snapshot(blob, self._stream, self.account)
+        self.gate.state, self._day = restored.gate, restored.day
+        self.broker.restore(restored.broker)
+        return self.drift is None or self.drift.restore(restored.drift)

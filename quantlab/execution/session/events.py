@@ -7,6 +7,7 @@ from typing import Any
 
 from quantlab.core.events import Event, RawBar
 from quantlab.core.market import Bars
+from quantlab.execution.journal.layout import LAYOUT
 from quantlab.execution.session.drift_watch import DriftReading
 from quantlab.execution.session.engine import Engine
 from quantlab.execution.session.handover import Release
@@ -32,6 +33,7 @@ def begin_events(
     at_ms : int
     """
     facts = {
+        "layout": LAYOUT,
         "identity": engine.identity(None if history is None else int(history.open_time_ms[-1])),
         "at_ms": at_ms,
         "warmed_up_on": warmed_up_on,
@@ -51,6 +53,23 @@ def history_facts(history: Bars) -> dict[str, Any]:
     return {"first_ms": int(opens[0]), "last_ms": int(opens[-1]), "data_fingerprint": history.fingerprint()}
 
 
+def observed_facts(engine: Engine, raw: RawBar, lag_ms: int) -> dict[str, Any]:
+    """Return what was seen beside a bar; a restart does not repeat it.
+
+    Parameters
+    ----------
+    engine : Engine
+        That has processed it.
+    raw : RawBar
+    lag_ms : int
+        Time from its close until it was worked on.
+    """
+    observed: dict[str, Any] = {"bar_gate": engine.gate.pending_faults(), "lag_ms": lag_ms}
+    if engine.market.rule_changes:
+        observed["instruments"] = engine.market.rules_fingerprint(raw.open_time_ms)
+    return observed
+
+
 def bar_events(
     raw: RawBar, facts: dict[str, Any], observed: dict[str, Any], reading: DriftReading | None
 ) -> list[Event]:
@@ -63,7 +82,7 @@ def bar_events(
     facts : dict
         See :func:`~quantlab.execution.session.bar_record.bar_facts`.
     observed : dict
-        ``bar_gate`` faults since the last bar and ``lag_ms``; a restart does not repeat them.
+        See :func:`observed_facts`.
     reading : DriftReading or None
     """
     drift = () if reading is None else reading.events

@@ -2,25 +2,16 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable, Sequence
+
 import numpy as np
 
-from quantlab.core.errors import ContractError
-from quantlab.core.events import AccountView, Decision, Leg
+from quantlab.core.errors import ArtifactError, ContractError
+from quantlab.core.events import AccountView, Decision, Event
 from quantlab.core.market import Bars
-from quantlab.core.results import OrderReason
 from quantlab.trading.bar.stepper import Stepper
-from quantlab.trading.lowlevel.layout import (
-    CASH,
-    EQUITY,
-    INCREASE,
-    N_ACTIVE,
-    REASON,
-    REDUCE,
-    SIDE,
-    STOP_DISTANCE,
-    TAKE_DISTANCE,
-    UNITS,
-)
+from quantlab.trading.lowlevel.layout import CASH, EQUITY, UNITS
 
 
 class PaperBroker:
@@ -31,10 +22,30 @@ class PaperBroker:
     account : Stepper
         Decisions are its order rows, so that what is submitted is already there: settling the next bar
         fills them with the scan's own compiled step.
+    wait : callable, optional
+        Takes seconds; must return early when the session is to stop.
     """
 
-    def __init__(self, account: Stepper) -> None:
-        self._account = account
+    def __init__(self, account: Stepper, wait: Callable[[float], object] = time.sleep) -> None:
+        self._account, self._wait = account, wait
+
+    def gather(self, until_ms: int) -> Sequence[Event]:
+        """Nothing: there is nobody to ask, the next bar says everything."""
+        return ()
+
+    def take(self, event: Event) -> None:
+        """Refuse a fact: none is ever gathered.
+
+        Raises
+        ------
+        ContractError
+            Always; the journal is one of a session on a venue.
+        """
+        raise ContractError(
+            "no fact of a venue where fills are simulated",
+            found=f"an entry {event.kind!r}",
+            fix="go on with the broker that the session began with, or begin a session in a new folder",
+        )
 
     def sync(self, bar: Bars) -> None:
         """Settle one bar: funding, orders at the open, protective exits, delistings, mark, liquidation."""
@@ -55,48 +66,37 @@ class PaperBroker:
                 fix="submit every decision once, in order",
             )
 
+    def attend(self, seconds: float) -> None:
+        """Wait: there is no order to look after between two bars."""
+        self._wait(seconds)
+
     def account(self) -> AccountView:
         """Cash, equity and open positions."""
-        state = self._account.state
-        held = np.flatnonzero(state.positions[UNITS])
-        units = {self._account.symbols[s]: float(state.positions[UNITS, s]) for s in held}
-        return AccountView(float(state.account[CASH]), float(state.account[EQUITY]), units)
+        return account_view(self._account)
+
+    def state(self) -> bytes:
+        """Nothing: everything lies in the account."""
+        return b""
+
+    def restore(self, state: bytes) -> None:
+        """Continue from nothing.
+
+        Raises
+        ------
+        ArtifactError
+            If it is something.
+        """
+        if state:
+            raise ArtifactError(
+                "a snapshot of a session whose fills are simulated",
+                found=f"{len(state)} bytes of another broker",
+                fix="go on with the broker that the session began with, or begin a session in a new folder",
+            )
 
 
-def decision_of(account: Stepper, open_time_ms: int) -> Decision:
-    """The legs that the last decision asks for, reducing legs of all symbols first."""
+def account_view(account: Stepper) -> AccountView:
+    """Cash, equity and open positions of an account."""
     state = account.state
-    active = [int(s) for s in state.active[: int(state.counters[N_ACTIVE])]]
-    reducing = [_reducing(account, open_time_ms, s) for s in active if state.orders[REDUCE, s] > 0.0]
-    increasing = [_increasing(account, open_time_ms, s) for s in active if state.orders[INCREASE, s] > 0.0]
-    return Decision(open_time_ms, (*reducing, *increasing))
-
-
-def _reducing(account: Stepper, open_time_ms: int, s: int) -> Leg:
-    state, symbol = account.state, account.symbols[s]
-    return Leg(
-        order_id=f"{open_time_ms}-{symbol}-reduce",
-        symbol=symbol,
-        side=-1 if state.positions[UNITS, s] > 0.0 else 1,
-        units=float(state.orders[REDUCE, s]),
-        reduce_only=True,
-        reason=OrderReason(int(state.orders[REASON, s])).name,
-    )
-
-
-def _increasing(account: Stepper, open_time_ms: int, s: int) -> Leg:
-    state, symbol = account.state, account.symbols[s]
-    return Leg(
-        order_id=f"{open_time_ms}-{symbol}-increase",
-        symbol=symbol,
-        side=1 if state.orders[SIDE, s] > 0.0 else -1,
-        units=float(state.orders[INCREASE, s]),
-        reduce_only=False,
-        reason=OrderReason.SIGNAL.name,
-        stop_distance=_distance(state.orders[STOP_DISTANCE, s]),
-        take_distance=_distance(state.orders[TAKE_DISTANCE, s]),
-    )
-
-
-def _distance(value: float) -> float | None:
-    return float(value) if np.isfinite(value) else None
+    held = np.flatnonzero(state.positions[UNITS])
+    units = {account.symbols[s]: float(state.positions[UNITS, s]) for s in held}
+    return AccountView(float(state.account[CASH]), float(state.account[EQUITY]), units)

@@ -1,4 +1,7 @@
-"""Recovery: the last snapshot, and every bar after it once more, to the same facts bit for bit."""
+"""Recovery: the last snapshot, and every bar after it once more, to the same facts bit for bit.
+
+What a venue said lies in the journal between the bars and is taken from there; nothing here asks a network.
+"""
 
 from __future__ import annotations
 
@@ -6,12 +9,14 @@ from typing import Any
 
 from quantlab.core.clock import iso_utc
 from quantlab.core.errors import ArtifactError, ConfigError
-from quantlab.core.events import Event
+from quantlab.core.events import VENUE_KINDS, Event
 from quantlab.core.market import Bars
 from quantlab.core.ports import Journal, Progress
 from quantlab.execution.journal.hash_chain import facts_text
+from quantlab.execution.journal.layout import LAYOUT, OTHER_LAYOUT
 from quantlab.execution.session.drift_watch import READING
 from quantlab.execution.session.engine import Engine
+from quantlab.execution.session.inputs import inputs_of
 from quantlab.execution.session.snapshot import unpack_raw
 
 
@@ -52,6 +57,8 @@ def recover(engine: Engine, journal: Journal, progress: Progress) -> tuple[int, 
                 _repeat(engine, event)
                 repeated += 1
                 stage.advance()
+            elif event.kind in VENUE_KINDS:
+                engine.broker.take(event)
             elif event.kind == "reset_breaker":
                 engine.reset_breaker()
     if engine.drift is not None:
@@ -60,6 +67,18 @@ def recover(engine: Engine, journal: Journal, progress: Progress) -> tuple[int, 
     if last_decision is not None:
         engine.broker.submit(last_decision)
     return repeated, counted
+
+
+def require_layout(began: Event) -> None:
+    """Return if a journal holds everything that going on with it needs.
+
+    Raises
+    ------
+    ConfigError
+        If another version of quantlab began it.
+    """
+    if (found := began.facts.get("layout", 1)) != LAYOUT:
+        raise ConfigError(f"a session with a journal of layout {LAYOUT}", found=f"layout {found}", fix=OTHER_LAYOUT)
 
 
 def require_identity(engine: Engine, journal: Journal, began: Event) -> None:
@@ -117,7 +136,7 @@ def require_history(history: Bars | None, began: Event) -> None:
 def _repeat(engine: Engine, event: Event) -> None:
     """Repeat a journalled bar and compare the outcome with what was journalled."""
     journalled = event.facts["bar"]
-    facts, _ = engine.process(unpack_raw(event.payload), stale="feed" in journalled["halts"])
+    facts, _ = engine.process(unpack_raw(event.payload), inputs_of(journalled))
     if facts_text(facts) != facts_text(journalled):
         wrong = next(key for key in journalled if facts_text({"": facts.get(key)}) != facts_text({"": journalled[key]}))
         raise ArtifactError(

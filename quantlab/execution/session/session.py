@@ -2,17 +2,18 @@
 
 For every closed bar that continues the grid:
 
-1. the quality gate makes it a :class:`~quantlab.core.market.Bars` of length 1;
-2. the signal stream (features, members, ensemble) says one row;
-3. the broker settles what happened until this close;
-4. the strategy decides: latches, policy, sizing, the guard's rules;
-5. the journal keeps the raw bar, what happened, what was decided and, when one is due, a reading of
+1. the broker gathers what a venue says of the time up to its close; the journal keeps it, then the broker takes it;
+2. the quality gate makes it a :class:`~quantlab.core.market.Bars` of length 1;
+3. the signal stream (features, members, ensemble) says one row;
+4. the broker settles what happened until this close;
+5. the strategy decides: latches, policy, sizing, the guard's rules;
+6. the journal keeps the raw bar, what happened, what was decided and, when one is due, a reading of
    the features' drift, in one commit;
-6. the broker is sent the decision.
+7. the broker is sent the decision, and works on it while the session waits for the next bar.
 
 Starting is recovering. A new session warms up on a history and journals a snapshot; one that ended,
-cleanly or not, goes on from the last snapshot and repeats the bars journalled after it, and every one
-must give the facts that were journalled, bit for bit. The bar that was in work when the process died was
+cleanly or not, goes on from the last snapshot and repeats the bars journalled after it, with what the broker took
+between them, and every one must give the facts that were journalled, bit for bit. The bar that was in work when the process died was
 either committed, then its decision is sent again (an order that the venue knows is ignored), or it was
 not, then the feed brings it again.
 """
@@ -27,18 +28,20 @@ from collections.abc import Callable
 from typing import Any
 
 from quantlab.core.errors import ContractError, QuantlabError
-from quantlab.core.events import Alert, Event, RawBar
+from quantlab.core.events import Alert, BarInputs, Event, RawBar
 from quantlab.core.market import Bars
 from quantlab.core.ports import AlertSink, BarFeed, Broker, Journal, Progress, ReleaseSource
 from quantlab.core.progress import SilentProgress
+from quantlab.execution.session.bar_alerts import bar_alerts
 from quantlab.execution.session.bar_gate import ALERTED_FAULTS
 from quantlab.execution.session.clock_watch import ClockWatch
-from quantlab.execution.session.drift_watch import ALERT, RESTART, DriftWatch
+from quantlab.execution.session.drift_watch import RESTART, DriftWatch
 from quantlab.execution.session.engine import Engine, Market
-from quantlab.execution.session.events import bar_events, begin_events, handover_events, snapshot_event
+from quantlab.execution.session.events import bar_events, begin_events, handover_events, observed_facts, snapshot_event
+from quantlab.execution.session.gathering import gather_facts
 from quantlab.execution.session.handover import PAPER_VENUE, Release, recent_bars
-from quantlab.execution.session.recovery import recover, require_history, require_identity
-from quantlab.execution.session.refused_cells import RefusalAlerts, refusal_message
+from quantlab.execution.session.recovery import recover, require_history, require_identity, require_layout
+from quantlab.execution.session.refused_cells import RefusalAlerts
 from quantlab.execution.session.rules import SessionRules
 from quantlab.trading.bar.stepper import Stepper
 from quantlab.trading.strategy.strategy import Strategy
@@ -67,6 +70,8 @@ class Session:
         Where orders go, for the journal: ``paper`` is the simulated one.
     counter_seconds : callable, optional
         A counter of seconds that no setting of the clock changes.
+    inputs : callable, optional
+        Gives the halts and the stage of the bar about to be worked on; ``stale`` is the session's own.
 
     Raises
     ------
@@ -91,6 +96,7 @@ class Session:
         releases: ReleaseSource[Release] | None = None,
         venue: str = PAPER_VENUE,
         counter_seconds: Callable[[], float] = time.monotonic,
+        inputs: Callable[[], BarInputs] = BarInputs,
     ) -> None:
         largest = rules.largest_funding_rate
         self._engine = Engine(
@@ -100,7 +106,7 @@ class Session:
         self._clock = ClockWatch(feed, rules.clock_every_ms, rules.clock_limit_ms, counter_seconds)
         self._refusals = RefusalAlerts(rules.repeat_alert_ms)
         self._feed, self._journal, self._alerts, self._history = feed, journal, alerts, history
-        self._releases, self._venue = releases, venue
+        self._releases, self._venue, self._inputs = releases, venue, inputs
         self._release = None if releases is None else releases.name
         self._since_snapshot = 0
         self._stale = False
@@ -123,7 +129,7 @@ class Session:
         Raises
         ------
         ConfigError
-            If the journal belongs to another strategy, market, history or account.
+            If the journal belongs to another strategy, market, history or account, or is of another layout.
         ArtifactError
             If a repeated bar does not give what was journalled.
         """
@@ -131,6 +137,7 @@ class Session:
         if began is None:
             self._begin(progress)
             return 0
+        require_layout(began)
         require_identity(self._engine, self._journal, began)
         require_history(self._history, began)
         return self._recover(progress)
@@ -160,6 +167,10 @@ class Session:
                 break
             self._check_release()
         return taken
+
+    def attend(self, seconds: float) -> None:
+        """Let the broker work while the feed waits; hand it to the feed as its sleep."""
+        self._engine.broker.attend(seconds)
 
     def finish(self, reason: str) -> None:
         """Journal a last snapshot and why the session ended; it can go on from there."""
@@ -206,19 +217,18 @@ class Session:
         return len(bars)
 
     def _advance(self, raw: RawBar) -> None:
-        """Process one bar of the grid, commit, send."""
-        lag_ms = self._now() - raw.open_time_ms - self._engine.market.interval_ms
+        """Gather what happened, process one bar of the grid, commit, send."""
+        close_ms = raw.open_time_ms + self._engine.market.interval_ms
+        gather_facts(self._engine.broker, self._journal, close_ms)
+        lag_ms = self._now() - close_ms
         stale = self.rules.stale_after_ms is not None and lag_ms > self.rules.stale_after_ms
         try:
-            facts, decision = self._engine.process(raw, stale=stale)
+            facts, decision = self._engine.process(raw, dataclasses.replace(self._inputs(), stale=stale))
         except ContractError as error:
             self.note("feature_mismatch", {"open_ms": raw.open_time_ms, "error": str(error)}, str(error))
             raise
         self._engine.gate.count_suspects()
-        market = self._engine.market
-        observed: dict[str, Any] = {"bar_gate": self._engine.gate.pending_faults(), "lag_ms": lag_ms}
-        if market.rule_changes:
-            observed["instruments"] = market.rules_fingerprint(raw.open_time_ms)
+        observed = observed_facts(self._engine, raw, lag_ms)
         reading = self._engine.drift_reading()
         refusals = self._refusals.events(self._engine.gate.refused)
         events = [*bar_events(raw, facts, observed, reading), *refusals]
@@ -229,15 +239,8 @@ class Session:
         self._engine.broker.submit(decision)
         self._engine.gate.clear_counts()
         self._set_stale(stale, lag_ms)
-        for refusal in refusals:
-            self._alert(refusal.kind, refusal_message(refusal), refusal.facts)
-        for suspect in self._engine.gate.suspects:
-            self._alert("suspect_bar", f"{suspect.symbol}: {suspect.sentence()}", dataclasses.asdict(suspect))
-        for event in facts["events"]:
-            self._alert(event["kind"], f"{event['kind']} at an equity of {event['equity']} USD", event)
-        if reading is not None and reading.new_alerts:
-            names = [drift.name for drift in reading.new_alerts]
-            self._alert(ALERT, reading.message, {"open_ms": reading.open_ms, "features": names})
+        for alert in bar_alerts(facts, refusals, self._engine.gate.suspects, reading, self._now()):
+            self._alerts.send(alert)
         _log.info("bar", extra={"facts": {"open_ms": facts["open_ms"], **facts["account"], "lag_ms": lag_ms}})
 
     def _require_reachable(self, raw: RawBar) -> None:

@@ -1,9 +1,9 @@
-"""A session as bytes: gate, signal stream, account, the day so far and drift; and one raw bar as bytes."""
+"""A session as bytes: gate, signal stream, account, the day so far, broker and drift; and one raw bar as bytes."""
 
 from __future__ import annotations
 
 import dataclasses
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -18,21 +18,30 @@ from quantlab.execution.session.bar_record import Day
 from quantlab.trading.bar.stepper import Stepper
 from quantlab.trading.lowlevel.layout import State
 
-_MARK = b"quantlab session 1\n"
+_MARK = b"quantlab session 2\n"
 _RAW_MARK = b"quantlab raw bar 1\n"
 
 #: The account's arrays; ``positions_view`` is a view of one of them.
 _STORED = tuple(name for name in State._fields if name != "positions_view")
 
 
+class Restored(NamedTuple):
+    """Parts of a snapshot that are handed back; stream and account were put back in place."""
+
+    gate: GateState
+    day: Day | None
+    broker: bytes
+    drift: bytes | None
+
+
 def take_snapshot(
-    gate: GateState, stream: SignalStream, account: Stepper, day: Day | None, drift: bytes | None = None
+    gate: GateState, stream: SignalStream, account: Stepper, day: Day | None, broker: bytes, drift: bytes | None = None
 ) -> bytes:
     """Everything that the next bar depends on, and what is watched beside it."""
     arrays: dict[str, Any] = {f"account.{name}": getattr(account.state, name) for name in _STORED}
     arrays |= {"gate.last_close": gate.last_close, "gate.missing": gate.missing}
     arrays |= {f"holds.{name}": array for name, array in gate.holds._asdict().items()}
-    arrays["stream"] = np.frombuffer(stream.state(), dtype=np.uint8)
+    arrays |= {"stream": np.frombuffer(stream.state(), dtype=np.uint8), "broker": np.frombuffer(broker, dtype=np.uint8)}
     if drift is not None:
         arrays["drift"] = np.frombuffer(drift, dtype=np.uint8)
     header = {
@@ -43,8 +52,8 @@ def take_snapshot(
     return pack_arrays(_MARK, header, arrays)
 
 
-def restore_snapshot(blob: bytes, stream: SignalStream, account: Stepper) -> tuple[GateState, Day | None, bytes | None]:
-    """Put stream and account back as they were; return the gate's state, the day and what drift had counted.
+def restore_snapshot(blob: bytes, stream: SignalStream, account: Stepper) -> Restored:
+    """Put stream and account back as they were; return the gate's state, the day, the broker's and what drift had counted.
 
     Raises
     ------
@@ -68,7 +77,8 @@ def restore_snapshot(blob: bytes, stream: SignalStream, account: Stepper) -> tup
     holds = Holds(*(arrays[f"holds.{name}"].copy() for name in Holds._fields))
     gate = GateState(arrays["gate.last_close"], arrays["gate.missing"], header["gate_open_ms"], holds)
     drift = arrays["drift"].tobytes() if "drift" in arrays else None
-    return gate, None if header["day"] is None else Day(**header["day"]), drift
+    day = None if header["day"] is None else Day(**header["day"])
+    return Restored(gate, day, arrays["broker"].tobytes(), drift)
 
 
 def copy_account(source: Stepper, target: Stepper) -> None:

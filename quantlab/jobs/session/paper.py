@@ -11,6 +11,8 @@ stage ``job.stage``, and on which evidence.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from omegaconf import DictConfig
@@ -69,10 +71,10 @@ def run(cfg: DictConfig) -> float | None:
         with SqliteJournal(folder / JOURNAL) as journal:
             chosen = _strategy(cfg, folder, journal)
             chosen.require_market(history)
-            feed, words = _feed(cfg, chosen, history, journal, stop)
+            feed, words = _feed(cfg, chosen, history, journal, lambda seconds: session.attend(seconds))
             if words:
                 console.print(words, highlight=False, soft_wrap=True)
-            session = _session(cfg, chosen, history, journal, feed)
+            session = _session(cfg, chosen, history, journal, feed, stop)
             repeated = session.start(progress)
             _begin(cfg, console, session, journal, repeated)
             journal.append([Event("terms", chosen.terms)])
@@ -105,17 +107,22 @@ def _strategy(cfg: DictConfig, folder: Path, journal: SqliteJournal) -> PaperStr
 
 
 def _feed(
-    cfg: DictConfig, chosen: PaperStrategy, history: Bars, journal: SqliteJournal, stop: StopRequest
+    cfg: DictConfig, chosen: PaperStrategy, history: Bars, journal: SqliteJournal, sleep: Callable[[float], None]
 ) -> tuple[BarFeed, str]:
-    """The configured feed, and a line on where it begins; one with a ``start`` that is null begins after the warm-up."""
+    """The configured feed, and a line on where it begins; one with a ``start`` that is null begins after the warm-up.
+
+    While it waits the broker works: `sleep` is :meth:`Session.attend` of the session that is made with this feed.
+    """
     make = build(cfg.execution.feed)
     if "start" not in cfg.execution.feed or cfg.execution.feed.start is not None:
-        return make(history, sleep=stop.wait), ""
+        return make(history, sleep=sleep), ""
     begins = replay_start(journal, chosen.strategy, chosen.bundle, history)
-    return make(history, sleep=stop.wait, start=begins.time), begins.words
+    return make(history, sleep=sleep, start=begins.time), begins.words
 
 
-def _session(cfg: DictConfig, chosen: PaperStrategy, history: Bars, journal: SqliteJournal, feed: BarFeed) -> Session:
+def _session(
+    cfg: DictConfig, chosen: PaperStrategy, history: Bars, journal: SqliteJournal, feed: BarFeed, stop: StopRequest
+) -> Session:
     watch_rules = build(cfg.execution.drift)
     _require_one_market(build(cfg.data), feed)
     begins = feed.begins_ms
@@ -125,7 +132,7 @@ def _session(cfg: DictConfig, chosen: PaperStrategy, history: Bars, journal: Sql
         Market.of(history),
         feed=feed,
         journal=journal,
-        make_broker=build(cfg.execution.broker),
+        make_broker=partial(build(cfg.execution.broker), wait=stop.wait),
         alerts=build(cfg.execution.alerts),
         rules=build(cfg.execution.session),
         initial_cash=cfg.cash,

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from quantlab.backtest.scan import Scan
-from quantlab.core.events import RawBar
+from quantlab.core.events import BarInputs, RawBar
 from quantlab.core.market import BarState
 from quantlab.core.results import OrderReason
 from quantlab.data.quality.gate import MAX_FILLED, QualityGate
@@ -77,6 +77,6 @@ def test_the_account_after_the_settlement_is_free_of_the_symbol(place, chosen):
         assert place.bars.symbols[0] not in engine.broker.account().units
         before = engine.account.state.positions.copy()
         row = np.full((2, 5), np.nan)
-        facts, _ = engine.process(RawBar(engine.last_ms + place.bars.interval_ms, row), stale=False)
+        facts, _ = engine.process(RawBar(engine.last_ms + place.bars.interval_ms, row), BarInputs())
         assert facts["fills"] == []
         assert engine.account.state.positions[ABSENT_BARS, 0] == before[ABSENT_BARS, 0]
