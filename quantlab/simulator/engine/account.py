@@ -58,6 +58,13 @@ class Account:
         held = self.positions.get(symbol)
         return 0 if held is None else held.lots
 
+    def order_of_client(self, client_id: str) -> Order | None:
+        """The order with a client id: an open one before those that have ended, the latest of these."""
+        latest = self.orders.get(self.by_client.get(client_id, 0))
+        if latest is None or latest.status.is_open:
+            return latest
+        return next((order for order in self.resting() if order.client_id == client_id), latest)
+
     def held(self) -> tuple[Position, ...]:
         """Positions that are not flat."""
         return tuple(position for position in self.positions.values() if position.lots)

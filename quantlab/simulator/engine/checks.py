@@ -8,7 +8,7 @@ from quantlab.simulator.engine.refusals import Refused, refuse
 from quantlab.simulator.engine.requests import OrderRequest
 from quantlab.simulator.engine.state import VenueState
 from quantlab.simulator.engine.valuation import exposed_lots, leverage_of, mark_of, wallet_view
-from quantlab.simulator.engine.values import Order, Side
+from quantlab.simulator.engine.values import Side
 
 #: The end of the year 9999: an order's own end must come before it.
 LATEST_GOOD_TILL_MS = 253_402_300_799_000
@@ -94,5 +94,5 @@ def check_margin(
 
 def check_client_id(account: Account, request: OrderRequest) -> Refused | None:
     """-4116 where an *open* order has the same client id; an id of the past may come again."""
-    known: Order | None = account.orders.get(account.by_client.get(request.client_id, 0))
+    known = account.order_of_client(request.client_id)
     return refuse(-4116) if known is not None and known.status.is_open else None

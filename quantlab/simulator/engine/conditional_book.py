@@ -107,7 +107,7 @@ def _check(state: VenueState, account: Account, listing: Listing, request: Condi
     waiting = account.waiting(request.symbol)
     if any(order.client_id == request.client_id for order in account.waiting() if request.client_id):
         return refuse(-4116)
-    if len(account.open_algos) >= state.rules.max_conditional:
+    if len(waiting) >= state.rules.max_conditional:
         return refuse(-4045)
     if not request.close_position:
         refused = check_lots(state, account, listing, request.lots, request.reduce_only)

@@ -35,7 +35,7 @@ def transfer(state: VenueState, account: Account, amount: Decimal) -> Refused | 
         USD, negative for out.
     """
     amount = money(amount)
-    if -amount > min(wallet_view(state, account).available, account.wallet):
+    if amount < 0 and -amount > wallet_view(state, account).withdrawable:
         return refuse(-2018)
     state.pay(account, "", IncomeType.TRANSFER, amount)
     state.note("transfer", account.name, amount=amount)
@@ -65,7 +65,7 @@ def set_leverage(state: VenueState, account: Account, symbol: str, leverage: int
         account.leverage.pop(symbol)
         if before is not None:
             account.leverage[symbol] = before
-        return refuse(-2019)
+        return refuse(-2028)
     state.note("leverage", account.name, symbol=symbol, leverage=leverage)
     state.events.append(LeverageUpdate(account.name, state.now_ms, symbol, leverage))
     return None

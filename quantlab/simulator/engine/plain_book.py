@@ -80,11 +80,19 @@ def check(state: VenueState, account: Account, request: OrderRequest) -> int | R
     )
     if refused is not None:
         return refused
-    if len(account.open_orders) >= state.rules.max_orders:
+    if (
+        len(account.open_orders) >= state.rules.max_orders
+        and len(account.resting(request.symbol)) >= state.rules.max_orders
+    ):
         return refuse(-2025)
     if request.reduce_only:
-        return cut_reduce_only(state, account, request.symbol, request.side, lots)
-    return check_margin(state, account, listing, request.side, lots, ticks) or lots
+        checked = cut_reduce_only(state, account, request.symbol, request.side, lots)
+    else:
+        checked = check_margin(state, account, listing, request.side, lots, ticks) or lots
+    if isinstance(checked, int) and request.type is OrderType.LIMIT and request.time_in_force is TimeInForce.FOK:
+        crosses = quote.is_crossed_by(request.side, request.price_ticks)
+        return checked if crosses and budget_lots(state, account, listing) >= checked else refuse(-5021)
+    return checked
 
 
 def _check_kind(state: VenueState, listing: Listing, request: OrderRequest, quote: Quote) -> Refused | None:
@@ -233,7 +241,7 @@ def amend(state: VenueState, account: Account, order: Order, lots: int, price_ti
         or check_notional(listing, lots, price_ticks, order.reduce_only)
     )
     if refused is not None:
-        return refused
+        return refuse(-5029, refused.message) if refused.code == -4164 else refused
     if order.time_in_force is TimeInForce.GTX and _quote(state, listing).is_crossed_by(order.side, price_ticks):
         return refuse(-5022)
     if (

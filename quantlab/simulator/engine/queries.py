@@ -16,7 +16,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class OrderRef:
-    """An order by its id, or by its client id: then the latest that has it.
+    """An order by its id, or by its client id: then the open one that has it, else the latest.
 
     Parameters
     ----------
@@ -51,7 +51,7 @@ class Page:
 
 def find_order(account: Account, symbol: str, ref: OrderRef) -> Order | None:
     """A plain order of a symbol, None if there is none."""
-    order = account.orders.get(ref.number or account.by_client.get(ref.client_id, 0))
+    order = account.orders.get(ref.number) if ref.number else account.order_of_client(ref.client_id)
     return order if order is not None and order.symbol == symbol else None
 
 

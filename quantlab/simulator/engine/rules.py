@@ -36,7 +36,7 @@ class VenueRules:
     max_lots : int or None
         Largest order in grid lots; -4005 beyond.
     max_orders, max_conditional : int
-        Open orders of an account in the plain book and in the conditional book: -2025 and -4045 beyond.
+        Open orders of a symbol in the plain book and in the conditional book: -2025 and -4045 beyond.
     leverage : int
         Of every symbol at the start, as far as its largest one allows.
     margin_call_ratio : float

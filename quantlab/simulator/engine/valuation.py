@@ -34,6 +34,13 @@ def exposed_lots(held: int, orders: tuple[Order, ...]) -> int:
     return max(abs(held), held + bought, sold - held)
 
 
+def order_margin(account: Account, listing: Listing, mark: Decimal, leverage: int) -> Decimal:
+    """Initial margin of what a symbol's open orders may add to the position."""
+    held = account.lots(listing.symbol)
+    added = exposed_lots(held, account.resting(listing.symbol)) - abs(held)
+    return listing.grid.units(added) * mark / leverage
+
+
 def wallet_view(state: VenueState, account: Account) -> WalletView:
     """The account's money at the marks."""
     listings = state.listings
@@ -47,7 +54,7 @@ def wallet_view(state: VenueState, account: Account) -> WalletView:
             profit += unrealised(listing, account.positions[symbol], mark)
             margin += abs(held) * one / leverage
             maintenance += abs(held) * one * listing.maintenance
-        ordered += (exposed_lots(held, account.resting(symbol)) - abs(held)) * one / leverage
+        ordered += order_margin(account, listing, mark, leverage)
     balance = account.wallet + profit
     return WalletView(
         wallet=account.wallet,
@@ -91,6 +98,7 @@ def position_view(state: VenueState, account: Account, symbol: str, wallet: Wall
         notional=notional,
         leverage=leverage,
         initial_margin=abs(notional) / leverage,
+        order_margin=order_margin(account, listing, mark, leverage),
         maintenance_margin=maintenance,
         liquidation_price=end,
         updated_ms=position.updated_ms,

@@ -312,8 +312,8 @@ class PositionView:
     unrealised, notional : Decimal
         `notional` is signed.
     leverage : int
-    initial_margin, maintenance_margin : Decimal
-        Of the position; open orders not included.
+    initial_margin, order_margin, maintenance_margin : Decimal
+        Of the position, and what open orders may add to it.
     liquidation_price : Decimal
         At which the account, all other marks as they are, is liquidated; 0 where there is none.
     updated_ms : int
@@ -327,6 +327,7 @@ class PositionView:
     notional: Decimal
     leverage: int
     initial_margin: Decimal
+    order_margin: Decimal
     maintenance_margin: Decimal
     liquidation_price: Decimal
     updated_ms: int
@@ -360,3 +361,8 @@ class WalletView:
     maintenance_margin: Decimal
     available: Decimal
     updated_ms: int
+
+    @property
+    def withdrawable(self) -> Decimal:
+        """The part that may leave the wallet: profits that are not realised stay."""
+        return max(min(self.available, self.wallet), ZERO)

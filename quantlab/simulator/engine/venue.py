@@ -325,7 +325,7 @@ class Venue:
         return leverage_of(self.state, self._account(account), self.listings[symbol])
 
     def set_leverage(self, account: str, symbol: str, leverage: int, now_ms: int) -> Refused | None:
-        """Set the leverage of a symbol: -4028 beyond its largest, -2019 where margin would be missing."""
+        """Set the leverage of a symbol: -4028 beyond its largest, -2028 where margin would be missing."""
         return operations.set_leverage(self.state, self._be_at(account, now_ms), symbol, leverage)
 
     # -- events, and what is done to an account ----------------------------------------------------------------------

@@ -25,7 +25,9 @@ from quantlab.simulator.wire.subscriptions import Subscriptions, open_subscripti
 #: The only address that is listened on.
 LOOPBACK = "127.0.0.1"
 _TICK_SECONDS = 0.1
-_READ_HEADERS = ("x-mbx-apikey", "host")
+_READ_HEADERS = ("x-mbx-apikey", "host", "origin")
+#: Patience with connections that are still open when the exchange ends.
+_CLOSING_SECONDS = 1.0
 _JSON = {"Content-Type": "application/json;charset=UTF-8"}
 
 
@@ -44,6 +46,7 @@ class ExchangeServer:
     now_ms: Callable[[], int]
     sockets: set[Socket] = field(default_factory=set)
     _runner: web.ServerRunner | None = None
+    _ticking: asyncio.Task[None] | None = None
     _tasks: set[asyncio.Task[None]] = field(default_factory=set)
 
     async def start(self, port: int, tls: ssl.SSLContext | None = None) -> int:
@@ -54,7 +57,8 @@ class ExchangeServer:
         InstallationError
             If the port is taken.
         """
-        self._runner = web.ServerRunner(web.Server(self.handle, access_log=None))
+        server = web.Server(self.handle, access_log=None)
+        self._runner = web.ServerRunner(server, shutdown_timeout=_CLOSING_SECONDS)
         await self._runner.setup()
         site = web.TCPSite(self._runner, LOOPBACK, port, ssl_context=tls)
         try:
@@ -62,18 +66,26 @@ class ExchangeServer:
         except OSError as error:
             await self._runner.cleanup()
             raise InstallationError(f"port {port} of {LOOPBACK} free", found=str(error), fix="set job.port") from error
-        self._keep(self._tick())
+        self._ticking = self._keep(self._tick())
         return int(self._runner.addresses[0][1])
 
     async def stop(self) -> None:
         """Close every connection, and listen no longer."""
         for task in tuple(self._tasks):
             task.cancel()
-        for socket in tuple(self.sockets):
-            with suppress(ConnectionError):
-                await asyncio.wait_for(socket.response.close(), timeout=1.0)
+        await asyncio.gather(*(_close(socket) for socket in tuple(self.sockets)))
         if self._runner is not None:
             await self._runner.cleanup()
+
+    async def run_until(self, stop: asyncio.Event) -> None:
+        """Serve until somebody asks to stop; what ends the market's time ends the exchange, too."""
+        waiting = asyncio.ensure_future(stop.wait())
+        try:
+            await asyncio.wait({waiting, *([self._ticking] if self._ticking else [])}, return_when="FIRST_COMPLETED")
+        finally:
+            waiting.cancel()
+        if self._ticking is not None and self._ticking.done():
+            self._ticking.result()
 
     def now(self) -> Now:
         """Both clocks: in lockstep the market's stands until a bar is ended."""
@@ -112,7 +124,8 @@ class ExchangeServer:
     def publish(self) -> None:
         """Send frames of all that happened to those who listen."""
         for frame in self.exchange.user_frames():
-            self._send_user_frame(frame, with_faults=True)
+            if self.exchange.listen_keys.account(frame.listen_key) is not None:  # not ended by a fault just now
+                self._send_user_frame(frame, with_faults=True)
         row = self.exchange.venue.row
         for socket in self.sockets:
             if socket.since_row < row:
@@ -171,6 +184,13 @@ class ExchangeServer:
         return task
 
 
+async def _close(socket: Socket) -> None:
+    """Close one websocket; one whose client does not answer is cut off."""
+    with suppress(ConnectionError, TimeoutError):
+        await asyncio.wait_for(socket.response.close(), timeout=_CLOSING_SECONDS)
+    socket.reset()
+
+
 async def serve_until(
     server: ExchangeServer,
     port: int,
@@ -193,7 +213,7 @@ async def serve_until(
     """
     ready(await server.start(port, tls))
     try:
-        await stop.wait()
+        await server.run_until(stop)
     finally:
         await server.stop()
 

@@ -81,10 +81,16 @@ class Settings:
         check_whole("job.seed", self.seed, low=0)
         FaultScript.parse(self.faults)
         for name, value in (("key", self.key), ("secret", self.secret)):
-            if not isinstance(value, str) or not value or _REAL_KEY.fullmatch(value):
+            if not isinstance(value, str) or not value:
+                raise ConfigError(
+                    f"job.account.{name} as a text that you invented",
+                    found=f"a value of type {type(value).__name__}" if value else "none",
+                    fix="e.g. demo-key",
+                )
+            if _REAL_KEY.fullmatch(value):
                 raise ConfigError(
                     f"job.account.{name} that you invented",
-                    found="one in the shape of a real venue's: 64 letters and digits" if value else "none",
+                    found="one in the shape of a real venue's: 64 letters and digits",
                     fix="invent another one: a real key belongs nowhere but at its venue",
                 )
 

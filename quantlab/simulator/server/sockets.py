@@ -47,6 +47,8 @@ class Socket:
             return
         if step.ending == "silent":
             self.silent = True
+            if self.transport is not None:
+                self.transport.pause_reading()  # a line that is half open answers no ping, and no close either
         elif step.delay_ms:
             asyncio.get_running_loop().call_later(step.delay_ms / 1000, self.put, Step(step.text))
         elif self.queue.full():

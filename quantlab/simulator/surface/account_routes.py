@@ -18,7 +18,7 @@ from quantlab.simulator.surface.account_shapes import (
 )
 from quantlab.simulator.surface.call import Call, Route, by_symbol, routes
 from quantlab.simulator.surface.order_shapes import order_row, trade_row
-from quantlab.simulator.surface.spans import read_page, recent
+from quantlab.simulator.surface.spans import read_page, read_times, recent
 from quantlab.simulator.wire.signing import Security
 
 _ALL = sys.maxsize
@@ -91,7 +91,7 @@ def incomes(call: Call) -> list[dict[str, Any]]:
     """``income``: the last seven days, or between two times; pages of `limit` rows."""
     listing, parameters = call.optional_listing(), call.parameters
     kind = parameters.optional("incomeType")
-    start, end = parameters.whole("startTime"), parameters.whole("endTime")
+    start, end = read_times(parameters)
     page, limit = parameters.whole("page") or 1, parameters.count("limit", 100, 1_000)
     parameters.require_all_read()
     if kind is not None and kind not in tuple(IncomeType):

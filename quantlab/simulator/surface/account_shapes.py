@@ -23,7 +23,7 @@ def balance_rows(wallet: WalletView) -> list[dict[str, Any]]:
             "crossWalletBalance": money(wallet.wallet),
             "crossUnPnl": money(wallet.unrealised),
             "availableBalance": money(wallet.available),
-            "maxWithdrawAmount": money(wallet.available),
+            "maxWithdrawAmount": money(wallet.withdrawable),
             "marginAvailable": True,
             "updateTime": wallet.updated_ms,
         }
@@ -45,7 +45,7 @@ def account_totals(wallet: WalletView) -> dict[str, Any]:
         "crossWalletBalance": money(wallet.wallet),
         "crossUnPnl": money(wallet.unrealised),
         "availableBalance": money(wallet.available),
-        "maxWithdrawAmount": money(wallet.available),
+        "maxWithdrawAmount": money(wallet.withdrawable),
         "marginAvailable": True,
         "updateTime": wallet.updated_ms,
     }
@@ -60,7 +60,7 @@ def account_totals(wallet: WalletView) -> dict[str, Any]:
         "totalCrossWalletBalance": money(wallet.wallet),
         "totalCrossUnPnl": money(wallet.unrealised),
         "availableBalance": money(wallet.available),
-        "maxWithdrawAmount": money(wallet.available),
+        "maxWithdrawAmount": money(wallet.withdrawable),
         "assets": [asset],
     }
 
@@ -69,11 +69,11 @@ def account_position(position: PositionView, scale: Scale) -> dict[str, Any]:
     """A position inside ``account`` v2 and v3."""
     return {
         "symbol": position.symbol,
-        "initialMargin": money(position.initial_margin),
+        "initialMargin": money(position.initial_margin + position.order_margin),
         "maintMargin": money(position.maintenance_margin),
         "unrealizedProfit": money(position.unrealised),
         "positionInitialMargin": money(position.initial_margin),
-        "openOrderInitialMargin": "0",
+        "openOrderInitialMargin": money(position.order_margin),
         "leverage": str(position.leverage),
         "isolated": False,
         "isolatedMargin": "0",
@@ -108,10 +108,10 @@ def position_row(position: PositionView, adl: int, scale: Scale) -> dict[str, An
         "isolatedWallet": "0",
         "notional": money(position.notional),
         "marginAsset": MARGIN_ASSET,
-        "initialMargin": money(position.initial_margin),
+        "initialMargin": money(position.initial_margin + position.order_margin),
         "maintMargin": money(position.maintenance_margin),
         "positionInitialMargin": money(position.initial_margin),
-        "openOrderInitialMargin": "0",
+        "openOrderInitialMargin": money(position.order_margin),
         "adl": adl,
         "bidNotional": "0",
         "askNotional": "0",

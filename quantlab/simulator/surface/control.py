@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 from typing import Any
+from urllib.parse import urlsplit
 
 from quantlab.core.errors import ConfigError
 from quantlab.simulator.engine.refusals import Refused
@@ -15,12 +15,14 @@ from quantlab.simulator.engine.values import OrderType, Side
 from quantlab.simulator.surface.call import known_listing, scale_of
 from quantlab.simulator.surface.exchange import Exchange
 from quantlab.simulator.surface.order_shapes import order_result
-from quantlab.simulator.wire.messages import Now, RefusedError, Reply, Request, compact
-from quantlab.simulator.wire.parameters import parse_pairs
+from quantlab.simulator.wire.messages import Now, RefusedError, Reply, Request, compact, read_json
+from quantlab.simulator.wire.parameters import parse_pairs, whole_number
 
 PREFIX = "/_sim/"
 _LARGEST_PAGE = 10_000
-_OWN_HOSTS = ("127.0.0.1", "localhost", "[::1]")
+_OWN_HOSTS = ("127.0.0.1", "localhost", "::1")
+_LARGEST_NUMBER, _MOST_DECIMALS = Decimal(10) ** 15, 20
+_KINDS = "transfer, liquidation, delisting, liquidity, adl, or human with side BUY or SELL"
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,12 +41,11 @@ def answer_control(exchange: Exchange, request: Request, now: Now) -> Reply:
     ----------
     exchange : Exchange
     request : Request
-        From this machine, by its own name: a page of another site that a browser shows cannot ask.
+        From this machine, by its own name, and not from a page of another site that a browser shows.
     now : Now
     """
     try:
-        if request.headers.get("host", "127.0.0.1").rpartition(":")[0] not in (*_OWN_HOSTS, ""):
-            raise RefusedError(-2015, "These endpoints are asked under 127.0.0.1 alone.", 403)
+        _require_own(request)
         handler = _ENDPOINTS.get((request.method, request.path.removeprefix(PREFIX)))
         if handler is None:
             known = ", ".join(f"{method} {PREFIX}{name}" for method, name in _ENDPOINTS)
@@ -89,10 +90,10 @@ def advance(call: ControlCall) -> dict[str, Any]:
 def ledger(call: ControlCall) -> list[dict[str, Any]]:
     """``GET ledger``: entries from ``from`` on, at most ``limit``."""
     asked = parse_pairs(call.request.query)
-    start, limit = asked.get("from", "0"), asked.get("limit", str(_LARGEST_PAGE))
-    if not (start.isdigit() and limit.isdigit()):
+    start, limit = whole_number(asked.get("from", "0")), whole_number(asked.get("limit", str(_LARGEST_PAGE)))
+    if start is None or limit is None:
         raise RefusedError(-1130, "expected from and limit as whole numbers")
-    return [entry.to_dict() for entry in call.exchange.venue.ledger.read(int(start), min(int(limit), _LARGEST_PAGE))]
+    return [entry.to_dict() for entry in call.exchange.venue.ledger.read(start, min(limit, _LARGEST_PAGE))]
 
 
 def struck_faults(call: ControlCall) -> list[dict[str, Any]]:
@@ -103,7 +104,7 @@ def struck_faults(call: ControlCall) -> list[dict[str, Any]]:
 def add_fault(call: ControlCall) -> dict[str, Any]:
     """``POST fault``: an entry of the script language, or a list of them; counts begin now."""
     try:
-        document = json.loads(call.request.body)
+        document = read_json(call.request.body)
     except ValueError:
         raise RefusedError(-1130, "expected JSON") from None
     return {"added": call.exchange.faults.add(document)}
@@ -121,6 +122,9 @@ def strike_market(call: ControlCall) -> dict[str, Any]:
     if kind == "liquidation":
         venue.force_liquidation(account, at_ms)
         return {"done": True}
+    side = str(asked.get("side"))
+    if kind not in ("delisting", "liquidity", "adl") and (kind != "human" or side not in Side.__members__):
+        raise RefusedError(-1130, f"expected kind as {_KINDS}; found {kind!r}")
     listing = known_listing(venue, str(asked.get("symbol", "")))
     scale = scale_of(venue, listing.symbol)
     if kind == "delisting":
@@ -134,13 +138,8 @@ def strike_market(call: ControlCall) -> dict[str, Any]:
         raise RefusedError(-1111, "Precision is over the maximum defined for this asset.")
     if kind == "adl":
         return {"done": venue.force_adl(account, listing.symbol, lots, at_ms) is not None}
-    if kind == "human" and asked.get("side") in Side.__members__:
-        order = OrderRequest(listing.symbol, Side[asked["side"]], OrderType.MARKET, lots)
-        placed = venue.place(account, order, at_ms, HUMAN)
-        return order_result(placed.order, scale) if isinstance(placed, Placed) else _outcome(placed)
-    raise RefusedError(
-        -1130, "expected kind as transfer, liquidation, delisting, liquidity, adl, or human with side BUY or SELL"
-    )
+    placed = venue.place(account, OrderRequest(listing.symbol, Side[side], OrderType.MARKET, lots), at_ms, HUMAN)
+    return order_result(placed.order, scale) if isinstance(placed, Placed) else _outcome(placed)
 
 
 _ENDPOINTS = {
@@ -153,6 +152,24 @@ _ENDPOINTS = {
 }
 
 
+def _require_own(request: Request) -> None:
+    """Refuse what did not come by this machine's own name, or came from a page of another site (its ``Origin``).
+
+    Raises
+    ------
+    RefusedError
+    """
+    origin = request.headers.get("origin")
+    asked_as = [f"//{request.headers.get('host', '127.0.0.1')}", *([] if origin is None else [origin])]
+    for address in asked_as:
+        try:
+            name = urlsplit(address).hostname
+        except ValueError:
+            name = None
+        if name not in _OWN_HOSTS:
+            raise RefusedError(-2015, f"These endpoints are asked under 127.0.0.1 alone; found {address!r}.", 403)
+
+
 def _outcome(refused: Refused | None) -> dict[str, Any]:
     if refused is not None:
         raise RefusedError(refused.code, refused.message)
@@ -161,7 +178,7 @@ def _outcome(refused: Refused | None) -> dict[str, Any]:
 
 def _document(request: Request) -> Mapping[str, Any]:
     try:
-        document = json.loads(request.body) if request.body else {}
+        document = read_json(request.body) if request.body else {}
     except ValueError:
         raise RefusedError(-1130, "expected JSON") from None
     if not isinstance(document, dict):
@@ -174,6 +191,7 @@ def _decimal(asked: Mapping[str, Any], name: str) -> Decimal:
         number = Decimal(str(asked.get(name)))
     except InvalidOperation:
         number = Decimal("NaN")
-    if not number.is_finite():
-        raise RefusedError(-1130, f"expected {name} as a number")
+    exponent = number.as_tuple().exponent
+    if not isinstance(exponent, int) or exponent < -_MOST_DECIMALS or abs(number) >= _LARGEST_NUMBER:
+        raise RefusedError(-1130, f"expected {name} as a number below 1e15 with at most {_MOST_DECIMALS} decimals")
     return number

@@ -89,8 +89,6 @@ class Exchange:
         fault = self.faults.rest(request.method, request.path)
         if fault is None:
             return self._serve(request, now)
-        if fault.kind in ("429", "418"):
-            self.limits.take_weight(request.address, 0, now.wire_ms)
         return faulty_reply(fault, self._serve(request, now) if fault.applied else None)
 
     def user_frames(self) -> tuple[UserFrame, ...]:

@@ -19,7 +19,9 @@ from quantlab.simulator.surface.market_shapes import (
     symbol_info,
     top_of_book,
 )
+from quantlab.simulator.surface.spans import read_times
 from quantlab.simulator.wire.messages import RefusedError
+from quantlab.simulator.wire.parameters import whole_number
 
 _DEPTHS = (5, 10, 20, 50, 100, 500, 1_000)
 
@@ -58,16 +60,18 @@ def klines(call: Call) -> list[list[object]]:
 
 def continuous_klines(call: Call) -> list[list[object]]:
     """``continuousKlines``: those of the perpetual contract of a pair."""
-    listing = call.listing("pair")
+    listing = call.venue.listings.get(call.parameters.text("pair"))
+    if listing is None:
+        raise RefusedError(-4144, "Invalid pair")
     if call.parameters.text("contractType") != "PERPETUAL":
-        raise RefusedError(-1130, "Data sent for parameter 'contractType' is not valid.")
+        raise RefusedError(-4104, "Invalid contract type")
     return _klines(call, listing)
 
 
 def _klines(call: Call, listing: Listing) -> list[list[object]]:
     parameters = call.parameters
     interval = parameters.text("interval")
-    start, end = parameters.whole("startTime"), parameters.whole("endTime")
+    start, end = read_times(parameters)
     limit = parameters.count("limit", 500, 1_500)
     parameters.require_all_read()
     return [kline_row(candle) for candle in candles_between(call.venue.state, listing, interval, start, end, limit)]
@@ -92,7 +96,7 @@ def depth(call: Call) -> dict[str, Any]:
 def funding_rates(call: Call) -> list[dict[str, Any]]:
     """``fundingRate``: rates that were paid."""
     listing = call.optional_listing()
-    start, end = call.parameters.whole("startTime"), call.parameters.whole("endTime")
+    start, end = read_times(call.parameters)
     limit = call.parameters.count("limit", 100, 1_000)
     call.parameters.require_all_read()
     state = call.venue.state
@@ -136,12 +140,12 @@ def _price_ticker(state: VenueState, listing: Listing) -> dict[str, Any]:
 
 
 def _kline_weight(pairs: Mapping[str, str]) -> int:
-    limit = int(pairs["limit"]) if pairs.get("limit", "").isdigit() else 500
+    limit = whole_number(pairs.get("limit", "500")) or 500
     return next((weight for most, weight in ((99, 1), (499, 2), (1_000, 5)) if limit <= most), 10)
 
 
 def _depth_weight(pairs: Mapping[str, str]) -> int:
-    limit = int(pairs["limit"]) if pairs.get("limit", "").isdigit() else 500
+    limit = whole_number(pairs.get("limit", "500")) or 500
     return next((weight for most, weight in ((50, 2), (100, 5), (500, 10)) if limit <= most), 20)
 
 

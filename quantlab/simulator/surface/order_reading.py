@@ -15,8 +15,8 @@ from quantlab.simulator.surface.scale import Scale, decimals
 from quantlab.simulator.wire.messages import RefusedError
 from quantlab.simulator.wire.parameters import Parameters
 
-#: Largest size and price, in steps, as ``exchangeInfo`` says.
-LARGEST_LOTS, LARGEST_TICKS = 10**15, 10**9
+#: Largest size and price, in steps, as ``exchangeInfo`` says. A tick that stands for an unknown one is 1e-9 of the lowest price and less.
+LARGEST_LOTS, LARGEST_TICKS = 10**15, 10**15
 PLAIN = (OrderType.LIMIT, OrderType.MARKET)
 WITH_LIMIT = (OrderType.STOP, OrderType.TAKE_PROFIT)
 CLOSING = (OrderType.STOP_MARKET, OrderType.TAKE_PROFIT_MARKET)
@@ -49,8 +49,9 @@ def read_order(parameters: Parameters, listing: Listing) -> tuple[OrderRequest, 
             raise RefusedError(-1106, f"Parameter '{name}' sent when not required.")
     life, good_till = _life(parameters, needed=kind == OrderType.LIMIT)
     price = parameters.decimal("price")
-    if kind == OrderType.MARKET and price is not None:
-        raise RefusedError(-1106, "Parameter 'price' sent when not required.")
+    for name in ("price", "timeInForce") if kind == OrderType.MARKET else ():
+        if name in parameters:
+            raise RefusedError(-1106, f"Parameter '{name.lower()}' sent when not required.")
     request = OrderRequest(
         symbol=listing.symbol,
         side=side,
@@ -94,7 +95,7 @@ def read_conditional(parameters: Parameters, listing: Listing) -> ConditionalReq
     activate = parameters.decimal("activatePrice")
     callback = _callback(parameters, needed=trailing)
     trigger = parameters.decimal("triggerPrice")
-    working = parameters.choice("workingType", tuple(WorkingType), -1130, _not_valid("workingType"))
+    working = parameters.choice("workingType", tuple(WorkingType), -4031, "Invalid parameter working type")
     return ConditionalRequest(
         symbol=listing.symbol,
         side=side,
@@ -157,6 +158,17 @@ def missing(name: str) -> RefusedError:
     return RefusedError(-1102, f"Mandatory parameter '{name}' was not sent, was empty/null, or malformed.")
 
 
+def read_price_match(parameters: Parameters) -> None:
+    """Take ``priceMatch=NONE``: prices come from the client.
+
+    Raises
+    ------
+    RefusedError
+        -5037 for another word.
+    """
+    parameters.choice("priceMatch", ("NONE",), -5037, "Invalid price match")
+
+
 def read_side(parameters: Parameters) -> Side:
     """The side.
 
@@ -173,16 +185,16 @@ def read_side(parameters: Parameters) -> Side:
 
 def _common(parameters: Parameters) -> tuple[Side, OrderType]:
     side = read_side(parameters)
-    position_side = parameters.choice("positionSide", ("BOTH", "LONG", "SHORT"), -1130, _not_valid("positionSide"))
+    position_side = parameters.choice("positionSide", ("BOTH", "LONG", "SHORT"), -4060, "Invalid position side.")
     if position_side not in (None, ONE_WAY):
         raise RefusedError(-4061, "Order's position side does not match user's setting.")
     kind = parameters.text("type")
     if kind not in tuple(OrderType):
         raise RefusedError(-1116, "Invalid orderType.")
-    parameters.choice("selfTradePreventionMode", _SELF_TRADE, -1130, _not_valid("selfTradePreventionMode"))
-    parameters.choice("priceMatch", ("NONE",), -1130, _not_valid("priceMatch"))
+    parameters.choice("selfTradePreventionMode", _SELF_TRADE, -5039, "Invalid self trade prevention mode")
+    read_price_match(parameters)
     if "workingType" in parameters and kind in PLAIN:
-        parameters.choice("workingType", tuple(WorkingType), -1130, _not_valid("workingType"))
+        parameters.choice("workingType", tuple(WorkingType), -4031, "Invalid parameter working type")
     parameters.flag("priceProtect")
     return side, OrderType(kind)
 
@@ -214,7 +226,3 @@ def _off_grid(number: Decimal, step: Decimal, code: int, message: str) -> Refuse
     if decimals(number) > decimals(step):
         return RefusedError(-1111, "Precision is over the maximum defined for this asset.")
     return RefusedError(code, message)
-
-
-def _not_valid(name: str) -> str:
-    return f"Data sent for parameter '{name}' is not valid."

@@ -8,10 +8,17 @@ from typing import Any
 
 from quantlab.simulator.engine.queries import OrderRef
 from quantlab.simulator.surface.call import Call, Route, by_symbol, done, routes, taken
-from quantlab.simulator.surface.order_reading import missing, price_ticks, read_lots, read_order, read_side
+from quantlab.simulator.surface.order_reading import (
+    missing,
+    price_ticks,
+    read_lots,
+    read_order,
+    read_price_match,
+    read_side,
+)
 from quantlab.simulator.surface.order_shapes import order_acknowledgement, order_result, order_row
 from quantlab.simulator.surface.spans import read_page, recent
-from quantlab.simulator.wire.messages import RefusedError
+from quantlab.simulator.wire.messages import RefusedError, read_json
 from quantlab.simulator.wire.parameters import Parameters
 from quantlab.simulator.wire.signing import Security
 
@@ -45,7 +52,7 @@ def amend_order(call: Call) -> dict[str, Any]:
     ref = read_ref(parameters)
     side, lots = read_side(parameters), read_lots(parameters, listing)
     price = price_ticks(parameters.decimal("price"), "price", listing)
-    parameters.choice("priceMatch", ("NONE",), -1130, "Data sent for parameter 'priceMatch' is not valid.")
+    read_price_match(parameters)
     parameters.require_all_read()
     if taken(call.venue.order(call.account, listing.symbol, ref, call.now.market_ms)).side != side:
         raise RefusedError(-1117, "Invalid side.")
@@ -131,7 +138,7 @@ def cancel_batch(call: Call) -> list[dict[str, Any]]:
     if not wanted:
         raise missing("orderIdList")
     if len(wanted) > _CANCELLED_BATCH:
-        raise RefusedError(-4082, "Invalid number of batch place orders.")
+        raise RefusedError(-4032, "Exceed maximum cancel order size.")
     return [_alone(cancel_order, call, pairs) for pairs in wanted]
 
 
@@ -166,7 +173,14 @@ def _read_batch(call: Call) -> list[dict[str, str]]:
         raise missing("batchOrders")
     if len(orders) > LARGEST_BATCH:
         raise RefusedError(-4082, "Invalid number of batch place orders.")
-    return [{str(k): v if isinstance(v, str) else json.dumps(v) for k, v in one.items()} for one in orders]
+    return [{name: _as_text(value) for name, value in one.items()} for one in orders]
+
+
+def _as_text(value: Any) -> str:
+    """A value of a batch as a parameter's text; no parameter is a list or an object."""
+    if isinstance(value, str):
+        return value
+    return "[]" if isinstance(value, list | dict) else json.dumps(value)
 
 
 def _read_list(parameters: Parameters, name: str) -> list[Any]:
@@ -174,7 +188,7 @@ def _read_list(parameters: Parameters, name: str) -> list[Any]:
     if text is None:
         return []
     try:
-        rows = json.loads(text)
+        rows = read_json(text)
     except ValueError:
         raise RefusedError(-1130, f"Data sent for parameter '{name}' is not valid.") from None
     return rows if isinstance(rows, list) else []

@@ -33,7 +33,7 @@ def set_margin_type(call: Call) -> dict[str, Any]:
     wanted = call.parameters.text("marginType")
     call.parameters.require_all_read()
     if wanted not in ("CROSSED", "ISOLATED"):
-        raise RefusedError(-4049, "Invalid margin type.")
+        raise RefusedError(-1130, "Data sent for parameter 'marginType' is not valid.")
     if wanted == "ISOLATED":
         raise RefusedError(
             -4168, "Unable to adjust to isolated-margin mode: the simulated exchange has cross margin only."
@@ -167,7 +167,9 @@ def keep_listen_key(call: Call) -> dict[str, Any]:
     call.parameters.optional("listenKey")
     call.parameters.require_all_read()
     if call.listen_keys.key(call.account) is None:
-        raise RefusedError(-1125, "This listenKey does not exist.")
+        raise RefusedError(
+            -1125, "This listenKey does not exist. Please use POST /fapi/v1/listenKey to recreate listenKey"
+        )
     return {"listenKey": call.listen_keys.start(call.account, call.now.wire_ms)}
 
 

@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
 
-from quantlab.core.checks import check_choice, check_range, check_whole
+from quantlab.core.checks import check_choice, check_flag, check_range, check_whole
 from quantlab.core.errors import ConfigError
 
 #: Kinds of REST faults, and whether the request takes effect all the same.
@@ -166,7 +166,7 @@ class Faults:
     ----------
     script : FaultScript
     struck : list of dict
-        Those that have struck so far, in order: what, where, the how manieth time.
+        Those that have struck so far, in order: place, kind, length of time, and whether the request was done.
     """
 
     script: FaultScript
@@ -239,7 +239,8 @@ def _entry(document: Any, name: str) -> Fault:
     ms = document.get("ms", 1_000)
     check_whole(f"{name}.ms", ms)
     applied = document.get("applied", REST_KINDS.get(kind, False))
-    return Fault(at, kind, document.get("nth"), document.get("every"), ms, bool(applied))
+    check_flag(f"{name}.applied", applied)
+    return Fault(at, kind, document.get("nth"), document.get("every"), ms, applied)
 
 
 def _kinds_at(at: str, name: str) -> tuple[str, ...]:

@@ -122,13 +122,15 @@ class Limits:
     def take_orders(self, account: str, count: int, now_ms: int) -> dict[str, str]:
         """Count orders of an account, and return the headers that tell how many there were.
 
+        The minute counts a batch as one.
+
         Raises
         ------
         RefusedError
             -1015 above a limit.
         """
         state = self._accounts.setdefault(account, _Orders())
-        ten, minute = state.ten_seconds.add(now_ms, TEN_SECONDS_MS, count), state.minute.add(now_ms, MINUTE_MS, count)
+        ten, minute = state.ten_seconds.add(now_ms, TEN_SECONDS_MS, count), state.minute.add(now_ms, MINUTE_MS, 1)
         headers = {"X-MBX-ORDER-COUNT-10S": str(ten), "X-MBX-ORDER-COUNT-1M": str(minute)}
         for used, limit, words in ((ten, self.rules.orders_10s, "10 SECOND"), (minute, self.rules.orders_1m, "MINUTE")):
             if used > limit:

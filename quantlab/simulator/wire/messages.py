@@ -101,6 +101,20 @@ class RefusedError(Exception):
         return Reply(self.status, compact({"code": self.code, "msg": self.message}), dict(self.headers))
 
 
+def read_json(text: str) -> Any:
+    """Read JSON of a client.
+
+    Raises
+    ------
+    ValueError
+        If it is none, or nested deeper than Python reads.
+    """
+    try:
+        return json.loads(text)
+    except RecursionError as error:
+        raise ValueError("nested too deep") from error
+
+
 def compact(document: Any) -> str:
     """JSON without blanks, as the venue writes it."""
     return _ENCODER.encode(document)

@@ -17,25 +17,41 @@ from quantlab.simulator.wire.messages import RefusedError
 DECIMAL_SHAPE = r"^([0-9]{1,20})(\.[0-9]{1,20})?$"
 #: Shape of a client's own order id.
 CLIENT_ID_SHAPE = r"^[\.A-Z\:/a-z0-9_-]{1,36}$"
-_DECIMAL, _CLIENT_ID, _WHOLE = re.compile(DECIMAL_SHAPE), re.compile(CLIENT_ID_SHAPE), re.compile(r"^[0-9]{1,19}$")
+_DECIMAL, _CLIENT_ID, _WHOLE = re.compile(DECIMAL_SHAPE), re.compile(CLIENT_ID_SHAPE), re.compile(r"[0-9]{1,19}")
+
+
+def whole_number(text: str) -> int | None:
+    """A whole number from plain digits; None for any other text.
+
+    Python's own ``int`` also takes blanks, signs and digits of other scripts, and gives up at thousands of digits.
+
+    Examples
+    --------
+    >>> whole_number("500"), whole_number("+5"), whole_number("\u00b2"), whole_number("9" * 20)
+    (500, None, None, None)
+    """
+    return int(text) if _WHOLE.fullmatch(text) else None
 
 
 def parse_pairs(*texts: str) -> dict[str, str]:
-    """Names and values of raw query and body texts, in their order.
+    """Names and values of raw query and body texts, in their order; where both have a name the first text counts.
 
     Raises
     ------
     RefusedError
-        -1101 if a name is sent twice.
+        -1101 if a name is twice in one text.
 
     Examples
     --------
-    >>> parse_pairs("symbol=BTCUSDT&side=BUY", "newClientOrderId=a%2Fb")
+    >>> parse_pairs("symbol=BTCUSDT&side=BUY", "newClientOrderId=a%2Fb&side=SELL")
     {'symbol': 'BTCUSDT', 'side': 'BUY', 'newClientOrderId': 'a/b'}
     """
     pairs: dict[str, str] = {}
     for text in texts:
-        for part in text.split("&") if text else ():
+        if not text:
+            continue
+        earlier, pairs = pairs, {}
+        for part in text.split("&"):
             if not part:
                 continue
             name, _, value = part.partition("=")
@@ -44,6 +60,8 @@ def parse_pairs(*texts: str) -> dict[str, str]:
             if name in pairs:
                 raise RefusedError(-1101, "Duplicate values for a parameter detected.")
             pairs[name] = value
+        if earlier:
+            pairs = {**earlier, **{name: value for name, value in pairs.items() if name not in earlier}}
     return pairs
 
 
@@ -101,7 +119,7 @@ class Parameters:
         value = self.optional(name)
         if value is None:
             return None
-        if not _DECIMAL.match(value):
+        if not _DECIMAL.fullmatch(value):
             raise RefusedError(
                 -1100, f"Illegal characters found in parameter '{name}'; legal range is '{DECIMAL_SHAPE}'."
             )
@@ -118,9 +136,10 @@ class Parameters:
         value = self.optional(name)
         if value is None:
             return None
-        if not _WHOLE.match(value):
+        number = whole_number(value)
+        if number is None:
             raise RefusedError(-1102, f"Mandatory parameter '{name}' was not sent, was empty/null, or malformed.")
-        return int(value)
+        return number
 
     def count(self, name: str, default: int, largest: int) -> int:
         """A number of rows, from 1 to `largest`.
@@ -168,7 +187,7 @@ class Parameters:
             -4015 if it is too long, -1100 if it has other characters.
         """
         value = self.optional(name)
-        if value is None or _CLIENT_ID.match(value):
+        if value is None or _CLIENT_ID.fullmatch(value):
             return value
         if len(value) > 36:
             raise RefusedError(-4015, "Client order id length should be less than 36 chars")

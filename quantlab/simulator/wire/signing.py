@@ -7,18 +7,20 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import IntEnum
 
 from quantlab.simulator.wire.messages import RefusedError, Request
-from quantlab.simulator.wire.parameters import parse_pairs
+from quantlab.simulator.wire.parameters import parse_pairs, whole_number
 
 #: A window that a request does not name, and the longest, ms.
 DEFAULT_WINDOW_MS, LONGEST_WINDOW_MS = 5_000, 60_000
 #: A time stamp this far ahead of the venue's clock is refused whatever its window, ms.
 AHEAD_MS = 1_000
 
+_WINDOW = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9})?")
 #: Parameters of signed requests, which some clients send where only a key is needed.
 _OF_SIGNATURES = ("timestamp", "recvWindow", "signature")
 
@@ -119,7 +121,7 @@ def split_signature(query: str, body: str) -> tuple[str | None, str, tuple[str, 
     for text in (query, body):
         parts = text.split("&") if text else []
         found = [part for part in parts if part.startswith("signature=")]
-        if found:
+        if found and signature is None:
             signature = found[-1].removeprefix("signature=")
         rest.append("&".join(part for part in parts if not part.startswith("signature=")))
     return signature, rest[0] + rest[1], (rest[0], rest[1])
@@ -136,14 +138,14 @@ def _known_key(request: Request, keys: Mapping[str, ApiKey], *, needs_trade: boo
 
 
 def _check_window(timestamp: str, window: str | None, wire_ms: int) -> None:
-    if not timestamp.isdigit() or len(timestamp) > 19:
+    stamp = whole_number(timestamp)
+    if stamp is None:
         raise RefusedError(-1102, "Mandatory parameter 'timestamp' was not sent, was empty/null, or malformed.")
-    if window is not None and (not window.replace(".", "", 1).isdigit() or len(window) > 12):
+    if window is not None and not _WINDOW.fullmatch(window):
         raise RefusedError(-1102, "Mandatory parameter 'recvWindow' was not sent, was empty/null, or malformed.")
     allowed = DEFAULT_WINDOW_MS if window is None else float(window)
     if allowed > LONGEST_WINDOW_MS:
         raise RefusedError(-1131, "recvWindow must be less than 60000.")
-    stamp = int(timestamp)
     if stamp >= wire_ms + AHEAD_MS:
         raise RefusedError(-1021, "Timestamp for this request was 1000ms ahead of the server's time.")
     if wire_ms - stamp > allowed:

@@ -9,9 +9,9 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import parse_qs
+from urllib.parse import parse_qs, unquote
 
-from quantlab.simulator.wire.messages import compact
+from quantlab.simulator.wire.messages import compact, read_json
 
 CATEGORIES = ("public", "market", "private")
 _MOST_STREAMS = 1_024
@@ -41,7 +41,7 @@ class Subscriptions:
             A frame; an error in the venue's shape where the message is not understood.
         """
         try:
-            message = json.loads(text)
+            message = read_json(text)
         except ValueError:
             return compact({"error": {"code": 3, "msg": "Invalid JSON: expected value at line 1 column 1"}})
         if not isinstance(message, dict) or not isinstance(message.get("method"), str):
@@ -57,13 +57,13 @@ class Subscriptions:
             return _error(2, f"Invalid request: unknown variant {method}, expected one of {known}", number)
         if not isinstance(wanted, list) or not all(isinstance(name, str) for name in wanted):
             return _error(2, "Invalid request: params must be an array of strings", number)
+        if method == "SUBSCRIBE" and len(self.names | dict.fromkeys(wanted)) > _MOST_STREAMS:
+            return _error(4, f"Too many streams: at most {_MOST_STREAMS}", number)
         for name in wanted:
             if method == "SUBSCRIBE":
                 self.names[name] = None
             else:
                 self.names.pop(name, None)
-        if len(self.names) > _MOST_STREAMS:
-            return _error(4, f"Too many streams: at most {_MOST_STREAMS}", number)
         return compact({"result": None, "id": number})
 
     def frame(self, stream: str, text: str) -> str:
@@ -97,7 +97,7 @@ def open_subscriptions(path: str, query: str) -> Subscriptions | None:
     if not parts or parts[0] not in ("ws", "stream"):
         return None
     asked = parse_qs(query)
-    names = parts[1:]
+    names = [unquote(part) for part in parts[1:]]
     for name in ("streams", "listenKey"):
         names += [one for value in asked.get(name, []) for one in value.split("/") if one]
     return Subscriptions(wrapped=parts[0] == "stream", names=dict.fromkeys(names))

@@ -125,8 +125,8 @@ def test_lists_of_the_past_are_cut_by_id_and_time(client) -> None:
     assert [row["id"] for row in client.take("GET", "userTrades", **SYMBOL, limit=2)] == [5, 6]
     assert [row["id"] for row in client.take("GET", "userTrades", **SYMBOL, orderId=2)] == [2]
     assert client.refused("GET", "userTrades", **SYMBOL, fromId=1, startTime=second) == -1128
-    assert client.refused("GET", "userTrades", **SYMBOL, startTime=0, endTime=MS_PER_WEEK + 1) == -1127
-    assert client.refused("GET", "userTrades", **SYMBOL, startTime=2, endTime=1) == -4082
+    assert client.refused("GET", "userTrades", **SYMBOL, startTime=0, endTime=MS_PER_WEEK + 1) == -4165
+    assert client.refused("GET", "userTrades", **SYMBOL, startTime=2, endTime=1) == -1023
     assert client.refused("GET", "userTrades", **SYMBOL, limit=1_001) == -1130
     kinds = [row["incomeType"] for row in client.take("GET", "income", limit=3, page=2)]
     assert kinds == [row["incomeType"] for row in client.take("GET", "income")][3:6]

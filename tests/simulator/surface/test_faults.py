@@ -62,6 +62,13 @@ def test_a_seed_draws_the_same_faults_for_the_same_requests(make_client: Callabl
     assert set(struck) == set(REST_KINDS)
 
 
+@pytest.mark.parametrize("kind", ["429", "418"])
+def test_a_fault_of_the_edge_meets_a_banned_address_too(make_client: Callable, kind: str) -> None:
+    client = make_client(faults=[{"at": "* *", "nth": 2, "kind": kind}])
+    client.exchange.limits.ban("127.0.0.1", client.now_ms)
+    assert [client.ask("GET", "/fapi/v2/account").status for _ in range(3)] == [418, int(kind), 418]
+
+
 def test_a_step_of_the_clock_makes_time_stamps_stale(make_client: Callable) -> None:
     client = make_client(faults=[{"at": "clock", "nth": 2, "kind": "step", "ms": 60_000}])
     assert client.ask("GET", "/fapi/v2/account").status == 200

@@ -97,6 +97,14 @@ def test_keys_are_refused_by_what_is_wrong_with_them(client, make_client: Callab
         ("order", ORDER, {"quantity": f"{'9' * 20}.{'9' * 20}"}, -1111),
         ("order", LIMIT, {"price": "9" * 20}, -4002),
         ("order", ORDER, {"price": "900"}, -1106),
+        ("order", ORDER, {"timeInForce": "GTC"}, -1106),
+        ("order", ORDER, {"quantity": "1\n"}, -1100),
+        ("order", ORDER, {"newClientOrderId": "a\n"}, -1100),
+        ("order", ORDER, {"positionSide": "BACK"}, -4060),
+        ("order", ORDER, {"workingType": "LAST"}, -4031),
+        ("order", ORDER, {"priceMatch": "QUEUE"}, -5037),
+        ("order", ORDER, {"selfTradePreventionMode": "SOME"}, -5039),
+        ("order", LIMIT, {"timeInForce": "FOK"}, -5021),
         ("order", ORDER, {"closePosition": "true"}, -4136),
         ("order", ORDER, {"positionSide": "LONG"}, -4061),
         ("order", ORDER, {"reduceOnly": "maybe"}, -1102),
@@ -140,9 +148,48 @@ def test_sizes_and_prices_are_exact_decimals(client) -> None:
     assert (kept["lots"], kept["price_ticks"]) == (123, 87_007)
 
 
-def test_a_duplicate_parameter_is_refused(client) -> None:
+def test_a_duplicate_parameter_is_refused_and_the_query_counts_before_the_body(client) -> None:
     text = urlencode({**ORDER, "timestamp": client.now_ms}) + "&side=SELL"
     assert _code(client.send("POST", "/fapi/v1/order", body=f"{text}&signature={client.sign(text)}")) == -1101
+    body = urlencode({**ORDER, "timestamp": client.now_ms})
+    signed = f"side=SELL&signature={client.sign('side=SELL' + body)}"
+    reply = client.send("POST", "/fapi/v1/order", signed, f"{body}&signature=00")
+    assert (reply.status, json.loads(reply.body)["side"]) == (200, "SELL")
+
+
+@pytest.mark.parametrize("odd", ["%C2%B2", "9" * 5_000, "5%0A"])
+def test_digits_of_other_scripts_and_endless_ones_are_no_numbers(client, odd: str) -> None:
+    reply = client.send("GET", "/fapi/v1/klines", f"symbol=SYN00USDT&interval=5m&limit={odd}")
+    assert _code(reply) == -1102
+    text = f"timestamp={odd}"
+    assert _code(client.send("GET", "/fapi/v2/account", f"{text}&signature={client.sign(text)}")) == -1102
+    text = f"recvWindow={odd}&timestamp={client.now_ms}"
+    assert _code(client.send("GET", "/fapi/v2/account", f"{text}&signature={client.sign(text)}")) == -1102
+
+
+def test_other_endpoints_have_the_venue_s_codes_too(client) -> None:
+    symbol = {"symbol": "SYN00USDT"}
+    times = {"startTime": 2, "endTime": 1}
+    assert client.refused("GET", "income", **times) == -1023
+    assert client.refused("POST", "marginType", **symbol, marginType="HALF") == -1130
+    assert client.refused("DELETE", "batchOrders", **symbol, orderIdList=str([*range(1, 12)])) == -4032
+    assert client.refused("PUT", "listenKey") == -1125
+    for asked, code in (
+        ({"pair": "NONE", "contractType": "PERPETUAL"}, -4144),
+        ({"pair": "SYN00USDT", "contractType": "NEXT_QUARTER"}, -4104),
+    ):
+        text = urlencode({**asked, "interval": "5m"})
+        assert _code(client.send("GET", "/fapi/v1/continuousKlines", text)) == code
+    text = urlencode({**symbol, "interval": "5m", **times})
+    assert _code(client.send("GET", "/fapi/v1/klines", text)) == -1023
+
+
+@pytest.mark.parametrize("nested", ["[" * 100_000, '[{"a":' + "[" * 800 + "]" * 800 + "}]"])
+def test_deeply_nested_batches_are_refused(client, nested: str) -> None:
+    reply = client.ask("POST", "/fapi/v1/batchOrders", batchOrders=nested)
+    assert reply.status in (200, 400)
+    assert "code" in reply.body
+    assert client.ledger("order") == []
 
 
 @pytest.mark.parametrize("route", ROUTES, ids=" ".join)

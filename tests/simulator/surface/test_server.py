@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import re
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from decimal import Decimal
@@ -14,6 +16,7 @@ import ccxt
 import pytest
 
 from quantlab.core.errors import InstallationError
+from quantlab.core.market import Bars, Instrument
 from quantlab.simulator.engine.rules import VenueRules
 from quantlab.simulator.server.opening import RunningExchange, Settings, running_exchange
 
@@ -24,9 +27,9 @@ KEY = {"X-MBX-APIKEY": "demo-key"}
 @pytest.fixture
 def run_exchange(small_market, exchange_costs):
     @contextmanager
-    def run(mode: str = "lockstep", **changes: Any) -> Iterator[RunningExchange]:
+    def run(mode: str = "lockstep", bars: Bars = small_market, **changes: Any) -> Iterator[RunningExchange]:
         settings = Settings(VenueRules(mode), history_bars=100, **changes)
-        with running_exchange(small_market, exchange_costs, settings) as running:
+        with running_exchange(bars, exchange_costs, settings) as running:
             yield running
 
     return run
@@ -111,9 +114,12 @@ def trade_once_around(client: ccxt.binanceusdm) -> None:
     assert client.create_order(UNIFIED, "market", "sell", 2, None, {"reduceOnly": True})["status"] == "closed"
 
 
-def test_the_ten_lines_of_the_page_trade(run_exchange, repository, capsys) -> None:
+@pytest.mark.parametrize("known", [True, False])
+def test_the_ten_lines_of_the_page_trade(known: bool, run_exchange, small_market, repository, capsys) -> None:
     lines = re.findall(r"```python\n(.*?)```", (repository / "docs" / "exchange.md").read_text(), re.DOTALL)[0]
-    with run_exchange() as running:
+    unknown = (Instrument(0.0, 0.0, 10.0, 0.01, 2.0, 4.0),) * 2
+    bars = small_market if known else dataclasses.replace(small_market, instruments=unknown)
+    with run_exchange(bars=bars) as running:
         exec(lines.replace("http://127.0.0.1:8900", running.url), {})  # noqa: S102
         entries = [entry.kind for entry in running.exchange.venue.ledger]
     assert (entries.count("trade"), entries.count("algo")) == (1, 1)
@@ -190,6 +196,46 @@ def test_faults_end_connections_and_the_ledger_says_what_was_done(run_exchange) 
         asyncio.run(meet(running.url))
         done = [(e.fields["side"], e.fields["lots"]) for e in running.exchange.venue.ledger if e.kind == "trade"]
     assert done == [("BUY", 1_000), ("SELL", 1_000)]
+
+
+def test_a_line_that_is_half_open_answers_no_ping_and_holds_no_end_up(run_exchange) -> None:
+    async def meet(url: str) -> None:
+        async with aiohttp.ClientSession() as session:
+            key = (await ask(session, "POST", f"{url}/fapi/v1/listenKey", headers=KEY))["listenKey"]
+            stream = await session.ws_connect(f"{url}/private/ws?listenKey={key}", autoping=False)
+            await stream.ping(b"one")
+            assert (await stream.receive(timeout=10)).data == b"one"
+            await ask(session, "POST", f"{url}/_sim/fault", json={"at": "stream", "kind": "half_open", "nth": 1})
+            moved = {"kind": "transfer", "amount": "-100"}
+            assert await ask(session, "POST", f"{url}/_sim/market", json=moved) == {"done": True}
+            await stream.ping(b"two")
+            await stream.send_json({"method": "LIST_SUBSCRIPTIONS", "id": 1})
+            with pytest.raises(TimeoutError):
+                await stream.receive(timeout=0.3)
+
+    asked = b"GET /ws HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+    asked += b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n"
+    with socket.socket() as mute, run_exchange() as running:  # mute is open to the end, and says nothing
+        asyncio.run(meet(running.url))
+        mute.connect(("127.0.0.1", int(running.url.rpartition(":")[2])))
+        mute.sendall(asked)
+        assert mute.recv(99).startswith(b"HTTP/1.1 101")
+
+
+def test_an_expired_key_ends_its_stream_at_once(run_exchange) -> None:
+    async def meet(url: str) -> list[str]:
+        async with aiohttp.ClientSession() as session:
+            key = (await ask(session, "POST", f"{url}/fapi/v1/listenKey", headers=KEY))["listenKey"]
+            await ask(session, "POST", f"{url}/_sim/fault", json={"at": "stream", "kind": "key_expired", "nth": 2})
+            async with session.ws_connect(f"{url}/private/ws?listenKey={key}") as stream:
+                human = {"kind": "human", "symbol": SYMBOL, "side": "BUY", "quantity": "1"}
+                await ask(session, "POST", f"{url}/_sim/market", json=human)
+                await stream.send_json({"method": "LIST_SUBSCRIPTIONS", "id": 1})
+                frames = [await stream.receive_json(timeout=10) for _ in range(3)]
+                return [str(frame.get("e", frame.get("id"))) for frame in frames]
+
+    with run_exchange() as running:
+        assert asyncio.run(meet(running.url)) == ["ORDER_TRADE_UPDATE", "listenKeyExpired", "1"]
 
 
 def test_in_wall_mode_time_passes_by_itself(run_exchange) -> None:
