@@ -29,6 +29,8 @@ class OrderReason(IntEnum):
     FLATTEN = 4  # the risk guard closed it
     LIQUIDATION = 5
     DELISTED = 6  # its symbol has been absent for so long that it was settled at the last mark
+    EXTERNAL = 7  # on a venue only: a trade in the account that the session did not ask for
+    ADL = 8  # on a venue only: reduced against another account's liquidation (auto-deleveraging)
 
 
 class RiskEvent(IntEnum):

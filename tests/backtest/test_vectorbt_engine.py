@@ -69,7 +69,8 @@ def test_the_wild_markets_have_what_an_account_can_meet(every_case):
             result = Scan(CASH).run(*without_funding(every_case(name, seed)))
             reasons |= set(result.reasons.tolist())
             events |= set(result.events["kind"].tolist())
-    assert reasons >= set(OrderReason) - {OrderReason.LIQUIDATION}
+    of_venues = {OrderReason.EXTERNAL, OrderReason.ADL}
+    assert reasons >= set(OrderReason) - {OrderReason.LIQUIDATION} - of_venues
     assert events >= {RiskEvent.DAILY_LIMIT, RiskEvent.BREAKER}
 
 

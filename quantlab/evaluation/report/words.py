@@ -39,6 +39,8 @@ _REASONS = {
     OrderReason.FLATTEN: "flattened by a limit",
     OrderReason.LIQUIDATION: "liquidation",
     OrderReason.DELISTED: "settled, no bars",
+    OrderReason.EXTERNAL: "traded from outside",
+    OrderReason.ADL: "deleveraged by the venue",
 }
 _HALTS = {
     "daily": _EVENTS[RiskEvent.DAILY_LIMIT],
@@ -46,6 +48,8 @@ _HALTS = {
     "loss_streak": _EVENTS[RiskEvent.LOSS_STREAK],
     "stop_rate": _EVENTS[RiskEvent.STOP_RATE],
     "feed": "market data too old",
+    "venue": "venue and account may differ",
+    "owner": "held by the owner",
 }
 _EVENTS_BY_NAME = {event.name.lower(): words for event, words in _EVENTS.items()}
 _REASONS_BY_NAME = {reason.name.lower(): words for reason, words in _REASONS.items()}

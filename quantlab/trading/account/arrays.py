@@ -27,6 +27,8 @@ from quantlab.trading.lowlevel.layout import (
     N_ORDER_ROWS,
     N_ORDERS,
     N_POSITION_ROWS,
+    STAGE_POSITIONS,
+    STAGE_SHARE,
     STALE_MARKS,
     STOP_LEVEL,
     STOP_MEMORY,
@@ -69,6 +71,7 @@ def begin_account(n_symbols: int, initial_cash: float, policy: Policy) -> State:
     account = np.zeros(N_ACCOUNT_SLOTS)
     for slot in (CASH, EQUITY, DAY_START_EQUITY, HIGH_WATER_MARK):
         account[slot] = initial_cash
+    account[STAGE_SHARE], account[STAGE_POSITIONS] = 1.0, np.inf
     counters = np.zeros(N_COUNTERS, np.int64)
     counters[DAY] = NEVER
     return State(

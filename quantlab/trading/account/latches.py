@@ -28,8 +28,10 @@ from quantlab.trading.lowlevel.layout import (
     LOSS_STREAK,
     LOSS_STREAK_HALT,
     N_STOPS,
+    OWNER_HALT,
     STOP_MEMORY,
     STOP_RATE_HALT,
+    VENUE_HALT,
     Records,
     Rules,
     State,
@@ -105,10 +107,11 @@ def _latch_stops(state: State, records: Records, rules: Rules, open_time_ms: int
 
 @compiled(**INLINED)
 def halted(account: Any) -> bool:
-    """Tell whether increases are refused, by the latches in the account's slots (N_ACCOUNT_SLOTS,)."""
+    """Tell whether increases are refused: by a latch, or by a halt that a session has set, in the account's slots (N_ACCOUNT_SLOTS,)."""
     by_equity = account[DAILY_HALT] != 0.0 or account[BREAKER_HALT] != 0.0
     by_exits = account[LOSS_STREAK_HALT] != 0.0 or account[STOP_RATE_HALT] != 0.0
-    return by_equity or by_exits or account[FEED_HALT] != 0.0
+    by_session = account[FEED_HALT] != 0.0 or account[VENUE_HALT] != 0.0 or account[OWNER_HALT] != 0.0
+    return by_equity or by_exits or by_session
 
 
 @compiled(**INLINED)

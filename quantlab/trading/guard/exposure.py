@@ -1,4 +1,7 @@
-"""Rules on how much may be held: slots, weight, gross leverage, the rollout's share."""
+"""Rules on how much may be held: slots, weight, gross leverage, the rollout's share.
+
+A session may lower slots and share further, by the stage of its rollout; a backtest never does.
+"""
 
 # mypy: disable-error-code="no-any-return"
 # Elements of arrays are Any to mypy; the compiler checks their types.
@@ -17,6 +20,8 @@ from quantlab.trading.lowlevel.layout import (
     N_ACTIVE,
     N_HELD,
     SLOT,
+    STAGE_POSITIONS,
+    STAGE_SHARE,
     UNITS,
     WEIGHT,
     Row,
@@ -43,9 +48,10 @@ def limit_positions(state: State, rules: Rules) -> None:
         state.orders[SLOT, s] = 0.0
         if is_entry(state, s):
             entries += 1
-    if entries + taken <= rules.max_positions:
+    most = min(rules.max_positions, state.account[STAGE_POSITIONS])
+    if entries + taken <= most:
         return
-    free = rules.max_positions - taken
+    free = most - taken
     while free > 0.0:
         largest = -1
         for i in range(state.counters[N_ACTIVE]):
@@ -106,10 +112,11 @@ def limit_leverage(state: State, rules: Rules, row: Row) -> None:
 @compiled(**INLINED)
 def scale_by_rollout(state: State, rules: Rules) -> None:
     """Multiply the target of an increase, never below what is held."""
-    if not rules.rollout < 1.0:
+    share = rules.rollout * state.account[STAGE_SHARE]
+    if not share < 1.0:
         return
     for i in range(state.counters[N_ACTIVE]):
         s = state.active[i]
         if state.orders[INCREASE, s] > 0.0:
             base = base_units(state, s)
-            cut_increase(state, s, ROLLOUT, rules.rollout * (base + state.orders[INCREASE, s]) - base)
+            cut_increase(state, s, ROLLOUT, share * (base + state.orders[INCREASE, s]) - base)

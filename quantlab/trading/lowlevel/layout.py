@@ -61,8 +61,12 @@ DAILY_HALT = 7  # 1 until the next UTC day
 BREAKER_HALT = 8  # 1 until reset by hand
 LOSS_STREAK_HALT = 9  # 1 until the next UTC day
 STOP_RATE_HALT = 10  # 1 until the next UTC day
-FEED_HALT = 11  # 1 while market data is too old to enter on; only a session ever sets it
-N_ACCOUNT_SLOTS = 12
+FEED_HALT = 11  # 1 while market data is too old to enter on; only a session ever sets this slot and those after it
+VENUE_HALT = 12  # 1 while the venue's books and the account are not known to agree
+OWNER_HALT = 13  # 1 until the owner releases it
+STAGE_SHARE = 14  # share of every target that the stage of the rollout allows, beside the strategy's own; 1 = all
+STAGE_POSITIONS = 15  # most positions that it allows, +inf = any number
+N_ACCOUNT_SLOTS = 16
 
 #: Slots of ``State.counters``.
 BAR = 0  # index of the bar being worked on
@@ -76,7 +80,8 @@ MISSING_FUNDING = 7  # held (bar, symbol) cells whose stamp carried no rate
 STALE_MARKS = 8  # held (bar, symbol) cells without a close
 LOSS_STREAK = 9  # positions closed at a loss since the last gain or the start of the UTC day
 N_STOPS = 10  # stops filled since the start
-N_COUNTERS = 11
+JOINED_FILLS = 11  # fills that a venue made and that have no record of their own
+N_COUNTERS = 12
 
 #: Stops that ``State.stop_times`` remembers: stop number n stands in slot n modulo this.
 STOP_MEMORY = 64
@@ -85,6 +90,8 @@ STOP_MEMORY = 64
 #: delisting or a liquidation per symbol; and one event of each kind.
 ORDERS_PER_SYMBOL = 4
 EVENTS_PER_BAR = 5
+#: Fills of one symbol in one bar that a venue's account records one by one; of more, those of one order are joined.
+FILLS_PER_SYMBOL = 64
 
 
 #: How the parts of the bar step are compiled: into their caller, without reference counts (they
@@ -157,6 +164,21 @@ class Row(NamedTuple):
     atr: Any  #: float64 (S,)
 
 
+class Facts(NamedTuple):
+    """Fills and payments of one bar as a venue reports them; read-only, the N fills in the order of the venue's ledger."""
+
+    symbol: Any  #: uint64 (N,), column of the market
+    units: Any  #: float64 (N,), signed, not 0
+    price: Any  #: float64 (N,), USD
+    fee: Any  #: float64 (N,), USD paid; negative for a rebate
+    reason: Any  #: int64 (N,), OrderReason
+    order: Any  #: int64 (N,), the same number for the fills of one order
+    funding: Any  #: float64 (F,), USD received, one for each payment; negative where the account paid
+    moved: Any  #: float64 (M,), USD that came into the account (withdrawn: negative) beside its trading
+    missing_funding: int  #: payments that were due on a held position and never came
+    whole_lots: bool  #: positions are whole lots; else every size is booked as it is
+
+
 class Records(NamedTuple):
     """Buffers for what happened; their owner checks the capacity before every bar."""
 
@@ -188,6 +210,16 @@ _F1, _F2, _I1 = writable_array(types.float64, 1), writable_array(types.float64, 
 
 STATE_TYPE = tuple_type(State, _F2, _F2_IN, _F2, _F2, _F2, _F1, _I1, _I1, _S1, _S1, _I1)
 RULES_TYPE = tuple_type(Rules, *[_F1_IN] * 6, *[types.float64] * 7, types.boolean, *[types.float64] * 8, *[_F1_IN] * 2)
+_I1_IN = read_only_array(types.int64, 1)
+FACTS_TYPE = tuple_type(
+    Facts,
+    read_only_array(types.uint64, 1),
+    *[_F1_IN] * 3,
+    *[_I1_IN] * 2,
+    *[_F1_IN] * 2,
+    types.int64,
+    types.boolean,
+)
 RECORDS_TYPE = tuple_type(
     Records,
     writable_array(numba.from_dtype(ORDER_DTYPE), 1),
