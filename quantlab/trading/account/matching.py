@@ -46,6 +46,28 @@ def round_up(value: float, step: float) -> float:
 
 
 @compiled(forceinline=True, _nrt=False)
+def is_whole(value: float, step: float) -> bool:
+    """Tell whether `value` is a whole number of steps, but for the rounding of floats; see :func:`round_down`."""
+    quotient = value / step
+    return abs(quotient - np.rint(quotient)) <= ON_GRID_TOLERANCE * max(1.0, abs(quotient))
+
+
+@compiled(forceinline=True, _nrt=False)
+def whole_lots(held: float, units: float, lot: float) -> float:
+    """Return the units to book for a fill of `units` on `held`, both signed, so that a position is whole lots and flat exactly 0.
+
+    Decimal sizes are no sums of floats: 0.1 + 0.2 - 0.3 leaves 5.6e-17 units. What is no whole number of lots, since
+    the venue has made the lot coarser while it was held, is added up as it is, and is flat where less than rounding is left.
+    """
+    if lot == 0.0:
+        return units
+    if is_whole(held, lot) and is_whole(units, lot):
+        return (np.rint(held / lot) + np.rint(units / lot)) * lot - held
+    rest = held + units
+    return -held if abs(rest) <= ON_GRID_TOLERANCE * max(lot, abs(held)) else units
+
+
+@compiled(forceinline=True, _nrt=False)
 def usable_tick(tick: float, price: float, coarsest: float) -> float:
     """Return the tick that rounds `price`: 0 where it is more than the share `coarsest` of it; of NaN and prices <= 0, too."""
     return tick if tick <= coarsest * price else 0.0

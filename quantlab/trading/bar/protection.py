@@ -102,12 +102,12 @@ def protect_positions(state: State, records: Records, rules: Rules, row: Row) ->
         if passed:
             _fill_take_profit(state, records, rules, row, s, units)
         if positions[UNITS, s] != 0.0:
-            _trail_stop(state, rules, s, low, high)
+            follow_price(state, rules, s, low, high)
 
 
 @compiled(**INLINED)
-def _trail_stop(state: State, rules: Rules, s: int, low: float, high: float) -> None:
-    """Move the stop after a bar's favourable extreme; it never loosens."""
+def follow_price(state: State, rules: Rules, s: int, low: float, high: float) -> None:
+    """Move the stop of an open position after a bar's favourable extreme; it never loosens."""
     positions = state.positions
     side = positions[UNITS, s]
     if positions[TRAIL, s] < np.inf:
@@ -129,6 +129,12 @@ def _fill_stop(state: State, records: Records, rules: Rules, row: Row, s: int, u
     above_budget = abs(units) > remaining_budget(state, rules, row, s)
     book_fill(state, records, s, -units, price, taker_fee(rules, s, units, price), STOP_REASON)
     records.over_participation[state.counters[N_ORDERS] - 1] = above_budget
+    note_stop(state, row, s)
+
+
+@compiled(**INLINED)
+def note_stop(state: State, row: Row, s: int) -> None:
+    """Remember that a stop has closed a position in this bar."""
     state.positions[STOPPED, s] = 1.0
     state.stop_times[state.counters[N_STOPS] % STOP_MEMORY] = row.open_time_ms
     state.counters[N_STOPS] += 1

@@ -106,10 +106,16 @@ def fill_orders(state: State, records: Records, rules: Rules, row: Row) -> None:
         if opening and positions[UNITS, s] != 0.0:
             positions[BARS_HELD, s] = 0.0
             set_levels(state, rules, s, side, records.orders[state.counters[N_ORDERS] - 1]["price"])
-    for i in range(n):
-        orders[REDUCE, state.active[i]] = 0.0
-        orders[INCREASE, state.active[i]] = 0.0
+    end_orders(state)
     list_held(state)
+
+
+@compiled(**INLINED)
+def end_orders(state: State) -> None:
+    """Forget what is left of the orders decided at the last close: an order lives one bar."""
+    for i in range(state.counters[N_ACTIVE]):
+        state.orders[REDUCE, state.active[i]] = 0.0
+        state.orders[INCREASE, state.active[i]] = 0.0
 
 
 @compiled(**INLINED)
@@ -124,10 +130,16 @@ def settle_delisted(state: State, records: Records, rules: Rules, row: Row) -> N
         units = positions[UNITS, s]
         if units == 0.0:
             continue
-        positions[ABSENT_BARS, s] = positions[ABSENT_BARS, s] + 1.0 if row.state[s] == ABSENT else 0.0
+        count_absence(state, row, s)
         if positions[ABSENT_BARS, s] >= rules.delisted_after:
             mark = positions[MARK, s]
             book_fill(state, records, s, -units, mark, taker_fee(rules, s, units, mark), DELISTED_REASON)
+
+
+@compiled(**INLINED)
+def count_absence(state: State, row: Row, s: int) -> None:
+    """Count the bars in a row, up to this one, in which a held symbol was absent."""
+    state.positions[ABSENT_BARS, s] = state.positions[ABSENT_BARS, s] + 1.0 if row.state[s] == ABSENT else 0.0
 
 
 @compiled(**INLINED)

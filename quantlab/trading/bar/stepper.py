@@ -18,19 +18,24 @@ from quantlab.core.errors import ContractError
 from quantlab.core.market import Bars, Instrument
 from quantlab.core.types import Signal
 from quantlab.trading.account.arrays import begin_account, filled_records, record_buffers
+from quantlab.trading.account.venue_facts import join_fills
 from quantlab.trading.bar.bar import advance_bar, decide_bar, settle_bar
 from quantlab.trading.bar.function_table import FUNCTION_TABLE_TYPE, function_table, read_function_table
 from quantlab.trading.bar.row_buffer import FundingSchedule, RowBuffer, optional_arrays
+from quantlab.trading.bar.venue_settlement import settle_venue
 from quantlab.trading.interface.policy_view import policy_view
 from quantlab.trading.interface.rows import HISTORY_TYPE, History, row_of
 from quantlab.trading.lowlevel.layout import (
     EVENTS_PER_BAR,
+    FACTS_TYPE,
+    JOINED_FILLS,
     N_EVENTS,
     N_ORDERS,
     ORDERS_PER_SYMBOL,
     RECORDS_TYPE,
     RULES_TYPE,
     STATE_TYPE,
+    Facts,
     Records,
     Rules,
     State,
@@ -66,6 +71,13 @@ def _settle(buffer: Any) -> None:
     settle_bar(table.state, table.records, table.rules, row_of(table.row, 0))
 
 
+def _settle_facts(buffer: Any, facts: Facts) -> None:
+    table = _read_table(buffer)
+    table.state.counters[N_ORDERS] = 0
+    table.state.counters[N_EVENTS] = 0
+    settle_venue(table.state, table.records, table.rules, row_of(table.row, 0), facts)
+
+
 def _decide(buffer: Any) -> None:
     table = _read_table(buffer)
     view = stack_pointer(policy_view(table.state, table.rules, table.row))
@@ -92,11 +104,18 @@ def _compiled() -> tuple[Any, Any, Any, Any]:
     )
 
 
+@cache
+def _compiled_fold() -> Any:
+    """Compile the fold of a venue's facts, or read it from the cache; who trades on paper never waits for it."""
+    return compiled(signature=types.void(BUFFER, FACTS_TYPE), _nrt=False)(_settle_facts)
+
+
 class Stepper:
     """An account that settles one closed bar, then decides for the next.
 
     Both halves are the backtest's own: :func:`~quantlab.trading.bar.bar.settle_bar` is what the market does
-    to the account, :func:`~quantlab.trading.bar.bar.decide_bar` what the strategy does about it.
+    to the account, :func:`~quantlab.trading.bar.bar.decide_bar` what the strategy does about it. On a venue
+    :meth:`settle_facts` takes the place of the first, and nothing else changes.
 
     Parameters
     ----------
@@ -128,7 +147,7 @@ class Stepper:
         self._rules = rules_of(strategy, instruments, interval_ms, limits_on=limits_on)
         self._functions = function_table(strategy)
         self._buffer = buffer_for(_POINTER_TABLE_TYPE)
-        #: Buffers that every bar writes from their beginning.
+        #: Buffers that every bar writes from their beginning; a bar of very many fills brings larger ones.
         self.records: Records = record_buffers(ORDERS_PER_SYMBOL * len(symbols), EVENTS_PER_BAR)
         self._settled_ms: int | None = None
         self._decided_ms: int | None = None
@@ -156,6 +175,33 @@ class Stepper:
         """
         self._place_bar(bar)
         self._settle(self._buffer)
+
+    def settle_facts(self, bar: Bars, facts: Facts) -> None:
+        """Let what a venue reports act on the account, in place of :meth:`settle`: payments, fills, mark.
+
+        Parameters
+        ----------
+        bar : Bars
+            Of length 1, one interval after the last.
+        facts : Facts
+            Everything that happened in this bar: :func:`~quantlab.trading.account.venue_facts.facts_in_lots`. Fills of one
+            order are joined at their mean price, and counted, in a symbol with more than ``FILLS_PER_SYMBOL`` of them.
+
+        Raises
+        ------
+        ContractError
+            If the bar is not the next one of this market, or a fill is of no symbol of it.
+        """
+        if facts.symbol.max(initial=0) >= len(self.symbols):
+            fix = "map the venue's symbols to this market's columns"
+            raise ContractError(f"fills in {len(self.symbols)} symbols", found=f"column {facts.symbol.max()}", fix=fix)
+        self._place_bar(bar)
+        told, facts = len(facts.symbol), join_fills(facts)
+        self.state.counters[JOINED_FILLS] += told - len(facts.symbol)
+        if (most := 2 * len(facts.symbol)) > len(self.records.orders):
+            self.records = record_buffers(most, EVENTS_PER_BAR)
+            self._bind_row(self._row)
+        _compiled_fold()(self._buffer, facts)
 
     def decide(self, signal: Signal) -> None:
         """Let the strategy act on the settled bar: latches, policy, sizing, the guard's rules.
