@@ -53,6 +53,9 @@ STOP_REASON = int(OrderReason.STOP)
 LIQUIDATION_REASON = int(OrderReason.LIQUIDATION)
 LIQUIDATION_EVENT = int(RiskEvent.LIQUIDATION)
 
+#: Row of ``State.intents``, which is scratch until the decision, for the order that opened a position in this bar.
+OPENER = 0
+
 
 @compiled(**INLINED)
 def settle_venue(state: State, records: Records, rules: Rules, row: Row, facts: Facts) -> None:
@@ -115,25 +118,29 @@ def _take_fill(state: State, records: Records, rules: Rules, row: Row, facts: Fa
         crosses = held != 0.0 and (held > 0.0) != (left > 0.0) and abs(left) > abs(held)
         units = -held if crosses else left
         part = fee * (units / left) if crosses else fee
+        if held == 0.0:
+            state.intents[OPENER, s] = facts.order[i]
         book_fill(state, records, s, units, facts.price[i], part, reason)
-        _note_fill(state, rules, row, s, units, reason)
+        _note_fill(state, rules, row, s, units, reason, facts.order[i])
         left = left - units if crosses else 0.0
         fee -= part
 
 
 @compiled(**INLINED)
-def _note_fill(state: State, rules: Rules, row: Row, s: int, units: float, reason: int) -> None:
+def _note_fill(state: State, rules: Rules, row: Row, s: int, units: float, reason: int, order: int) -> None:
     """Set the levels of a position that this fill opened, or count the stop that it ended.
 
-    An opening order may fill in several trades: its levels are measured from their mean price, which is the entry of a
-    position that is not a bar old. Only orders of a decision have distances; a position that somebody else
+    An opening order may fill in several trades: its levels are measured from their mean price, which is the entry as long as
+    no other order has added. Only orders of a decision have distances; a position that somebody else
     opened has no level here. A stop counts once it has closed the position, however many trades that took.
     """
     after = state.positions[UNITS, s]
     if after == 0.0:
         if reason == STOP_REASON:
             note_stop(state, row, s)
-    elif reason == SIGNAL_REASON and (units > 0.0) == (after > 0.0) and state.positions[BARS_HELD, s] == 0.0:
+        return
+    adds, young = (units > 0.0) == (after > 0.0), state.positions[BARS_HELD, s] == 0.0
+    if reason == SIGNAL_REASON and adds and young and state.intents[OPENER, s] == order:
         set_levels(state, rules, s, 1.0 if after > 0.0 else -1.0, state.positions[ENTRY, s])
 
 

@@ -85,6 +85,18 @@ def test_an_add_leaves_the_levels_that_the_opening_set(venue: Any) -> None:
     assert ours.bar(VenueFill(0, 100, 203, 0.0, SIGNAL, 2))[layout.STOP_LEVEL] == 95.0
 
 
+def test_only_trades_of_the_order_that_opened_move_the_levels_of_its_bar(venue: Any) -> None:
+    """An entry that became known a bar late is folded beside the order of the next decision, which adds."""
+    ours = venue()
+    ours.bar()
+    both = [VenueFill(0, 400, 200, 0.0, SIGNAL, 1), *[VenueFill(0, 100, 206, 0.0, SIGNAL, 2)] * 2]
+    assert ours.bar(*both)[layout.STOP_LEVEL] == 95.0
+    outside = venue()
+    outside.bar()
+    mixed = [VenueFill(0, 400, 200, 0.0, EXTERNAL, 1), VenueFill(0, 100, 206, 0.0, SIGNAL, 2)]
+    assert np.isnan(outside.bar(*mixed)[layout.STOP_LEVEL])
+
+
 def test_a_stop_that_fills_in_many_trades_is_one_stop_once_it_has_closed(venue: Any) -> None:
     ours = venue()
     ours.bar()
