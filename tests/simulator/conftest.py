@@ -165,6 +165,14 @@ class DirectClient:
         assert answer.code == expected, answer
         return False
 
+    def quote(self, column: int) -> tuple[int, int]:
+        quote = self.venue.quote(self.symbols[column])
+        assert quote is not None, "a symbol that is held has printed"
+        return quote.bid, quote.ask
+
+    def set_liquidity(self, column: int, share: float) -> None:
+        self.venue.set_liquidity(self.symbols[column], share, self.venue.now_ms)
+
     def cancel_take(self, column: int) -> None:
         self.venue.cancel(ACCOUNT, self.symbols[column], OrderRef(client_id=f"take-{column}"), self.venue.now_ms)
 

@@ -16,7 +16,7 @@ from quantlab.core.market import Bars
 from quantlab.core.results import Simulation
 from quantlab.core.types import Signal
 from quantlab.trading import Strategy
-from quantlab.trading.account.matching import stop_level, take_level
+from quantlab.trading.account.matching import stop_level, take_level, tighter_stop
 from quantlab.trading.bar.stepper import Stepper
 from quantlab.trading.lowlevel.layout import (
     CASH,
@@ -36,6 +36,8 @@ from quantlab.trading.lowlevel.layout import (
     UNITS,
 )
 
+#: What rests: (side, ticks) of a stop, (lots held that it covers, ticks) of a take.
+NO_STOP = NO_TAKE = (0, 0)
 #: Fill: row, column, signed lots, ticks.
 Fill = tuple[int, int, int, int]
 
@@ -49,12 +51,12 @@ class ReplayedMarket:
     trailing: bool
 
 
-#: A take whose rest is cut by volume, and whose position is then added to, rests nowhere at a venue: with the cap only a market without such cases.
+#: All with the cap on volume, which cuts entries, closes and takes.
 MARKETS = (
+    ReplayedMarket(11, 0.05, False),
+    ReplayedMarket(12, 0.05, True),
     ReplayedMarket(13, 0.05, False),
-    ReplayedMarket(11, None, False),
-    ReplayedMarket(12, None, True),
-    ReplayedMarket(14, None, True),
+    ReplayedMarket(14, 0.05, True),
 )
 
 
@@ -71,6 +73,14 @@ class Client(Protocol):
 
     def stop(self, column: int, side: int, ticks: int) -> bool:
         """Rest a close-position stop; False if it was refused because it would fire at once."""
+        ...
+
+    def quote(self, column: int) -> tuple[int, int]:
+        """Best bid and ask, in ticks."""
+        ...
+
+    def set_liquidity(self, column: int, share: float) -> None:
+        """Scale the volume of the bar; no call of a venue, but one that the simulated exchange has for tests."""
         ...
 
     def cancel_take(self, column: int) -> None: ...
@@ -112,8 +122,8 @@ class LockstepTrader:
         self.client, self.bars, self.signal = client, bars, signal
         self.stepper = Stepper(strategy, bars.symbols, bars.instruments, bars.interval_ms, cash)
         self.coarsest = float(strategy.costs.coarsest_tick)
-        self.stops = [0] * bars.n_symbols  # ticks of the stop that rests, 0: none
-        self.takes = [(0, 0)] * bars.n_symbols  # (lots, ticks) of the take that rests
+        self.stops = [NO_STOP] * bars.n_symbols
+        self.takes = [NO_TAKE] * bars.n_symbols
         self.out = Outcome()
 
     def run(self) -> Outcome:
@@ -128,8 +138,7 @@ class LockstepTrader:
             self.out.equity.append(self.client.equity())
             self.stepper.decide(self.signal.rows(t, t + 1))
             if t + 1 < self.bars.n_bars:
-                self._protect()
-                self._send(t + 1)
+                self._protect(self._send())
         return self.out
 
     def _note_takes(self, fills: list[Fill]) -> None:
@@ -153,90 +162,124 @@ class LockstepTrader:
         state.account[CASH] = state.account[EQUITY] - worth.sum()
         state.account[GROSS] = np.abs(worth).sum()
 
-    def _protect(self) -> None:
-        """Bring what rests in line with the levels, which bind from the bar that has just begun."""
-        state, held = self.stepper.state, self.client.lots()
-        for s, lots in enumerate(held):
-            if lots == 0:
-                self._clear(s)
-            else:
-                tick = self.bars.instruments[s].tick
-                self._set_stop(s, lots, state.positions[STOP_LEVEL, s], tick)
-                self._set_take(s, lots, state.positions[TAKE_LEVEL, s], tick)
-
-    def _clear(self, s: int) -> None:
-        if self.stops[s]:
-            self.client.cancel_stop(s)
-        if self.takes[s][0]:
-            self.client.cancel_take(s)
-        self.stops[s], self.takes[s] = 0, (0, 0)
-
-    def _set_stop(self, s: int, lots: int, level: float, tick: float) -> None:
-        ticks = round(level / tick) if math.isfinite(level) and level > 0.0 else 0
-        if ticks == self.stops[s]:
-            return
-        if self.stops[s]:
-            self.client.cancel_stop(s)
-            self.out.counts["stop moved"] += 1
-        self.stops[s] = ticks
-        if ticks and not self.client.stop(s, -1 if lots > 0 else 1, ticks):
-            # It would fire at once: the same price as a stop that fires at the open.
-            self.out.counts["stop at once"] += 1
-            self.client.market(s, -lots, reduce_only=True)
-            self.stops[s] = 0
-
-    def _set_take(self, s: int, lots: int, level: float, tick: float) -> None:
-        ticks = round(level / tick) if math.isfinite(level) and level > 0.0 else 0
-        if (lots if ticks else 0, ticks) == self.takes[s]:
-            return
-        if self.takes[s][0]:
-            self.client.cancel_take(s)
-        self.takes[s] = (0, 0)
-        if ticks:
-            if self.client.take(s, -lots, ticks):
-                self.takes[s] = (lots, ticks)
-            else:
-                self.out.counts["take at once"] += 1
-
-    def _send(self, t: int) -> None:
-        """Send the decided legs: reducing ones of all symbols, then increasing ones; protect what opens."""
+    def _send(self) -> dict[int, tuple[float, float]]:
+        """Send the decided legs, reducing ones of all symbols first; the levels of what opened, by column."""
         state = self.stepper.state
         active = [int(s) for s in state.active[: state.counters[N_ACTIVE]]]
         orders, held = state.orders, self.client.lots()
+        for s in np.flatnonzero(np.array(held) == 0):
+            self._clear(int(s))  # a stop that fired, a take that filled
         cut: set[int] = set()
         for s in active:
             wanted = round(orders[REDUCE, s] / self.bars.instruments[s].lot)
             if wanted > 0 and held[s]:
+                self._cancel_take(s)  # a venue may count it against the position
                 filled, _ = self.client.market(s, -wanted if held[s] > 0 else wanted, reduce_only=True)
                 if abs(filled) < wanted:
                     cut.add(s)
+                    self.out.counts["close cut"] += 1
+            self.out.counts["flip"] += orders[REDUCE, s] > 0.0 and orders[INCREASE, s] > 0.0 and held[s] != 0
+        opened = {}
         for s in active:
             wanted = round(orders[INCREASE, s] / self.bars.instruments[s].lot)
             if wanted > 0 and s not in cut:
-                self._increase(s, int(orders[SIDE, s]) * wanted, held[s])
-        for s in active:
-            self.out.counts["flip"] += orders[REDUCE, s] > 0.0 and orders[INCREASE, s] > 0.0 and held[s] != 0
-        after = self.client.lots()
-        for s in active:
-            if after[s] == 0:
-                self._clear(s)
-            elif after[s] != held[s] and (held[s] > 0) == (after[s] > 0) and held[s] and self.takes[s][0]:
-                self._set_take(
-                    s, after[s], self.takes[s][1] * self.bars.instruments[s].tick, self.bars.instruments[s].tick
-                )
+                side = int(orders[SIDE, s])
+                filled, ticks = self.client.market(s, side * wanted, reduce_only=False)
+                self.out.counts["entry cut"] += 0 < abs(filled) < wanted
+                if filled and (held[s] == 0 or (held[s] > 0) != (side > 0)):
+                    opened[s] = self._levels(s, side, ticks)
+        return opened
 
-    def _increase(self, s: int, lots: int, held: int) -> None:
-        filled, ticks = self.client.market(s, lots, reduce_only=False)
-        opened = held == 0 or (held > 0) != (lots > 0)
-        if not filled or not opened:
-            return
-        self._clear(s)
+    def _levels(self, s: int, side: int, ticks: int) -> tuple[float, float]:
+        """Stop and take of what opened at `ticks`."""
         orders, tick = self.stepper.state.orders, self.bars.instruments[s].tick
-        side, price = float(np.sign(lots)), ticks * tick
+        price = ticks * tick
         fixed = stop_level(side, price, orders[STOP_DISTANCE, s], tick, self.coarsest)
         trailing = stop_level(side, price, orders[TRAIL_DISTANCE, s], tick, self.coarsest)
-        self._set_stop(s, filled, max(fixed, trailing) if side > 0.0 else min(fixed, trailing), tick)
-        self._set_take(s, filled, take_level(side, price, orders[TAKE_DISTANCE, s], tick, self.coarsest), tick)
+        take = take_level(side, price, orders[TAKE_DISTANCE, s], tick, self.coarsest)
+        return tighter_stop(side, fixed, trailing), take
+
+    def _protect(self, opened: dict[int, tuple[float, float]]) -> None:
+        """Bring what rests in line with positions and levels, which bind from the bar that has just begun."""
+        positions = self.stepper.state.positions
+        for s, lots in enumerate(self.client.lots()):
+            stop, take = opened.get(s, (positions[STOP_LEVEL, s], positions[TAKE_LEVEL, s]))
+            if lots and self._set_stop(s, lots, self._ticks(s, stop)):
+                self._set_take(s, lots, self._ticks(s, take))
+            else:
+                self._clear(s)
+
+    def _clear(self, s: int) -> None:
+        self._cancel_stop(s)
+        self._cancel_take(s)
+
+    def _ticks(self, s: int, level: float) -> int:
+        """Whole ticks of a level; 0: none."""
+        return round(level / self.bars.instruments[s].tick) if math.isfinite(level) and level > 0.0 else 0
+
+    def _cancel_stop(self, s: int) -> None:
+        if self.stops[s] != NO_STOP:
+            self.client.cancel_stop(s)
+        self.stops[s] = NO_STOP
+
+    def _cancel_take(self, s: int) -> None:
+        if self.takes[s][0]:
+            self.client.cancel_take(s)
+        self.takes[s] = NO_TAKE
+
+    def _set_stop(self, s: int, lots: int, ticks: int) -> bool:
+        """Rest the stop; False if the position is closed because it would fire at once."""
+        side = -1 if lots > 0 else 1
+        if (side, ticks) == self.stops[s]:
+            return True
+        self.out.counts["stop moved"] += self.stops[s][0] == side
+        self._cancel_stop(s)
+        if not ticks:
+            return True
+        if self.client.stop(s, side, ticks):
+            self.stops[s] = (side, ticks)
+            return True
+        return not self._stop_at_once(s, lots)
+
+    def _stop_at_once(self, s: int, lots: int) -> bool:
+        """Close at market what a stop would close at the open; False in a bar in which nothing trades: the next one tries again.
+
+        A venue gives a market order the volume that there is, the backtest gives a stop all it needs: the difference is made up
+        by a deeper market.
+        """
+        self._cancel_take(s)
+        self.out.counts["stop at once"] += 1
+        filled, _ = self.client.market(s, -lots, reduce_only=True)
+        if filled != -lots:
+            self.client.set_liquidity(s, 1e9)
+            rest, _ = self.client.market(s, -lots - filled, reduce_only=True)
+            self.client.set_liquidity(s, 1.0)
+            self.out.counts["stop at once, cut"] += rest != 0
+            assert filled + rest in (0, -lots)
+            return rest != 0
+        return True
+
+    def _set_take(self, s: int, lots: int, ticks: int) -> None:
+        """Rest the take for all that is held; where the market is beyond it, at the nearest price that takes from nobody."""
+        if (lots if ticks else 0, ticks) == self.takes[s]:
+            return
+        self._cancel_take(s)
+        if not ticks:
+            return
+        if not self.client.take(s, -lots, ticks):
+            self.out.counts["take beyond the market"] += 1
+            bid, ask = self.client.quote(s)
+            ticks = bid + 1 if lots > 0 else ask - 1
+            assert self.client.take(s, -lots, ticks), "a price within the quote rests"
+        self.takes[s] = (lots, ticks)
+
+
+def by_price(fills: list[Fill]) -> Counter[tuple[int, int, int, bool]]:
+    """Lots by (row, column, ticks, whether it buys): one order may fill in several trades, and take the place of another's rest."""
+    traded: Counter[tuple[int, int, int, bool]] = Counter()
+    for row, column, lots, ticks in fills:
+        traded[row, column, ticks, lots > 0] += abs(lots)
+    return traded
 
 
 def fills_of(simulation: Simulation, bars: Bars) -> list[Fill]:

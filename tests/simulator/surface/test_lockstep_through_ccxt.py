@@ -11,7 +11,7 @@ from typing import Any
 import ccxt
 import numpy as np
 import pytest
-from lockstep import MARKETS, LockstepTrader, ReplayedMarket, fills_of
+from lockstep import MARKETS, LockstepTrader, ReplayedMarket, by_price, fills_of
 
 from quantlab.backtest.scan import Scan
 from quantlab.core.market import Bars
@@ -86,6 +86,23 @@ class CcxtClient:
         if not any(code in str(error) for code in codes):
             raise error
 
+    def quote(self, column: int) -> tuple[int, int]:
+        name, tick = self.names[column], self.steps[column][1]
+        best = self.ccxt.fetch_bids_asks([name])[name]["info"]
+        return int(Decimal(best["bidPrice"]) / tick), int(Decimal(best["askPrice"]) / tick)
+
+    def set_liquidity(self, column: int, share: float) -> None:
+        symbol = f"{self.bars.symbols[column]}USDT"
+        self.control("market", {"kind": "liquidity", "symbol": symbol, "share": str(share)})
+
+    def control(self, path: str, body: dict[str, str] | None = None) -> dict[str, Any]:
+        """Ask the exchange itself, which a venue has nothing of."""
+        data = None if body is None else json.dumps(body).encode()
+        request = urllib.request.Request(f"{self.url}/_sim/{path}", data, method="POST")  # noqa: S310
+        with urllib.request.urlopen(request) as reply:  # noqa: S310
+            answer: dict[str, Any] = json.load(reply)
+        return answer
+
     def cancel_take(self, column: int) -> None:
         self.cancel(column, {"origClientOrderId": f"take-{column}"})
 
@@ -98,8 +115,7 @@ class CcxtClient:
 
     def advance(self) -> None:
         self.held = None
-        with urllib.request.urlopen(urllib.request.Request(f"{self.url}/_sim/advance", method="POST")) as reply:  # noqa: S310
-            state = json.load(reply)
+        state = self.control("advance")
         assert state["ended_bars"] == 1
         self.opened_ms = state["market_ms"]
 
@@ -143,6 +159,6 @@ def test_fills_and_equity_are_the_backtest_s(market: ReplayedMarket, grid_bars, 
     backtest = Scan(CASH).run(bars, signal, strategy)
     with running_exchange(bars, strategy.costs, Settings(VenueRules("lockstep"), cash=CASH, limits=WIDE)) as running:
         outcome = LockstepTrader(CcxtClient(running.url, bars), bars, signal, strategy, CASH).run()
-    assert sorted(outcome.fills) == sorted(fills_of(backtest, bars))
+    assert by_price(outcome.fills) == by_price(fills_of(backtest, bars))
     np.testing.assert_allclose(outcome.equity, backtest.equity, rtol=1e-9, atol=0.0)
     assert len(outcome.fills) > 500
