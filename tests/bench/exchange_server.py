@@ -56,7 +56,7 @@ def exchange(n_symbols: int, n_bars: int) -> Iterator[int]:
     """The exchange in lockstep, with limits that nobody reaches; gives its port."""
     limits = LimitRules(weight_1m=NO_LIMIT, orders_10s=NO_LIMIT, orders_1m=NO_LIMIT)
     settings = Settings(VenueRules("lockstep"), cash=1e7, history_bars=HISTORY, limits=limits)
-    with running_exchange(minute_bars(n_symbols, n_bars), Costs(2.0, 0.05, 125.0), settings) as running:
+    with running_exchange(minute_bars(n_symbols, n_bars), Costs(2.0, None, 125.0), settings) as running:
         yield int(running.url.rpartition(":")[2])
 
 

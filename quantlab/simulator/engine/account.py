@@ -71,10 +71,14 @@ class Account:
 
     def resting(self, symbol: str | None = None) -> tuple[Order, ...]:
         """Open plain orders, of one symbol or all, by id."""
+        if not self.open_orders:  # most of the time, and asked at every step
+            return ()
         return tuple(self.orders[i] for i, of in self.open_orders.items() if symbol is None or of == symbol)
 
     def waiting(self, symbol: str | None = None) -> tuple[AlgoOrder, ...]:
         """Open conditional orders, of one symbol or all, by id."""
+        if not self.open_algos:
+            return ()
         return tuple(self.algos[i] for i, of in self.open_algos.items() if symbol is None or of == symbol)
 
     def reduce_only_lots(self, symbol: str, side: Side) -> int:

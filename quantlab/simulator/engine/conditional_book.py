@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
-
 from quantlab.simulator.engine.account import Account
 from quantlab.simulator.engine.checks import (
     check_life,
@@ -159,7 +157,7 @@ def end_algo(state: VenueState, order: AlgoOrder, status: AlgoStatus, reason: st
     reason : str
         For its account.
     """
-    ended = dataclasses.replace(order, status=status, updated_ms=state.now_ms)
+    ended = order._replace(status=status, updated_ms=state.now_ms)
     state.note("algo_end", order.account, algo_id=order.algo_id, symbol=order.symbol, status=status.value)
     return state.keep_algo(ended, is_open=False, reason=reason)
 
@@ -187,12 +185,8 @@ def fire(state: VenueState, order: AlgoOrder, price: float) -> None:
         return
     state.counters.order += 1
     number = state.counters.order
-    triggered = dataclasses.replace(
-        order,
-        status=AlgoStatus.TRIGGERED,
-        order_id=number,
-        updated_ms=state.now_ms,
-        triggered_ms=state.now_ms,
+    triggered = order._replace(
+        status=AlgoStatus.TRIGGERED, order_id=number, updated_ms=state.now_ms, triggered_ms=state.now_ms
     )
     state.note("algo_trigger", account.name, algo_id=order.algo_id, order_id=number, symbol=order.symbol)
     plain = open_order(state, _plain(state, triggered, lots))

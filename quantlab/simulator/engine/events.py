@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from decimal import Decimal
 from enum import StrEnum
+from typing import NamedTuple
 
 from quantlab.simulator.engine.values import AlgoOrder, Order, Position, Trade
 
@@ -30,8 +30,7 @@ class AccountReason(StrEnum):
     INSURANCE_CLEAR = "INSURANCE_CLEAR"
 
 
-@dataclass(frozen=True, slots=True)
-class OrderUpdate:
+class OrderUpdate(NamedTuple):
     """ORDER_TRADE_UPDATE: a plain order as it stands after a change, with the trade that changed it."""
 
     account: str
@@ -41,8 +40,7 @@ class OrderUpdate:
     trade: Trade | None
 
 
-@dataclass(frozen=True, slots=True)
-class AlgoUpdate:
+class AlgoUpdate(NamedTuple):
     """ALGO_UPDATE: a conditional order as it stands after a change.
 
     Parameters
@@ -63,8 +61,7 @@ class AlgoUpdate:
     became: Order | None
 
 
-@dataclass(frozen=True, slots=True)
-class TriggerRejected:
+class TriggerRejected(NamedTuple):
     """CONDITIONAL_ORDER_TRIGGER_REJECT: a triggered order that the plain book refused."""
 
     account: str
@@ -74,8 +71,7 @@ class TriggerRejected:
     message: str
 
 
-@dataclass(frozen=True, slots=True)
-class AccountUpdate:
+class AccountUpdate(NamedTuple):
     """ACCOUNT_UPDATE: the wallet and the positions that changed.
 
     Parameters
@@ -96,8 +92,7 @@ class AccountUpdate:
     positions: tuple[Position, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class LeverageUpdate:
+class LeverageUpdate(NamedTuple):
     """ACCOUNT_CONFIG_UPDATE: a symbol's leverage."""
 
     account: str
@@ -106,8 +101,7 @@ class LeverageUpdate:
     leverage: int
 
 
-@dataclass(frozen=True, slots=True)
-class CalledPosition:
+class CalledPosition(NamedTuple):
     """A position of a margin call, the price at which it was judged, and its maintenance margin there (USD)."""
 
     position: Position
@@ -115,8 +109,7 @@ class CalledPosition:
     maintenance: Decimal
 
 
-@dataclass(frozen=True, slots=True)
-class MarginCall:
+class MarginCall(NamedTuple):
     """MARGIN_CALL: the account's margin is nearly used up, or it is liquidated."""
 
     account: str

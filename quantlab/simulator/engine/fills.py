@@ -6,7 +6,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from decimal import ROUND_HALF_EVEN, Decimal
 
 from quantlab.simulator.engine.account import Account
@@ -93,7 +92,7 @@ def _trade(
     value = listing.grid.value(signed * ticks)
     before = account.positions.get(order.symbol) or Position(order.symbol, 0, ZERO, state.now_ms)
     after, realised = moved(before, signed, value, state.now_ms)
-    account.positions[order.symbol] = dataclasses.replace(after, realised=before.realised + realised)
+    account.positions[order.symbol] = after._replace(realised=before.realised + realised)
     rate = listing.maker_fee if maker else listing.taker_fee
     fee = ZERO if order.origin in _FORCED else money(abs(value) * rate)
     state.counters.trade += 1
@@ -114,8 +113,7 @@ def _trade(
     state.pay(account, order.symbol, IncomeType.REALIZED_PNL, realised, trade.trade_id)
     state.pay(account, order.symbol, IncomeType.COMMISSION, -fee, trade.trade_id)
     filled = order.filled_lots + lots
-    order = dataclasses.replace(
-        order,
+    order = order._replace(
         filled_lots=filled,
         filled_value=order.filled_value + lots * ticks,
         status=OrderStatus.FILLED if filled == order.lots else OrderStatus.PARTIALLY_FILLED,
@@ -143,6 +141,6 @@ def _trade(
 
 def end_order(state: VenueState, order: Order, status: OrderStatus) -> Order:
     """Take an order out of the book without a trade: CANCELED or EXPIRED."""
-    ended = dataclasses.replace(order, status=status, updated_ms=state.now_ms)
+    ended = order._replace(status=status, updated_ms=state.now_ms)
     state.note("order_end", order.account, order_id=order.order_id, symbol=order.symbol, status=status.value)
     return state.keep_order(ended, Execution(status.value))

@@ -110,6 +110,10 @@ class Market:
         """One bar of one symbol."""
         return Cell(*self.bars.ohlcv[row, column].tolist())
 
+    def cells(self, row: int) -> tuple[Cell, ...]:
+        """One bar of every symbol, by the columns of the data."""
+        return tuple(map(Cell._make, self.bars.ohlcv[row].tolist()))
+
     def last_closes(self, row: int) -> dict[str, float]:
         """The last finite close before bar `row` of every symbol that has one."""
         known = {}

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
-
 from quantlab.simulator.engine.account import Account
 from quantlab.simulator.engine.checks import (
     check_client_id,
@@ -39,12 +37,16 @@ def place(state: VenueState, account: Account, request: OrderRequest, author: Au
     request : OrderRequest
     author : Author
     """
-    checked = check(state, account, request)
-    if isinstance(checked, Refused):
-        return checked
+    refused = check_symbol(state, request.symbol)
+    if refused is not None:
+        return refused
+    listing = state.listings[request.symbol]
+    quote = _quote(state, listing)
+    lots = _check_listed(state, account, listing, request, quote)
+    if isinstance(lots, Refused):
+        return lots
     before = len(account.trades)
-    order = _open(state, account, dataclasses.replace(request, lots=checked), author)
-    return _answer(account, match(state, order), before)
+    return _answer(account, match(state, _open(state, account, request, lots, author), quote), before)
 
 
 def check(state: VenueState, account: Account, request: OrderRequest) -> int | Refused:
@@ -65,7 +67,13 @@ def check(state: VenueState, account: Account, request: OrderRequest) -> int | R
     if refused is not None:
         return refused
     listing = state.listings[request.symbol]
-    quote = _quote(state, listing)
+    return _check_listed(state, account, listing, request, _quote(state, listing))
+
+
+def _check_listed(
+    state: VenueState, account: Account, listing: Listing, request: OrderRequest, quote: Quote
+) -> int | Refused:
+    """Check an order in a symbol that trades."""
     lots = request.lots
     refused = check_lots(state, account, listing, lots, request.reduce_only) or _check_kind(
         state, listing, request, quote
@@ -115,7 +123,7 @@ def _quote(state: VenueState, listing: Listing) -> Quote:
     return Quote(0, 0) if price is None else quote_at(state, listing, price)
 
 
-def _open(state: VenueState, account: Account, request: OrderRequest, author: Author) -> Order:
+def _open(state: VenueState, account: Account, request: OrderRequest, lots: int, author: Author) -> Order:
     """Give an order its id, and write it down as new."""
     state.counters.order += 1
     number = state.counters.order
@@ -128,7 +136,7 @@ def _open(state: VenueState, account: Account, request: OrderRequest, author: Au
         side=request.side,
         type=request.type,
         time_in_force=TimeInForce.GTC if market else request.time_in_force,
-        lots=request.lots,
+        lots=lots,
         price_ticks=0 if market else request.price_ticks,
         reduce_only=request.reduce_only,
         close_position=False,
@@ -165,13 +173,20 @@ def open_order(state: VenueState, order: Order) -> Order:
     return state.keep_order(order, Execution.NEW)
 
 
-def match(state: VenueState, order: Order) -> Order:
+def match(state: VenueState, order: Order, quote: Quote) -> Order:
     """Let a new or amended order take what it may of the running bar's budget; what cannot rest expires.
 
     An amended reduce-only order may meet a position that has shrunk: it is cut to it, or expires.
+
+    Parameters
+    ----------
+    state : VenueState
+    order : Order
+    quote : Quote
+        Where the market stands now.
     """
     account, listing = state.accounts[order.account], state.listings[order.symbol]
-    quote, market = _quote(state, listing), order.type is OrderType.MARKET
+    market = order.type is OrderType.MARKET
     wanted = min(order.left, reducible(account, order.symbol, order.side)) if order.reduce_only else order.left
     lots = min(wanted, budget_lots(state, account, listing))
     crosses = market or quote.is_crossed_by(order.side, order.price_ticks)
@@ -242,7 +257,8 @@ def amend(state: VenueState, account: Account, order: Order, lots: int, price_ti
     )
     if refused is not None:
         return refuse(-5029, refused.message) if refused.code == -4164 else refused
-    if order.time_in_force is TimeInForce.GTX and _quote(state, listing).is_crossed_by(order.side, price_ticks):
+    quote = _quote(state, listing)
+    if order.time_in_force is TimeInForce.GTX and quote.is_crossed_by(order.side, price_ticks):
         return refuse(-5022)
     if (
         order.reduce_only
@@ -257,9 +273,9 @@ def amend(state: VenueState, account: Account, order: Order, lots: int, price_ti
     if lots <= order.filled_lots:
         return Placed(end_order(state, order, OrderStatus.CANCELED))
     before = len(account.trades)
-    changed = dataclasses.replace(order, lots=lots, price_ticks=price_ticks, updated_ms=state.now_ms)
+    changed = order._replace(lots=lots, price_ticks=price_ticks, updated_ms=state.now_ms)
     state.note("amend", account.name, order_id=order.order_id, symbol=order.symbol, lots=lots, price_ticks=price_ticks)
-    return _answer(account, match(state, state.keep_order(changed, Execution.AMENDMENT)), before)
+    return _answer(account, match(state, state.keep_order(changed, Execution.AMENDMENT), quote), before)
 
 
 def _answer(account: Account, order: Order, before: int) -> Placed:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from dataclasses import dataclass, field
 from decimal import Decimal
 
@@ -51,12 +50,19 @@ class VenueState:
     ledger : Ledger
     events : list of Event
         Not yet taken.
+    counters : Counters
+    ended : bool
+        The last bar has ended.
+    listings : dict of symbol to Listing
+        By the rules of the running bar.
+    cells : tuple of Cell
+        The running bar, by the columns of the data.
     """
 
     market: Market
     rules: VenueRules
     accounts: dict[str, Account]
-    row: int = 0
+    row: int
     now_ms: int = 0
     marks: dict[str, float] = field(default_factory=dict)
     absent: dict[str, int] = field(default_factory=dict)
@@ -66,20 +72,23 @@ class VenueState:
     ledger: Ledger = field(default_factory=Ledger)
     events: list[Event] = field(default_factory=list)
     counters: Counters = field(default_factory=Counters)
+    ended: bool = field(init=False)
+    listings: dict[str, Listing] = field(init=False)
+    cells: tuple[Cell, ...] = field(init=False)
 
-    @property
-    def ended(self) -> bool:
-        """Tell whether the last bar has ended."""
-        return self.row >= self.market.bars.n_bars
+    def __post_init__(self) -> None:
+        self.enter(self.row)
 
-    @property
-    def listings(self) -> dict[str, Listing]:
-        """Symbols by the rules of the running bar."""
-        return self.market.listings(min(self.row, self.market.bars.n_bars - 1))
+    def enter(self, row: int) -> None:
+        """Let bar `row` run; after the last one the market is over, and what is read is the last one's."""
+        self.row = row
+        self.ended = row >= self.market.bars.n_bars
+        known = min(row, self.market.bars.n_bars - 1)
+        self.listings, self.cells = self.market.listings(known), self.market.cells(known)
 
     def cell(self, listing: Listing) -> Cell:
         """The running bar of a symbol."""
-        return self.market.cell(min(self.row, self.market.bars.n_bars - 1), listing.column)
+        return self.cells[listing.column]
 
     def keep_order(self, order: Order, execution: Execution, trade: Trade | None = None) -> Order:
         """Write a plain order as it stands now, and tell its account."""
@@ -97,7 +106,7 @@ class VenueState:
 
     def _finish_algo(self, order: AlgoOrder) -> None:
         """End the conditional order whose plain one has ended."""
-        finished = dataclasses.replace(order, status=AlgoStatus.FINISHED, updated_ms=self.now_ms)
+        finished = order._replace(status=AlgoStatus.FINISHED, updated_ms=self.now_ms)
         self.note("algo_end", order.account, algo_id=order.algo_id, symbol=order.symbol, status=finished.status.value)
         self.keep_algo(finished, is_open=False)
 

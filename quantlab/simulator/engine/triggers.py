@@ -5,8 +5,6 @@ A stop fires on a touch of its level from the side where it loses, a take-profit
 
 from __future__ import annotations
 
-import dataclasses
-
 from quantlab.simulator.engine.listing import Listing
 from quantlab.simulator.engine.matching import to_price
 from quantlab.simulator.engine.values import AlgoOrder, OrderType, Side
@@ -92,4 +90,4 @@ def follow(listing: Listing, order: AlgoOrder, low: float, high: float, now_ms: 
     if extreme == order.extreme_ticks:
         return order
     level = trails_at(listing, order.side, to_price(listing, extreme), float(order.callback))
-    return dataclasses.replace(order, extreme_ticks=extreme, trigger_ticks=level, updated_ms=now_ms)
+    return order._replace(extreme_ticks=extreme, trigger_ticks=level, updated_ms=now_ms)

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from functools import lru_cache
 
 from quantlab.simulator.engine.account import Account
 from quantlab.simulator.engine.listing import Listing, exact
 from quantlab.simulator.engine.state import VenueState
 from quantlab.simulator.engine.values import ZERO, Order, Position, PositionView, Side, WalletView
 
+#: A mark is asked for many times; marks are above 0, so floats that are equal are written alike.
+_exact_mark = lru_cache(maxsize=4096)(exact)
+
 
 def mark_of(state: VenueState, symbol: str) -> Decimal:
     """USD per unit; 0 for a symbol that never printed."""
     price = state.marks.get(symbol)
-    return ZERO if price is None else exact(price)
+    return ZERO if price is None else _exact_mark(price)
 
 
 def leverage_of(state: VenueState, account: Account, listing: Listing) -> int:
@@ -36,6 +40,8 @@ def exposed_lots(held: int, orders: tuple[Order, ...]) -> int:
 
 def order_margin(account: Account, listing: Listing, mark: Decimal, leverage: int) -> Decimal:
     """Initial margin of what a symbol's open orders may add to the position."""
+    if not account.open_orders:
+        return ZERO
     held = account.lots(listing.symbol)
     added = exposed_lots(held, account.resting(listing.symbol)) - abs(held)
     return listing.grid.units(added) * mark / leverage
@@ -48,12 +54,13 @@ def wallet_view(state: VenueState, account: Account) -> WalletView:
     symbols = {position.symbol for position in account.held()} | set(account.open_orders.values())
     for symbol in sorted(symbols):
         listing, mark, held = listings[symbol], mark_of(state, symbol), account.lots(symbol)
-        one = listing.grid.units(1) * mark
+        one = listing.grid.lot * mark
         leverage = leverage_of(state, account, listing)
         if held:
+            notional = abs(held) * one
             profit += unrealised(listing, account.positions[symbol], mark)
-            margin += abs(held) * one / leverage
-            maintenance += abs(held) * one * listing.maintenance
+            margin += notional / leverage
+            maintenance += notional * listing.maintenance
         ordered += order_margin(account, listing, mark, leverage)
     balance = account.wallet + profit
     return WalletView(

@@ -155,7 +155,7 @@ class Venue:
             self._walk_to(self.close_ms - 1, to_close=True)
             end_bar(self.state)
             self.state.now_ms = self.close_ms
-            self.state.row += 1
+            self.state.enter(self.state.row + 1)
             begin_bar(self.state)
             end_overdue(self.state)
         self._walk_to(now_ms)
