@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from quantlab.simulator.engine.listing import Listing
 from quantlab.simulator.engine.refusals import Refused
@@ -20,8 +20,7 @@ from quantlab.simulator.wire.signing import ApiKey, Security
 Answer = TypeVar("Answer")
 
 
-@dataclass(frozen=True, slots=True)
-class Call:
+class Call(NamedTuple):
     """An authenticated request.
 
     Parameters
@@ -52,7 +51,7 @@ class Call:
 
     def with_parameters(self, pairs: dict[str, str]) -> Call:
         """The same call with other parameters: one order of a batch."""
-        return replace(self, parameters=Parameters(pairs))
+        return self._replace(parameters=Parameters(pairs))
 
     def listing(self, name: str = "symbol") -> Listing:
         """The symbol that a parameter must name.

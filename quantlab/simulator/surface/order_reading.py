@@ -21,6 +21,7 @@ PLAIN = (OrderType.LIMIT, OrderType.MARKET)
 WITH_LIMIT = (OrderType.STOP, OrderType.TAKE_PROFIT)
 CLOSING = (OrderType.STOP_MARKET, OrderType.TAKE_PROFIT_MARKET)
 RESPONSES = ("ACK", "RESULT")
+_TYPES, _LIVES = tuple(OrderType), tuple(TimeInForce)
 _SELF_TRADE = ("NONE", "EXPIRE_TAKER", "EXPIRE_MAKER", "EXPIRE_BOTH")
 _SECOND_MS = 1_000
 _SMALLEST_CALLBACK, _LARGEST_CALLBACK = Decimal("0.1"), Decimal(10)
@@ -189,7 +190,7 @@ def _common(parameters: Parameters) -> tuple[Side, OrderType]:
     if position_side not in (None, ONE_WAY):
         raise RefusedError(-4061, "Order's position side does not match user's setting.")
     kind = parameters.text("type")
-    if kind not in tuple(OrderType):
+    if kind not in _TYPES:
         raise RefusedError(-1116, "Invalid orderType.")
     parameters.choice("selfTradePreventionMode", _SELF_TRADE, -5039, "Invalid self trade prevention mode")
     read_price_match(parameters)
@@ -200,7 +201,7 @@ def _common(parameters: Parameters) -> tuple[Side, OrderType]:
 
 
 def _life(parameters: Parameters, *, needed: bool) -> tuple[TimeInForce, int]:
-    life = parameters.choice("timeInForce", tuple(TimeInForce), -1115, "Invalid timeInForce.")
+    life = parameters.choice("timeInForce", _LIVES, -1115, "Invalid timeInForce.")
     until = parameters.whole("goodTillDate")
     if life is None and needed:
         raise missing("timeInForce")

@@ -14,6 +14,7 @@ ONE_WAY = "BOTH"
 
 def order_result(order: Order, scale: Scale) -> dict[str, Any]:
     """Answer to a placed, amended or cancelled order."""
+    filled = scale.size(order.filled_lots)
     return {
         "orderId": order.order_id,
         "symbol": order.symbol,
@@ -23,8 +24,8 @@ def order_result(order: Order, scale: Scale) -> dict[str, Any]:
         "price": scale.price(order.price_ticks),
         "avgPrice": scale.mean_price(order.filled_value, order.filled_lots),
         "origQty": scale.size(order.lots),
-        "executedQty": scale.size(order.filled_lots),
-        "cumQty": scale.size(order.filled_lots),
+        "executedQty": filled,
+        "cumQty": filled,
         "cumQuote": scale.quote(order.filled_value),
         "activatePrice": "0",
         "priceRate": "0",

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from decimal import Decimal
-from fractions import Fraction
+from typing import NamedTuple
 
 
-@dataclass(frozen=True, slots=True)
-class Scale:
+class Scale(NamedTuple):
     """Steps of one symbol.
 
     Parameters
@@ -62,7 +60,7 @@ def plain(number: Decimal) -> str:
     >>> plain(Decimal("1E-7")), plain(Decimal("-0.00"))
     ('0.0000001', '0.00')
     """
-    return format(abs(number) if number == 0 else number, "f")
+    return format(number or abs(number), "f")
 
 
 def money(amount: Decimal) -> str:
@@ -89,5 +87,8 @@ def decimals(number: Decimal) -> int:
 
 
 def _whole(number: Decimal, step: Decimal) -> int | None:
-    steps = Fraction(number) / Fraction(step)  # Decimal's own division rounds to 28 digits, a request may have 40
-    return steps.numerator if steps.denominator == 1 else None
+    # In whole numbers: Decimal's own division rounds to 28 digits, a request may have 40.
+    over, under = number.as_integer_ratio()
+    step_over, step_under = step.as_integer_ratio()
+    steps, rest = divmod(over * step_under, under * step_over)
+    return None if rest else steps

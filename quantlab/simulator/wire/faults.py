@@ -205,6 +205,8 @@ class Faults:
         return 0 if fault is None else fault.ms
 
     def _strike(self, place: str, kinds: Sequence[str], names: Sequence[str]) -> Fault | None:
+        if not self.script.entries and not self._added and self.script.seed is None:
+            return None
         struck: Fault | None = None
         for prefix, entries in (("", self.script.entries), ("added ", self._added)):
             reached = {fault.at for fault in entries if fault.at in names}

@@ -7,6 +7,7 @@ each further ban is twice as long.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from dataclasses import dataclass, field
 
 from quantlab.core.checks import check_whole
@@ -82,8 +83,8 @@ class Limits:
     """
 
     rules: LimitRules
-    _addresses: dict[str, _Address] = field(default_factory=dict)
-    _accounts: dict[str, _Orders] = field(default_factory=dict)
+    _addresses: dict[str, _Address] = field(default_factory=lambda: defaultdict(_Address))
+    _accounts: dict[str, _Orders] = field(default_factory=lambda: defaultdict(_Orders))
 
     def take_weight(self, address: str, weight: int, now_ms: int) -> dict[str, str]:
         """Count a request, and return the headers that tell what is used.
@@ -93,7 +94,7 @@ class Limits:
         RefusedError
             429 above the limit, 418 for a banned address; both -1003.
         """
-        state = self._addresses.setdefault(address, _Address())
+        state = self._addresses[address]
         if now_ms < state.banned_until_ms:
             raise _banned(state.banned_until_ms, now_ms)
         used = state.weight.add(now_ms, MINUTE_MS, weight)
@@ -113,7 +114,7 @@ class Limits:
 
     def ban(self, address: str, now_ms: int) -> RefusedError:
         """Ban an address, twice as long as the last time, and return the refusal that says so."""
-        state = self._addresses.setdefault(address, _Address())
+        state = self._addresses[address]
         length = min(self.rules.ban_ms * 2**state.bans, self.rules.longest_ban_ms)
         state.bans += 1
         state.banned_until_ms = now_ms + length
@@ -129,7 +130,7 @@ class Limits:
         RefusedError
             -1015 above a limit.
         """
-        state = self._accounts.setdefault(account, _Orders())
+        state = self._accounts[account]
         ten, minute = state.ten_seconds.add(now_ms, TEN_SECONDS_MS, count), state.minute.add(now_ms, MINUTE_MS, 1)
         headers = {"X-MBX-ORDER-COUNT-10S": str(ten), "X-MBX-ORDER-COUNT-1M": str(minute)}
         for used, limit, words in ((ten, self.rules.orders_10s, "10 SECOND"), (minute, self.rules.orders_1m, "MINUTE")):

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from quantlab.simulator.wire.faults import Fault
 from quantlab.simulator.wire.messages import RefusedError, Reply
 
@@ -38,7 +36,7 @@ def faulty_reply(fault: Fault, reply: Reply | None) -> Reply:
         return Reply(502, _GATEWAY_PAGE, {"Content-Type": "text/html"})
     whole = reply or Reply(504, "")
     if fault.kind == "slow":
-        return replace(whole, delay_ms=fault.ms)
+        return whole._replace(delay_ms=fault.ms)
     if fault.kind == "truncated":
-        return replace(whole, body=whole.body[: len(whole.body) // 2])
-    return replace(whole, lost=True)  # ack_lost after the effect, dropped before it
+        return whole._replace(body=whole.body[: len(whole.body) // 2])
+    return whole._replace(lost=True)  # ack_lost after the effect, dropped before it

@@ -5,7 +5,6 @@ The signature is an HMAC-SHA256 over the raw query text followed by the raw body
 
 from __future__ import annotations
 
-import hashlib
 import hmac
 import re
 from collections.abc import Mapping
@@ -92,7 +91,7 @@ def check_request(
         raise _missing("timestamp")
     if signature is None:
         raise _missing("signature")
-    right = hmac.new(key.secret.encode(), payload.encode(), hashlib.sha256).hexdigest()
+    right = hmac.digest(key.secret.encode(), payload.encode(), "sha256").hex()
     if not hmac.compare_digest(right.encode(), signature.lower().encode()):
         raise RefusedError(-1022, "Signature for this request is not valid.")
     _check_window(pairs.pop("timestamp"), pairs.pop("recvWindow", None), wire_ms)
