@@ -27,8 +27,12 @@ def test_the_job_s_options_are_checked_before_data_is_read() -> None:
         "job.mode=both": "lockstep",
         "job.pace=0": "job.pace",
         f"job.account.key={'k9' * 32}": "invented",
-        "job.rules.reduce_only=grow": "reduce_only",
-        "job.limits.weight_1m=0": "weight_1m",
+        "job.account.key=12345": "type int",
+        "job.rules.reduce_only=grow": r"job\.rules\.reduce_only",
+        "job.rules.second_close_position=maybe": r"job\.rules\.second_close_position as true or false",
+        "+job.rules.colour=red": r"keys of job\.rules.*found colour",
+        "+job.limits.colour=red": r"keys of job\.limits",
+        "job.limits.weight_1m=0": r"job\.limits\.weight_1m",
         "job.faults=[{at: stream, kind: slow}]": "kind",
     }
     for option, says in refused.items():

@@ -6,6 +6,7 @@ It replays the configured data, and prints one line when it listens. Ctrl-C and 
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import signal
 import threading
 from typing import Any
@@ -14,6 +15,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from quantlab.core.checks import check_whole
 from quantlab.core.clock import SystemClock
+from quantlab.core.errors import ConfigError
 from quantlab.jobs.config.composition import build
 from quantlab.jobs.config.sections import history_cut
 from quantlab.jobs.output.console import stdout_console
@@ -50,7 +52,7 @@ def settings_of(cfg: DictConfig) -> Settings:
     job = cfg.job
     plain: Any = OmegaConf.to_container(job, resolve=True)
     return Settings(
-        rules=VenueRules(mode=job.mode, **plain["rules"]),
+        rules=VenueRules(mode=job.mode, **_known(plain["rules"], VenueRules, "job.rules")),
         key=job.account.key,
         secret=job.account.secret,
         cash=job.account.cash,
@@ -60,8 +62,18 @@ def settings_of(cfg: DictConfig) -> Settings:
         history_bars=job.history_bars,
         seed=job.seed,
         faults=plain["faults"],
-        limits=LimitRules(**plain["limits"]),
+        limits=LimitRules(**_known(plain["limits"], LimitRules, "job.limits")),
     )
+
+
+def _known(node: dict[str, Any], settings: type, name: str) -> dict[str, Any]:
+    """A node whose keys are all fields of a settings class; another one is refused."""
+    known = [field.name for field in dataclasses.fields(settings)]
+    unknown = sorted(set(node) - set(known))
+    if unknown:
+        expected = f"keys of {name}: {', '.join(known)}"
+        raise ConfigError(expected, found=", ".join(unknown), fix="leave the others out")
+    return node
 
 
 async def _serve(exchange: Exchange, settings: Settings, port: int) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from quantlab.core.checks import check_range, check_whole
+from quantlab.core.checks import check_flag, check_range, check_whole
 from quantlab.core.errors import ConfigError
 
 MODES = ("lockstep", "wall")
@@ -65,16 +65,19 @@ class VenueRules:
     countdown_takes_conditional: bool = False
 
     def __post_init__(self) -> None:
-        for name, allowed in (("mode", MODES), ("reduce_only", REDUCE_ONLY)):
-            if getattr(self, name) not in allowed:
-                found = repr(getattr(self, name))
-                raise ConfigError(f"{name} as one of {', '.join(allowed)}", found=found, fix=f"set {name}")
+        for option, allowed in (("job.mode", MODES), ("job.rules.reduce_only", REDUCE_ONLY)):
+            value = getattr(self, option.rpartition(".")[2])
+            if value not in allowed:
+                expected = f"{option} as one of {', '.join(allowed)}"
+                raise ConfigError(expected, found=repr(value), fix=f"set {option} to one of them")
+        for name in ("second_close_position", "countdown_takes_conditional"):
+            check_flag(f"job.rules.{name}", getattr(self, name))
         for name in ("lag_ms", "shortest_gtd_ms"):
-            check_whole(name, getattr(self, name), low=0)
+            check_whole(f"job.rules.{name}", getattr(self, name), low=0)
         for name in ("slices", "max_orders", "max_conditional", "leverage"):
-            check_whole(name, getattr(self, name), low=1)
-        check_range("margin_call_ratio", self.margin_call_ratio, low=0.01, high=1.0)
+            check_whole(f"job.rules.{name}", getattr(self, name), low=1)
+        check_range("job.rules.margin_call_ratio", self.margin_call_ratio, low=0.01, high=1.0)
         if self.max_lots is not None:
-            check_whole("max_lots", self.max_lots, low=1)
+            check_whole("job.rules.max_lots", self.max_lots, low=1)
         if self.percent_price is not None:
-            check_range("percent_price", self.percent_price, low=1e-6, high=1.0)
+            check_range("job.rules.percent_price", self.percent_price, low=1e-6, high=1.0)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
@@ -127,9 +127,7 @@ class ExchangeServer:
             if self.exchange.listen_keys.account(frame.listen_key) is not None:  # not ended by a fault just now
                 self._send_user_frame(frame, with_faults=True)
         row = self.exchange.venue.row
-        for socket in self.sockets:
-            if socket.since_row < row:
-                self._send_market_frames(socket)
+        self._send_market_frames([socket for socket in self.sockets if socket.since_row < row])
 
     def _send_user_frame(self, frame: UserFrame, *, with_faults: bool) -> None:
         listening = [socket for socket in self.sockets if frame.listen_key in socket.subscriptions.names]
@@ -140,12 +138,17 @@ class ExchangeServer:
             for step in socket.delivery(frame.listen_key).deliver(frame.document, fault):
                 socket.put(step)
 
-    def _send_market_frames(self, socket: Socket) -> None:
-        row = self.exchange.venue.row
-        for stream in tuple(socket.subscriptions.names):
-            for text in self.exchange.market_frames(stream, socket.since_row):
-                socket.put(Step(socket.subscriptions.frame(stream, text)))
-        socket.since_row = row
+    def _send_market_frames(self, sockets: Iterable[Socket]) -> None:
+        """Send each its streams; a stream that several want is made once."""
+        row, made = self.exchange.venue.row, dict[tuple[str, int], list[str]]()
+        for socket in sockets:
+            for stream in socket.subscriptions.names:
+                wanted = stream, socket.since_row
+                if wanted not in made:
+                    made[wanted] = self.exchange.market_frames(*wanted)
+                for text in made[wanted]:
+                    socket.put(Step(socket.subscriptions.frame(stream, text)))
+            socket.since_row = row
 
     async def _tick(self) -> None:
         """Let time pass: bars end in wall mode, listen keys run out, market streams flow."""
@@ -158,8 +161,7 @@ class ExchangeServer:
             self.publish()
             for frame in self.exchange.expired_keys(now):
                 self._send_user_frame(frame, with_faults=False)
-            for socket in self.sockets if wall else ():
-                self._send_market_frames(socket)
+            self._send_market_frames(self.sockets if wall else ())
 
     async def _serve_socket(self, request: web.BaseRequest, subscriptions: Subscriptions) -> web.WebSocketResponse:
         response = web.WebSocketResponse()

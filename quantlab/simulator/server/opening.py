@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
 
-from quantlab.core.checks import check_range, check_whole
+from quantlab.core.checks import check_flag, check_range, check_whole
 from quantlab.core.clock import SystemClock
 from quantlab.core.errors import ConfigError, HistoryError, InstallationError
 from quantlab.core.market import Bars
@@ -79,13 +79,15 @@ class Settings:
         check_range("job.pace", self.pace, low=0.001, high=100_000.0)
         check_whole("job.history_bars", self.history_bars, low=0)
         check_whole("job.seed", self.seed, low=0)
+        check_flag("job.account.can_trade", self.can_trade)
+        check_flag("job.account.withdrawals", self.can_withdraw)
         FaultScript.parse(self.faults)
         for name, value in (("key", self.key), ("secret", self.secret)):
             if not isinstance(value, str) or not value:
                 raise ConfigError(
                     f"job.account.{name} as a text that you invented",
                     found=f"a value of type {type(value).__name__}" if value else "none",
-                    fix="e.g. demo-key",
+                    fix=f"set job.account.{name} to any text that is no number",
                 )
             if _REAL_KEY.fullmatch(value):
                 raise ConfigError(

@@ -10,6 +10,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from decimal import Decimal
 
+import numpy as np
+
+from quantlab.core.arrays import Float64Array
 from quantlab.core.clock import MS_PER_DAY, MS_PER_WEEK, floor_to_open
 from quantlab.core.market import BarState
 from quantlab.simulator.engine.listing import Listing, exact
@@ -125,8 +128,27 @@ def seen_cell(state: VenueState, listing: Listing, row: int) -> Cell | None:
         return Cell(cell.open, cell.open, cell.open, cell.open, 0.0) if math.isfinite(cell.open) else None
     share = share_of_bar(state, state.now_ms)
     path = path_of(market.seed, row, listing.column, cell)
-    prices = [cell.open, path.price(share), *(p for t, p in zip(path.times, path.prices, strict=True) if t <= share)]
-    return Cell(cell.open, max(prices), min(prices), path.price(share), cell.volume * share)
+    last = on_tick(listing, path.price(share))
+    prices = [cell.open, last, *(p for t, p in zip(path.times, path.prices, strict=True) if t <= share)]
+    lot = float(listing.grid.lot)
+    return Cell(cell.open, max(prices), min(prices), last, float(int(cell.volume * share / lot) * listing.grid.lot))
+
+
+def on_tick(listing: Listing, price: float) -> float:
+    """A price inside a bar as the venue prints it: on the nearest tick, where there is one."""
+    if listing.grid.fine_ticks:
+        return price
+    step = listing.tick_step * listing.grid.tick
+    return float(round(price / float(step)) * step)
+
+
+def cells_since(state: VenueState, listing: Listing, first: int) -> Float64Array:
+    """Bars from row `first` to the running one as far as it can be seen: shape (bars, 5), without those that were not printed."""
+    bars = state.market.bars
+    ended = bars.ohlcv[first : state.row, listing.column]
+    rows = ended[np.isin(bars.state[first : state.row, listing.column], _PRINTED)]
+    running = seen_cell(state, listing, state.row)
+    return rows if running is None else np.vstack([rows, running])
 
 
 def row_at(market: Market, time_ms: int) -> int:

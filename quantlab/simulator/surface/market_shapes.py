@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
+from quantlab.core.arrays import Float64Array
 from quantlab.core.clock import MS_PER_DAY
+from quantlab.core.market import CLOSE, HIGH, LOW, OPEN, VOLUME
 from quantlab.simulator.engine.listing import Listing, exact
 from quantlab.simulator.engine.market import Market
 from quantlab.simulator.engine.matching import quote_at
@@ -14,7 +17,7 @@ from quantlab.simulator.engine.path import running_price
 from quantlab.simulator.engine.state import VenueState
 from quantlab.simulator.engine.valuation import mark_of
 from quantlab.simulator.engine.values import MARGIN_ASSET, OrderType, TimeInForce
-from quantlab.simulator.surface.candles import number, seen_cell, summed
+from quantlab.simulator.surface.candles import cells_since, number, on_tick, seen_cell
 from quantlab.simulator.surface.order_reading import LARGEST_LOTS, LARGEST_TICKS
 from quantlab.simulator.surface.scale import Scale, plain
 from quantlab.simulator.wire.limits import LimitRules
@@ -123,7 +126,7 @@ def top_of_book(state: VenueState, listing: Listing) -> Top:
 def last_price(state: VenueState, listing: Listing) -> str:
     """Price at which the market stands, as text."""
     price = running_price(state, listing)
-    return "0" if price is None else number(price)
+    return "0" if price is None else number(on_tick(listing, price))
 
 
 def premium_row(state: VenueState, listing: Listing) -> dict[str, Any]:
@@ -175,11 +178,10 @@ def day_ticker(state: VenueState, listing: Listing) -> dict[str, Any]:
     """A row of ``ticker/24hr``."""
     market = state.market
     first = max(state.row - MS_PER_DAY // market.bars.interval_ms + 1, 0)
-    cells = [cell for row in range(first, state.row + 1) if (cell := seen_cell(state, listing, row)) is not None]
-    opened = exact(cells[0].open) if cells else Decimal(0)
-    last = exact(cells[-1].close) if cells else Decimal(0)
-    volume = summed(cell.volume for cell in cells)
-    value = sum((exact(cell.close) * exact(cell.volume) for cell in cells), Decimal(0))
+    cells = cells_since(state, listing, first)
+    some = len(cells) > 0
+    opened, last = (exact(cells[0, OPEN]), exact(on_tick(listing, cells[-1, CLOSE]))) if some else (Decimal(0),) * 2
+    volume, value = _total(cells[:, VOLUME]), _total(cells[:, CLOSE] * cells[:, VOLUME])
     return {
         "symbol": listing.symbol,
         "priceChange": plain(last - opened),
@@ -188,8 +190,8 @@ def day_ticker(state: VenueState, listing: Listing) -> dict[str, Any]:
         "lastPrice": plain(last),
         "lastQty": "0",
         "openPrice": plain(opened),
-        "highPrice": number(max((cell.high for cell in cells), default=0.0)),
-        "lowPrice": number(min((cell.low for cell in cells), default=0.0)),
+        "highPrice": number(cells[:, HIGH].max() if some else 0.0),
+        "lowPrice": number(cells[:, LOW].min() if some else 0.0),
         "volume": plain(volume),
         "quoteVolume": plain(value),
         "openTime": market.open_ms(first),
@@ -198,6 +200,11 @@ def day_ticker(state: VenueState, listing: Listing) -> dict[str, Any]:
         "lastId": 0,
         "count": 0,
     }
+
+
+def _total(values: Float64Array) -> Decimal:
+    """A sum with eight decimals."""
+    return exact(round(math.fsum(values.tolist()), 8))
 
 
 def _decimals(text: str) -> int:

@@ -41,7 +41,7 @@ class LimitRules:
 
     def __post_init__(self) -> None:
         for name in ("weight_1m", "orders_10s", "orders_1m", "ban_after", "ban_ms", "longest_ban_ms"):
-            check_whole(f"limits.{name}", getattr(self, name), low=1)
+            check_whole(f"job.limits.{name}", getattr(self, name), low=1)
 
 
 @dataclass(slots=True)

@@ -1,0 +1,92 @@
+"""The market as it is shown: prices inside a bar on the tick, the day's sums, one reading of a stream for all who listen."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import json
+from collections.abc import Callable
+from decimal import Decimal
+from typing import Any
+from urllib.parse import urlencode
+
+import numpy as np
+import pytest
+
+from quantlab.core.market import BarState
+from quantlab.simulator.engine.rules import VenueRules
+from quantlab.simulator.server.app import ExchangeServer
+from quantlab.simulator.server.opening import Settings, open_exchange
+
+SYMBOL = {"symbol": "SYN00USDT"}
+
+
+def show(client: Any, path: str, **parameters: Any) -> Any:
+    return json.loads(client.send("GET", f"/fapi/v1/{path}", urlencode(parameters)).body)
+
+
+def test_prices_inside_a_bar_are_on_the_tick_and_sizes_in_whole_lots(make_client: Callable) -> None:
+    client = make_client("wall", pace=60.0)
+    for _ in range(20):
+        client.now_ms += 713
+        client.exchange.venue.advance(client.now_ms)
+        _, opened, high, low, close, volume, *_ = show(client, "klines", **SYMBOL, interval="5m", limit=1)[0]
+        day = show(client, "ticker/24hr", **SYMBOL)
+        price = show(client, "ticker/price", **SYMBOL)["price"]
+        assert Decimal(close) == Decimal(price) == Decimal(day["lastPrice"])
+        assert Decimal(price) % Decimal("0.01") == 0
+        assert Decimal(volume) % Decimal("0.001") == 0
+        assert Decimal(low) <= min(Decimal(opened), Decimal(close)) <= Decimal(high)
+
+
+@pytest.mark.parametrize("mode", ["lockstep", "wall"])
+def test_the_day_s_ticker_is_the_sum_of_its_candles(client, small_market, exchange_costs, mode: str) -> None:
+    state, ohlcv = small_market.state.copy(), small_market.ohlcv.copy()
+    state[50:60, 0], ohlcv[50:60, 0] = BarState.ABSENT, np.nan
+    holed = dataclasses.replace(small_market, state=state, ohlcv=ohlcv)
+    settings = Settings(VenueRules(mode), history_bars=100)
+    client.exchange = open_exchange(holed, exchange_costs, settings, client.now_ms)
+    for _ in range(3):
+        client.pass_time()
+        candles = show(client, "klines", **SYMBOL, interval="5m", limit=288)
+        assert len(candles) == client.exchange.venue.row + 1 - 10
+        day = show(client, "ticker/24hr", **SYMBOL)
+        high, low = max(Decimal(row[2]) for row in candles), min(Decimal(row[3]) for row in candles)
+        assert (Decimal(day["highPrice"]), Decimal(day["lowPrice"])) == (high, low)
+        assert Decimal(day["openPrice"]) == Decimal(candles[0][1])
+        assert abs(Decimal(day["volume"]) - sum(Decimal(row[5]) for row in candles)) < Decimal("1e-6")
+        assert abs(Decimal(day["quoteVolume"]) - sum(Decimal(row[7]) for row in candles)) < Decimal("1e-6")
+        change = 100 * (Decimal(day["lastPrice"]) / Decimal(candles[0][1]) - 1)
+        assert day["priceChangePercent"] == f"{change:.3f}"
+
+
+def test_a_stream_is_made_once_for_all_who_listen(make_client: Callable) -> None:
+    """Each socket gets the frames since its own last bar."""
+
+    class Listener:
+        def __init__(self, since_row: int) -> None:
+            self.since_row, self.texts = since_row, []
+            self.subscriptions = self
+            self.names = {"syn00usdt@kline_5m": None}
+
+        def frame(self, stream: str, text: str) -> str:
+            return text
+
+        def put(self, step: Any) -> None:
+            self.texts.append(step.text)
+
+    async def listen() -> list[Listener]:
+        server = ExchangeServer(client.exchange, lambda: client.now_ms)
+        listeners = [Listener(100), Listener(100), Listener(101)]
+        server._send_market_frames(listeners)
+        return listeners
+
+    client, asked = make_client(), []
+    client.pass_time()
+    original = client.exchange.market_frames
+    client.exchange.market_frames = lambda *wanted: asked.append(wanted) or original(*wanted)
+    first, second, third = asyncio.run(listen())
+    assert asked == [("syn00usdt@kline_5m", 100), ("syn00usdt@kline_5m", 101)]
+    assert first.texts == second.texts
+    assert (len(first.texts), third.texts) == (2, first.texts[1:])
+    assert first.since_row == third.since_row == 101
