@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from quantlab.simulator.engine.values import MARGIN_ASSET, AlgoOrder, AlgoStatus, Order, Side, Trade
+from quantlab.simulator.engine.values import MARGIN_ASSET, AlgoOrder, Order, Side, Trade
 from quantlab.simulator.surface.scale import Scale, money
 
 #: How the venue treats an account's orders that would trade with each other; nothing here does.
@@ -113,11 +113,10 @@ def algo_row(algo: AlgoOrder, scale: Scale) -> dict[str, Any]:
 
 def algo_status_row(algo: AlgoOrder, became: Order | None, scale: Scale) -> dict[str, Any]:
     """A conditional order in queries and lists, with the plain order that it became."""
-    filled = became is not None and became.filled_lots > 0
     return {
         **algo_row(algo, scale),
         "actualOrderId": str(algo.order_id) if algo.order_id else "",
-        "actualPrice": scale.mean_price(became.filled_value, became.filled_lots) if became and filled else "0",
+        "actualPrice": scale.mean_price(became.filled_value, became.filled_lots) if became else "0",
         "actualType": became.type.value if became else "",
         "actualQty": scale.size(became.filled_lots) if became else "0",
         "tpTriggerPrice": "0",
@@ -126,11 +125,6 @@ def algo_status_row(algo: AlgoOrder, became: Order | None, scale: Scale) -> dict
         "slPrice": "0",
         "tpOrderType": "",
     }
-
-
-def algo_is_open(algo: AlgoOrder) -> bool:
-    """Tell whether a conditional order rests."""
-    return algo.status == AlgoStatus.NEW
 
 
 def trade_row(trade: Trade, scale: Scale) -> dict[str, Any]:
