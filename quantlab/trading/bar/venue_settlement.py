@@ -121,13 +121,13 @@ def _take_fill(state: State, records: Records, rules: Rules, row: Row, facts: Fa
         if held == 0.0:
             state.intents[OPENER, s] = facts.order[i]
         book_fill(state, records, s, units, facts.price[i], part, reason)
-        _note_fill(state, rules, row, s, units, reason, facts.order[i])
+        _note_fill(state, rules, row, s, reason, facts.order[i])
         left = left - units if crosses else 0.0
         fee -= part
 
 
 @compiled(**INLINED)
-def _note_fill(state: State, rules: Rules, row: Row, s: int, units: float, reason: int, order: int) -> None:
+def _note_fill(state: State, rules: Rules, row: Row, s: int, reason: int, order: int) -> None:
     """Set the levels of a position that this fill opened, or count the stop that it ended.
 
     An opening order may fill in several trades: its levels are measured from their mean price, which is the entry as long as
@@ -139,8 +139,8 @@ def _note_fill(state: State, rules: Rules, row: Row, s: int, units: float, reaso
         if reason == STOP_REASON:
             note_stop(state, row, s)
         return
-    adds, young = (units > 0.0) == (after > 0.0), state.positions[BARS_HELD, s] == 0.0
-    if reason == SIGNAL_REASON and adds and young and state.intents[OPENER, s] == order:
+    young = state.positions[BARS_HELD, s] == 0.0  # opened in this bar
+    if reason == SIGNAL_REASON and young and state.intents[OPENER, s] == order:
         set_levels(state, rules, s, 1.0 if after > 0.0 else -1.0, state.positions[ENTRY, s])
 
 
