@@ -98,12 +98,18 @@ def exchange_costs() -> Costs:
 
 @pytest.fixture
 def make_client(small_market: Bars) -> Callable[..., SigningClient]:
-    """``make_client(faults=..., lag_ms=...)``: rules of the venue go by their names, the rest are settings."""
+    """``make_client(faults=..., lag_ms=...)``: rules of the venue go by their names, the rest are settings.
 
-    def make(mode: str = "lockstep", **changes: Any) -> SigningClient:
+    ``bars`` and ``costs`` are another market, which opens at its first bar.
+    """
+
+    def make(
+        mode: str = "lockstep", *, bars: Bars | None = None, costs: Costs = COSTS, **changes: Any
+    ) -> SigningClient:
         rules = {name: changes.pop(name) for name in tuple(changes) if name in VenueRules.__dataclass_fields__}
-        settings = Settings(VenueRules(mode, **rules), history_bars=100, **changes)
-        return SigningClient(open_exchange(small_market, COSTS, settings, WIRE_MS))
+        history = 100 if bars is None else 0
+        settings = Settings(VenueRules(mode, **rules), history_bars=history, **changes)
+        return SigningClient(open_exchange(small_market if bars is None else bars, costs, settings, WIRE_MS))
 
     return make
 
