@@ -13,13 +13,16 @@ from quantlab.simulator.engine.market import Cell, Market
 from quantlab.simulator.engine.rules import VenueRules
 from quantlab.simulator.engine.values import AlgoOrder, AlgoStatus, Income, IncomeType, Order, Trade
 
+#: Ids of the two books never meet, as at the venue: clients keep both in one table.
+ALGO_IDS_AFTER = 1_000_000_000
+
 
 @dataclass
 class Counters:
     """The last id of each kind."""
 
     order: int = 0
-    algo: int = 0
+    algo: int = ALGO_IDS_AFTER
     trade: int = 0
     tran: int = 0
 

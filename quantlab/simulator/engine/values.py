@@ -155,7 +155,7 @@ class AlgoOrder(NamedTuple):
     Parameters
     ----------
     algo_id : int
-        A counter of its own, rising.
+        A counter of its own, rising, beyond all ids of the plain book.
     client_id : str
         The wire's ``clientAlgoId``.
     account, symbol : str

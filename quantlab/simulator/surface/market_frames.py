@@ -15,7 +15,9 @@ from quantlab.simulator.surface.market_shapes import day_ticker, premium_row, to
 
 _KLINE = re.compile(r"([a-z0-9]+)@kline_(\w+)")
 _CONTINUOUS = re.compile(r"([a-z0-9]+)_perpetual@continuousKline_(\w+)")
-_OF_SYMBOL = re.compile(r"([a-z0-9]+)@(markPrice|bookTicker|aggTrade|ticker|miniTicker|depth(?:5|10|20))(?:@\d+m?s)?")
+_OF_SYMBOL = re.compile(
+    r"([a-z0-9]+)@(markPrice|bookTicker|aggTrade|trade|ticker|miniTicker|depth(?:5|10|20))(?:@\d+m?s)?"
+)
 _OF_ALL = re.compile(r"!(markPrice|bookTicker|ticker|miniTicker)(?:@arr)?(?:@\d+m?s)?")
 
 
@@ -78,8 +80,8 @@ def _kline(state: VenueState, listing: Listing, candle: Candle, interval: str, *
 
 
 def _of_symbol(state: VenueState, listing: Listing, kind: str, since_row: int) -> list[dict[str, Any]]:
-    if kind == "aggTrade":
-        return _trades(state, listing, since_row)
+    if kind in ("aggTrade", "trade"):
+        return _trades(state, listing, kind, since_row)
     if kind == "markPrice":
         return [_mark(state, listing)]
     if kind == "bookTicker":
@@ -114,15 +116,16 @@ def _depth(state: VenueState, listing: Listing) -> dict[str, Any]:
     return {**head, **ids, "b": [[top.bid, top.bid_size]], "a": [[top.ask, top.ask_size]]}
 
 
-def _trades(state: VenueState, listing: Listing, since_row: int) -> list[dict[str, Any]]:
+def _trades(state: VenueState, listing: Listing, kind: str, since_row: int) -> list[dict[str, Any]]:
     """One trade for each bar that ended: its volume at its close; the data does not know more."""
     frames = []
     for row in range(since_row, state.row):
         cell, time_ms = seen_cell(state, listing, row), state.market.close_ms(row) - 1
         if cell is not None and cell.volume > 0.0:
-            price = {"p": number(cell.close), "q": number(cell.volume), "nq": number(cell.volume), "f": row, "l": row}
-            head = {"e": "aggTrade", "E": state.now_ms, "s": listing.symbol, "a": row}
-            frames.append({**head, **price, "T": time_ms, "m": False, "st": 0})
+            shown = {"p": number(cell.close), "q": number(cell.volume), "T": time_ms, "m": False, "st": 0}
+            more = {"a": row, "nq": number(cell.volume), "f": row, "l": row}
+            own = more if kind == "aggTrade" else {"t": row, "X": "MARKET"}
+            frames.append({"e": kind, "E": state.now_ms, "s": listing.symbol, **shown, **own})
     return frames
 
 

@@ -101,7 +101,7 @@ def algo_row(algo: AlgoOrder, scale: Scale) -> dict[str, Any]:
         "priceMatch": "NONE",
         "closePosition": algo.close_position,
         "priceProtect": False,
-        "reduceOnly": algo.reduce_only,
+        "reduceOnly": algo.reduce_only or algo.close_position,
         "activatePrice": scale.price(algo.activate_ticks),
         "callbackRate": str(algo.callback * 100),
         "createTime": algo.created_ms,

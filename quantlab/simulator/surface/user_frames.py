@@ -136,7 +136,7 @@ def _algo_update(event: AlgoUpdate, scale: Scale) -> dict[str, Any]:
         "pm": "NONE",
         "cp": algo.close_position,
         "pP": False,
-        "R": algo.reduce_only,
+        "R": algo.reduce_only or algo.close_position,
         "tt": algo.triggered_ms,
         "gtd": algo.good_till_ms,
         "rm": event.reason,

@@ -20,6 +20,7 @@ from quantlab.simulator.engine.queries import OrderRef, Page
 from quantlab.simulator.engine.refusals import Refused
 from quantlab.simulator.engine.requests import ConditionalRequest, OrderRequest, Placed, PlacedConditional
 from quantlab.simulator.engine.rules import VenueRules
+from quantlab.simulator.engine.state import ALGO_IDS_AFTER
 from quantlab.simulator.engine.values import OrderType, PositionView, Side, Trade, WorkingType
 from quantlab.simulator.engine.venue import Venue
 from quantlab.trading.strategy.strategy import Costs
@@ -111,7 +112,11 @@ class Stage:
         return self.venue.order(ACCOUNT, symbol, OrderRef(number), self.venue.now_ms)
 
     def algo(self, number: int) -> Any:
-        return self.venue.conditional(ACCOUNT, OrderRef(number), self.venue.now_ms)
+        """The conditional order that was placed as the first, second, ... one."""
+        return self.venue.conditional(ACCOUNT, OrderRef(ALGO_IDS_AFTER + number), self.venue.now_ms)
+
+    def cancel_algo(self, number: int) -> Any:
+        return self.venue.cancel_conditional(ACCOUNT, OrderRef(ALGO_IDS_AFTER + number), self.venue.now_ms)
 
     def notes(self, *kinds: str) -> list[Any]:
         return [entry for entry in self.venue.ledger if entry.kind in kinds]

@@ -60,8 +60,8 @@ def test_a_close_position_order_with_nothing_to_close_is_rejected_when_it_fires(
     stage.venue.take_events()
     stage.end_bar()
     assert (stage.held(), len(stage.fills()), stage.algo(1).status) == (after, count, AlgoStatus.REJECTED)
-    told = [(e.code, e.order.algo_id) for e in stage.venue.take_events() if isinstance(e, TriggerRejected)]
-    assert told == [(-2022, 1)]
+    told = [(e.code, e.order.client_id) for e in stage.venue.take_events() if isinstance(e, TriggerRejected)]
+    assert told == [(-2022, stage.algo(1).client_id)]
 
 
 def test_in_lockstep_a_stop_comes_before_a_take_and_leaves_it_nothing(still_bars) -> None:
@@ -94,7 +94,7 @@ def test_a_second_close_position_order_is_of_another_side_or_kind_or_refused(sti
         code for *_, code in wanted
     ]
     assert code_of(stage.conditional(SELL, stop, "992.0", "1", reduce_only=True)) is None
-    stage.venue.cancel_conditional(ACCOUNT, OrderRef(1), stage.venue.now_ms)
+    stage.cancel_algo(1)
     assert code_of(stage.conditional(SELL, stop, "991.0")) is None
 
 

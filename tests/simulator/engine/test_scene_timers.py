@@ -5,7 +5,6 @@ from __future__ import annotations
 import pytest
 from scenes import BAR_MS, BUY, LOW_FIRST, SELL, code_of, lockstep, seed_of, time_of, wall
 
-from quantlab.simulator.engine.queries import OrderRef
 from quantlab.simulator.engine.refusals import Refused
 from quantlab.simulator.engine.values import AlgoStatus, OrderStatus, OrderType, TimeInForce
 
@@ -98,7 +97,7 @@ def test_an_order_of_either_book_is_hidden_for_the_lag_but_stands(still_bars) ->
     stage.conditional(SELL, OrderType.STOP_MARKET, "900.0")
     assert (code_of(stage.order(1)), code_of(stage.algo(1))) == (-2013, -2013)
     assert stage.venue.open_conditional(ACCOUNT, BTC, 0) == ()
-    assert not isinstance(stage.venue.cancel_conditional(ACCOUNT, OrderRef(2), 0), Refused)
+    assert not isinstance(stage.cancel_algo(2), Refused)
     stage.venue.advance(BAR_MS - 1)
     assert (code_of(stage.algo(1)), stage.fills(1)) == (-2013, [("SELL", "1.000", "1040.0")])
     stage.venue.advance(BAR_MS)

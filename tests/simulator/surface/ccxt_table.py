@@ -19,6 +19,7 @@ from quantlab.core.clock import SystemClock
 from quantlab.core.market import Instrument
 from quantlab.data.synthetic.source import SyntheticSource
 from quantlab.simulator.engine.rules import VenueRules
+from quantlab.simulator.engine.state import ALGO_IDS_AFTER
 from quantlab.simulator.server.opening import Settings, open_exchange
 from quantlab.simulator.surface.exchange import Exchange
 from quantlab.simulator.wire.faults import REST_KINDS
@@ -26,7 +27,7 @@ from quantlab.simulator.wire.messages import Now, RefusedError, Reply, Request
 from quantlab.trading.strategy.strategy import Costs
 
 TABLE = Path(__file__).parent / "ccxt_contract.json"
-UNIFIED = "SYN00/USDT:USDT"
+UNIFIED, FIRST_ALGO = "SYN00/USDT:USDT", str(ALGO_IDS_AFTER + 1)
 #: Parameters whose values belong to the table; of the others only the names do.
 SHOWN = ("type", "algoType", "closePosition", "newOrderRespType", "recvWindow", "reduceOnly", "timeInForce", "limit")
 CODES = (-1000, -1001, -1003, -1006, -1007, -1008, -1015, -1021, -1022, -1100, -1102, -1111, -1116, -1121, -2010, -2011, -2013, -2014, -2015, -2018, -2019, -2021, -2022, -4003, -4014, -4023, -4061, -4116, -4118, -4120, -4130, -4131, -4164, -5022)  # fmt: skip
@@ -116,13 +117,13 @@ def calls() -> dict[str, Callable[[ccxt.binanceusdm], Any]]:
         "create_orders with a stop": lambda c: c.create_orders([{"symbol": UNIFIED, "type": "market", "side": "sell", "amount": 1, "params": stop}]),
         "edit_order": lambda c: c.edit_order("2", UNIFIED, "limit", "buy", 1, 901.0),
         "fetch_order": lambda c: c.fetch_order("2", UNIFIED),
-        "fetch_order trigger": lambda c: c.fetch_order("1", UNIFIED, trigger),
+        "fetch_order trigger": lambda c: c.fetch_order(FIRST_ALGO, UNIFIED, trigger),
         "fetch_open_orders": lambda c: c.fetch_open_orders(UNIFIED),
         "fetch_open_orders trigger": lambda c: c.fetch_open_orders(UNIFIED, params=trigger),
         "fetch_open_orders of all": lambda c: c.fetch_open_orders(),
         "cancel_order": lambda c: c.cancel_order("2", UNIFIED),
         "cancel_order of a stop": lambda c: c.cancel_order("77", UNIFIED),
-        "cancel_order trigger": lambda c: c.cancel_order("1", UNIFIED, trigger),
+        "cancel_order trigger": lambda c: c.cancel_order(FIRST_ALGO, UNIFIED, trigger),
         "cancel_all_orders": lambda c: c.cancel_all_orders(UNIFIED),
         "cancel_all_orders trigger": lambda c: c.cancel_all_orders(UNIFIED, trigger),
         "cancel_all_orders_after": lambda c: c.cancel_all_orders_after(1000),

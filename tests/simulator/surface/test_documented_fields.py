@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from quantlab.simulator.engine.state import ALGO_IDS_AFTER
 from quantlab.simulator.surface.market_frames import market_frames
 
 DOCUMENTED = json.loads((Path(__file__).parent / "documented.json").read_text())
@@ -54,7 +55,7 @@ ARGUMENTS: dict[str, dict[str, str]] = {
     "POST /fapi/v1/countdownCancelAll": {"symbol": "SYN00USDT", "countdownTime": "100"},
     "POST /fapi/v1/leverage": {"symbol": "SYN00USDT", "leverage": "3"},
     **{f"{method} /fapi/v1/{name}": {"symbol": "SYN00USDT", "orderId": "2"} for method in ("GET", "DELETE") for name in ("order", "openOrder")},
-    **{f"{method} /fapi/v1/algoOrder": {"algoId": "1"} for method in ("GET", "DELETE")},
+    **{f"{method} /fapi/v1/algoOrder": {"algoId": str(ALGO_IDS_AFTER + 1)} for method in ("GET", "DELETE")},
     **{f"GET /fapi/v1/{name}": {} for name in ("income", "openOrders", "openAlgoOrders", "multiAssetsMargin", "positionSide/dual", "feeBurn", "accountConfig", "rateLimit/order", "exchangeInfo", "time", "adlQuantile", "leverageBracket", "symbolConfig", "forceOrders")},
     **{f"GET /fapi/v{version}/{name}": {} for version in (2, 3) for name in ("account", "balance", "positionRisk")},
     "POST /fapi/v1/listenKey": {},

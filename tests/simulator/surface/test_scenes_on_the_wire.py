@@ -127,14 +127,14 @@ def test_a_trailing_stop_is_told_by_its_states_and_what_it_became(make_scene) ->
     placed = client.take("POST", "algoOrder", **trailing)
     assert (placed["activatePrice"], D(placed["callbackRate"]), placed["triggerPrice"]) == ("1050.0", 2, "0.0")
     client.pass_time()
-    assert client.take("GET", "algoOrder", algoId=1)["triggerPrice"] == "1029.0"
+    assert client.take("GET", "algoOrder", algoId=placed["algoId"])["triggerPrice"] == "1029.0"
     client.pass_time()
     assert heard(client, "ALGO_UPDATE", "X", "ai", "act", "aq", "ap") == [
         ("NEW", "", "", "0", "0"),
         ("TRIGGERED", "2", "MARKET", "0.000", "0.0"),
         ("FINISHED", "2", "MARKET", "1.000", "1029.0"),
     ]
-    row = client.take("GET", "algoOrder", algoId=1)
+    row = client.take("GET", "algoOrder", algoId=placed["algoId"])
     assert (row["algoStatus"], row["actualPrice"], row["actualQty"]) == ("FINISHED", "1029.0", "1.000")
 
 
