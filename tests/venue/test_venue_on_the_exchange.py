@@ -92,7 +92,7 @@ def test_a_stop_rests_in_its_own_book_fires_and_names_what_it_became(
     assert desk.run(venue.find(plain_ref("qls1"))).code == -2013, "the plain book does not know it"
     books = desk.run(venue.books())
     assert [(p.symbol, p.lots) for p in books.positions] == [("SYN00", 100)]
-    assert [(o.client_id, o.close_position, o.reduce_only) for o in books.orders] == [("qls1", True, False)]
+    assert [(o.client_id, o.close_position, o.reduce_only) for o in books.orders] == [("qls1", True, True)]
     for _ in range(40):
         desk.advance()
         found = desk.run(venue.find(stop_order("qls1", 1).ref)).order
