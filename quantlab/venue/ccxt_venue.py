@@ -19,6 +19,7 @@ from quantlab.core.errors import DataError
 from quantlab.core.venue.answers import Answer, Hint, OrderState, Payment, VenueBooks, VenueTrade
 from quantlab.core.venue.facts import VenueFacts
 from quantlab.core.venue.requests import OrderRef, OrderRequest
+from quantlab.data.exchange.answers import UnsoundAnswer
 from quantlab.venue.answers import RawAnswer, ask
 from quantlab.venue.budget import PRIORITY_OF, Budget, BudgetRules, Priority
 from quantlab.venue.clock import ClockRules, VenueTime
@@ -213,6 +214,9 @@ class CcxtVenue:
     async def _create(self, order: OrderRequest, client: Any) -> object:
         listing = (await self._line.listings()).of(order.symbol)
         call = self._dialect.call_of(order, listing.grid)
+        for text, cut in ((call.amount, client.amount_to_precision), (call.price, client.price_to_precision)):
+            if text is not None and Decimal(cut(listing.unified, text)) != Decimal(text):
+                raise UnsoundAnswer(f"ccxt would cut {text}")
         return await client.create_order(listing.unified, call.type, call.side, call.amount, call.price, call.params)
 
     async def _name(self, method: str, ref: OrderRef, client: Any) -> object:

@@ -92,6 +92,13 @@ def check_settings(exchange: str, settings: Mapping[str, Any]) -> None:
         )
 
 
+def no_redirects() -> aiohttp.TraceConfig:
+    """A trace of a session that ends every request which is led elsewhere, with UnsoundAnswer."""
+    tracing = aiohttp.TraceConfig()
+    tracing.on_request_redirect.append(_refuse_redirect)
+    return tracing
+
+
 async def _refuse_redirect(*_: Any) -> None:
     raise UnsoundAnswer("a redirect, which is not followed")
 
@@ -102,12 +109,10 @@ def _asking_once(session: aiohttp.ClientSession) -> aiohttp.ClientSession:
     A redirect would send a POST twice, and the key to elsewhere. A GET or DELETE on a connection that breaks would be
     repeated by aiohttp, which has no public switch for that.
     """
-    tracing = aiohttp.TraceConfig()
-    tracing.on_request_redirect.append(_refuse_redirect)
     connector, trust_env = session.connector, session.trust_env
     session.detach()
     asking = aiohttp.ClientSession(
-        connector=connector, trust_env=trust_env, response_class=BoundedResponse, trace_configs=[tracing]
+        connector=connector, trust_env=trust_env, response_class=BoundedResponse, trace_configs=[no_redirects()]
     )
     asking._retry_connection = False
     return asking

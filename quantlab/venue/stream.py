@@ -19,7 +19,9 @@ import aiohttp
 from quantlab.core.checks import check_range
 from quantlab.core.errors import DataError
 from quantlab.core.venue.answers import Hint
+from quantlab.data.exchange.answers import UnsoundAnswer
 from quantlab.data.exchange.line import line_fault
+from quantlab.venue.client import no_redirects
 from quantlab.venue.dialect import Frame
 
 _log = logging.getLogger(__name__)
@@ -110,7 +112,7 @@ class UserStream:
                         else:
                             failures = 0
                             yield word
-            except (aiohttp.ClientError, OSError, DataError) as error:
+            except (aiohttp.ClientError, OSError, DataError, UnsoundAnswer) as error:
                 why = "no connection"
                 # Not the error's text: the address in it holds the key.
                 _log.warning("the account's stream: %s; it is opened again", line_fault(error) or type(error).__name__)
@@ -126,7 +128,7 @@ class UserStream:
         timeout = aiohttp.ClientWSTimeout(ws_close=1.0)
         limit = aiohttp.ClientTimeout(total=None, sock_connect=self.rules.connect_ms / 1_000)
         async with (
-            aiohttp.ClientSession(timeout=limit) as session,
+            aiohttp.ClientSession(timeout=limit, trace_configs=[no_redirects()]) as session,
             session.ws_connect(
                 self.url_of(key), timeout=timeout, proxy=self.proxy, max_msg_size=_LONGEST_FRAME, autoping=True
             ) as socket,

@@ -13,7 +13,7 @@ import pytest
 from aiohttp import web
 
 from quantlab.core.errors import DataError
-from quantlab.core.venue.requests import OrderKind
+from quantlab.core.venue.requests import OrderKind, OrderRequest, OrderType
 from quantlab.simulator.wire.faults import REST_KINDS
 from quantlab.simulator.wire.messages import Now, Request
 
@@ -153,8 +153,43 @@ def test_hostile_bodies_are_no_orders_and_redirects_are_not_followed(
 def test_what_ccxt_refuses_is_told_as_not_sent(desk: Any, market_order: Callable[..., Any]) -> None:
     desk.run(desk.venue.books())
     desk.venue._line.client().markets["SYN00/USDT:USDT"]["info"]["orderTypes"].remove("MARKET")
+    desk.venue._line.client().markets["SYN01/USDT:USDT"]["precision"]["amount"] = 0.03
     before = len(desk.requests)
-    answer = desk.run(desk.venue.send(market_order("qle1", 100, OrderKind.ENTRY)))
-    assert (answer.status, answer.code, answer.order) == (None, None, None)
-    assert answer.message == "nothing was sent (InvalidOrder)"
+    for symbol, why in (("SYN00", "InvalidOrder"), ("SYN01", "ccxt would cut 0.100")):
+        answer = desk.run(desk.venue.send(market_order("qle1", 100, OrderKind.ENTRY, symbol)))
+        assert (answer.status, answer.code, answer.order) == (None, None, None)
+        assert answer.message == f"nothing was sent ({why})"
     assert len(desk.requests) == before
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(6))
+def test_a_line_with_a_fault_in_every_fourth_request(seed: int, open_desk: Callable[..., Any]) -> None:
+    """No order twice, no order that is shown and is not there, no exception, whatever comes together."""
+    desk = open_desk(settings={"faults": {"seed": seed, "rate": 0.25, "ms": 200}})
+    sent, shown = [], {}
+
+    async def trade(venue: Any) -> None:
+        for number in range(120):
+            venue.budget.limited_until_ms = venue.budget.banned_until_ms = 0
+            kind, reduces = (OrderKind.REDUCE, True) if number % 3 == 2 else (OrderKind.ENTRY, False)
+            side = -1 if reduces else 1
+            order = OrderRequest(f"ql{number}", kind, "SYN00", side, OrderType.MARKET, 20 + number, reduce_only=reduces)
+            answer = await venue.send(order)
+            if not answer.message.startswith("nothing was sent"):
+                sent.append(order.client_id)
+            for _ in range(20):
+                venue.budget.limited_until_ms = venue.budget.banned_until_ms = 0
+                if answer.order is not None:
+                    shown[order.client_id] = (answer.order.lots, answer.order.filled_lots)
+                    break
+                if answer.code == -2013:
+                    break
+                answer = await venue.find(order.ref)
+
+    desk.run(trade(desk.make(desk.running.url, settings__timeout=100, reads__attempts=20, reads__pause_ms=0)))
+    placed = [entry for entry in desk.ledger("order") if entry["client_id"].startswith("ql")]
+    assert desk.count("POST", "order") == len(sent) > 100
+    assert len({entry["client_id"] for entry in placed}) == len(placed), "no order twice"
+    assert {entry["client_id"] for entry in placed} == set(shown), "what is there is found, what is found is there"
+    assert len(desk.running.exchange.faults.struck) > 30
