@@ -15,7 +15,7 @@ from quantlab.simulator.engine.account import Account
 from quantlab.simulator.engine.conditional_book import fire
 from quantlab.simulator.engine.events import AccountReason, AccountUpdate
 from quantlab.simulator.engine.fills import money
-from quantlab.simulator.engine.forced import is_below_maintenance, liquidate, settle_symbol, warn
+from quantlab.simulator.engine.forced import judge, settle_symbol
 from quantlab.simulator.engine.listing import Listing, exact
 from quantlab.simulator.engine.market import Cell
 from quantlab.simulator.engine.matching import maker_ticks, to_price
@@ -165,6 +165,4 @@ def _liquidate_at_extremes(state: VenueState, account: Account, cells: dict[str,
         cell = cells[position.symbol]
         extreme = cell.low if position.lots > 0 else cell.high
         worst[position.symbol] = extreme if cell.trades else state.marks[position.symbol]
-    if is_below_maintenance(state, account, worst):
-        liquidate(state, account, worst)
-    warn(state, account)
+    judge(state, account, worst)

@@ -123,20 +123,32 @@ def worth_and_maintenance(state: VenueState, account: Account, prices: dict[str,
     return worth, maintenance
 
 
-def is_below_maintenance(state: VenueState, account: Account, prices: dict[str, float]) -> bool:
-    """Tell whether something is held, and the account is worth less than its maintenance margin at these prices."""
+def judge(state: VenueState, account: Account, prices: dict[str, float]) -> None:
+    """Liquidate an account that is worth less than its maintenance margin at these prices.
+
+    Where that margin comes to the rules' share of its worth at the marks it gets a margin call, once until it falls below.
+
+    Parameters
+    ----------
+    state : VenueState
+    account : Account
+    prices : dict of symbol to float
+        Of every held symbol.
+    """
+    if not prices:
+        account.warned = False
+        return
     worth, maintenance = worth_and_maintenance(state, account, prices)
-    return bool(account.held()) and worth < maintenance
-
-
-def warn(state: VenueState, account: Account) -> None:
-    """Send a margin call where the maintenance margin comes to the rules' share of the worth, once until it falls below."""
-    worth, maintenance = worth_and_maintenance(
-        state, account, {p.symbol: state.marks[p.symbol] for p in account.held()}
-    )
-    near = maintenance > 0 and maintenance >= worth * exact(state.rules.margin_call_ratio)
+    if worth < maintenance:
+        liquidate(state, account, prices)
+        account.warned = False
+        return
+    marks = {symbol: state.marks[symbol] for symbol in prices}
+    if marks != prices:
+        worth, maintenance = worth_and_maintenance(state, account, marks)
+    near = maintenance >= worth * exact(state.rules.margin_call_ratio)
     if near and not account.warned:
-        _call(state, account, {position.symbol: state.marks[position.symbol] for position in account.held()})
+        _call(state, account, marks)
     account.warned = near
 
 

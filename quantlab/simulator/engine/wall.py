@@ -11,7 +11,7 @@ import math
 
 from quantlab.simulator.engine.account import Account
 from quantlab.simulator.engine.conditional_book import fire
-from quantlab.simulator.engine.forced import is_below_maintenance, liquidate, warn
+from quantlab.simulator.engine.forced import judge, liquidate
 from quantlab.simulator.engine.listing import Listing
 from quantlab.simulator.engine.matching import maker_ticks, to_price
 from quantlab.simulator.engine.path import Path, path_of, share_of_bar
@@ -53,10 +53,7 @@ def walk(state: VenueState, until_ms: int, *, to_close: bool = False) -> None:
             break
         at = stop
     for account in state.accounts.values():
-        prices = _marks_held(state, account)
-        if is_below_maintenance(state, account, prices):
-            liquidate(state, account, prices)
-        warn(state, account)
+        judge(state, account, _marks_held(state, account))
 
 
 def _paths(state: VenueState) -> dict[str, Path]:

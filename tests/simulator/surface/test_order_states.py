@@ -36,7 +36,9 @@ def test_limit_orders_are_taken_at_the_market_where_ticks_and_lots_are_unknown(
     assert Decimal(rule["maxPrice"]) > 1_000 * Decimal(price)
     order = client.take("POST", "order", **{**REST, "price": f"{2 * float(price):.2f}", "newOrderRespType": "RESULT"})
     assert order["status"] == "FILLED"
-    assert client.take("POST", "algoOrder", **{**STOP, "triggerPrice": f"{0.9 * float(price):.2f}"})["algoStatus"] == "NEW"
+    assert (
+        client.take("POST", "algoOrder", **{**STOP, "triggerPrice": f"{0.9 * float(price):.2f}"})["algoStatus"] == "NEW"
+    )
 
 
 def test_an_open_order_is_found_by_its_client_id_before_one_that_a_trigger_made(client) -> None:
