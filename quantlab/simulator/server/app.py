@@ -18,6 +18,7 @@ from quantlab.core.errors import ConfigError, InstallationError
 from quantlab.simulator.server.sockets import Socket
 from quantlab.simulator.surface.control import PREFIX, answer_control
 from quantlab.simulator.surface.exchange import Exchange, UserFrame
+from quantlab.simulator.surface.market_frames import source_of
 from quantlab.simulator.wire.messages import Now, Reply, Request
 from quantlab.simulator.wire.stream_faults import Step
 from quantlab.simulator.wire.subscriptions import Subscriptions, open_subscriptions
@@ -127,7 +128,8 @@ class ExchangeServer:
             if self.exchange.listen_keys.account(frame.listen_key) is not None:  # not ended by a fault just now
                 self._send_user_frame(frame, with_faults=True)
         row = self.exchange.venue.row
-        self._send_market_frames([socket for socket in self.sockets if socket.since_row < row])
+        if any(socket.since_row < row for socket in self.sockets):
+            self._send_market_frames(self.sockets)  # all of them: a frame of a book counts on from the last one
 
     def _send_user_frame(self, frame: UserFrame, *, with_faults: bool) -> None:
         listening = [socket for socket in self.sockets if frame.listen_key in socket.subscriptions.names]
@@ -143,7 +145,7 @@ class ExchangeServer:
         row, made = self.exchange.venue.row, dict[tuple[str, int], list[str]]()
         for socket in sockets:
             for stream in socket.subscriptions.names:
-                wanted = stream, socket.since_row
+                wanted = source_of(stream), 0 if "@depth" in stream else socket.since_row  # a book has no past
                 if wanted not in made:
                     made[wanted] = self.exchange.market_frames(*wanted)
                 for text in made[wanted]:

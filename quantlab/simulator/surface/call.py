@@ -10,6 +10,7 @@ from typing import Any, NamedTuple, TypeVar
 from quantlab.simulator.engine.listing import Listing
 from quantlab.simulator.engine.refusals import Refused
 from quantlab.simulator.engine.venue import Venue
+from quantlab.simulator.surface.books import Books
 from quantlab.simulator.surface.scale import Scale
 from quantlab.simulator.wire.limits import Limits
 from quantlab.simulator.wire.listen_keys import ListenKeys
@@ -32,6 +33,7 @@ class Call(NamedTuple):
     now : Now
     listen_keys : ListenKeys
     limits : Limits
+    books : Books
     address : str
         The client's.
     """
@@ -42,6 +44,7 @@ class Call(NamedTuple):
     now: Now
     listen_keys: ListenKeys
     limits: Limits
+    books: Books
     address: str
 
     @property

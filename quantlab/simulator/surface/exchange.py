@@ -6,6 +6,7 @@ order counts of its account, its parameters, the venue. Only the last step chang
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,6 +14,7 @@ from quantlab.simulator.engine.valuation import mark_of
 from quantlab.simulator.engine.venue import Venue
 from quantlab.simulator.surface.account_routes import ACCOUNT_ROUTES
 from quantlab.simulator.surface.algo_routes import ALGO_ROUTES
+from quantlab.simulator.surface.books import Books
 from quantlab.simulator.surface.call import NOBODY, Call, Route, scale_of
 from quantlab.simulator.surface.market_frames import market_frames
 from quantlab.simulator.surface.market_routes import MARKET_ROUTES
@@ -27,6 +29,8 @@ from quantlab.simulator.wire.parameters import Parameters, parse_pairs
 from quantlab.simulator.wire.rest_faults import faulty_reply
 from quantlab.simulator.wire.signing import ApiKey, check_request
 
+#: The stream of a book's changes.
+_DIFFS = re.compile(r"([a-z0-9]+)@depth(?:@\d+m?s)?")
 #: Every endpoint.
 ROUTES = {**MARKET_ROUTES, **ORDER_ROUTES, **ALGO_ROUTES, **ACCOUNT_ROUTES, **SETTINGS_ROUTES}
 
@@ -73,7 +77,7 @@ class Exchange:
 
     def __post_init__(self) -> None:
         self.limits, self.faults = Limits(self.limit_rules), Faults(self.script)
-        self.listen_keys = ListenKeys(self.seed)
+        self.listen_keys, self.books = ListenKeys(self.seed), Books()
 
     def answer(self, request: Request, now: Now) -> Reply:
         """Answer one request.
@@ -105,7 +109,12 @@ class Exchange:
 
     def market_frames(self, stream: str, since_row: int) -> list[str]:
         """Frames of one market stream as text; see :func:`~quantlab.simulator.surface.market_frames.market_frames`."""
-        return [compact(document) for document in market_frames(self.venue.state, stream, since_row)]
+        state, diffs = self.venue.state, _DIFFS.fullmatch(stream)
+        if diffs is None:
+            return [compact(document) for document in market_frames(state, stream, since_row)]
+        listing = state.listings.get(diffs[1].upper())
+        frame = None if listing is None else self.books.diff(state, listing)
+        return [] if frame is None else [compact(frame)]
 
     def expire_key(self, key: str, now: Now) -> UserFrame:
         """End a listen key before its time, and return the last frame of its stream."""
@@ -139,6 +148,7 @@ class Exchange:
                 now=now,
                 listen_keys=self.listen_keys,
                 limits=self.limits,
+                books=self.books,
                 address=request.address,
             )
             return Reply(200, compact(route.handler(call)), headers)

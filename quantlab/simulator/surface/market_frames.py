@@ -18,7 +18,19 @@ _CONTINUOUS = re.compile(r"([a-z0-9]+)_perpetual@continuousKline_(\w+)")
 _OF_SYMBOL = re.compile(
     r"([a-z0-9]+)@(markPrice|bookTicker|aggTrade|trade|ticker|miniTicker|depth(?:5|10|20))(?:@\d+m?s)?"
 )
+_RATE = re.compile(r"@\d+m?s$")
 _OF_ALL = re.compile(r"!(markPrice|bookTicker|ticker|miniTicker)(?:@arr)?(?:@\d+m?s)?")
+
+
+def source_of(stream: str) -> str:
+    """The stream without its rate, which does not count here.
+
+    Examples
+    --------
+    >>> source_of("btcusdt@depth@100ms"), source_of("!markPrice@arr@1s"), source_of("btcusdt@kline_1m")
+    ('btcusdt@depth', '!markPrice@arr', 'btcusdt@kline_1m')
+    """
+    return _RATE.sub("", stream)
 
 
 def market_frames(state: VenueState, stream: str, since_row: int) -> list[Any]:

@@ -83,9 +83,9 @@ def depth(call: Call) -> dict[str, Any]:
     call.parameters.require_all_read()
     if limit not in _DEPTHS:
         raise RefusedError(-4021, f"{limit} is not valid depth limit.")
-    top, now_ms = top_of_book(call.venue.state, listing), call.now.market_ms
+    (number, top), now_ms = call.books.snapshot(call.venue.state, listing), call.now.market_ms
     return {
-        "lastUpdateId": now_ms,
+        "lastUpdateId": number,
         "E": now_ms,
         "T": now_ms,
         "bids": [[top.bid, top.bid_size]],

@@ -132,3 +132,23 @@ def test_candles_ticker_and_prints_are_the_data_s(watched, small_market: Bars) -
     (printed,) = heard["prints"]
     assert (printed["price"], printed["amount"]) == (ended[3], ended[4])
     assert printed["timestamp"] == opened[1] - 1
+
+
+def test_the_order_book_follows_the_quote_with_one_level_a_side(small_market: Bars, exchange_costs) -> None:
+    async def follow(url: str) -> list[tuple[int, int, int]]:
+        client, seen = connect(url), []
+        try:
+            await client.load_markets()
+            for _ in range(4):
+                book = await asyncio.wait_for(client.watch_order_book(UNIFIED), PATIENCE_SECONDS)
+                assert book["bids"][0][0] < book["asks"][0][0]
+                seen.append((len(book["bids"]), len(book["asks"]), book["nonce"]))
+            return seen
+        finally:
+            await client.close()
+
+    settings = Settings(VenueRules("wall"), history_bars=FIRST_ROW, pace=600.0)
+    with running_exchange(small_market, exchange_costs, settings) as running:
+        seen = asyncio.run(follow(running.url))
+    assert {book[:2] for book in seen} == {(1, 1)}
+    assert len({number for *_, number in seen}) == 4

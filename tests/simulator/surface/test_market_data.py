@@ -60,6 +60,36 @@ def test_the_day_s_ticker_is_the_sum_of_its_candles(client, small_market, exchan
         assert day["priceChangePercent"] == f"{change:.3f}"
 
 
+@pytest.mark.parametrize("mode", ["lockstep", "wall"])
+def test_a_book_s_changes_added_to_a_snapshot_give_the_next_snapshot(make_client: Callable, mode: str) -> None:
+    """As the venue documents it: a frame with U <= lastUpdateId <= u first, then each with pu = the last u."""
+    client, rng = make_client(mode), np.random.default_rng(3)
+    followed: list[dict[str, Any]] = []
+    for _ in range(150):
+        if rng.random() < 0.5:
+            client.now_ms += 40
+            client.pass_time()
+        if rng.random() < 0.4:
+            snapshot = show(client, "depth", **SYMBOL)
+            sides = {side: dict(snapshot[f"{side}s"]) for side in ("bid", "ask")}
+            followed.append({"u": snapshot["lastUpdateId"], "first": True, **sides})
+        for frame in map(json.loads, client.exchange.market_frames("syn00usdt@depth", 0)):
+            for book in followed:
+                if frame["u"] < book["u"]:
+                    continue
+                assert frame["U"] <= book["u"] or frame["pu"] == book["u"]
+                assert book["first"] or frame["pu"] == book["u"]
+                for side in ("bid", "ask"):
+                    book[side] |= dict(frame[side[0]])
+                    book[side] = {price: size for price, size in book[side].items() if Decimal(size)}
+                book.update(u=frame["u"], first=False)
+        now = show(client, "depth", **SYMBOL)
+        for book in followed:
+            if not book["first"] or book["u"] == now["lastUpdateId"]:
+                assert [[*one] for one in (*book["bid"].items(), *book["ask"].items())] == now["bids"] + now["asks"]
+    assert len(followed) > 30
+
+
 def test_a_stream_is_made_once_for_all_who_listen(make_client: Callable) -> None:
     """Each socket gets the frames since its own last bar."""
 
