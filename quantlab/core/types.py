@@ -213,6 +213,30 @@ class Signal(ReadOnlyPickling):
 
 
 @dataclass(frozen=True)
+class Votes:
+    """Forecasts of an ensemble's members at the close of one bar, as they were pooled.
+
+    Parameters
+    ----------
+    names : tuple of str, length M
+    weights : tuple of float, length M
+        Before they are renormalised over the live members.
+    alive : tuple of bool, length M
+        False for a member whose forecasts have not moved for so long that it is left out.
+    proba : float32 (M, S, 3)
+        Probabilities of SELL, HOLD, BUY; NaN where a member has no forecast.
+    """
+
+    names: tuple[str, ...]
+    weights: tuple[float, ...]
+    alive: tuple[bool, ...]
+    proba: Float32Array
+
+    def __post_init__(self) -> None:
+        set_fields(self, proba=read_only(self.proba, np.float32, (len(self.names), None, 3), "votes.proba"))
+
+
+@dataclass(frozen=True)
 class CollectOutcome:
     """The outcome of a collection.
 

@@ -20,7 +20,7 @@ from quantlab.core.errors import ArtifactError, ConfigError, ContractError, Hist
 from quantlab.core.trust import Trust
 from quantlab.execution.journal.reader import read_session
 from quantlab.execution.journal.sqlite import SqliteJournal
-from quantlab.jobs.config.composition import compose
+from quantlab.jobs.config.composition import build, compose
 from quantlab.jobs.promotion.bundle import load_bundle
 from quantlab.jobs.research import backtest
 from quantlab.jobs.session import paper, readiness, status
@@ -137,6 +137,14 @@ def test_status_shows_a_session_beside_it(tmp_path, capsys):
     assert facts["ended"] == "bars"
     assert facts["counters"]["event.bar"] == 20
     assert facts["last_bar"]["account"]["equity"] == 5_000.0
+    cfg = compose(*SMALL)
+    terms = facts["terms"]
+    assert (terms["limits"], terms["costs"]) == tuple(
+        dataclasses.asdict(build(cfg.strategy)(signal=None))[name] for name in ("limits", "costs")
+    )
+    assert terms["stale_after_ms"] == cfg.execution.session.stale_after_ms
+    assert terms["gates"]["monitoring_1h"] == list(cfg.execution.gates.stages.monitoring_1h.gates)
+    assert set(terms) == {"limits", "costs", "stale_after_ms", "gates", "barriers", "learned"}
 
 
 def test_a_learned_signal_needs_a_bundle_and_one_source_is_enough(tmp_path):

@@ -106,6 +106,9 @@ def test_a_promotion_and_a_rollback_reach_the_session(shop, bundles, tmp_path, c
         (1.0, 0.5, "paper"),
         (0.5, 1.0, "paper"),
     ]
+    terms = [event.facts for event in found if event.kind == "terms"]
+    assert [one["limits"]["rollout"] for one in terms] == [1.0, 1.0, 0.5, 0.5, 1.0]
+    assert all(set(one) == set(terms[0]) >= {"limits", "costs", "stale_after_ms", "gates"} for one in terms)
     assert switched[0]["identity"]["strategy"] == load_bundle(bundles / "half", Trust()).strategy.fingerprint
     assert np.diff(opens(tmp_path)).tolist() == [300_000] * 59  # no bar is lost
     assert switched[0]["after_ms"] == opens(tmp_path)[19]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -61,20 +61,37 @@ class ListReleases:
 
 @dataclass
 class FakeBroker:
-    """A :class:`~quantlab.core.ports.Broker` that fills nothing and remembers every call."""
+    """A :class:`~quantlab.core.ports.Broker` of a venue that reports what a script holds, and remembers every call.
 
+    Parameters
+    ----------
+    settle : callable
+        Takes a bar and the facts taken for it, and brings the account up to date: where there are none, nothing was filled.
+    script : list of (int, Event)
+        Facts with the time at which each happened, epoch ms, ascending.
+    view : AccountView
+        That it reports.
+    """
+
+    settle: Callable[[Bars, Sequence[Event]], None]
+    script: Sequence[tuple[int, Event]] = ()
+    view: AccountView = field(default_factory=lambda: AccountView(0.0, 0.0, {}))
     synced: list[int] = field(default_factory=list)
     submitted: list[Decision] = field(default_factory=list)
-    taken: list[Event] = field(default_factory=list)
     attended: list[float] = field(default_factory=list)
+    n_taken: int = 0
+    pending: list[Event] = field(default_factory=list)
 
     def gather(self, until_ms: int) -> Sequence[Event]:
-        return ()
+        return [event for time_ms, event in self.script[self.n_taken :] if time_ms < until_ms]
 
     def take(self, event: Event) -> None:
-        self.taken.append(event)
+        self.n_taken += 1
+        self.pending.append(event)
 
     def sync(self, bar: Bars) -> None:
+        self.settle(bar, self.pending)
+        self.pending = []
         self.synced.append(int(bar.open_time_ms[0]))
 
     def submit(self, decision: Decision) -> None:
@@ -85,13 +102,14 @@ class FakeBroker:
         self.attended.append(seconds)
 
     def account(self) -> AccountView:
-        return AccountView(0.0, 0.0, {})
+        return self.view
 
     def state(self) -> bytes:
-        return b""
+        return json.dumps([self.n_taken, [[event.kind, event.facts] for event in self.pending]]).encode()
 
     def restore(self, state: bytes) -> None:
-        """Do nothing: what was called is forgotten with the process."""
+        self.n_taken, pending = json.loads(state)
+        self.pending = [Event(kind, facts) for kind, facts in pending]
 
 
 @dataclass

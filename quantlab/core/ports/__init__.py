@@ -43,7 +43,15 @@ from quantlab.core.ports.session import (
     Journal,
     ReleaseSource,
 )
-from quantlab.core.ports.signals import FeatureReader, HasModels, HasWarmup, Learner, SignalSource, SignalStream
+from quantlab.core.ports.signals import (
+    FeatureReader,
+    HasModels,
+    HasWarmup,
+    Learner,
+    SignalSource,
+    SignalStream,
+    VoteReader,
+)
 from quantlab.core.ports.trading import BacktestEngine, Policy, PositionSizer
 from quantlab.core.ports.tuning import ThresholdSearch
 from quantlab.core.ports.venue import Venue
@@ -99,5 +107,6 @@ __all__ = [
     "ThresholdSearch",
     "ThresholdedLearner",
     "Venue",
+    "VoteReader",
     "WalkForwardLearner",
 ]

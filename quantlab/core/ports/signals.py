@@ -7,7 +7,7 @@ from typing import Any, Protocol, runtime_checkable
 from quantlab.core.market import Bars
 from quantlab.core.ports.progress import Progress
 from quantlab.core.results import Study
-from quantlab.core.types import Features, Signal
+from quantlab.core.types import Features, Signal, Votes
 
 
 class SignalStream(Protocol):
@@ -41,6 +41,16 @@ class FeatureReader(Protocol):
     @property
     def newest_features(self) -> Features | None:
         """Features (1, S, F) of the newest bar; None before the first."""
+        ...
+
+
+@runtime_checkable
+class VoteReader(Protocol):
+    """Optional: a signal stream of several members that shows what each has forecast; a session journals it."""
+
+    @property
+    def newest_votes(self) -> Votes | None:
+        """Votes at the newest bar; None before the first since the stream was opened or restored."""
         ...
 
 

@@ -38,6 +38,8 @@ class SessionView:
     clock : dict or None
         The newest measurement of the venue's clock: ``ahead_ms``, ``uncertain_ms``, ``limit_ms``, ``at_ms``; None
         where the session's own is used.
+    terms : dict or None
+        What the strategy trades by: ``barriers``, ``limits``, ``costs`` and more; None where none were recorded.
     ended : str or None
         The reason of a clean stop that nothing followed.
     tables : dict of table name to rows
@@ -51,6 +53,7 @@ class SessionView:
     observed: dict[str, Any] | None
     drift: dict[str, Any] | None
     clock: dict[str, Any] | None
+    terms: dict[str, Any] | None
     ended: str | None
     tables: dict[str, list[tuple[Any, ...]]]
 
@@ -85,8 +88,8 @@ def read_session(path: Path, *, check: bool = False) -> SessionView:
         database.execute("BEGIN")
         if check:
             verify(database, checkpoint)
-        kinds = ("began", "switched", "bar", "stopped", "drift", "clock_offset")
-        began, switched, bar, stopped, reading, clock = (_latest(database, kind) for kind in kinds)
+        kinds = ("began", "switched", "bar", "stopped", "drift", "clock_offset", "terms")
+        began, switched, bar, stopped, reading, clock, terms = (_latest(database, kind) for kind in kinds)
         (count,) = database.execute("SELECT coalesce(max(seq), 0) FROM events").fetchone()
         ended = stopped is not None and stopped.seq >= count - 1
         return SessionView(
@@ -100,6 +103,7 @@ def read_session(path: Path, *, check: bool = False) -> SessionView:
             if reading is not None and (switched is None or reading.seq > switched.seq)
             else None,
             clock=None if clock is None else json.loads(clock.facts),
+            terms=None if terms is None else json.loads(terms.facts),
             ended=json.loads(stopped.facts)["reason"] if ended and stopped is not None else None,
             tables=read_tables(database),
         )

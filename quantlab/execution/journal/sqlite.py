@@ -22,7 +22,8 @@ from quantlab.core.files import partial_prefix, remove_abandoned
 from quantlab.execution.journal.checkpoint import Checkpoint, JournalLock, checkpoint_path
 from quantlab.execution.journal.connection import COLUMNS, FROM_BACKUP, connect, read_entries
 from quantlab.execution.journal.hash_chain import GENESIS, Entry, chain_hash, digest_of, facts_text
-from quantlab.execution.journal.projections import SCHEMA, apply_event
+from quantlab.execution.journal.layout import LAYOUT, layout_of, require_layout
+from quantlab.execution.journal.projections import TABLES, apply_event, schema
 from quantlab.execution.journal.verification import verify, verify_file
 
 _SCHEMA = """
@@ -53,6 +54,8 @@ class SqliteJournal:
         If another process holds it, or it cannot be opened or written.
     ArtifactError
         If it is damaged.
+    ConfigError
+        If it is sound, and of a layout that sessions do not go on with any more; readers read it.
     """
 
     def __init__(self, path: Path) -> None:
@@ -71,7 +74,7 @@ class SqliteJournal:
             self._last = verify_file(path)
             self._database = connect(path)
             resources.callback(self._database.close)
-            self._run_script(_SCHEMA + SCHEMA)
+            self._make_tables()
             self._checkpoint.write(*self._last)
             self._resources = resources.pop_all()
         self._stopped = False
@@ -171,12 +174,21 @@ class SqliteJournal:
         self._database.execute(
             "INSERT INTO events VALUES (?, ?, ?, ?, ?, ?)", (seq, event.kind, facts, event.payload, digest, entry_hash)
         )
-        apply_event(self._database, event)
+        apply_event(self._database, event, LAYOUT)
         return seq, entry_hash
 
     def _roll_back(self) -> None:
         if self._database.in_transaction:
             self._database.execute("ROLLBACK")
+
+    def _make_tables(self) -> None:
+        """Make what is missing; tables without an entry, e.g. of a process that died being born, are made anew."""
+        if self._last[0]:
+            require_layout(layout_of(self._database))
+        else:
+            drop = "".join(f"DROP TABLE IF EXISTS {table};" for table in TABLES)
+            self._run_script(f"BEGIN; {drop} {schema(LAYOUT)} PRAGMA user_version = {LAYOUT}; COMMIT;")
+        self._run_script(_SCHEMA)
 
     def _run_script(self, script: str) -> None:
         try:

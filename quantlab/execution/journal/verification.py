@@ -9,7 +9,8 @@ from quantlab.core.errors import ArtifactError
 from quantlab.execution.journal.checkpoint import checkpoint_path, read_checkpoint
 from quantlab.execution.journal.connection import FROM_BACKUP, connect, read_entries
 from quantlab.execution.journal.hash_chain import GENESIS, verify_chain
-from quantlab.execution.journal.projections import SCHEMA, TABLES, apply_event, read_tables
+from quantlab.execution.journal.layout import layout_of
+from quantlab.execution.journal.projections import TABLES, apply_event, read_tables, schema
 
 
 def verify(database: sqlite3.Connection, checkpoint: tuple[int, bytes]) -> tuple[int, bytes]:
@@ -23,7 +24,8 @@ def verify(database: sqlite3.Connection, checkpoint: tuple[int, bytes]) -> tuple
     rebuilt = sqlite3.connect(":memory:")
     rebuilt.isolation_level = None
     try:
-        rebuilt.executescript(SCHEMA)
+        layout = layout_of(database)
+        rebuilt.executescript(schema(layout))
         rebuilt.execute("BEGIN")
         (health,) = database.execute("PRAGMA integrity_check(1)").fetchone()
         if health != "ok":
@@ -33,7 +35,7 @@ def verify(database: sqlite3.Connection, checkpoint: tuple[int, bytes]) -> tuple
         for entry in verify_chain(read_entries(database)):
             last = (entry.seq, entry.hash)
             reached = reached or last == checkpoint
-            apply_event(rebuilt, entry.event())
+            apply_event(rebuilt, entry.event(), layout)
         if not reached:
             raise ArtifactError(
                 f"journal entry {checkpoint[0]}, the last one written", found=f"{last[0]}", fix=FROM_BACKUP

@@ -15,7 +15,7 @@ from quantlab.execution.session.refused_cells import refusal_message
 def bar_alerts(
     facts: dict[str, Any],
     refusals: Sequence[Event],
-    suspects: Sequence[Suspect],
+    suspects: Sequence[Alert],
     reading: DriftReading | None,
     time_ms: int,
 ) -> list[Alert]:
@@ -27,14 +27,14 @@ def bar_alerts(
         See :func:`~quantlab.execution.session.bar_record.bar_facts`.
     refusals : sequence of Event
         See :meth:`~quantlab.execution.session.refused_cells.RefusalAlerts.events`.
-    suspects : sequence of Suspect
-        What looks wrong about the bar.
+    suspects : sequence of Alert
+        See :func:`suspect_alert`: what looks wrong about the bar.
     reading : DriftReading or None
         Where one was due.
     time_ms : int
     """
     alerts = [Alert(entry.kind, refusal_message(entry), time_ms, dict(entry.facts)) for entry in refusals]
-    alerts += [suspect_alert(suspect, time_ms) for suspect in suspects]
+    alerts += suspects
     for event in facts["events"]:
         message = f"{event['kind']} at an equity of {event['equity']} USD"
         alerts.append(Alert(event["kind"], message, time_ms, dict(event)))

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from quantlab.core.arrays import Float64Array
 from quantlab.core.clock import iso_utc, past_open
 from quantlab.core.errors import DataError
 from quantlab.core.events import RawBar
@@ -176,6 +177,10 @@ class BarGate:
         if len(self._recent) > _REMEMBERED:
             self._recent.popitem(last=False)
         return bar
+
+    def newest_closes(self) -> Float64Array:
+        """float64 (S,): closes of the last bar that passed, those that filled a hole too; NaN where there is none."""
+        return np.where(self.state.missing <= MAX_FILLED, self.state.last_close, np.nan)
 
     def count_suspects(self) -> None:
         """Count what looks wrong about the last bar."""

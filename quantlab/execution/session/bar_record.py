@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -18,6 +18,8 @@ from quantlab.execution.session.inputs import stage_facts
 from quantlab.trading.bar.stepper import Stepper
 from quantlab.trading.lowlevel import layout
 from quantlab.trading.lowlevel.layout import (
+    BARS_HELD,
+    BREAK_EVEN_LEVEL,
     CASH,
     DAY_START_EQUITY,
     ENTRY,
@@ -27,7 +29,11 @@ from quantlab.trading.lowlevel.layout import (
     HIGH_WATER_MARK,
     LIQUIDATION_FEE,
     MARK,
+    STOP_LEVEL,
+    TAKE_LEVEL,
+    TRAIL,
     UNITS,
+    Records,
 )
 
 #: A decision counts as agreed on from this weighted share of the live members on.
@@ -41,6 +47,9 @@ _ACCOUNT = {
     "liquidation_fee": LIQUIDATION_FEE,
     "high_water_mark": HIGH_WATER_MARK,
 }
+_LEVELS = (STOP_LEVEL, TAKE_LEVEL, BREAK_EVEN_LEVEL, TRAIL)
+#: Reasons of orders that were decided at the close before; the others follow from prices within the bar, or from none.
+_DECIDED = frozenset({OrderReason.SIGNAL, OrderReason.TIME_EXIT, OrderReason.FLATTEN})
 #: Every latch of the account by its name: ``daily``, ``breaker``, ``feed`` and whatever rules are added.
 _HALTS = {name.removesuffix("_HALT").lower(): slot for name, slot in vars(layout).items() if name.endswith("_HALT")}
 
@@ -79,6 +88,21 @@ class Day:
         )
 
 
+class Before(NamedTuple):
+    """The account and the market before a bar was worked on.
+
+    Parameters
+    ----------
+    cuts : int64 (len(CUT_RULES),)
+        Requests changed so far, by rule.
+    closes : float64 (S,)
+        USD, of the bar before; NaN where it has none.
+    """
+
+    cuts: Int64Array
+    closes: Float64Array
+
+
 def signal_facts(signal: Signal) -> dict[str, Any]:
     """Count predictions, decisions before and after the thresholds, consensus and confidence of one row.
 
@@ -107,15 +131,30 @@ def bar_facts(
     signal: Signal,
     decision: Decision,
     day: Day,
-    cuts_before: Int64Array,
+    before: Before,
     inputs: BarInputs,
 ) -> dict[str, Any]:
-    """Return everything that happened in one bar and what was decided at its close."""
+    """Return everything that happened in one bar and what was decided at its close.
+
+    Parameters
+    ----------
+    account : Stepper
+        Settled and decided on `bar`.
+    bar : Bars
+        Of length 1.
+    signal : Signal
+        Of the bar.
+    decision : Decision
+    day : Day
+    before : Before
+    inputs : BarInputs
+        With which the bar was worked on.
+    """
     state, records = account.state, account.happened()
     known, symbols = signal_facts(signal), account.symbols
-    fills = [_fill(symbols, order, reason) for order, reason in zip(records.orders, records.reasons, strict=True)]
+    fills = _fills(symbols, records, bar, before.closes)
     events = [_risk_event(event) for event in records.events]
-    cuts = {rule: int(n) for rule, n in zip(CUT_RULES, state.cuts - cuts_before, strict=True) if n}
+    cuts = {rule: int(n) for rule, n in zip(CUT_RULES, state.cuts - before.cuts, strict=True) if n}
     held = np.flatnonzero(state.positions[UNITS])
     return {
         "open_ms": int(bar.open_time_ms[0]),
@@ -128,9 +167,7 @@ def bar_facts(
         "atr": _numbers(signal.atr[0]),  # what blind entries are measured with
         "fills": fills,
         "events": events,
-        "positions": sorted(
-            [symbols[s], *(float(state.positions[row, s]) for row in (UNITS, ENTRY, MARK))] for s in held
-        ),
+        "positions": sorted(_position(symbols[s], state.positions[:, s]) for s in held),
         "orders": [dataclasses.asdict(leg) for leg in decision.legs],
         "counts": _counts(known, fills, events, cuts),
     }
@@ -155,15 +192,31 @@ def _counts(
     return {**counts, **{f"cut.{rule}": n for rule, n in cuts.items()}}
 
 
-def _fill(symbols: tuple[str, ...], order: Any, reason: Any) -> dict[str, Any]:
+def _position(symbol: str, rows: Float64Array) -> list[Any]:
+    """Symbol, units, entry, mark, stop, take, break-even and trail in USD or None, bars held: columns of the table too."""
+    known = (float(rows[row]) for row in (UNITS, ENTRY, MARK))
+    return [symbol, *known, *(_number(rows[row]) for row in _LEVELS), int(rows[BARS_HELD])]
+
+
+def _fills(symbols: tuple[str, ...], records: Records, bar: Bars, closes_before: Float64Array) -> list[dict[str, Any]]:
+    opens = bar.ohlcv[0, :, 0]
+    found = []
+    for order, number in zip(records.orders, records.reasons, strict=True):
+        s, reason = int(order["col"]), OrderReason(int(number))
+        decided = _number(closes_before[s]) if reason in _DECIDED else None
+        found.append(_fill(symbols[s], order, reason) | {"open": _number(opens[s]), "decided": decided})
+    return found
+
+
+def _fill(symbol: str, order: Any, reason: OrderReason) -> dict[str, Any]:
     return {
         "id": int(order["id"]),
-        "symbol": symbols[int(order["col"])],
+        "symbol": symbol,
         "side": -1 if order["side"] else 1,
         "units": float(order["size"]),
         "price": float(order["price"]),
         "fee": float(order["fees"]),
-        "reason": OrderReason(int(reason)).name,
+        "reason": reason.name,
     }
 
 

@@ -15,10 +15,11 @@ from quantlab.core.errors import ContractError
 from quantlab.core.events import BarInputs, Decision, RawBar
 from quantlab.core.fingerprint import fingerprint
 from quantlab.core.market import Bars, Instrument, RuleChange, rules_at
-from quantlab.core.ports import Broker, FeatureReader, HasWarmup, Progress, SignalStream
+from quantlab.core.ports import Broker, FeatureReader, HasWarmup, Progress, SignalStream, VoteReader
+from quantlab.core.types import Votes
 from quantlab.data.quality.gate import QualityGate
 from quantlab.execution.session.bar_gate import BarGate
-from quantlab.execution.session.bar_record import Day, bar_facts, day_of
+from quantlab.execution.session.bar_record import Before, Day, bar_facts, day_of
 from quantlab.execution.session.decisions import decision_of
 from quantlab.execution.session.drift_watch import DriftReading, DriftWatch
 from quantlab.execution.session.inputs import apply_inputs
@@ -170,18 +171,24 @@ class Engine:
         ContractError
             If features or a member break their promises; the state is then half mutated, discard it.
         """
+        closes = self.gate.newest_closes()
         bar = self.gate.update(raw)
         signal = self._stream.update(bar)
         if self.drift is not None:
             self.drift.update(cast(FeatureReader, self._stream))
         state = self.account.state
-        cuts = state.cuts.copy()
+        before = Before(state.cuts.copy(), closes)
         apply_inputs(state, inputs)
         self.broker.sync(bar)
         self._day = day_of(self.account, self._day, bar)
         self.account.decide(signal)
         decision = decision_of(self.account, raw.open_time_ms)
-        return bar_facts(self.account, bar, signal, decision, self._day, cuts, inputs), decision
+        return bar_facts(self.account, bar, signal, decision, self._day, before, inputs), decision
+
+    @property
+    def votes(self) -> Votes | None:
+        """Votes of the signal's members at the bar just processed; None where it has none or does not show them."""
+        return self._stream.newest_votes if isinstance(self._stream, VoteReader) else None
 
     def last_decision(self) -> Decision | None:
         """Return the decision of the last bar, as it was sent; None before the first."""

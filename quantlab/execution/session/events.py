@@ -7,11 +7,13 @@ from typing import Any
 
 from quantlab.core.events import Event, RawBar
 from quantlab.core.market import Bars
+from quantlab.core.types import Votes
 from quantlab.execution.journal.layout import LAYOUT
 from quantlab.execution.session.drift_watch import DriftReading
 from quantlab.execution.session.engine import Engine
 from quantlab.execution.session.handover import Release
 from quantlab.execution.session.snapshot import pack_raw
+from quantlab.execution.session.votes import votes_event
 from quantlab.trading.strategy.strategy import Limits
 
 
@@ -53,7 +55,7 @@ def history_facts(history: Bars) -> dict[str, Any]:
     return {"first_ms": int(opens[0]), "last_ms": int(opens[-1]), "data_fingerprint": history.fingerprint()}
 
 
-def observed_facts(engine: Engine, raw: RawBar, lag_ms: int) -> dict[str, Any]:
+def observed_facts(engine: Engine, raw: RawBar, lag_ms: int, seconds: dict[str, float | None]) -> dict[str, Any]:
     """Return what was seen beside a bar; a restart does not repeat it.
 
     Parameters
@@ -63,17 +65,20 @@ def observed_facts(engine: Engine, raw: RawBar, lag_ms: int) -> dict[str, Any]:
     raw : RawBar
     lag_ms : int
         Time from its close until it was worked on.
+    seconds : dict
+        ``decide``: work on this bar up to its decision; ``commit``: of the bar before it, None where another process
+        or none made it.
     """
-    observed: dict[str, Any] = {"bar_gate": engine.gate.pending_faults(), "lag_ms": lag_ms}
+    observed: dict[str, Any] = {"bar_gate": engine.gate.pending_faults(), "lag_ms": lag_ms, "seconds": seconds}
     if engine.market.rule_changes:
         observed["instruments"] = engine.market.rules_fingerprint(raw.open_time_ms)
     return observed
 
 
 def bar_events(
-    raw: RawBar, facts: dict[str, Any], observed: dict[str, Any], reading: DriftReading | None
+    raw: RawBar, facts: dict[str, Any], observed: dict[str, Any], votes: Votes | None, reading: DriftReading | None
 ) -> list[Event]:
-    """Return the entry of one bar, and those of the drift reading where one was due.
+    """Return the entry of one bar, its members' votes, and those of the drift reading where one was due.
 
     Parameters
     ----------
@@ -83,10 +88,13 @@ def bar_events(
         See :func:`~quantlab.execution.session.bar_record.bar_facts`.
     observed : dict
         See :func:`observed_facts`.
+    votes : Votes or None
+        None where the signal has no members.
     reading : DriftReading or None
     """
     drift = () if reading is None else reading.events
-    return [Event("bar", {"bar": facts, "observed": observed}, pack_raw(raw)), *drift]
+    voted = () if votes is None else (votes_event(raw.open_time_ms, votes),)
+    return [Event("bar", {"bar": facts, "observed": observed}, pack_raw(raw)), *voted, *drift]
 
 
 def handover_events(

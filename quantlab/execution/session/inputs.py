@@ -8,22 +8,24 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from quantlab.core.errors import ContractError
 from quantlab.core.events import BarInputs
-from quantlab.trading.lowlevel.layout import FEED_HALT, State
+from quantlab.trading.lowlevel.layout import (
+    FEED_HALT,
+    OWNER_HALT,
+    STAGE_POSITIONS,
+    STAGE_SHARE,
+    VENUE_HALT,
+    State,
+)
 
 
 def apply_inputs(state: State, inputs: BarInputs) -> None:
-    """Write the inputs of the bar about to be worked on to the account's slots.
-
-    Raises
-    ------
-    ContractError
-        If the account has no slot for one of them.
-    """
-    if inputs != BarInputs(stale=inputs.stale):
-        raise ContractError("inputs that the account has a slot for", found=str(inputs), fix="leave them neutral")
+    """Write the inputs of the bar about to be worked on to the account's slots."""
     state.account[FEED_HALT] = float(inputs.stale)
+    state.account[VENUE_HALT] = float(inputs.venue_halt)
+    state.account[OWNER_HALT] = float(inputs.owner_halt)
+    state.account[STAGE_SHARE] = inputs.share
+    state.account[STAGE_POSITIONS] = inputs.positions
 
 
 def stage_facts(inputs: BarInputs) -> dict[str, float | None]:

@@ -13,7 +13,6 @@ from quantlab.core.events import VENUE_KINDS, Event
 from quantlab.core.market import Bars
 from quantlab.core.ports import Journal, Progress
 from quantlab.execution.journal.hash_chain import facts_text
-from quantlab.execution.journal.layout import LAYOUT, OTHER_LAYOUT
 from quantlab.execution.session.drift_watch import READING
 from quantlab.execution.session.engine import Engine
 from quantlab.execution.session.inputs import inputs_of
@@ -67,18 +66,6 @@ def recover(engine: Engine, journal: Journal, progress: Progress) -> tuple[int, 
     if last_decision is not None:
         engine.broker.submit(last_decision)
     return repeated, counted
-
-
-def require_layout(began: Event) -> None:
-    """Return if a journal holds everything that going on with it needs.
-
-    Raises
-    ------
-    ConfigError
-        If another version of quantlab began it.
-    """
-    if (found := began.facts.get("layout", 1)) != LAYOUT:
-        raise ConfigError(f"a session with a journal of layout {LAYOUT}", found=f"layout {found}", fix=OTHER_LAYOUT)
 
 
 def require_identity(engine: Engine, journal: Journal, began: Event) -> None:

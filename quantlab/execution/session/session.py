@@ -28,20 +28,28 @@ from collections.abc import Callable
 from typing import Any
 
 from quantlab.core.errors import ContractError, QuantlabError
-from quantlab.core.events import Alert, BarInputs, Event, RawBar
+from quantlab.core.events import BarInputs, Event, RawBar
 from quantlab.core.market import Bars
 from quantlab.core.ports import AlertSink, BarFeed, Broker, Journal, Progress, ReleaseSource
 from quantlab.core.progress import SilentProgress
-from quantlab.execution.session.bar_alerts import bar_alerts
+from quantlab.execution.journal.layout import require_layout
+from quantlab.execution.session.bar_alerts import bar_alerts, suspect_alert
 from quantlab.execution.session.bar_gate import ALERTED_FAULTS
 from quantlab.execution.session.clock_watch import ClockWatch
 from quantlab.execution.session.drift_watch import RESTART, DriftWatch
 from quantlab.execution.session.engine import Engine, Market
-from quantlab.execution.session.events import bar_events, begin_events, handover_events, observed_facts, snapshot_event
+from quantlab.execution.session.events import (
+    bar_events,
+    begin_events,
+    handover_events,
+    observed_facts,
+    snapshot_event,
+)
 from quantlab.execution.session.gathering import gather_facts
 from quantlab.execution.session.handover import PAPER_VENUE, Release, recent_bars
-from quantlab.execution.session.recovery import recover, require_history, require_identity, require_layout
+from quantlab.execution.session.recovery import recover, require_history, require_identity
 from quantlab.execution.session.refused_cells import RefusalAlerts
+from quantlab.execution.session.reports import FeedAge, Reports, alerted_event
 from quantlab.execution.session.rules import SessionRules
 from quantlab.trading.bar.stepper import Stepper
 from quantlab.trading.strategy.strategy import Strategy
@@ -105,11 +113,13 @@ class Session:
         self.rules = rules
         self._clock = ClockWatch(feed, rules.clock_every_ms, rules.clock_limit_ms, counter_seconds)
         self._refusals = RefusalAlerts(rules.repeat_alert_ms)
-        self._feed, self._journal, self._alerts, self._history = feed, journal, alerts, history
+        self._feed, self._journal, self._history = feed, journal, history
+        self._reports = Reports(journal, alerts, feed, counter_seconds)
+        self._age = FeedAge(rules.stale_after_ms, market.interval_ms)
         self._releases, self._venue, self._inputs = releases, venue, inputs
         self._release = None if releases is None else releases.name
+        self._counter = counter_seconds
         self._since_snapshot = 0
-        self._stale = False
 
     @property
     def account(self) -> Stepper:
@@ -137,7 +147,7 @@ class Session:
         if began is None:
             self._begin(progress)
             return 0
-        require_layout(began)
+        require_layout(began.facts.get("layout", 1))
         require_identity(self._engine, self._journal, began)
         require_history(self._history, began)
         return self._recover(progress)
@@ -160,7 +170,7 @@ class Session:
         for raw in self._feed.bars(self.last_ms):
             self._check_clock()
             if raw is None:
-                self._check_feed()
+                self._age.report_silence(self.last_ms, self._reports.now_ms(), self._reports)
             else:
                 taken += self._receive(raw)
             if (stop is not None and stop.is_set()) or taken == most_bars:
@@ -184,8 +194,7 @@ class Session:
 
     def note(self, kind: str, facts: dict[str, Any], message: str) -> None:
         """Journal something that is no bar and send an alert, e.g. ``model_load_failure``."""
-        self._journal.append([Event(kind, {**facts, "at_ms": self._now()})])
-        self._alert(kind, message, facts)
+        self._reports.note(kind, facts, message)
 
     def _begin(self, progress: Progress) -> None:
         seen = 0 if self._history is None else self._engine.warm_up(self._history, progress)
@@ -207,8 +216,7 @@ class Session:
         if fault is not None:
             self._engine.gate.counts[fault] += 1
             if fault in ALERTED_FAULTS:
-                message = f"the bar of {raw.open_time_ms} ms was dropped: {fault}"
-                self._alert(fault, message, {"open_ms": raw.open_time_ms})
+                self._reports.note_dropped(fault, raw.open_time_ms)
             self._require_reachable(raw)
             return 0
         bars = self._engine.gate.bars_of_grid(raw)
@@ -221,26 +229,27 @@ class Session:
         close_ms = raw.open_time_ms + self._engine.market.interval_ms
         gather_facts(self._engine.broker, self._journal, close_ms)
         lag_ms = self._now() - close_ms
-        stale = self.rules.stale_after_ms is not None and lag_ms > self.rules.stale_after_ms
+        inputs, began = dataclasses.replace(self._inputs(), stale=self._age.is_stale(lag_ms)), self._counter()
         try:
-            facts, decision = self._engine.process(raw, dataclasses.replace(self._inputs(), stale=stale))
+            facts, decision = self._engine.process(raw, inputs)
         except ContractError as error:
             self.note("feature_mismatch", {"open_ms": raw.open_time_ms, "error": str(error)}, str(error))
             raise
         self._engine.gate.count_suspects()
-        observed = observed_facts(self._engine, raw, lag_ms)
-        reading = self._engine.drift_reading()
-        refusals = self._refusals.events(self._engine.gate.refused)
-        events = [*bar_events(raw, facts, observed, reading), *refusals]
+        seconds = {"decide": self._counter() - began, "commit": self._reports.commit_seconds}
+        observed = observed_facts(self._engine, raw, lag_ms, seconds)
+        reading, refusals = self._engine.drift_reading(), self._refusals.events(self._engine.gate.refused)
+        suspects = [suspect_alert(suspect, self._now()) for suspect in self._engine.gate.suspects]
+        events = bar_events(raw, facts, observed, self._engine.votes, reading)
+        events += [*refusals, *map(alerted_event, suspects)]
         self._since_snapshot += 1
         if self._since_snapshot >= self.rules.snapshot_every:
             events.append(self._snapshot())
-        self._journal.append(events)
+        self._reports.commit(events)
         self._engine.broker.submit(decision)
         self._engine.gate.clear_counts()
-        self._set_stale(stale, lag_ms)
-        for alert in bar_alerts(facts, refusals, self._engine.gate.suspects, reading, self._now()):
-            self._alerts.send(alert)
+        self._age.report(lag_ms, self._reports)
+        self._reports.send(bar_alerts(facts, refusals, suspects, reading, self._now()))
         _log.info("bar", extra={"facts": {"open_ms": facts["open_ms"], **facts["account"], "lag_ms": lag_ms}})
 
     def _require_reachable(self, raw: RawBar) -> None:
@@ -254,7 +263,7 @@ class Session:
         if (reading := self._clock.reading()) is not None:
             self._journal.append([reading.event])
             if reading.message is not None:
-                self._alert(reading.event.kind, reading.message, reading.event.facts)
+                self._reports.alert(reading.event.kind, reading.message, reading.event.facts)
 
     def _check_release(self) -> None:
         """Go on with another release, or keep this one and say why."""
@@ -280,28 +289,11 @@ class Session:
         self._engine, self._since_snapshot = successor, 0
         message = f"{self._release} handed over to {release.name}: {release.reason}"
         self._release = release.name
-        self._alert("switched", message, events[0].facts)
-
-    def _check_feed(self) -> None:
-        """Look, where nothing new came, if what there is is too old to enter on."""
-        limit, last = self.rules.stale_after_ms, self.last_ms
-        if limit is not None and last is not None:
-            lag_ms = self._now() - last - 2 * self._engine.market.interval_ms  # since the next bar should have closed
-            if lag_ms > limit:
-                self._set_stale(True, lag_ms)
-
-    def _set_stale(self, stale: bool, lag_ms: int) -> None:
-        if stale != self._stale:
-            self._stale = stale
-            message = f"the newest bar is {lag_ms} ms late: entries are {'off' if stale else 'on'}"
-            self.note("stale_feed" if stale else "fresh_feed", {"lag_ms": lag_ms}, message)
+        self._reports.alert("switched", message, events[0].facts)
 
     def _snapshot(self) -> Event:
         self._since_snapshot = 0
         return snapshot_event(self._engine)
 
-    def _alert(self, kind: str, message: str, facts: dict[str, Any]) -> None:
-        self._alerts.send(Alert(kind, message, self._now(), dict(facts)))
-
     def _now(self) -> int:
-        return self._feed.clock.now_ms()
+        return self._reports.now_ms()

@@ -30,6 +30,20 @@ from quantlab.trading.strategy.strategy import Strategy, rules_of
 Line = tuple[Any, ...]
 
 _ACCOUNT = ("equity", "cash", "gross", "funding", "liquidation_fee", "high_water_mark")
+_DISTANCES = (layout.STOP_DISTANCE, layout.TAKE_DISTANCE, layout.TRAIL_DISTANCE, layout.BREAK_EVEN_DISTANCE)
+_LEVELS = (layout.STOP_LEVEL, layout.TAKE_LEVEL, layout.BREAK_EVEN_LEVEL, layout.TRAIL)
+#: Fields of an order's line after the open of its bar.
+ORDER_FIELDS = (
+    "symbol",
+    "side",
+    "units",
+    "reduce_only",
+    "reason",
+    "stop_distance",
+    "take_distance",
+    "trail_distance",
+    "break_even_distance",
+)
 _SLOTS = [getattr(layout, name.upper()) for name in _ACCOUNT]
 
 
@@ -40,14 +54,15 @@ class AccountRecord:
     Parameters
     ----------
     orders : list
-        Symbol, side, units, reduce only, reason, stop and take distance: what was decided at each close.
+        Symbol, side, units, reduce only, reason, and the distances of stop, take-profit, trail and break-even: what was
+        decided at each close.
     fills : list
         Number, symbol, side, units, price, fee, reason.
     risk_events : list
         Kind, equity, level.
     equity_marks : list
         Equity, cash, gross, funding and liquidation fee paid, highest equity, and of every open position
-        symbol, units, entry and mark.
+        symbol, units, entry, mark, the levels of stop, take-profit and break-even, the trail, and bars held.
     """
 
     orders: list[Line]
@@ -88,8 +103,7 @@ def record_of_journal(events: Iterable[Event]) -> AccountRecord:
 def _add_bar(record: AccountRecord, bar: dict[str, Any]) -> None:
     at = bar["open_ms"]
     for leg in bar["orders"]:
-        names = ("symbol", "side", "units", "reduce_only", "reason", "stop_distance", "take_distance")
-        record.orders.append((at, *(leg[name] for name in names)))
+        record.orders.append((at, *(leg[name] for name in ORDER_FIELDS)))
     for fill in bar["fills"]:
         names = ("id", "symbol", "side", "units", "price", "fee", "reason")
         record.fills.append((at, *(fill[name] for name in names)))
@@ -153,17 +167,27 @@ def _legs(state: layout.State, symbols: tuple[str, ...]) -> list[Line]:
     for s in active[wanted[0, active] > 0.0]:
         side = -1 if state.positions[layout.UNITS, s] > 0.0 else 1
         reason = OrderReason(int(state.orders[layout.REASON, s])).name
-        legs.append((symbols[s], side, float(wanted[0, s]), True, reason, None, None))
+        legs.append((symbols[s], side, float(wanted[0, s]), True, reason, *[None] * len(_DISTANCES)))
     for s in active[wanted[1, active] > 0.0]:
         side = 1 if state.orders[layout.SIDE, s] > 0.0 else -1
-        stop, take = (_number(state.orders[row, s]) for row in (layout.STOP_DISTANCE, layout.TAKE_DISTANCE))
-        legs.append((symbols[s], side, float(wanted[1, s]), False, OrderReason.SIGNAL.name, stop, take))
+        distances = (_number(state.orders[row, s]) for row in _DISTANCES)
+        legs.append((symbols[s], side, float(wanted[1, s]), False, OrderReason.SIGNAL.name, *distances))
     return legs
 
 
 def _positions(state: layout.State, symbols: tuple[str, ...]) -> Line:
-    rows = state.positions[[layout.UNITS, layout.ENTRY, layout.MARK]]
-    return tuple(sorted((symbols[s], *rows[:, s].tolist()) for s in np.flatnonzero(rows[0])))
+    rows, held = state.positions, np.flatnonzero(state.positions[layout.UNITS])
+    return tuple(
+        sorted(
+            (
+                symbols[s],
+                *(float(rows[row, s]) for row in (layout.UNITS, layout.ENTRY, layout.MARK)),
+                *(_number(rows[row, s]) for row in _LEVELS),
+                int(rows[layout.BARS_HELD, s]),
+            )
+            for s in held
+        )
+    )
 
 
 def _fills(simulation: Simulation) -> list[Line]:

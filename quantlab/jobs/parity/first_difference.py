@@ -17,16 +17,16 @@ from quantlab.core.arrays import BoolArray
 from quantlab.core.clock import iso_utc
 from quantlab.core.market import Bars
 from quantlab.core.types import Signal
-from quantlab.jobs.parity.account_record import AccountRecord, Line
+from quantlab.jobs.parity.account_record import ORDER_FIELDS, AccountRecord, Line
 
 #: Fields of the lines of an account's record after the open of their bar, by kind.
 LINE_FIELDS: dict[str, tuple[str, ...]] = {
-    "orders": ("symbol", "side", "units", "reduce_only", "reason", "stop_distance", "take_distance"),
+    "orders": ORDER_FIELDS,
     "fills": ("id", "symbol", "side", "units", "price", "fee", "reason"),
     "risk_events": ("kind", "equity", "level"),
     "equity_marks": ("equity", "cash", "gross", "funding", "liquidation_fee", "highest_equity", "positions"),
 }
-_POSITION_FIELDS = ("units", "entry", "mark")
+_POSITION_FIELDS = ("units", "entry", "mark", "stop", "take", "break_even", "trail", "bars_held")
 #: Kinds in the order in which one causes the next.
 _CAUSES = ("features", "probabilities", "decisions", "orders", "fills", "risk_events", "equity_marks")
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from quantlab.core.errors import ConfigError
 from quantlab.core.market import Bars
-from quantlab.jobs.parity.account_record import AccountRecord
+from quantlab.jobs.parity.account_record import ORDER_FIELDS, AccountRecord
 from quantlab.jobs.parity.validity import count_holes, count_late_listings
 
 #: Limits whose crossing is a halt; None switches one off.
@@ -82,7 +82,8 @@ def lacks_of_orders(backtest: AccountRecord, needed: Mapping[str, int]) -> list[
         lack = Lack("fills", "no fill in the backtest of the compared bars", "choose a period in which it trades")
         return [lack] if needed["fills"] > 0 else []
     entries = [order for order in backtest.orders if not order[4]]
-    if needed["stops"] < 1 or any(order[-2] is not None for order in entries) or _stops(backtest):
+    stop = 1 + ORDER_FIELDS.index("stop_distance")
+    if needed["stops"] < 1 or any(order[stop] is not None for order in entries) or _stops(backtest):
         return []
     found = f"no stop on any of its {len(entries):,} entries"
     return [Lack("stops", found, "take a policy that sets one: trading/policy=ensemble_threshold")]

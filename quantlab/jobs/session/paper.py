@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from omegaconf import DictConfig
 from rich.console import Console
@@ -31,6 +32,7 @@ from quantlab.execution.readiness.stages import Readiness
 from quantlab.execution.session.drift_watch import DriftWatchRules
 from quantlab.execution.session.engine import Market
 from quantlab.execution.session.handover import release_of
+from quantlab.execution.session.rules import SessionRules
 from quantlab.execution.session.session import Session
 from quantlab.jobs.config.composition import build
 from quantlab.jobs.config.sections import history_cut, trust_of
@@ -77,7 +79,7 @@ def run(cfg: DictConfig) -> float | None:
             session = _session(cfg, chosen, history, journal, feed, stop)
             repeated = session.start(progress)
             _begin(cfg, console, session, journal, repeated)
-            journal.append([Event("terms", chosen.terms)])
+            journal.append([Event("terms", chosen.terms(_common_terms(cfg)))])
             taken = session.run(stop.event, most_bars=cfg.job.bars)
             session.finish(stop.reason or ("bars" if taken == cfg.job.bars else "the feed ended"))
         view = read_session(folder / JOURNAL)
@@ -159,7 +161,17 @@ def _releases(
 ) -> PromotedBundles | None:
     if chosen.bundles_folder is None or chosen.bundle is None:
         return None
-    return PromotedBundles(chosen.bundles_folder, chosen.bundle, history, watch_rules.watch, trust_of(cfg))
+    return PromotedBundles(
+        chosen.bundles_folder, chosen.bundle, history, watch_rules.watch, trust_of(cfg), _common_terms(cfg)
+    )
+
+
+def _common_terms(cfg: DictConfig) -> dict[str, Any]:
+    """The age beyond which a bar is stale, and the gates of each stage."""
+    rules: SessionRules = build(cfg.execution.session)
+    gates: Readiness = build(cfg.execution.gates)
+    names = {name: list(stage.gates) for name, stage in gates.stages.items()}
+    return {"stale_after_ms": rules.stale_after_ms, "gates": names}
 
 
 def _begin(cfg: DictConfig, console: Console, session: Session, journal: SqliteJournal, repeated: int) -> None:

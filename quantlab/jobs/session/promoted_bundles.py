@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 from quantlab.core.errors import ContractError
 from quantlab.core.market import Bars
@@ -31,6 +32,8 @@ class PromotedBundles:
         Takes the features in training; gives a watch over their drift.
     trust : Trust
         Classes that a bundle may name beside quantlab's own.
+    common_terms : dict
+        What the session journals beside the terms of every bundle.
     """
 
     def __init__(
@@ -40,9 +43,10 @@ class PromotedBundles:
         history: Bars,
         watch: Callable[[DriftReference], DriftWatch],
         trust: Trust,
+        common_terms: Mapping[str, Any],
     ) -> None:
         self.name = running.folder.name
-        self._trust = trust
+        self._trust, self._common_terms = trust, common_terms
         self._root, self._running, self._history, self._watch = root, running, history, watch
         self._last_pointer: object = None
 
@@ -67,7 +71,7 @@ class PromotedBundles:
         chosen = strategy_of(bundle)
         self._require_fit(chosen, bundle)
         drift = None if bundle.drift is None else self._watch(bundle.drift)
-        return Release(folder.name, bundle.strategy, chosen.terms, move.reason, drift)
+        return Release(folder.name, bundle.strategy, chosen.terms(self._common_terms), move.reason, drift)
 
     def _require_fit(self, chosen: PaperStrategy, bundle: Bundle) -> None:
         chosen.require_market(self._history)

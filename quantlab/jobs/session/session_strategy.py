@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -49,10 +49,21 @@ class PaperStrategy:
     bundle: Bundle | None = None
     bundles_folder: Path | None = None
 
-    @property
-    def terms(self) -> dict[str, Any]:
-        """Facts that the gates need: strict JSON for the journal."""
-        return {"barriers": self.barriers, "learned": self.drift is not None}
+    def terms(self, common: Mapping[str, Any]) -> dict[str, Any]:
+        """Facts that gates and pages need: strict JSON for the journal.
+
+        Parameters
+        ----------
+        common : dict
+            Those that are the session's own, whatever strategy runs.
+        """
+        return {
+            **common,
+            "barriers": self.barriers,
+            "learned": self.drift is not None,
+            "limits": asdict(self.strategy.limits),
+            "costs": asdict(self.strategy.costs),
+        }
 
     def require_market(self, history: Bars) -> None:
         """Return if `history` is of the market that the strategy was tested on.

@@ -53,6 +53,7 @@ def status_facts(view: SessionView, now_ms: int) -> dict[str, Any]:
         "observed": view.observed,
         "drift": view.drift,
         "clock": view.clock,
+        "terms": view.terms,
         "counters": view.counters,
         "days": [dict(zip(_DAY, row, strict=True)) for row in view.tables["days"]],
     }
@@ -70,7 +71,7 @@ def status_tables(view: SessionView, now_ms: int | None) -> list[Table]:
         return [table]
     tables = [_summary(view, now_ms)]
     if view.last_bar["positions"]:
-        tables.append(_positions(view))
+        tables += [_positions(view), _protection(view)]
     if view.last_bar["orders"]:
         tables.append(_orders(view))
     if view.drift is not None:
@@ -115,8 +116,22 @@ def _clock(clock: dict[str, Any]) -> str:
 def _positions(view: SessionView) -> Table:
     head = ("position", "units", "entry", "mark", "P&L, USD")
     table = terminal_table(*head, numbers=head[1:])
-    for symbol, units, entry, mark in view.tables["positions"]:
+    for symbol, units, entry, mark, *_ in view.tables["positions"]:
         table.add_row(symbol, f"{units:,.6g}", f"{entry:,.6g}", f"{mark:,.6g}", _usd(units * (mark - entry)))
+    return table
+
+
+def _protection(view: SessionView) -> Table:
+    """Return the levels of each position; an older journal does not record them."""
+    head = ("levels of", "stop", "take-profit", "break-even", "trail", "bars held")
+    table = terminal_table(*head, numbers=head[1:])
+    for symbol, _, _, _, *recorded in view.tables["positions"]:
+        if recorded:
+            *levels, bars_held = recorded
+            shown = ["none" if level is None else f"{level:,.6g}" for level in levels]
+            table.add_row(symbol, *shown, f"{bars_held:,}")
+        else:
+            table.add_row(symbol, "not recorded", *[""] * (len(head) - 2))
     return table
 
 

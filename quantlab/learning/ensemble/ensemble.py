@@ -11,8 +11,9 @@ from scipy.optimize import brentq
 from quantlab.core.arrays import BoolArray, Float32Array, Float64Array, Int8Array
 from quantlab.core.checks import check_range, check_whole
 from quantlab.core.errors import ConfigError, ContractError, HistoryError
+from quantlab.core.types import Votes
 from quantlab.learning.ensemble.calibration import fit_temperature, log_losses
-from quantlab.learning.ensemble.pooling import Liveness, PooledForecast, has_forecast, pool
+from quantlab.learning.ensemble.pooling import Liveness, PooledForecast, alive_members, has_forecast, pool
 from quantlab.learning.ensemble.thresholds import Thresholds, apply_thresholds, gain_bps
 
 
@@ -203,6 +204,19 @@ class FittedEnsemble:
             pooled.live_members,
         )
         return pooled, after
+
+    def votes(self, members: Float32Array, state: Liveness) -> Votes:
+        """Return what each member said at the last of some bars.
+
+        Parameters
+        ----------
+        members : float32 (M, T, S, 3)
+            As they were pooled.
+        state : Liveness
+            After the last bar.
+        """
+        alive = alive_members(state.forecast_bars, state.unmoved_bars, self.rules.liveness_bars)
+        return Votes(self.names, self.weights, tuple(alive.tolist()), members[:, -1])
 
 
 def _skill(name: str, proba: Float32Array, label: Int8Array, weight: Float32Array, rows: BoolArray) -> float:

@@ -153,6 +153,21 @@ def _temper(proba: Float64Array, temperature: float) -> None:
         proba[k] /= total
 
 
+@compiled(forceinline=True)
+def _is_alive(forecast_bars: int, unmoved_bars: int, liveness_bars: int) -> bool:
+    # n equal outputs are n - 1 bars in a row without a move.
+    return bool(forecast_bars < liveness_bars or unmoved_bars < liveness_bars - 1)
+
+
+@compiled
+def alive_members(forecast_bars: Int64Array, unmoved_bars: Int64Array, liveness_bars: int) -> BoolArray:
+    """bool (M,): members that are alive after the bars that a :class:`Liveness` has counted."""
+    alive = np.ones(len(forecast_bars), dtype=np.bool_)
+    for m in range(len(forecast_bars)):
+        alive[m] = _is_alive(forecast_bars[m], unmoved_bars[m], liveness_bars)
+    return alive
+
+
 @compiled
 def pool(
     members: Float32Array,
@@ -181,8 +196,7 @@ def pool(
             has_any, moved = _record_output(members[m, t], last[m])
             forecast_bars[m] = min(forecast_bars[m] + 1, liveness_bars) if has_any else 0
             unmoved_bars[m] = 0 if moved else min(unmoved_bars[m] + 1, liveness_bars)
-            # n equal outputs are n - 1 bars in a row without a move.
-            alive[m] = forecast_bars[m] < liveness_bars or unmoved_bars[m] < liveness_bars - 1
+            alive[m] = _is_alive(forecast_bars[m], unmoved_bars[m], liveness_bars)
         for s in range(n_symbols):
             total = 0.0
             sums[:] = 0.0

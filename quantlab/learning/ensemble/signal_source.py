@@ -15,7 +15,7 @@ from quantlab.core.fingerprint import fingerprint
 from quantlab.core.indicators import average_true_range
 from quantlab.core.market import Bars
 from quantlab.core.ports import FeatureSource, FeatureStream, FittedModel
-from quantlab.core.types import Features, Signal
+from quantlab.core.types import Features, Signal, Votes
 from quantlab.learning.ensemble.ensemble import FittedEnsemble
 from quantlab.learning.ensemble.members import lookback, predict_rows
 from quantlab.learning.ensemble.pooling import Liveness, PooledForecast
@@ -133,6 +133,8 @@ class EnsembleStream:
     liveness : Liveness
     window : Features or None
         The last ``source.lookback`` rows of features, None before the first bar.
+    newest_votes : Votes or None
+        Of the members at the newest bar; None before the first, and after a restart until the next: nothing depends on it.
     """
 
     source: EnsembleSignal
@@ -140,6 +142,7 @@ class EnsembleStream:
     features: FeatureStream
     liveness: Liveness
     window: Features | None = None
+    newest_votes: Votes | None = None
 
     @property
     def newest_features(self) -> Features | None:
@@ -165,6 +168,7 @@ class EnsembleStream:
         members = self.source._member_forecasts(self.window, len(self.window.ready) - 1)
         atr = average_true_range(bar, row)
         pooled, self.liveness = self.source._vote(members, self.liveness, bar, atr)
+        self.newest_votes = self.source.ensemble.votes(members, self.liveness)
         return to_signal(pooled, atr)
 
     def state(self) -> bytes:
@@ -201,7 +205,7 @@ class EnsembleStream:
                 )
         self.features.restore(arrays["features"].tobytes())
         self.liveness = Liveness(arrays["last"], arrays["forecast_bars"], arrays["unmoved_bars"])
-        self.window = None
+        self.window = self.newest_votes = None
         if "values" in arrays:
             features = self.source.features
             self.window = Features(arrays["values"], arrays["ready"], features.names, features.fingerprint)

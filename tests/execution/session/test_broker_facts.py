@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import json
 import math
 
@@ -11,7 +12,7 @@ import pytest
 from quantlab.core.errors import ArtifactError, ConfigError, ContractError
 from quantlab.core.events import VENUE_KINDS, BarInputs, Event
 from quantlab.core.fakes import MemoryJournal
-from quantlab.execution.feeds.replay import ReplayFeed, raw_bar
+from quantlab.execution.feeds.replay import ReplayFeed
 from quantlab.execution.journal.projections import read_tables
 from quantlab.execution.session.inputs import inputs_of, stage_facts
 from quantlab.execution.session.paper_broker import PaperBroker
@@ -238,23 +239,30 @@ def test_a_journal_of_a_venue_cannot_go_on_in_paper(place, payments):
 
 
 def test_a_restart_takes_the_inputs_of_a_bar_from_its_journal(place):
-    """Whoever gave them may say something else by now."""
-    bars, memory, given = place.bars, MemoryJournal(), iter(range(10**6))
-
-    def by_turns():
-        return BarInputs(stale=next(given) % 2 == 0)
-
+    """Whoever gave them may say something else by now; ``stale`` is the session's own."""
+    memory, turn = MemoryJournal(), itertools.count()
+    kinds = [
+        BarInputs(stale=True),
+        BarInputs(venue_halt=True),
+        BarInputs(owner_halt=True),
+        BarInputs(share=0.25, positions=1.0),
+    ]
     place = dataclasses.replace(place, snapshot_every=1_000)
-    session = place.session(memory, inputs=by_turns)
+    session = place.session(memory, inputs=lambda: kinds[next(turn) % 4])
     session.start()
-    session.run(most_bars=5)
-    journalled = [event.facts["bar"] for event in memory.replay() if event.kind == "bar"]
-    assert all(bar["stage"] == {"share": 1.0, "positions": None} for bar in journalled)
-    assert not any("feed" in bar["halts"] for bar in journalled)  # stale is the session's own
-    engine = session._engine
-    late, _ = engine.process(raw_bar(bars, 5), BarInputs(stale=True))
-    assert late["halts"] == ["feed"]
-    assert inputs_of(late) == BarInputs(stale=True)
+    session.run()
+    bars = [event.facts["bar"] for event in memory.replay() if event.kind == "bar"]
+    halts = [set(bar["halts"]) & {"feed", "venue", "owner"} for bar in bars]
+    assert halts == [[set(), {"venue"}, {"owner"}, set()][t % 4] for t in range(N_BARS)]
+    assert [bar["stage"]["share"] for bar in bars] == [0.25 if t % 4 == 3 else 1.0 for t in range(N_BARS)]
+    assert [bar["stage"]["positions"] for bar in bars] == [1.0 if t % 4 == 3 else None for t in range(N_BARS)]
+    entries = [[leg for leg in bar["orders"] if not leg["reduce_only"]] for bar in bars]
+    assert not any(legs for t, legs in enumerate(entries) if t % 4 in (1, 2))
+    assert any(legs for t, legs in enumerate(entries) if t % 4 in (0, 3))
+    again = place.session(memory)
+    assert again.start() == N_BARS
+    for ours, theirs in zip(again.account.state, session.account.state, strict=True):
+        assert ours.tobytes() == theirs.tobytes()
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
@@ -16,9 +16,9 @@ import pytest
 
 from quantlab.core import fakes, ports
 from quantlab.core.clock import SystemClock
-from quantlab.core.errors import ContractError
 from quantlab.core.events import Event
 from quantlab.core.market import Bars, Instrument
+from quantlab.core.results import OrderReason
 from quantlab.data.synthetic.source import SyntheticSource
 from quantlab.execution.alerts import LogAlerts
 from quantlab.execution.feeds.polled import PolledFeed
@@ -30,6 +30,7 @@ from quantlab.execution.session.paper_broker import PaperBroker
 from quantlab.execution.session.rules import SessionRules
 from quantlab.execution.session.session import Session
 from quantlab.trading import FileSignal
+from quantlab.trading.account.venue_facts import FloatFill, facts_in_floats
 
 #: What a session and the code that starts one are built of.
 SESSION_PORTS = {
@@ -43,10 +44,6 @@ SESSION_PORTS = {
     "ReleaseSource",
     "SignalSource",
 }
-
-#: The one exception. A decision demands an account that was settled, which only a simulated venue can do, so no
-#: session can be driven by it until the live broker changes the Broker port.
-BROKEN = "FakeBroker"
 
 CASH, N_BARS, WARM_UP, STOP = 10_000.0, 288, 30, 131
 INSTRUMENT = Instrument(
@@ -76,6 +73,7 @@ class Parts:
     alerts: Any
     journal: Callable[[], AbstractContextManager[Any]]
     releases: Any = None
+    make_broker: Callable[[Any], Any] = PaperBroker
 
     def session(self, journal: Any) -> Session:
         return Session(
@@ -83,7 +81,7 @@ class Parts:
             Market.of(self.bars),
             feed=self.feed(),
             journal=journal,
-            make_broker=PaperBroker,
+            make_broker=self.make_broker,
             alerts=self.alerts,
             rules=SessionRules(
                 50,
@@ -221,6 +219,33 @@ def with_releases(parts: Parts) -> Parts:
     return dataclasses.replace(parts, releases=fakes.ListReleases("a", [*[None] * (STOP + 20), release]))
 
 
+def reporting(bars: list[dict[str, Any]]) -> Callable[[Any], fakes.FakeBroker]:
+    """Make brokers of a venue that reports every fill of journalled bars, in the bar that it fell in."""
+    script = [
+        (bar["open_ms"], Event("fill", {"order": i, **fill})) for bar in bars for i, fill in enumerate(bar["fills"])
+    ]
+
+    def make_broker(account: Any) -> fakes.FakeBroker:
+        def settle(bar: Bars, facts: Sequence[Event]) -> None:
+            fills = [
+                FloatFill(
+                    account.symbols.index(fact.facts["symbol"]),
+                    fact.facts["side"] * fact.facts["units"],
+                    fact.facts["price"],
+                    fact.facts["fee"],
+                    OrderReason[fact.facts["reason"]],
+                    fact.facts["order"],
+                )
+                for fact in facts
+            ]
+            account.settle_facts(bar, facts_in_floats(fills, bar.n_symbols))
+
+        return fakes.FakeBroker(settle, script)
+
+    return make_broker
+
+
+#: But for the broker: another venue fills otherwise.
 STAND_INS = {
     "BarsSource": with_source,
     "FakeClock": with_clock,
@@ -234,7 +259,7 @@ STAND_INS = {
 
 
 def test_no_stand_in_of_a_session_is_left_out():
-    assert set(stand_ins()) == {*STAND_INS, BROKEN}
+    assert set(stand_ins()) == {*STAND_INS, "FakeBroker"}
     assert set(stand_ins().values()) == SESSION_PORTS
 
 
@@ -258,6 +283,40 @@ def expected(parts, tmp_path) -> list[dict[str, Any]]:
 @pytest.mark.parametrize("name", sorted(STAND_INS))
 def test_a_session_comes_to_the_same_account_with_a_stand_in(name, parts, expected):
     assert STAND_INS[name](parts).outcome() == expected
+
+
+def test_a_session_comes_to_the_same_account_with_a_fake_broker_that_reports_its_fills(parts):
+    """Without funding, of which a session journals the sum alone; a venue does not count for us what it cuts off."""
+    bars = dataclasses.replace(parts.bars, funding=None)
+    start = str(np.datetime64(int(bars.open_time_ms[WARM_UP]), "ms"))
+    parts = dataclasses.replace(
+        parts, bars=bars, history=bars.rows(0, WARM_UP), feed=lambda: ReplayFeed(bars, start=start, pace=None)
+    )
+    real = dataclasses.replace(parts, journal=lambda: SqliteJournal(parts.folder / "real.db")).outcome()
+    assert sum(len(bar["fills"]) for bar in real) > 50
+    assert any(fill["reason"] == "STOP" for bar in real for fill in bar["fills"])
+    told = dataclasses.replace(parts, make_broker=reporting(real)).outcome()
+    assert without_cuts(told) == without_cuts(real)
+
+
+def without_cuts(bars: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [
+        {**bar, "counts": {name: n for name, n in bar["counts"].items() if not name.startswith("cut.")}} for bar in bars
+    ]
+
+
+def test_a_session_whose_broker_reports_nothing_fills_nothing(parts):
+    made = []
+
+    def make_broker(account: Any) -> fakes.FakeBroker:
+        made.append(fakes.FakeBroker(lambda bar, facts: account.settle_facts(bar, facts_in_floats([], bar.n_symbols))))
+        return made[-1]
+
+    found = dataclasses.replace(parts, make_broker=make_broker).outcome()
+    assert {bar["account"]["equity"] for bar in found} == {CASH}
+    assert len(made[0].submitted) == len(made[0].synced) == STOP
+    assert made[1].submitted[0] == made[0].submitted[-1]  # the last decision, sent again
+    assert sum(len(decision.legs) for decision in made[0].submitted) > 50
 
 
 def test_and_with_all_of_them_at_once(parts, expected):
@@ -287,30 +346,3 @@ def test_the_memory_journal_refuses_and_returns_what_the_real_one_does(tmp_path)
             assert journal.newest("snapshot", 2) == []
             assert journal.latest("drift").seq == 3
             assert journal.latest("began") is None
-
-
-def test_the_fake_broker_cannot_drive_a_session_yet(parts):
-    """See ``BROKEN``: this test fails as soon as it can, and the exception goes."""
-    broker = fakes.FakeBroker()
-    session = Session(
-        parts.strategy,
-        Market.of(parts.bars),
-        feed=parts.feed(),
-        journal=fakes.MemoryJournal(),
-        make_broker=lambda account: broker,
-        alerts=fakes.MemoryAlerts(),
-        rules=SessionRules(
-            50,
-            None,
-            largest_funding_rate=0.05,
-            repeat_alert_ms=86_400_000,
-            clock_every_ms=3_600_000,
-            clock_limit_ms=1_500.0,
-        ),
-        initial_cash=CASH,
-        history=parts.history,
-    )
-    session.start()
-    with pytest.raises(ContractError, match="a settled bar"):
-        session.run(most_bars=1)
-    assert len(broker.synced) == 1
