@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from typing import Any
 
 from quantlab.core.clock import MS_PER_DAY
 from quantlab.core.errors import ContractError
 from quantlab.core.events import Event
 from quantlab.execution.orders.facts import Fact, Refused, fact_of
 from quantlab.execution.orders.intent import Intent
+from quantlab.execution.orders.order_memory import pack_order, unpack_order
 from quantlab.execution.orders.states import IntentState, OrderView, after_trade, next_view
 
 #: Ended orders are forgotten so long after their decision: a trade or a question about them comes within minutes.
@@ -61,6 +63,28 @@ class OpenOrders:
                 self._keep(after_trade(view, int(event.facts["lots"])))
         elif event.kind == "released" and event.facts.get("name") == "venue":
             self._halting = None
+
+    def state(self) -> dict[str, Any]:
+        """Return everything that is known as strict JSON; attempts and numbers follow from it."""
+        halting = None if self._halting is None else self._halting.to_facts()
+        views = [pack_order(view) for view in self._views.values()]
+        return {"views": views, "missed": dict(self._missed), "halting": halting, "cleaned_ms": self._cleaned_ms}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Know what :meth:`state` knew; whatever was known before is forgotten.
+
+        Raises
+        ------
+        KeyError, ValueError, TypeError
+            If it is of another version.
+        """
+        for known in (self._views, self._live, self._attempts, self._by_venue_id):
+            known.clear()
+        self._cleaned_ms = state["cleaned_ms"]
+        for packed in state["views"]:
+            self._keep(unpack_order(packed))
+        self._missed = Counter(state["missed"])
+        self._halting = None if state["halting"] is None else Refused.from_facts(state["halting"])
 
     def after(self, fact: Fact, staged: Mapping[str, OrderView] | None = None) -> OrderView:
         """Return the order of a fact as it is after it, and change nothing.
