@@ -199,10 +199,10 @@ def closing_reason(view: SymbolView, rules: ProtectionRules) -> str | None:
         return "decided"
     if view.levels.stop_ticks is None:
         return "no stop level"
+    if view.is_stop_passed:  # also while an older, wider stop still rests
+        return "the price is beyond the stop"
     if view.naked_ms is None:
         return None
-    if view.is_stop_passed:
-        return "the price is beyond the stop"
     if view.refused_stops >= MOST_REFUSALS:
         return f"{view.refused_stops} stops were refused"
     return f"no stop after {view.naked_ms} ms" if view.naked_ms >= rules.naked_ms else None

@@ -72,6 +72,7 @@ CANCEL_STOP, CANCEL_TAKE = CancelOrder("BTC", "s"), CancelOrder("BTC", "t")
             (CloseNow("BTC", -1, 3, "the price is beyond the stop"),),
             Phase.CLOSING,
         ),
+        (long(stop(93), is_stop_passed=True), (CloseNow("BTC", -1, 3, "the price is beyond the stop"),), Phase.CLOSING),
         (long(levels=Levels(None, 110)), (CloseNow("BTC", -1, 3, "no stop level"),), Phase.CLOSING),
         # stopped, then bracketed
         (long(stop(), is_opening=True), (), Phase.STOPPED),
