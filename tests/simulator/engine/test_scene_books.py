@@ -183,6 +183,18 @@ def test_a_resting_order_takes_its_share_of_each_bar(still_bars) -> None:
     assert stage.position().entry_price == Decimal("1042.0")
 
 
+@pytest.mark.parametrize("make", [lockstep, wall])
+def test_two_resting_orders_share_what_a_bar_gives(still_bars, make) -> None:
+    """A tenth of 10 is one unit a bar: 0.7 for the nearer order and 0.3 for the other, and its rest in the next bar."""
+    rise = (1000.0, 1020.0, 1000.0, 1000.0)
+    stage = make(still_bars([rise, rise, QUIET], volume=10.0), participation=0.1)
+    stage.limit(SELL, "0.7", "1010.0")
+    stage.limit(SELL, "0.7", "1005.0")
+    for _ in range(2):
+        stage.end_bar()
+    assert stage.fills() == [("SELL", "0.700", "1005.0"), ("SELL", "0.300", "1010.0"), ("SELL", "0.400", "1010.0")]
+
+
 def test_a_touch_is_no_fill_and_a_tick_beyond_is(still_bars) -> None:
     for high, count in ((1040.0, 0), (1040.1, 1)):
         for make in (lockstep, wall):
