@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any
 
+from quantlab.core.checks import check_whole
 from quantlab.core.errors import DataError
 from quantlab.core.venue.answers import Answer, Hint, OrderState, Payment, VenueBooks, VenueTrade
 from quantlab.core.venue.facts import VenueFacts
@@ -62,8 +63,8 @@ class CcxtVenue:
     budget : BudgetRules
     reads : ReadRules
     stream : StreamRules
-    fees_every_ms : int
-        Age at which fees are asked for again: a request for each symbol.
+    fees_a_call : int
+        Symbols whose fees :meth:`facts` asks for again, the oldest first; those that are not known yet are all asked for.
     within : mapping
         Environment, clocks and sleep of :class:`~quantlab.venue.connection.Connection` in place of the machine's.
 
@@ -86,13 +87,13 @@ class CcxtVenue:
         budget: BudgetRules,
         reads: ReadRules,
         stream: StreamRules,
-        fees_every_ms: int,
+        fees_a_call: int,
         within: Mapping[str, Any] | None = None,
     ) -> None:
         self._line = Connection(dialect, tuple(symbols), keys, rest, settings, clock, budget, reads, **(within or {}))
-        self._dialect, self._fees_every_ms = dialect, fees_every_ms
-        self._fees: dict[str, tuple[Decimal, Decimal]] = {}
-        self._fees_at_ms, self._is_busy = 0, False
+        check_whole("execution.venue.adapter.fees_a_call", fees_a_call, low=0)
+        self._dialect, self._fees_a_call, self._is_busy = dialect, fees_a_call, False
+        self._fees: dict[str, tuple[Decimal, Decimal]] = {}  # the oldest first
         read = self._line.read
         self.stream = UserStream(
             stream,
@@ -122,13 +123,9 @@ class CcxtVenue:
         return self._line.time.now_ms()
 
     async def facts(self) -> VenueFacts:
-        """Listings, modes, permissions and fees, all asked for anew; fees when they are old."""
-        listings = await self._line.listings(anew=True)
-        read = self._line.read
-        if not self._fees or self.now_ms() - self._fees_at_ms >= self._fees_every_ms:
-            # One after the other: a request for each symbol, 20 weight each at Binance.
-            self._fees = {s: await self._dialect.fees_of(read, one) for s, one in listings.ours.items()}
-            self._fees_at_ms = self.now_ms()
+        """Listings, modes, permissions and fees, all asked for anew; of the fees a few."""
+        listings, read = await self._line.listings(anew=True), self._line.read
+        await self._refresh_fees(listings)
         facts = await self._dialect.facts(read, listings, self._fees)
         await self._line.time_ready(if_due=True)
         offset = await self._line.time.residual(self._line.read_time)
@@ -210,6 +207,14 @@ class CcxtVenue:
     async def close(self) -> None:
         """End connections; a later request may open others."""
         await self._line.close()
+
+    async def _refresh_fees(self, listings: Listings) -> None:
+        """Ask one after the other: a request of its own for each symbol, at Binance of 20 weight."""
+        unknown = [symbol for symbol in listings.ours if symbol not in self._fees]
+        oldest = [symbol for symbol in self._fees if symbol in listings.ours][: self._fees_a_call]
+        for symbol in (*unknown, *oldest):
+            self._fees.pop(symbol, None)  # the newest comes last
+            self._fees[symbol] = await self._dialect.fees_of(self._line.read, listings.ours[symbol])
 
     async def _create(self, order: OrderRequest, client: Any) -> object:
         listing = (await self._line.listings()).of(order.symbol)
