@@ -41,17 +41,19 @@ def moved(position: Position, lots: int, value: Decimal, now_ms: int) -> tuple[P
     """
     held = position.lots
     if held == 0 or (held > 0) == (lots > 0):
-        return Position(position.symbol, held + lots, position.cost + value, now_ms), ZERO
+        return position._replace(lots=held + lots, cost=position.cost + value, updated_ms=now_ms), ZERO
     closing = max(-abs(held), -abs(lots)) * (1 if held > 0 else -1)
     paid = value * closing / lots  # what the closing part was traded at
     freed = position.cost * -closing / held
     realised = money(-paid - freed)
     left = held + lots
     if left == 0:
-        return Position(position.symbol, 0, ZERO, now_ms), realised
-    if (left > 0) == (held > 0):
-        return Position(position.symbol, left, position.cost + paid + realised, now_ms), realised
-    return Position(position.symbol, left, value - paid, now_ms), realised
+        cost = ZERO
+    elif (left > 0) == (held > 0):
+        cost = position.cost + paid + realised
+    else:
+        cost = value - paid
+    return Position(position.symbol, left, cost, now_ms, position.realised + realised), realised
 
 
 def fill(state: VenueState, listing: Listing, order: Order, lots: int, ticks: int, *, maker: bool) -> Order:
@@ -91,8 +93,7 @@ def _trade(
     signed = lots * int(order.side)
     value = listing.grid.value(signed * ticks)
     before = account.positions.get(order.symbol) or Position(order.symbol, 0, ZERO, state.now_ms)
-    after, realised = moved(before, signed, value, state.now_ms)
-    account.positions[order.symbol] = after._replace(realised=before.realised + realised)
+    account.positions[order.symbol], realised = moved(before, signed, value, state.now_ms)
     rate = listing.maker_fee if maker else listing.taker_fee
     fee = ZERO if order.origin in _FORCED else money(abs(value) * rate)
     state.counters.trade += 1

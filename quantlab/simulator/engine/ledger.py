@@ -46,7 +46,7 @@ class Ledger:
 
     _entries: list[Entry] = field(default_factory=list)
 
-    def append(self, time_ms: int, kind: str, account: str, **fields: Value) -> None:
+    def append(self, time_ms: int, kind: str, account: str, fields: dict[str, Value]) -> None:
         """Write one entry.
 
         Parameters
@@ -54,7 +54,8 @@ class Ledger:
         time_ms : int
         kind : str
         account : str
-        **fields : str, int, bool or Decimal
+        fields : dict of str to str, int, bool or Decimal
+            Nobody else's from now on.
         """
         self._entries.append(Entry(len(self._entries), time_ms, kind, account, fields))
 

@@ -82,12 +82,12 @@ class Market:
         if self.bar_ms is not None:
             check_whole("bar_ms", self.bar_ms, low=1)
 
-    @property
+    @cached_property
     def slippage(self) -> float:
         """Share of a price by which takers fill worse."""
         return self.costs.slippage_bps / BASIS_POINT
 
-    @property
+    @cached_property
     def participation(self) -> float:
         """Share of a bar's volume that capped fills may take."""
         return np.inf if self.costs.participation is None else float(self.costs.participation)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import sys
 from dataclasses import dataclass
+from functools import lru_cache
 
 from quantlab.simulator.engine.account import Account
 from quantlab.simulator.engine.listing import Listing
@@ -16,6 +17,7 @@ from quantlab.trading.account.matching import budget, fill_price, usable_lot
 WHOLE = 1e-9
 #: More lots than any order has.
 UNLIMITED = sys.maxsize
+_KEPT_QUOTES = 4096
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,9 +42,9 @@ class Quote:
         return ticks >= self.ask if side is Side.BUY else ticks <= self.bid
 
 
-def to_ticks(listing: Listing, price: float, side: Side) -> int:
+def _to_ticks(price: float, tick: float, side: Side) -> int:
     """Whole ticks of a fill's price; one off the grid is rounded against the taker."""
-    quotient = price / float(listing.grid.tick)
+    quotient = price / tick
     nearest = round(quotient)
     if abs(quotient - nearest) <= WHOLE * max(1.0, abs(quotient)):
         return nearest
@@ -54,14 +56,10 @@ def to_price(listing: Listing, ticks: int) -> float:
     return ticks * float(listing.grid.tick)
 
 
-def taker_ticks(state: VenueState, listing: Listing, side: Side, price: float) -> int:
-    """Price of a taker's fill where the market is at `price`: worse by the slippage, rounded to the tick against it."""
-    return _filled(state, listing, side, price, state.market.slippage)
-
-
 def plain_ticks(state: VenueState, listing: Listing, side: Side, price: float) -> int:
     """Price of a maker's fill, or of a liquidation: without slippage."""
-    return _filled(state, listing, side, price, 0.0)
+    coarsest = state.market.costs.coarsest_tick
+    return _filled(side, price, 0.0, listing.instrument.tick, coarsest, float(listing.grid.tick))
 
 
 def maker_ticks(state: VenueState, listing: Listing, order: Order, price: float) -> int:
@@ -73,14 +71,21 @@ def maker_ticks(state: VenueState, listing: Listing, order: Order, price: float)
     return min(ticks, order.price_ticks) if order.side is Side.BUY else max(ticks, order.price_ticks)
 
 
-def _filled(state: VenueState, listing: Listing, side: Side, price: float, slippage: float) -> int:
-    coarsest = float(state.market.costs.coarsest_tick)
-    return to_ticks(listing, fill_price(float(side), price, slippage, listing.instrument.tick, coarsest), side)
+def _filled(side: Side, price: float, slippage: float, tick: float, coarsest: float, unit: float) -> int:
+    """Price of a fill in ticks of `unit` USD where the market is at `price`: slipped, rounded to the tick against the taker."""
+    return _to_ticks(fill_price(float(side), price, slippage, tick, float(coarsest)), unit, side)
 
 
 def quote_at(state: VenueState, listing: Listing, price: float) -> Quote:
     """The quote where the market is at `price`."""
-    return Quote(taker_ticks(state, listing, Side.SELL, price), taker_ticks(state, listing, Side.BUY, price))
+    market = state.market
+    return _quote(price, market.slippage, listing.instrument.tick, market.costs.coarsest_tick, float(listing.grid.tick))
+
+
+@lru_cache(maxsize=_KEPT_QUOTES)
+def _quote(*numbers: float) -> Quote:
+    """A quote from the numbers that :func:`_filled` takes: in lockstep a bar's orders ask for one and the same."""
+    return Quote(_filled(Side.SELL, *numbers), _filled(Side.BUY, *numbers))
 
 
 def budget_lots(state: VenueState, account: Account, listing: Listing) -> int:

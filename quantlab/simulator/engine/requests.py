@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from decimal import Decimal
+from typing import NamedTuple
 
 from quantlab.simulator.engine.values import (
     ZERO,
@@ -18,8 +18,7 @@ from quantlab.simulator.engine.values import (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class OrderRequest:
+class OrderRequest(NamedTuple):
     """A plain order, LIMIT or MARKET; other types on the plain route are the surface's -4120.
 
     Parameters
@@ -52,8 +51,7 @@ class OrderRequest:
     good_till_ms: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class ConditionalRequest:
+class ConditionalRequest(NamedTuple):
     """A conditional order (the wire's ``algoOrder``).
 
     Parameters
@@ -96,23 +94,20 @@ class ConditionalRequest:
     good_till_ms: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Placed:
+class Placed(NamedTuple):
     """A request that was taken: the order as it stands now, and what it traded at once."""
 
     order: Order
     trades: tuple[Trade, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class PlacedConditional:
+class PlacedConditional(NamedTuple):
     """A conditional request that was taken."""
 
     order: AlgoOrder
 
 
-@dataclass(frozen=True, slots=True)
-class Author:
+class Author(NamedTuple):
     """Author of a request, and the client id's prefix where the venue makes one."""
 
     origin: Origin = Origin.CLIENT

@@ -60,6 +60,8 @@ class VenueState:
         By the rules of the running bar.
     cells : tuple of Cell
         The running bar, by the columns of the data.
+    close_ms : int
+        Venue time at which it ends.
     """
 
     market: Market
@@ -78,6 +80,7 @@ class VenueState:
     ended: bool = field(init=False)
     listings: dict[str, Listing] = field(init=False)
     cells: tuple[Cell, ...] = field(init=False)
+    close_ms: int = field(init=False)
 
     def __post_init__(self) -> None:
         self.enter(self.row)
@@ -88,6 +91,7 @@ class VenueState:
         self.ended = row >= self.market.bars.n_bars
         known = min(row, self.market.bars.n_bars - 1)
         self.listings, self.cells = self.market.listings(known), self.market.cells(known)
+        self.close_ms = self.market.close_ms(row)
 
     def cell(self, listing: Listing) -> Cell:
         """The running bar of a symbol."""
@@ -140,4 +144,4 @@ class VenueState:
 
     def note(self, kind: str, account: str, **fields: str | int | bool | Decimal) -> None:
         """Append to the ledger, at the venue's time."""
-        self.ledger.append(self.now_ms, kind, account, **fields)
+        self.ledger.append(self.now_ms, kind, account, fields)

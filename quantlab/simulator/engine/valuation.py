@@ -40,8 +40,6 @@ def exposed_lots(held: int, orders: tuple[Order, ...]) -> int:
 
 def order_margin(account: Account, listing: Listing, mark: Decimal, leverage: int) -> Decimal:
     """Initial margin of what a symbol's open orders may add to the position."""
-    if not account.open_orders:
-        return ZERO
     held = account.lots(listing.symbol)
     added = exposed_lots(held, account.resting(listing.symbol)) - abs(held)
     return listing.grid.units(added) * mark / leverage
@@ -53,15 +51,15 @@ def wallet_view(state: VenueState, account: Account) -> WalletView:
     profit = margin = ordered = maintenance = ZERO
     symbols = {position.symbol for position in account.held()} | set(account.open_orders.values())
     for symbol in sorted(symbols):
-        listing, mark, held = listings[symbol], mark_of(state, symbol), account.lots(symbol)
-        one = listing.grid.lot * mark
+        listing, mark, position = listings[symbol], mark_of(state, symbol), account.positions.get(symbol)
         leverage = leverage_of(state, account, listing)
-        if held:
-            notional = abs(held) * one
-            profit += unrealised(listing, account.positions[symbol], mark)
+        if position is not None and position.lots:
+            notional = abs(position.lots) * (listing.grid.lot * mark)
+            profit += unrealised(listing, position, mark)
             margin += notional / leverage
             maintenance += notional * listing.maintenance
-        ordered += order_margin(account, listing, mark, leverage)
+        if account.open_orders:
+            ordered += order_margin(account, listing, mark, leverage)
     balance = account.wallet + profit
     return WalletView(
         wallet=account.wallet,

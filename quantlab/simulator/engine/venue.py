@@ -112,7 +112,7 @@ class Venue:
     @property
     def close_ms(self) -> int:
         """Venue time at which the running bar ends; what lockstep's :meth:`advance` is given to end it."""
-        return self.market.close_ms(self.state.row)
+        return self.state.close_ms
 
     @property
     def listings(self) -> Mapping[str, Listing]:

@@ -21,7 +21,10 @@ PLAIN = (OrderType.LIMIT, OrderType.MARKET)
 WITH_LIMIT = (OrderType.STOP, OrderType.TAKE_PROFIT)
 CLOSING = (OrderType.STOP_MARKET, OrderType.TAKE_PROFIT_MARKET)
 RESPONSES = ("ACK", "RESULT")
-_TYPES, _LIVES = tuple(OrderType), tuple(TimeInForce)
+#: Members by their words: calling an enumeration takes ten times as long.
+_SIDES = {side.name: side for side in Side}
+_TYPES = {kind.value: kind for kind in OrderType}
+_LIVES = {life.value: life for life in TimeInForce}
 _SELF_TRADE = ("NONE", "EXPIRE_TAKER", "EXPIRE_MAKER", "EXPIRE_BOTH")
 _SECOND_MS = 1_000
 _SMALLEST_CALLBACK, _LARGEST_CALLBACK = Decimal("0.1"), Decimal(10)
@@ -178,10 +181,10 @@ def read_side(parameters: Parameters) -> Side:
     RefusedError
         -1102 without one, -1117 for another word.
     """
-    side = parameters.text("side")
-    if side not in Side.__members__:
+    side = _SIDES.get(parameters.text("side"))
+    if side is None:
         raise RefusedError(-1117, "Invalid side.")
-    return Side[side]
+    return side
 
 
 def _common(parameters: Parameters) -> tuple[Side, OrderType]:
@@ -189,15 +192,15 @@ def _common(parameters: Parameters) -> tuple[Side, OrderType]:
     position_side = parameters.choice("positionSide", ("BOTH", "LONG", "SHORT"), -4060, "Invalid position side.")
     if position_side not in (None, ONE_WAY):
         raise RefusedError(-4061, "Order's position side does not match user's setting.")
-    kind = parameters.text("type")
-    if kind not in _TYPES:
+    kind = _TYPES.get(parameters.text("type"))
+    if kind is None:
         raise RefusedError(-1116, "Invalid orderType.")
     parameters.choice("selfTradePreventionMode", _SELF_TRADE, -5039, "Invalid self trade prevention mode")
     read_price_match(parameters)
     if "workingType" in parameters and kind in PLAIN:
         parameters.choice("workingType", tuple(WorkingType), -4031, "Invalid parameter working type")
     parameters.flag("priceProtect")
-    return side, OrderType(kind)
+    return side, kind
 
 
 def _life(parameters: Parameters, *, needed: bool) -> tuple[TimeInForce, int]:
@@ -208,7 +211,7 @@ def _life(parameters: Parameters, *, needed: bool) -> tuple[TimeInForce, int]:
     if life == TimeInForce.GTD and until is None:
         raise missing("goodTillDate")
     if until is None or life != TimeInForce.GTD:
-        return TimeInForce(life or TimeInForce.GTC), 0
+        return _LIVES[life or TimeInForce.GTC], 0
     return TimeInForce.GTD, max(until - until % _SECOND_MS, 1)  # whole seconds count; 0 would be no end
 
 

@@ -102,9 +102,11 @@ class Parameters:
         RefusedError
             -1105 if it is empty.
         """
-        self._read.add(name)
         value = self._pairs.get(name)
-        if value == "":
+        if value is None:
+            return None
+        self._read.add(name)
+        if not value:
             raise RefusedError(-1105, f"Parameter '{name}' was empty.")
         return value
 
@@ -203,7 +205,7 @@ class Parameters:
         RefusedError
             -1104 if a parameter was sent that the endpoint does not know.
         """
-        known = len(self._read & self._pairs.keys())
+        known = len(self._read)
         if known != len(self._pairs):
             raise RefusedError(
                 -1104,

@@ -20,6 +20,7 @@ DEFAULT_WINDOW_MS, LONGEST_WINDOW_MS = 5_000, 60_000
 AHEAD_MS = 1_000
 
 _WINDOW = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9})?")
+_SIGNED = "signature="
 #: Parameters of signed requests, which some clients send where only a key is needed.
 _OF_SIGNATURES = ("timestamp", "recvWindow", "signature")
 
@@ -115,15 +116,20 @@ def split_signature(query: str, body: str) -> tuple[str | None, str, tuple[str, 
     >>> split_signature("symbol=A&timestamp=1", "side=BUY&signature=ab")
     ('ab', 'symbol=A&timestamp=1side=BUY', ('symbol=A&timestamp=1', 'side=BUY'))
     """
-    signature: str | None = None
-    rest = []
-    for text in (query, body):
-        parts = text.split("&") if text else []
-        found = [part for part in parts if part.startswith("signature=")]
-        if found and signature is None:
-            signature = found[-1].removeprefix("signature=")
-        rest.append("&".join(part for part in parts if not part.startswith("signature=")))
-    return signature, rest[0] + rest[1], (rest[0], rest[1])
+    (query, first), (body, second) = _without_signature(query), _without_signature(body)
+    return second if first is None else first, query + body, (query, body)
+
+
+def _without_signature(text: str) -> tuple[str, str | None]:
+    if _SIGNED not in text:
+        return text, None
+    rest, _, last = text.rpartition("&" + _SIGNED)
+    if rest and "&" not in last and _SIGNED not in rest:  # one, at the end, as almost every client sends it
+        return rest, last
+    parts = text.split("&")
+    found = [part for part in parts if part.startswith(_SIGNED)]
+    rest = "&".join(part for part in parts if not part.startswith(_SIGNED))
+    return rest, found[-1].removeprefix(_SIGNED) if found else None
 
 
 def _known_key(request: Request, keys: Mapping[str, ApiKey], *, needs_trade: bool) -> ApiKey:
