@@ -67,7 +67,7 @@ def read_plain(row: Row, listings: Listings) -> OrderState:
         lots=lots or None,
         filled_lots=listing.grid.lots(row.text("executedQty")),
         price_ticks=_ticks(row, "price", listing.grid),
-        trigger_ticks=_ticks(row, "stopPrice", listing.grid) if "stopPrice" in row.sent else None,
+        trigger_ticks=_ticks(row, "stopPrice", listing.grid),
         reduce_only=row.flag("reduceOnly"),
         close_position=row.flag("closePosition"),
         updated_ms=row.whole("updateTime"),
@@ -202,8 +202,9 @@ def filter_of(row: Mapping[str, Any], name: str) -> Row:
 
 
 def _ticks(row: Row, name: str, grid: Grid) -> int | None:
-    """Whole ticks; None for 0, as the venue writes a price that an order does not have."""
-    return grid.ticks(row.text(name)) or None
+    """Whole ticks; None for 0, for nothing and where it is missing, as the venue writes a price that an order does not have."""
+    text = row.optional(name)
+    return None if text is None else grid.ticks(text) or None
 
 
 def _word(row: Row, name: str, known: Mapping[str, Any]) -> Any:

@@ -14,18 +14,20 @@ from quantlab.data.exchange.answers import BoundedResponse, UnsoundAnswer, bound
 from quantlab.venue.answers import KeptAnswers
 from quantlab.venue.keys import Keys
 
-#: Settings of ccxt that would break a promise of the port, or show a secret.
+#: Settings of ccxt that would break a promise of the port, show a secret, or hand signed requests to a stranger.
+_SECRETS = ("apiKey", "secret", "password", "token", "privateKey")
 _REFUSED = (
-    "apiKey",
-    "secret",
-    "password",
-    "token",
-    "privateKey",
+    *_SECRETS,
     "verbose",
     "enableRateLimit",
     "session",
     "logger",
     "urls",
+    "proxy",
+    "proxyUrl",
+    "proxy_url",
+    "socksProxy",
+    "socks_proxy",
 )
 _REFUSED_OPTIONS = ("maxRetriesOnFailure", "maxRetriesOnFailureDelay", "adjustForTimeDifference", "recvWindow")
 #: ccxt logs headers and bodies of requests, with key and signature, to whoever turns DEBUG on.
@@ -86,7 +88,7 @@ def check_settings(exchange: str, settings: Mapping[str, Any]) -> None:
     ]
     if refused:
         raise ConfigError(
-            "execution.venue.adapter.settings without retries, pacing, urls, secrets and verbose",
+            "execution.venue.adapter.settings without retries, pacing, urls, secrets, verbose, proxyUrl and socksProxy",
             found=", ".join(refused),
             fix="take it out: orders are sent once, by our own budget and clock, with keys of the environment",
         )

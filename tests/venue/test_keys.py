@@ -56,7 +56,7 @@ def test_nothing_that_can_be_printed_holds_a_key(desk: Any, canaries: Any) -> No
     assert not any(secret in redact(str(vars(line.client()))) for secret in canaries[:2])
 
 
-@pytest.mark.parametrize("setting", ["verbose", "apiKey", "secret", "enableRateLimit", "urls", "options"])
+@pytest.mark.parametrize("setting", ["verbose", "apiKey", "secret", "enableRateLimit", "urls", "proxyUrl", "options"])
 def test_settings_that_log_retry_or_hold_a_secret_are_refused(venue_node: Any, setting: str) -> None:
     value = {"maxRetriesOnFailure": 3} if setting == "options" else True
     adapter = {**venue_node.adapter, "settings": {setting: value}}

@@ -10,6 +10,7 @@ from decimal import Decimal
 
 from quantlab.core.clock import FakeClock
 from quantlab.core.errors import DataError
+from quantlab.core.fakes.venue_facts import account_in_order, listed_symbol
 from quantlab.core.venue.answers import (
     Answer,
     Hint,
@@ -22,10 +23,15 @@ from quantlab.core.venue.answers import (
     VenueTrade,
 )
 from quantlab.core.venue.facts import ListedSymbol, VenueFacts
-from quantlab.core.venue.grid import Grid
 from quantlab.core.venue.requests import Book, OrderRef, OrderRequest, OrderType
 
-_UNKNOWN_ORDER = {"cancel": (-2011, "Unknown order sent."), "find": (-2013, "Order does not exist.")}
+__all__ = ["MemoryVenue", "Scripted", "listed_symbol"]
+
+_REFUSALS = {
+    "send": (-2022, "ReduceOnly Order is rejected."),
+    "cancel": (-2011, "Unknown order sent."),
+    "find": (-2013, "Order does not exist."),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,27 +52,6 @@ class Scripted:
     message: str = "no answer"
     applied: bool = False
     retry_after_ms: int | None = None
-
-
-def listed_symbol(symbol: str, tick: str = "0.1", lot: str = "0.001") -> ListedSymbol:
-    """A symbol with usual rules: notional from 5 USD, fees of 2 and 5 bps, leverage of 20, cross margin."""
-    return ListedSymbol(
-        symbol=symbol,
-        venue_symbol=symbol,
-        grid=Grid(Decimal(tick), Decimal(lot)),
-        min_notional=Decimal(5),
-        min_lots=1,
-        max_market_lots=100_000,
-        max_limit_lots=100_000,
-        maker_fee=Decimal("0.0002"),
-        taker_fee=Decimal("0.0005"),
-        maintenance=Decimal("0.01"),
-        leverage=20,
-        is_cross=True,
-        is_trading=True,
-        lowest_price=Decimal("0.95"),
-        highest_price=Decimal("1.05"),
-    )
 
 
 @dataclass
@@ -113,21 +98,7 @@ class MemoryVenue:
 
     def __post_init__(self) -> None:
         self._hints: asyncio.Queue[Hint] = asyncio.Queue()
-        self.told = VenueFacts(
-            name="memory",
-            host="memory",
-            symbols=self.listed,
-            one_way=True,
-            single_asset=True,
-            fees_in_margin_asset=True,
-            can_trade=True,
-            can_withdraw=False,
-            can_transfer=False,
-            is_ip_restricted=True,
-            wallet=self.wallet,
-            clock_offset_ms=0.0,
-            free_conditional_orders=200,
-        )
+        self.told = account_in_order(self.listed, self.wallet)
 
     def now_ms(self) -> int:
         return self.clock.now_ms()
@@ -138,7 +109,8 @@ class MemoryVenue:
 
     async def send(self, order: OrderRequest) -> Answer:
         self.sent.append(order)
-        return await self._answer("send", order.ref, lambda: self.take(order))
+        nothing = order.reduce_only and not self._reducible(order)
+        return await self._answer("send", order.ref, lambda: None if nothing else self.take(order))
 
     async def cancel(self, ref: OrderRef) -> Answer:
         self.cancelled.append(ref)
@@ -179,7 +151,13 @@ class MemoryVenue:
         return found[-1] if found else None
 
     def take(self, order: OrderRequest) -> OrderState:
-        """Take an order, as if it had been sent by somebody; with a price in `ticks` it may fill at once."""
+        """Take an order, as if it had been sent by somebody; with a price in `ticks` it may fill at once.
+
+        A reduce-only order is cut to the position.
+        """
+        cut = (
+            None if order.lots is None else min(order.lots, self._reducible(order)) if order.reduce_only else order.lots
+        )
         state = OrderState(
             symbol=order.symbol,
             client_id=order.client_id,
@@ -187,11 +165,11 @@ class MemoryVenue:
             book=order.book,
             side=order.side,
             status=OrderStatus.OPEN,
-            lots=order.lots,
+            lots=cut,
             filled_lots=0,
             price_ticks=order.price_ticks,
             trigger_ticks=order.trigger_ticks,
-            reduce_only=order.reduce_only,
+            reduce_only=order.can_only_reduce,
             close_position=order.close_position,
             updated_ms=self.now_ms(),
         )
@@ -199,10 +177,7 @@ class MemoryVenue:
         ticks = self.ticks.get(order.symbol)
         if ticks is None or order.type not in (OrderType.MARKET, OrderType.IOC):
             return state
-        held = self.lots(order.symbol)
-        lots = order.lots or 0
-        if order.reduce_only:
-            lots = min(lots, max(-order.side * held, 0))
+        lots = cut or 0
         if order.price_ticks is not None and order.side * (order.price_ticks - ticks) < 0:
             lots = 0
         if lots:
@@ -232,8 +207,8 @@ class MemoryVenue:
 
     def fire(self, venue_id: str, ticks: int) -> VenueTrade | None:
         """Fire a conditional order: the plain one that it becomes fills whole; None where nothing is left to close."""
-        order, held = self.orders[venue_id], self.lots(self.orders[venue_id].symbol)
-        reduces = max(-order.side * held, 0)
+        order = self.orders[venue_id]
+        reduces = self._reducible(order)
         lots = reduces if order.lots is None else min(order.lots, reduces) if order.reduce_only else order.lots
         if not lots:
             self.orders[venue_id] = replace(order, status=OrderStatus.EXPIRED, updated_ms=self.now_ms())
@@ -262,6 +237,10 @@ class MemoryVenue:
         held = self.positions.get(symbol)
         return held.lots if held else 0
 
+    def _reducible(self, order: OrderRequest | OrderState) -> int:
+        """Lots by which an order of its side can make the position smaller."""
+        return max(-order.side * self.lots(order.symbol), 0)
+
     async def _answer(self, what: str, ref: OrderRef, effect: Callable[[], OrderState | None]) -> Answer:
         sent_ms = self.now_ms()
         scripted = self.script[what].popleft() if self.script[what] else None
@@ -272,7 +251,7 @@ class MemoryVenue:
             said = (scripted.status, scripted.code, scripted.message, None)
             return Answer(*said, sent_ms, self.now_ms(), scripted.retry_after_ms)
         if order is None:
-            return Answer(400, *_UNKNOWN_ORDER[what], None, sent_ms, self.now_ms())
+            return Answer(400, *_REFUSALS[what], None, sent_ms, self.now_ms())
         return Answer(200, None, "", order, sent_ms, self.now_ms())
 
     def _end(self, ref: OrderRef, status: OrderStatus) -> OrderState | None:

@@ -62,7 +62,8 @@ def test_a_reduce_only_order_is_cut_and_a_limit_does_not_trade_beyond_itself() -
     asyncio.run(venue.send(market("a", 5)))
     cut = asyncio.run(venue.send(market("b", -9, OrderKind.REDUCE, reduce_only=True))).order
     assert cut is not None
-    assert (cut.status, cut.filled_lots, venue.lots("BTC")) == (OrderStatus.EXPIRED, 5, 0)
+    assert (cut.status, cut.lots, cut.filled_lots, venue.lots("BTC")) == (OrderStatus.FILLED, 5, 5, 0)
+    assert asyncio.run(venue.send(market("d", -9, OrderKind.REDUCE, reduce_only=True))).code == -2022
     ioc = OrderRequest("c", OrderKind.ENTRY, "BTC", 1, OrderType.IOC, 3, price_ticks=999)
     missed = asyncio.run(venue.send(ioc)).order
     assert missed is not None
