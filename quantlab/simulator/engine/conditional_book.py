@@ -178,7 +178,12 @@ def fire(state: VenueState, order: AlgoOrder, price: float) -> None:
     quote = quote_at(state, listing, price)
     limit = order.type in _LIMITS
     ticks = order.price_ticks if limit else quote.taken_by(order.side)
+    crosses = not limit or quote.is_crossed_by(order.side, order.price_ticks)
+    reduces = order.close_position or order.reduce_only
+    room = UNLIMITED if reduces else budget_lots(state, account, listing)
     lots = _lots_on_trigger(state, account, listing, order, ticks)
+    if limit and not isinstance(lots, Refused):
+        lots = _check_life(order.time_in_force, crosses=crosses, fills_whole=crosses and room >= lots) or lots
     if isinstance(lots, Refused):
         state.events.append(TriggerRejected(account.name, state.now_ms, order, lots.code, lots.message))
         end_algo(state, order, AlgoStatus.REJECTED, lots.message)
@@ -191,17 +196,20 @@ def fire(state: VenueState, order: AlgoOrder, price: float) -> None:
     state.note("algo_trigger", account.name, algo_id=order.algo_id, order_id=number, symbol=order.symbol)
     plain = open_order(state, _plain(state, triggered, lots))
     state.keep_algo(triggered, is_open=False)
-    crosses = not limit or quote.is_crossed_by(order.side, order.price_ticks)
-    reduces = order.close_position or order.reduce_only
-    room = UNLIMITED if reduces else budget_lots(state, account, listing)
-    take, life = min(lots, room) if crosses else 0, plain.time_in_force
-    if take > 0 and life is not TimeInForce.GTX and (life is not TimeInForce.FOK or take == lots):
+    take = min(lots, room) if crosses else 0
+    if take > 0:
         if not reduces:
             take_budget(account, listing, take)
         plain = fill(state, listing, plain, take, quote.taken_by(order.side), maker=False)
-    at_once = not limit or life in (TimeInForce.IOC, TimeInForce.FOK) or (life is TimeInForce.GTX and crosses)
-    if plain.status.is_open and at_once:
+    if plain.status.is_open and (not limit or plain.time_in_force is TimeInForce.IOC):
         end_order(state, plain, OrderStatus.EXPIRED)
+
+
+def _check_life(life: TimeInForce, *, crosses: bool, fills_whole: bool) -> Refused | None:
+    """-5021 for a fill-or-kill order that does not fill whole, -5022 for a post-only one that would take."""
+    if life is TimeInForce.FOK and not fills_whole:
+        return refuse(-5021)
+    return refuse(-5022) if life is TimeInForce.GTX and crosses else None
 
 
 def _lots_on_trigger(

@@ -6,15 +6,13 @@ A longer interval is made of the data's bars, cut where that interval begins in 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
 from dataclasses import dataclass
-from decimal import Decimal
 
 import numpy as np
 
 from quantlab.core.arrays import Float64Array
 from quantlab.core.clock import MS_PER_DAY, MS_PER_WEEK, floor_to_open
-from quantlab.core.market import BarState
+from quantlab.core.market import CLOSE, HIGH, LOW, OPEN, VOLUME, BarState
 from quantlab.simulator.engine.listing import Listing, exact
 from quantlab.simulator.engine.market import Cell, Market
 from quantlab.simulator.engine.path import path_of, share_of_bar
@@ -108,12 +106,14 @@ def candles_between(
 def candle_of(state: VenueState, listing: Listing, first: int, width: int) -> Candle | None:
     """The candle of `width` of the data's bars from row `first` on; None where nothing was printed."""
     market = state.market
-    rows = range(max(first, 0), min(first + width, state.row + 1))
-    cells = [cell for row in rows if (cell := seen_cell(state, listing, row)) is not None]
-    if not cells:
+    if width == 1:
+        cell = seen_cell(state, listing, first)
+    else:
+        cell = _joined(cells_between(state, listing, first, first + width))
+    if cell is None:
         return None
     open_ms = market.open_ms(first)
-    return Candle(open_ms, open_ms + width * market.step_ms - 1, _joined(cells), closed=first + width <= state.row)
+    return Candle(open_ms, open_ms + width * market.step_ms - 1, cell, closed=first + width <= state.row)
 
 
 def seen_cell(state: VenueState, listing: Listing, row: int) -> Cell | None:
@@ -142,12 +142,12 @@ def on_tick(listing: Listing, price: float) -> float:
     return float(round(price / float(step)) * step)
 
 
-def cells_since(state: VenueState, listing: Listing, first: int) -> Float64Array:
-    """Bars from row `first` to the running one as far as it can be seen: shape (bars, 5), without those that were not printed."""
-    bars = state.market.bars
-    ended = bars.ohlcv[first : state.row, listing.column]
-    rows = ended[np.isin(bars.state[first : state.row, listing.column], _PRINTED)]
-    running = seen_cell(state, listing, state.row)
+def cells_between(state: VenueState, listing: Listing, first: int, stop: int) -> Float64Array:
+    """Bars from row `first` to before `stop`, the running one as far as it can be seen: shape (bars, 5), only those that were printed."""
+    bars, first = state.market.bars, max(first, 0)
+    ended = slice(first, min(stop, state.row))
+    rows = bars.ohlcv[ended, listing.column][np.isin(bars.state[ended, listing.column], _PRINTED)]
+    running = seen_cell(state, listing, state.row) if first <= state.row < stop else None
     return rows if running is None else np.vstack([rows, running])
 
 
@@ -182,9 +182,9 @@ def number(value: float) -> str:
     return plain(exact(value))
 
 
-def summed(values: Iterable[float]) -> Decimal:
-    """Sum of floats as they are written."""
-    return sum((exact(value) for value in values), Decimal(0))
+def total(values: Float64Array) -> float:
+    """A sum of sizes or values, to eight decimals."""
+    return round(math.fsum(values.tolist()), 8)
 
 
 def group_start(market: Market, row: int, width: int) -> int:
@@ -194,9 +194,8 @@ def group_start(market: Market, row: int, width: int) -> int:
     return row - (opened - floor_to_open(opened, width * interval)) // interval
 
 
-def _joined(cells: list[Cell]) -> Cell:
-    if len(cells) == 1:
-        return cells[0]
-    volume = float(summed(cell.volume for cell in cells))
-    high, low = max(cell.high for cell in cells), min(cell.low for cell in cells)
-    return Cell(cells[0].open, high, low, cells[-1].close, volume)
+def _joined(cells: Float64Array) -> Cell | None:
+    if len(cells) == 0:
+        return None
+    high, low = float(cells[:, HIGH].max()), float(cells[:, LOW].min())
+    return Cell(float(cells[0, OPEN]), high, low, float(cells[-1, CLOSE]), total(cells[:, VOLUME]))

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import numpy as np
+
 from quantlab.simulator.engine.listing import Listing
 from quantlab.simulator.engine.state import VenueState
 from quantlab.simulator.engine.values import MARGIN_ASSET
@@ -100,15 +102,24 @@ def funding_rates(call: Call) -> list[dict[str, Any]]:
     limit = call.parameters.count("limit", 100, 1_000)
     call.parameters.require_all_read()
     state = call.venue.state
-    listings = state.listings.values() if listing is None else (listing,)
-    rows = [
-        {"symbol": one.symbol, "fundingTime": t, "fundingRate": number(rate), "markPrice": "", "rateType": "FUNDING"}
-        for one in listings
-        for t, rate in paid_funding(state, one)
-        if (start is None or t >= start) and (end is None or t <= end)
+    symbols = sorted(state.listings) if listing is None else [listing.symbol]
+    paid = [paid_funding(state, state.listings[symbol]) for symbol in symbols]
+    times, rates = (np.concatenate(part) for part in zip(*paid, strict=True))
+    of = np.repeat(np.arange(len(symbols)), [len(some) for some, _ in paid])
+    inside = (times >= float(start or 0)) & (times <= (np.inf if end is None else float(end)))
+    order = np.lexsort((of, times))
+    order = order[inside[order]]
+    kept = order[:limit] if start is not None else order[-limit:]
+    return [
+        {
+            "symbol": symbols[of[k]],
+            "fundingTime": int(times[k]),
+            "fundingRate": number(rates[k]),
+            "markPrice": "",
+            "rateType": "FUNDING",
+        }
+        for k in kept.tolist()
     ]
-    rows.sort(key=lambda row: (row["fundingTime"], row["symbol"]))
-    return rows[:limit] if start is not None else rows[-limit:]
 
 
 def funding_info(call: Call) -> list[dict[str, Any]]:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
-from quantlab.core.arrays import Float64Array
+import numpy as np
+
+from quantlab.core.arrays import Float64Array, Int64Array
 from quantlab.core.clock import MS_PER_DAY
 from quantlab.core.market import CLOSE, HIGH, LOW, OPEN, VOLUME
 from quantlab.simulator.engine.listing import Listing, exact
@@ -17,7 +18,7 @@ from quantlab.simulator.engine.path import running_price
 from quantlab.simulator.engine.state import VenueState
 from quantlab.simulator.engine.valuation import mark_of
 from quantlab.simulator.engine.values import MARGIN_ASSET, OrderType, TimeInForce
-from quantlab.simulator.surface.candles import cells_since, number, on_tick, seen_cell
+from quantlab.simulator.surface.candles import cells_between, number, on_tick, seen_cell, total
 from quantlab.simulator.surface.order_reading import LARGEST_LOTS, LARGEST_TICKS
 from quantlab.simulator.surface.scale import Scale, plain
 from quantlab.simulator.wire.limits import LimitRules
@@ -132,31 +133,31 @@ def last_price(state: VenueState, listing: Listing) -> str:
 def premium_row(state: VenueState, listing: Listing) -> dict[str, Any]:
     """A row of ``premiumIndex``; the index is the mark."""
     mark = plain(mark_of(state, listing.symbol))
-    paid = paid_funding(state, listing)
+    _, paid = paid_funding(state, listing)
     return {
         "symbol": listing.symbol,
         "markPrice": mark,
         "indexPrice": mark,
         "estimatedSettlePrice": mark,
-        "lastFundingRate": number(paid[-1][1]) if paid else "0",
+        "lastFundingRate": number(paid[-1]) if len(paid) else "0",
         "interestRate": "0",
         "nextFundingTime": next_funding_ms(state),
         "time": state.now_ms,
     }
 
 
-def paid_funding(state: VenueState, listing: Listing) -> list[tuple[int, float]]:
+def paid_funding(state: VenueState, listing: Listing) -> tuple[Int64Array, Float64Array]:
     """Venue times and rates of a symbol's funding so far, oldest first."""
     market, funding = state.market, state.market.bars.funding
     if funding is None:
-        return []
+        return np.empty(0, np.int64), np.empty(0)
     known = int(
         funding.time_ms.searchsorted(int(market.bars.open_time_ms[min(state.row, market.bars.n_bars - 1)]), "right")
     )
-    rates = funding.rate[:known, listing.column].tolist()
-    return [
-        (venue_ms(market, int(t)), rate) for t, rate in zip(funding.time_ms[:known], rates, strict=True) if rate == rate
-    ]
+    rates = funding.rate[:known, listing.column]
+    there = np.isfinite(rates)
+    past = funding.time_ms[:known][there] - market.bars.open_time_ms[0]
+    return market.open_ms(0) + past * market.step_ms // market.bars.interval_ms, rates[there]
 
 
 def next_funding_ms(state: VenueState) -> int:
@@ -178,10 +179,10 @@ def day_ticker(state: VenueState, listing: Listing) -> dict[str, Any]:
     """A row of ``ticker/24hr``."""
     market = state.market
     first = max(state.row - MS_PER_DAY // market.bars.interval_ms + 1, 0)
-    cells = cells_since(state, listing, first)
+    cells = cells_between(state, listing, first, state.row + 1)
     some = len(cells) > 0
     opened, last = (exact(cells[0, OPEN]), exact(on_tick(listing, cells[-1, CLOSE]))) if some else (Decimal(0),) * 2
-    volume, value = _total(cells[:, VOLUME]), _total(cells[:, CLOSE] * cells[:, VOLUME])
+    volume, value = exact(total(cells[:, VOLUME])), exact(total(cells[:, CLOSE] * cells[:, VOLUME]))
     return {
         "symbol": listing.symbol,
         "priceChange": plain(last - opened),
@@ -200,11 +201,6 @@ def day_ticker(state: VenueState, listing: Listing) -> dict[str, Any]:
         "lastId": 0,
         "count": 0,
     }
-
-
-def _total(values: Float64Array) -> Decimal:
-    """A sum with eight decimals."""
-    return exact(round(math.fsum(values.tolist()), 8))
 
 
 def _decimals(text: str) -> int:

@@ -7,7 +7,7 @@ from decimal import Decimal
 import pytest
 from scenes import BAR_MS, BUY, HIGH_FIRST, LOW_FIRST, SELL, lockstep, wall
 
-from quantlab.simulator.engine.events import AlgoUpdate
+from quantlab.simulator.engine.events import AlgoUpdate, TriggerRejected
 from quantlab.simulator.engine.refusals import Refused
 from quantlab.simulator.engine.values import AlgoStatus, OrderType, TimeInForce
 
@@ -191,8 +191,8 @@ def test_a_stop_limit_rests_where_the_market_has_left_its_limit(still_bars, make
 
 @pytest.mark.parametrize(
     ("life", "filled", "status"),
-    [(TimeInForce.IOC, "1.000", "EXPIRED"), (TimeInForce.FOK, "0.000", "EXPIRED"), (TimeInForce.GTX, "0.000", "EXPIRED"), (TimeInForce.GTC, "1.000", "PARTIALLY_FILLED")],
-)  # fmt: skip
+    [(TimeInForce.IOC, "1.000", "EXPIRED"), (TimeInForce.GTC, "1.000", "PARTIALLY_FILLED")],
+)
 def test_a_stop_limit_that_opens_keeps_its_time_in_force(still_bars, life, filled: str, status: str) -> None:
     """A tenth of a volume of 10 is one unit of the two that it wants."""
     stage = lockstep(still_bars([(1000.0, 1010.0, 1000.0, 1006.0), QUIET], volume=10.0), participation=0.1)
@@ -200,3 +200,23 @@ def test_a_stop_limit_that_opens_keeps_its_time_in_force(still_bars, life, fille
     stage.end_bar()
     order = stage.order(1)
     assert (str(stage.venue.listings["BTCUSDT"].grid.units(order.filled_lots)), order.status.value) == (filled, status)
+
+
+@pytest.mark.parametrize(("life", "code"), [(TimeInForce.FOK, -5021), (TimeInForce.GTX, -5022)])
+def test_a_stop_limit_that_may_not_trade_so_is_rejected_when_it_fires(still_bars, life, code: int) -> None:
+    """A fill-or-kill order that finds too little, and a post-only order that would take, leave no plain order."""
+    stage = lockstep(still_bars([(1000.0, 1010.0, 1000.0, 1006.0), QUIET], volume=10.0), participation=0.1)
+    stage.conditional(BUY, OrderType.STOP, "1005.0", "2", price="1006.0", time_in_force=life)
+    stage.venue.take_events()
+    stage.end_bar()
+    assert stage.algo(1).status is AlgoStatus.REJECTED
+    assert [event.code for event in stage.venue.take_events() if isinstance(event, TriggerRejected)] == [code]
+    assert stage.trades() == ()
+    assert not [entry for entry in stage.venue.ledger if entry.kind == "order"]
+
+
+def test_a_fill_or_kill_stop_limit_that_finds_enough_fills_whole(still_bars) -> None:
+    stage = lockstep(still_bars([(1000.0, 1010.0, 1000.0, 1006.0), QUIET], volume=20.0), participation=0.1)
+    stage.conditional(BUY, OrderType.STOP, "1005.0", "2", price="1006.0", time_in_force=TimeInForce.FOK)
+    stage.end_bar()
+    assert stage.order(1).status.value == "FILLED"

@@ -28,6 +28,14 @@ def test_orders_are_counted_and_refused_beyond_the_limit(make_client: Callable) 
     assert client.ask("POST", "/fapi/v1/order", **order).status == 200
 
 
+def test_a_batch_counts_as_five_orders_of_ten_seconds_and_one_of_the_minute(client) -> None:
+    order = {"symbol": "SYN00USDT", "side": "BUY", "type": "MARKET", "quantity": "1"}
+    client.ask("POST", "/fapi/v1/order", **order)
+    headers = client.ask("POST", "/fapi/v1/batchOrders", batchOrders=json.dumps([order, order])).headers
+    assert [headers[f"X-MBX-ORDER-COUNT-{window}"] for window in ("10S", "1M")] == ["6", "2"]
+    assert headers["X-MBX-USED-WEIGHT-1M"] == "5"
+
+
 def test_who_asks_on_is_banned_each_time_twice_as_long(make_client: Callable) -> None:
     client = make_client(limits=LimitRules(weight_1m=3, ban_after=2, ban_ms=100_000, longest_ban_ms=250_000))
     bans = []

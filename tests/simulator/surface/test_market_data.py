@@ -90,6 +90,36 @@ def test_a_book_s_changes_added_to_a_snapshot_give_the_next_snapshot(make_client
     assert len(followed) > 30
 
 
+def test_funding_rates_are_those_that_were_paid(client, grid_bars, exchange_costs) -> None:
+    bars = grid_bars(3, 600)
+    settings = Settings(VenueRules("lockstep"), history_bars=500)
+    client.exchange = open_exchange(bars, exchange_costs, settings, client.now_ms)
+    now_ms = client.exchange.venue.now_ms
+    paid = [
+        (int(stamp), f"{name}USDT", rate)
+        for stamp, rates in zip(bars.funding.time_ms, bars.funding.rate.tolist(), strict=True)
+        for name, rate in zip(bars.symbols, rates, strict=True)
+        if stamp <= now_ms and rate == rate
+    ]
+    paid.sort()
+    shown = show(client, "fundingRate", limit=1_000)
+    assert [(row["fundingTime"], row["symbol"], float(row["fundingRate"])) for row in shown] == paid
+    middle = paid[80][0]
+    for asked, wanted in (
+        ({}, paid[-100:]),
+        ({"limit": 7}, paid[-7:]),
+        ({"startTime": middle, "limit": 9}, [row for row in paid if row[0] >= middle][:9]),
+        ({"endTime": middle, "limit": 9}, [row for row in paid if row[0] <= middle][-9:]),
+        ({"startTime": "9" * 19}, []),
+        ({"symbol": "ETHUSDT", "limit": 3}, [row for row in paid if row[1] == "ETHUSDT"][-3:]),
+    ):
+        assert [(row["fundingTime"], row["symbol"]) for row in show(client, "fundingRate", **asked)] == [
+            row[:2] for row in wanted
+        ], asked
+    last = [row for row in paid if row[1] == "ETHUSDT"][-1]
+    assert float(show(client, "premiumIndex", symbol="ETHUSDT")["lastFundingRate"]) == last[2]
+
+
 def test_a_stream_is_made_once_for_all_who_listen(make_client: Callable) -> None:
     """Each socket gets the frames since its own last bar."""
 
