@@ -102,7 +102,10 @@ class ExchangeServer:
             if subscriptions is None:
                 return web.Response(status=404)
             return await self._serve_socket(request, subscriptions)
-        body = (await request.read()).decode("utf-8", "replace")
+        try:
+            body = (await request.read()).decode("utf-8", "replace")
+        except web.RequestPayloadError:  # e.g. not compressed as its headers say
+            return web.Response(status=400)
         headers = {name: sent for name in _READ_HEADERS if (sent := request.headers.get(name)) is not None}
         asked = Request(request.method, path, query, body, headers, request.remote or LOOPBACK)
         reply = self.answer(asked)

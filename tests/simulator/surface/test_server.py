@@ -189,6 +189,9 @@ def test_faults_end_connections_and_the_ledger_says_what_was_done(run_exchange) 
             assert refused["code"] == -1130
             entries = await ask(session, "GET", f"{url}/_sim/ledger?from=1&limit=2")
             assert [entry["seq"] for entry in entries] == [1, 2]
+            headers = {"Content-Encoding": "gzip", "Content-Type": "text/plain"}
+            async with session.post(f"{url}/fapi/v1/order", data=b"not gzip", headers=headers) as garbled:
+                assert garbled.status == 400
             strange = await ask(session, "GET", f"{url}/_sim/ledger", headers={"Host": "evil.example:80"})
             assert strange["code"] == -2015
 
