@@ -18,34 +18,35 @@ from quantlab.execution.orders.order_journal import OrderJournal
 from quantlab.execution.orders.states import IntentState, OrderView
 from quantlab.execution.orders.unknown import Inquiry, asked_again, begin_inquiry, proves_absence
 
-_OTHER = {Book.PLAIN: Book.CONDITIONAL, Book.CONDITIONAL: Book.PLAIN}
 #: Orders that close the whole position: two of them cannot do more than one, so the next one need not wait.
 _AT_ONCE = (OrderKind.STOP, OrderKind.EMERGENCY)
 #: Kinds that go again by themselves. A lost take is placed anew by protection, at the level that holds then.
 _GO_AGAIN = (*_AT_ONCE, OrderKind.REDUCE)
+_BOTH = frozenset(Book)
 _DID_ITS_WORK = (IntentState.FILLED, IntentState.TRIGGERED)
 
 
 @dataclass(frozen=True, slots=True)
 class Sighting:
-    """The word of both books on one order.
+    """The word of the books on one order.
 
     Parameters
     ----------
-    found : Found
-        ``NOT_THERE`` only if both say so.
     order : OrderState or None
+        As one of them shows it.
+    denied : frozenset of Book
+        Those that say that it is not there; one that gave no answer is not among them.
     sent_ms, received_ms : int
         Venue time of the first question and of the last answer.
     """
 
-    found: Found
     order: OrderState | None
+    denied: frozenset[Book]
     sent_ms: int
     received_ms: int
 
 
-async def look(venue: Venue, request: OrderRequest, rules: AnswerRules) -> Sighting:
+async def look(venue: Venue, request: OrderRequest, rules: AnswerRules, denied: frozenset[Book]) -> Sighting:
     """Look for an order by its client id in its own book, and where it is not there in the other one.
 
     Parameters
@@ -53,13 +54,22 @@ async def look(venue: Venue, request: OrderRequest, rules: AnswerRules) -> Sight
     venue : Venue
     request : OrderRequest
     rules : AnswerRules
+    denied : frozenset of Book
+        Books that have proven already that it is not there: they are not asked again.
     """
-    answer = await venue.find(request.ref)
-    found = read_found(request, answer, rules)
-    if found is not Found.NOT_THERE:
-        return Sighting(found, answer.order, answer.sent_ms, answer.received_ms)
-    second = await venue.find(dataclasses.replace(request.ref, book=_OTHER[request.book]))
-    return Sighting(read_found(request, second, rules), second.order, answer.sent_ms, second.received_ms)
+    own_first = sorted(Book, key=lambda book: book is not request.book)
+    sent_ms, newly = None, set[Book]()
+    for book in (book for book in own_first if book not in denied):
+        answer = await venue.find(dataclasses.replace(request.ref, book=book))
+        sent_ms = answer.sent_ms if sent_ms is None else sent_ms
+        found = read_found(request, answer, rules)
+        if found is Found.THERE:
+            return Sighting(answer.order, frozenset(newly), sent_ms, answer.received_ms)
+        if found is Found.NO_ANSWER:
+            break
+        newly.add(book)
+    now_ms = venue.now_ms()
+    return Sighting(None, frozenset(newly), now_ms if sent_ms is None else sent_ms, now_ms)
 
 
 def facts_of_sighting(view: OrderView, order: OrderState, asked: int, at_ms: int) -> tuple[Fact, ...]:
@@ -135,9 +145,9 @@ class Asker:
             return
         self._under_way.add(client_id)
         try:
-            sighting = await look(self._venue, view.intent.request, self._rules)
+            sighting = await look(self._venue, view.intent.request, self._rules, self._denied(client_id))
             now = self._log.orders.view(client_id)  # others may have learned its fate meanwhile
-            if now is not None and sighting.found is Found.THERE and sighting.order is not None:
+            if now is not None and sighting.order is not None:
                 asked = self._asked(client_id) + 1
                 self._log.commit_news(facts_of_sighting(now, sighting.order, asked, sighting.received_ms))
             elif now is not None and not now.state.is_over:
@@ -147,25 +157,26 @@ class Asker:
         self._count(client_id)
 
     async def _not_shown(self, view: OrderView, sighting: Sighting) -> None:
-        """Draw the consequence of an answer that does not show the order."""
-        if sighting.found is not Found.NOT_THERE:
-            return
+        """Draw the consequence of answers that do not show the order."""
         if view.state.is_shown:
             self._log.commit_news(self._forgotten(view, sighting))
             return
-        inquiry = self._inquiries.get(view.intent.client_id)
+        client_id = view.intent.client_id
+        inquiry = self._inquiries.get(client_id)
         if view.state is not IntentState.UNKNOWN or inquiry is None:
             return
         if not proves_absence(inquiry, sighting.sent_ms):
-            self._log.commit(self._early_sequel(view, inquiry))
+            self._log.commit(self._early_sequel(view, inquiry, sighting))
+            return
+        inquiry = self._inquiries[client_id] = dataclasses.replace(inquiry, denied=inquiry.denied | sighting.denied)
+        if inquiry.denied != _BOTH:
             return
         if view.intent.kind is OrderKind.ENTRY and await self._has_traded(view, inquiry):
+            self._inquiries[client_id] = dataclasses.replace(inquiry, denied=frozenset())  # the books are asked again
             return
         now_ms = sighting.received_ms
-        absent = Resolved(
-            view.intent.client_id, How.ABSENT, "lost", inquiry.asked + 1, now_ms - inquiry.begun_ms, now_ms
-        )
-        still = self._log.orders.view(view.intent.client_id)
+        absent = Resolved(client_id, How.ABSENT, "lost", inquiry.asked + 1, now_ms - inquiry.begun_ms, now_ms)
+        still = self._log.orders.view(client_id)
         if still is not None and still.state is IntentState.UNKNOWN:
             self._log.commit((absent, *self._sequel(view)))
 
@@ -182,9 +193,11 @@ class Asker:
             return ()
         return (self._maker.again(intent, self._venue.now_ms()),)
 
-    def _early_sequel(self, view: OrderView, inquiry: Inquiry) -> tuple[Intent, ...]:
+    def _early_sequel(self, view: OrderView, inquiry: Inquiry, sighting: Sighting) -> tuple[Intent, ...]:
         """The next attempt at an order that may go again without proof; further ones come at twice the time each."""
-        if view.intent.kind not in _AT_ONCE or inquiry.asked < view.intent.attempt:
+        intent = view.intent
+        is_due = intent.request.book in sighting.denied and inquiry.asked >= intent.attempt
+        if intent.kind not in _AT_ONCE or not is_due:
             return ()
         return self._sequel(view)
 
@@ -208,12 +221,17 @@ class Asker:
 
     def _forgotten(self, view: OrderView, sighting: Sighting) -> tuple[Fact, ...]:
         """The end of an order that the venue has shown and does not know any more: it deletes old ones."""
-        if sighting.sent_ms - view.intent.at_ms <= self._maker.settings.unknown.forget_after_ms:
+        is_old = sighting.sent_ms - view.intent.at_ms > self._maker.settings.unknown.forget_after_ms
+        if not is_old or sighting.denied != _BOTH:
             return ()
         end = OrderEnd(
             view.intent.client_id, OrderStatus.CANCELLED, view.filled_lots, view.became, sighting.received_ms
         )
         return (end,)
+
+    def _denied(self, client_id: str) -> frozenset[Book]:
+        inquiry = self._inquiries.get(client_id)
+        return frozenset() if inquiry is None else inquiry.denied
 
     def _asked(self, client_id: str) -> int:
         inquiry = self._inquiries.get(client_id)

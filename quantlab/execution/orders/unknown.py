@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+from quantlab.core.venue.requests import Book
 from quantlab.execution.orders.settings import UnknownSettings
 
 
@@ -29,12 +30,15 @@ class Inquiry:
         Questions that were answered or lost.
     next_ms : int
         Venue time at which the next one is due.
+    denied : frozenset of Book
+        Books that have said after the deadline that it is not there.
     """
 
     begun_ms: int
     deadline_ms: int
     asked: int
     next_ms: int
+    denied: frozenset[Book] = frozenset()
 
 
 def begin_inquiry(sent_ms: int, valid_for_ms: int, now_ms: int, settings: UnknownSettings) -> Inquiry:
