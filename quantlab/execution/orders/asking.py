@@ -249,10 +249,10 @@ class Asker:
         self._inquiries = {client_id: one for client_id, one in self._inquiries.items() if client_id in live}
         for client_id, view in live.items():
             if client_id not in self._inquiries:
-                now_ms = self._venue.now_ms()
-                sent_ms = now_ms if view.unknown is None else view.unknown.sent_ms
-                valid_for_ms = view.intent.request.valid_for_ms
-                self._inquiries[client_id] = begin_inquiry(sent_ms, valid_for_ms, now_ms, self._maker.settings.unknown)
+                now_ms, doubt = self._venue.now_ms(), view.unknown
+                sent_ms, begun_ms = (now_ms, now_ms) if doubt is None else (doubt.sent_ms, doubt.at_ms)
+                valid_for_ms, settings = view.intent.request.valid_for_ms, self._maker.settings.unknown
+                self._inquiries[client_id] = begin_inquiry(sent_ms, valid_for_ms, begun_ms, settings)
 
 
 def _is_doubtful(view: OrderView) -> bool:

@@ -41,7 +41,7 @@ class Inquiry:
     denied: frozenset[Book] = frozenset()
 
 
-def begin_inquiry(sent_ms: int, valid_for_ms: int, now_ms: int, settings: UnknownSettings) -> Inquiry:
+def begin_inquiry(sent_ms: int, valid_for_ms: int, begun_ms: int, settings: UnknownSettings) -> Inquiry:
     """Begin to ask for an order.
 
     Parameters
@@ -50,11 +50,12 @@ def begin_inquiry(sent_ms: int, valid_for_ms: int, now_ms: int, settings: Unknow
         Venue time; the request left at it or before.
     valid_for_ms : int
         As it was sent.
-    now_ms : int
+    begun_ms : int
+        Venue time at which the doubt began.
     settings : UnknownSettings
     """
     deadline = sent_ms + valid_for_ms + settings.lag_ms + settings.clock_ms
-    return Inquiry(now_ms, deadline, 0, now_ms + settings.first_ask_ms)
+    return Inquiry(begun_ms, deadline, 0, begun_ms + settings.first_ask_ms)
 
 
 def asked_again(inquiry: Inquiry, now_ms: int, settings: UnknownSettings) -> Inquiry:
