@@ -157,7 +157,7 @@ class OpenOrders:
         return self._views.get(client_id)
 
     def live(self, symbol: str | None = None) -> tuple[OrderView, ...]:
-        """Orders that have not ended, of a symbol or of all, oldest first."""
+        """Orders that have not ended, of a symbol or of all, in no order that could be relied on."""
         symbols = self._live.values() if symbol is None else (self._live.get(symbol, {}),)
         return tuple(view for orders in symbols for view in orders.values())
 

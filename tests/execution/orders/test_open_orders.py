@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 
 import pytest
 from hypothesis import settings as hypothesis_settings
@@ -265,6 +266,14 @@ class Orders(RuleBasedStateMachine):
             assert again.view(intent.client_id) == orders.view(intent.client_id)
         assert again.live() == orders.live()
         assert again.missed == orders.missed
+
+    @invariant()
+    def a_snapshot_holds_all_that_is_known(self) -> None:
+        state = self.log.orders.state()
+        again = OpenOrders()
+        again.restore(json.loads(json.dumps(state, allow_nan=False)))
+        assert again.state() == state
+        assert set(again.live()) == set(self.log.orders.live())
 
     @invariant()
     def every_intent_is_live_or_over_and_counted_once(self) -> None:
