@@ -113,6 +113,7 @@ def test_the_intents_are_durable_before_the_first_request_and_a_full_disk_sends_
 
     async def play() -> None:
         desk = Desk()
+        hold(desk, 30, "ETH")
         seen: list[list[str]] = []
 
         async def look() -> None:
