@@ -76,7 +76,7 @@ class LiveAccount:
         self.orders = OpenOrders()
         hooks = Hooks(refusal=self.refusal, changed=self._changed)
         self.sender = Sender(venue, journal, maker, rules, self.orders, hooks)
-        self.guard = Guard(venue, journal, self.sender, self.listed, settings, self.lots, self.levels)
+        self.guard = Guard(venue, journal, self.sender, self.listed, settings, self.lots, self.levels, self.is_foreign)
         self._settled: dict[str, SettledPosition] = {}
         self._legs: dict[str, Leg] = {}
         self._reducing: set[str] = set()
@@ -116,6 +116,10 @@ class LiveAccount:
         settled = self._settled.get(symbol, FLAT)
         return wanted_levels(settled, fills, self._legs, self.listed[symbol].grid, self._coarsest_tick)
 
+    def is_foreign(self, symbol: str) -> bool:
+        """Tell whether somebody else opened a symbol's position: nothing of ours protects, closes or adds to it."""
+        return self.known.openers.get(symbol) == OrderReason.EXTERNAL.name
+
     # -- the venue ---------------------------------------------------------------------------------------------------
 
     async def ask(self, symbols: Iterable[str] = ()) -> list[Event]:
@@ -153,9 +157,7 @@ class LiveAccount:
             if events:
                 self._journal.append(events)
             for event in events:
-                self.take(event)
-                if event.kind == Fill.KIND and self.lots(event.facts["symbol"]):
-                    self.guard.opened(event.facts["symbol"], event.facts["time_ms"])
+                self._learn(event)
             await self.guard.protect(self._concerned())
             if not self.guard.awaiting_trades:
                 break
@@ -203,7 +205,7 @@ class LiveAccount:
         return min(times, default=None)
 
     def halt(self) -> str | None:
-        """Why nothing may increase anywhere; None where nothing speaks against it."""
+        """Return why nothing may increase anywhere; None where nothing speaks against it."""
         if (why := self.sender.halt()) is not None:
             return why
         for symbol, (ours, theirs) in self._differing.items():
@@ -211,10 +213,10 @@ class LiveAccount:
         return None
 
     def refusal(self, symbol: str) -> str | None:
-        """Why nothing may increase in a symbol now; None where it may."""
+        """Return why nothing may increase in a symbol now; None where it may."""
         if symbol in self._differing:
             return "difference"
-        if symbol in self.guard.foreign:
+        if self.is_foreign(symbol):
             return "external"
         if symbol not in self._reducing and self.guard.has_leftovers(symbol):
             return "leftovers"
@@ -243,6 +245,13 @@ class LiveAccount:
         }
 
     # -- inside ------------------------------------------------------------------------------------------------------
+
+    def _learn(self, event: Event) -> None:
+        """Take a fact that was just journalled, and see what it means for protection."""
+        self.take(event)
+        symbol = event.facts.get("symbol")
+        if event.kind == Fill.KIND and symbol in self.known.lots and not self.is_foreign(symbol):
+            self.guard.opened(symbol, event.facts["time_ms"])
 
     def _concerned(self) -> list[str]:
         """Symbols with a position, an order, or something left of either."""

@@ -158,7 +158,7 @@ class LiveBroker:
         return AccountView(float(state.account[CASH]), float(state.account[EQUITY]), units)
 
     def inputs(self) -> BarInputs:
-        """What the venue says against entering on the next bar."""
+        """Return the halts that the venue gives reason for, for the next bar."""
         return BarInputs(venue_halt=self._live.halt() is not None)
 
     def state(self) -> bytes:

@@ -71,6 +71,8 @@ class Guard:
         From a symbol to its position by the trades, whole lots.
     levels : callable
         From a symbol to the levels that should hold now.
+    is_foreign : callable
+        True for a symbol whose position somebody else opened: it is neither protected nor closed.
     """
 
     def __init__(
@@ -82,12 +84,11 @@ class Guard:
         settings: LiveSettings,
         lots: Callable[[str], int],
         levels: Callable[[str], Levels],
+        is_foreign: Callable[[str], bool],
     ) -> None:
         self._venue, self._journal, self._sender, self._listed = venue, journal, sender, listed
-        self._settings, self._lots, self._levels = settings, lots, levels
+        self._settings, self._lots, self._levels, self._is_foreign = settings, lots, levels, is_foreign
         self._spans: dict[str, _Span] = {}
-        #: Symbols whose position is not ours to close or protect.
-        self.foreign: set[str] = set()
         self._filled: dict[str, str] = {}
 
     def changed(self, order: OrderView) -> None:
@@ -136,7 +137,7 @@ class Guard:
         return tuple(self._spans)
 
     def phase_words(self) -> dict[str, str]:
-        """Why positions are being closed, by symbol."""
+        """Return why positions are being closed, by symbol."""
         return {symbol: span.closing for symbol, span in self._spans.items() if span.closing is not None}
 
     async def protect(self, symbols: Iterable[str]) -> None:
@@ -148,12 +149,15 @@ class Guard:
             If the journal cannot be written.
         """
         for symbol in dict.fromkeys(symbols):
+            if self._is_foreign(symbol):
+                self._spans.pop(symbol, None)
+                continue
             for _ in range(_MOST_ROUNDS):
                 view = self._view(symbol)
                 self._note(view)
                 span = self._spans.get(symbol)
                 paused = span is not None and self._venue.now_ms() < span.not_before_ms
-                if paused or symbol in self.foreign or symbol in self.awaiting_trades:
+                if paused or symbol in self.awaiting_trades:
                     break
                 if span is not None:
                     span.not_before_ms = 0

@@ -29,6 +29,8 @@ class KnownFacts:
         self._last_payment_ms = began_ms
         #: Position by the trades, whole lots with their sign; symbols that are flat are left out.
         self.lots: dict[str, int] = {}
+        #: Reason of the fill that opened each position.
+        self.openers: dict[str, str] = {}
 
     @property
     def payments_since_ms(self) -> int:
@@ -71,6 +73,7 @@ class KnownFacts:
             "payments": [[*key, time_ms] for key, time_ms in self._payments.items()],
             "last_payment_ms": self._last_payment_ms,
             "lots": self.lots,
+            "openers": self.openers,
         }
 
     def restore(self, state: dict[str, Any]) -> None:
@@ -78,15 +81,19 @@ class KnownFacts:
         self.began_ms, self._last_payment_ms = state["began_ms"], state["last_payment_ms"]
         self._trades = {symbol: list(known) for symbol, known in state["trades"].items()}
         self._payments = {(kind, payment_id): time_ms for kind, payment_id, time_ms in state["payments"]}
-        self.lots = dict(state["lots"])
+        self.lots, self.openers = dict(state["lots"]), dict(state["openers"])
 
     def _take_fill(self, fill: Fill) -> bool:
         if self.has_trade(fill.symbol, fill.trade_id):
             return False
         self._trades[fill.symbol] = [*self._trades.get(fill.symbol, ()), fill.trade_id][-_RECOGNISED:]
-        held = self.lots.get(fill.symbol, 0) + fill.side * fill.lots
-        if held:
-            self.lots[fill.symbol] = held
-        else:
+        before = self.lots.get(fill.symbol, 0)
+        held = before + fill.side * fill.lots
+        if held == 0:
             self.lots.pop(fill.symbol, None)
+            self.openers.pop(fill.symbol, None)
+            return True
+        self.lots[fill.symbol] = held
+        if before == 0 or (before > 0) != (held > 0):
+            self.openers[fill.symbol] = fill.reason
         return True

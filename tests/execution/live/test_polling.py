@@ -164,3 +164,19 @@ def test_the_mean_price_is_exact() -> None:
     (fill,) = fills(Lists([trade(1)]), KnownFacts(BEGAN, 600))
     parts = [replace(fill, lots=1, price_ticks=3), replace(fill, lots=2, price_ticks=4)]
     assert mean_price(parts, Grid(Decimal("0.1"), Decimal(1))) == float(Decimal("1.1") / 3)
+
+
+def test_a_position_belongs_to_whoever_opened_it() -> None:
+    venue, known = Lists(client_ids={"ours": "qle7f3a", "human": "web_1"}), KnownFacts(BEGAN, 600)
+    steps = [
+        ("ours", 1, 2, "SIGNAL"),
+        ("human", 1, 1, "SIGNAL"),  # added to ours
+        ("human", -1, 3, None),
+        ("human", -1, 2, "EXTERNAL"),
+        ("ours", 1, 5, "SIGNAL"),  # through zero
+    ]
+    for number, (order, side, lots, opener) in enumerate(steps, 1):
+        venue.listed.append(trade(number, order=order, side=side, lots=lots))
+        for fill in fills(venue, known):
+            known.take(fill.event())
+        assert known.openers.get("BTC") == opener
