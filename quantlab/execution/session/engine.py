@@ -8,15 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
+from quantlab.core.arrays import Float64Array
 from quantlab.core.checks import check_has, check_range
 from quantlab.core.errors import ContractError
 from quantlab.core.events import BarInputs, Decision, RawBar
 from quantlab.core.fingerprint import fingerprint
 from quantlab.core.market import Bars, Instrument, RuleChange, rules_at
 from quantlab.core.ports import Broker, FeatureReader, HasWarmup, Progress, SignalStream, VoteReader
-from quantlab.core.types import Votes
+from quantlab.core.types import Signal, Votes
 from quantlab.data.quality.gate import QualityGate
 from quantlab.execution.session.bar_gate import BarGate
 from quantlab.execution.session.bar_record import Before, Day, bar_facts, day_of
@@ -57,6 +58,14 @@ class Market:
         """sha256 over the trading rules of the bar that opens at `open_ms`; None: before any change."""
         rules = self.instruments
         return fingerprint(rules if open_ms is None else rules_at(self.symbols, rules, self.rule_changes, open_ms))
+
+
+class Reading(NamedTuple):
+    """One bar as the account will see it."""
+
+    bar: Bars  #: of length 1
+    signal: Signal  #: its row
+    closes: Float64Array  #: float64 (S,), of the bar before; NaN where it has none
 
 
 class Engine:
@@ -169,6 +178,16 @@ class Engine:
         Raises
         ------
         ContractError
+            See :meth:`read` and :meth:`decide`.
+        """
+        return self.decide(self.read(raw), inputs)
+
+    def read(self, raw: RawBar) -> Reading:
+        """The first half of :meth:`process`: gate and signal, which know no account.
+
+        Raises
+        ------
+        ContractError
             If features or a member break their promises; the state is then half mutated, discard it.
         """
         closes = self.gate.newest_closes()
@@ -176,13 +195,24 @@ class Engine:
         signal = self._stream.update(bar)
         if self.drift is not None:
             self.drift.update(cast(FeatureReader, self._stream))
+        return Reading(bar, signal, closes)
+
+    def decide(self, reading: Reading, inputs: BarInputs) -> tuple[dict[str, Any], Decision]:
+        """The second half of :meth:`process`: the broker settles, the strategy decides.
+
+        Raises
+        ------
+        ContractError
+            If the broker's facts or the signal do not fit the account; the state is then half mutated, discard it.
+        """
+        bar, signal, closes = reading
         state = self.account.state
         before = Before(state.cuts.copy(), closes)
         apply_inputs(state, inputs)
         self.broker.sync(bar)
         self._day = day_of(self.account, self._day, bar)
         self.account.decide(signal)
-        decision = decision_of(self.account, raw.open_time_ms)
+        decision = decision_of(self.account, int(bar.open_time_ms[0]))
         return bar_facts(self.account, bar, signal, decision, self._day, before, inputs), decision
 
     @property

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
+from quantlab.core.errors import ContractError
 from quantlab.core.events import Alert, Event
 from quantlab.core.ports import AlertSink, BarFeed, Journal
 
@@ -57,6 +59,15 @@ class Reports:
         """Journal something that is no bar and send an alert of the same kind."""
         self._journal.append([Event(kind, {**facts, "at_ms": self.now_ms()})])
         self.alert(kind, message, facts)
+
+    @contextmanager
+    def noted_failure(self, kind: str, open_ms: int) -> Iterator[None]:
+        """Note a broken promise in the work on a bar, and raise it."""
+        try:
+            yield
+        except ContractError as error:
+            self.note(kind, {"open_ms": open_ms, "error": str(error)}, str(error))
+            raise
 
     def note_dropped(self, fault: str, open_ms: int) -> None:
         """Journal and send the alert that a bar was dropped, which no other entry says."""

@@ -27,7 +27,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from quantlab.core.errors import ContractError, QuantlabError
+from quantlab.core.errors import QuantlabError
 from quantlab.core.events import BarInputs, Event, RawBar
 from quantlab.core.market import Bars
 from quantlab.core.ports import AlertSink, BarFeed, Broker, Journal, Progress, ReleaseSource
@@ -160,7 +160,8 @@ class Session:
         InstallationError
             If the journal cannot be written; nothing is sent after that.
         ContractError
-            If features or a member break their promises; it is journalled, and nothing is sent after that.
+            If features or a member break their promises (``feature_mismatch``), or what a broker reports does not fit
+            the account (``bar_failed``); it is journalled, and nothing is sent after that.
         DataError
             If the feed goes on too far after the session's last bar to go on with it.
         """
@@ -230,17 +231,16 @@ class Session:
         gather_facts(self._engine.broker, self._journal, close_ms)
         lag_ms = self._now() - close_ms
         inputs, began = dataclasses.replace(self._inputs(), stale=self._age.is_stale(lag_ms)), self._counter()
-        try:
-            facts, decision = self._engine.process(raw, inputs)
-        except ContractError as error:
-            self.note("feature_mismatch", {"open_ms": raw.open_time_ms, "error": str(error)}, str(error))
-            raise
+        with self._reports.noted_failure("feature_mismatch", raw.open_time_ms):
+            reading = self._engine.read(raw)
+        with self._reports.noted_failure("bar_failed", raw.open_time_ms):
+            facts, decision = self._engine.decide(reading, inputs)
         self._engine.gate.count_suspects()
         seconds = {"decide": self._counter() - began, "commit": self._reports.commit_seconds}
         observed = observed_facts(self._engine, raw, lag_ms, seconds)
-        reading, refusals = self._engine.drift_reading(), self._refusals.events(self._engine.gate.refused)
+        drift, refusals = self._engine.drift_reading(), self._refusals.events(self._engine.gate.refused)
         suspects = [suspect_alert(suspect, self._now()) for suspect in self._engine.gate.suspects]
-        events = bar_events(raw, facts, observed, self._engine.votes, reading)
+        events = bar_events(raw, facts, observed, self._engine.votes, drift)
         events += [*refusals, *map(alerted_event, suspects)]
         self._since_snapshot += 1
         if self._since_snapshot >= self.rules.snapshot_every:
@@ -249,7 +249,7 @@ class Session:
         self._engine.broker.submit(decision)
         self._engine.gate.clear_counts()
         self._age.report(lag_ms, self._reports)
-        self._reports.send(bar_alerts(facts, refusals, suspects, reading, self._now()))
+        self._reports.send(bar_alerts(facts, refusals, suspects, drift, self._now()))
         _log.info("bar", extra={"facts": {"open_ms": facts["open_ms"], **facts["account"], "lag_ms": lag_ms}})
 
     def _require_reachable(self, raw: RawBar) -> None:

@@ -231,6 +231,22 @@ def test_a_kind_that_a_restart_would_not_hand_back_is_refused_before_it_is_journ
     assert not [event for event in memory.replay() if event.kind in ("fill", "rumour", "bar")]
 
 
+def test_a_report_that_does_not_fit_the_account_is_no_mismatch_of_features(place):
+    memory = MemoryJournal()
+
+    class Confused(PaperBroker):
+        def sync(self, bar):
+            raise ContractError("a fill in one of 4 symbols", found="column 7", fix="map them")
+
+    session = place.session(memory, make_broker=Confused)
+    session.start()
+    with pytest.raises(ContractError, match="column 7"):
+        session.run()
+    assert "column 7" in memory.latest("bar_failed").facts["error"]
+    assert memory.latest("feature_mismatch") is None
+    assert [alert.kind for alert in place.alerts.sent] == ["bar_failed"]
+
+
 def test_a_journal_of_a_venue_cannot_go_on_in_paper(place, payments):
     memory = MemoryJournal()
     life(place, memory, payments)
