@@ -146,11 +146,16 @@ class Reference:
             return math.inf
         return max(0.0, self.to_lot(s, share * self.row[s, 4] - self.used[s], self.row[s, 0]))
 
+    def affordable(self, s: int, size: float) -> float:
+        """The page: larger by no more than 1e-12 of the budget is within it."""
+        budget = self.budget(s)
+        return size if size <= budget * (1 + 1e-12) else budget
+
     def market_leg(self, s: int, units: float, reason: int, *, counted: bool = True) -> bool:
         if not self.alive(s):
             self.cuts["no_volume"] += counted
             return False
-        size = min(abs(units), self.budget(s))
+        size = self.affordable(s, abs(units))
         complete = size == abs(units)
         if not complete:
             self.cuts["participation"] += counted
@@ -193,12 +198,12 @@ class Reference:
         long = p.units > 0
         if p.stop > 0 and (low <= p.stop if long else high >= p.stop):
             base = min(open_, p.stop) if long else max(open_, p.stop)
-            over = abs(p.units) > self.budget(s)
+            over = abs(p.units) > self.affordable(s, abs(p.units))
             price = self.price(s, not long, base, self.slippage())
             self.fill(s, -p.units, price, rules.taker_fee_bps / 10_000, R.STOP, over)
             self.stopped.add(s)
         elif p.take > 0 and (high > p.take if long else low < p.take):
-            size = min(abs(p.units), self.budget(s))
+            size = self.affordable(s, abs(p.units))
             self.cuts["participation"] += size < abs(p.units)
             if size > 0:
                 price = self.price(s, not long, max(open_, p.take) if long else min(open_, p.take), 0.0)

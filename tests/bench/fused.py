@@ -105,7 +105,8 @@ def _run(
             for i in range(n_active):
                 s = active[i]
                 if reduce[s] > 0.0:
-                    filled = min(reduce[s], max(participation * bar[s, 4] - capped[s], 0.0))
+                    room = max(participation * bar[s, 4] - capped[s], 0.0)
+                    filled = reduce[s] if reduce[s] <= room * (1.0 + 1e-12) else room
                     if filled > 0.0:
                         signed = -filled if units[s] > 0.0 else filled
                         price = bar[s, 0] * (1.0 + slippage if signed > 0.0 else 1.0 - slippage)
@@ -119,7 +120,8 @@ def _run(
             for i in range(n_active):
                 s = active[i]
                 if increase[s] > 0.0 and reduce[s] <= 0.0:
-                    filled = min(increase[s], max(participation * bar[s, 4] - capped[s], 0.0))
+                    room = max(participation * bar[s, 4] - capped[s], 0.0)
+                    filled = increase[s] if increase[s] <= room * (1.0 + 1e-12) else room
                     if filled > 0.0:
                         signed = side[s] * filled
                         price = bar[s, 0] * (1.0 + slippage if signed > 0.0 else 1.0 - slippage)
@@ -165,7 +167,8 @@ def _run(
                 k = _record(orders, k, t, s, -u, price, fee)
                 out = True
             elif passed:
-                filled = min(abs(u), max(participation * bar[s, 4] - capped[s], 0.0))
+                room = max(participation * bar[s, 4] - capped[s], 0.0)
+                filled = abs(u) if abs(u) <= room * (1.0 + 1e-12) else room
                 if filled > 0.0:
                     signed = -filled if u > 0.0 else filled
                     price = max(bar[s, 0], take[s]) if u > 0.0 else min(bar[s, 0], take[s])

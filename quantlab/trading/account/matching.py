@@ -105,6 +105,12 @@ def budget(participation: float, volume: float, used: float, lot: float) -> floa
 
 
 @compiled(forceinline=True, _nrt=False)
+def within_budget(units: float, room: float) -> float:
+    """`units` (> 0), or what the budget has room for; rounding errors of a position are no reason to leave a rest of it."""
+    return units if units <= room * (1.0 + ON_GRID_TOLERANCE) else room
+
+
+@compiled(forceinline=True, _nrt=False)
 def has_volume(volume: float, open_price: float) -> bool:
     """Tell whether anything can fill in a bar; false for NaN."""
     return volume > 0.0 and open_price > 0.0

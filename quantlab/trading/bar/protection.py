@@ -26,6 +26,7 @@ from quantlab.trading.account.matching import (
     take_passed,
     tighter_stop,
     usable_lot,
+    within_budget,
 )
 from quantlab.trading.account.suspicion import SUSPECT, is_suspect
 from quantlab.trading.lowlevel.layout import (
@@ -126,7 +127,7 @@ def _fill_stop(state: State, records: Records, rules: Rules, row: Row, s: int, u
     level, open_price = state.positions[STOP_LEVEL, s], row.ohlcv[s, OPEN]
     reached = min(open_price, level) if units > 0.0 else max(open_price, level)
     price = fill_price(-units, reached, rules.slippage, rules.tick[s], rules.coarsest_tick)
-    above_budget = abs(units) > remaining_budget(state, rules, row, s)
+    above_budget = abs(units) > within_budget(abs(units), remaining_budget(state, rules, row, s))
     book_fill(state, records, s, -units, price, taker_fee(rules, s, units, price), STOP_REASON)
     records.over_participation[state.counters[N_ORDERS] - 1] = above_budget
     note_stop(state, row, s)
@@ -144,7 +145,7 @@ def note_stop(state: State, row: Row, s: int) -> None:
 def _fill_take_profit(state: State, records: Records, rules: Rules, row: Row, s: int, units: float) -> None:
     """A resting limit: at the level, or at the open beyond it; capped, as a maker; the rest keeps resting."""
     level, open_price = state.positions[TAKE_LEVEL, s], row.ohlcv[s, OPEN]
-    filled = min(abs(units), remaining_budget(state, rules, row, s))
+    filled = within_budget(abs(units), remaining_budget(state, rules, row, s))
     if filled < abs(units):
         state.cuts[PARTICIPATION] += 1
     if filled > 0.0:

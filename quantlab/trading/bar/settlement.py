@@ -9,7 +9,7 @@ from quantlab.core.compiled import compiled
 from quantlab.core.market import OPEN, VOLUME, BarState
 from quantlab.core.results import CUT_RULES, OrderReason, RiskEvent
 from quantlab.trading.account.ledger import adverse_extreme, book_fill, list_held, record_event, sum_equity, taker_fee
-from quantlab.trading.account.matching import fill_price, has_volume
+from quantlab.trading.account.matching import fill_price, has_volume, within_budget
 from quantlab.trading.account.suspicion import SUSPECT, is_suspect, worse
 from quantlab.trading.bar.protection import remaining_budget, set_levels
 from quantlab.trading.lowlevel.layout import (
@@ -59,7 +59,7 @@ def _fill_capped(state: State, records: Records, rules: Rules, row: Row, s: int,
     if not has_volume(row.ohlcv[s, VOLUME], row.ohlcv[s, OPEN]):
         state.cuts[NO_VOLUME] += counted
         return wanted
-    filled = min(wanted, remaining_budget(state, rules, row, s))
+    filled = within_budget(wanted, remaining_budget(state, rules, row, s))
     if filled < wanted:
         state.cuts[PARTICIPATION] += counted
     if filled > 0.0:

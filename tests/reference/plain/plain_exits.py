@@ -54,7 +54,7 @@ def _stop(account: Account, t: int, s: int, bar: Bar, budget: Budget, costs: Cos
     long, slippage = position.units > 0.0, costs.slippage_bps / BASIS_POINTS
     touched = min(bar.open, position.stop) if long else max(bar.open, position.stop)
     slipped = touched * (1.0 - slippage) if long else touched * (1.0 + slippage)
-    over = abs(position.units) > budget.left()
+    over = abs(position.units) > budget.within(abs(position.units))
     _note_stop(account, s, bar, over)
     _note_rules(account, s)
     price = account.fill_price(s, slipped, buy=not long)

@@ -26,9 +26,14 @@ class Budget:
             return math.inf
         return floor_to_lot(self.participation * self.bar.volume - self.filled, self.lot)
 
+    def within(self, units: float) -> float:
+        """The part of `units` (> 0) that there is room for; a rounding error too many is none too many."""
+        left = self.left()
+        return left if units - left > 1e-12 * left else units
+
     def take(self, units: float) -> float:
         """The part of `units` (> 0) that fills."""
-        filled = min(units, self.left())
+        filled = self.within(units)
         self.filled += filled
         return filled
 
