@@ -9,11 +9,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from statistics import median
 
-from exchange_client import SYMBOLS, UserStream
+from exchange_client import UserStream
 from measure import REPEATS, Row
 
 HERE = Path(__file__).parent
-ORDERS, CONNECTIONS = 4_000, 8
+ORDERS, CONNECTIONS, SYMBOLS = 4_000, 8, 10
 BARS, BAR_REPEATS = 10_000, 3
 DAY, WARM_UP, DAY_SYMBOLS = 1_440, 250, 100
 MB = 1e6
@@ -40,7 +40,7 @@ class Server:
         seconds, resident = self._line().split()
         return float(seconds), int(resident)
 
-    def drive(self, kind: str, count: int, connections: int) -> tuple[float, float]:
+    def drive(self, kind: str, count: int, connections: int, symbols: int = SYMBOLS) -> tuple[float, float]:
         """Let a client in another process send so many ``orders``, ``bars`` or ``traded-bars``.
 
         Returns
@@ -49,8 +49,8 @@ class Server:
             Seconds: the server's processor time, and the client's wait.
         """
         before, _ = self.used()
-        command = [sys.executable, str(HERE / "exchange_client.py"), str(self.port), kind, str(count), str(connections)]
-        said = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
+        asked = map(str, (HERE / "exchange_client.py", self.port, kind, count, connections, symbols))
+        said = subprocess.run([sys.executable, *asked], check=True, stdout=subprocess.PIPE, text=True).stdout
         return self.used()[0] - before, float(said)
 
     def _line(self) -> str:
@@ -68,18 +68,18 @@ def serving(*arguments: object) -> Iterator[Server]:
         process.stdin.close()
 
 
-def order_row() -> Row:
-    """Market orders: the server's processor time for one, over several connections."""
+def order_row(symbols: int) -> Row:
+    """Market orders over several connections: the server's processor time. Each order is checked against all positions."""
     with serving("exchange", SYMBOLS, 1) as exchange, serving("bare") as bare:
         times: dict[Server, list[float]] = {exchange: [], bare: []}
         for server in times:
-            server.drive("orders", ORDERS, CONNECTIONS)
+            server.drive("orders", ORDERS, CONNECTIONS, symbols)
         for _ in range(REPEATS):
             for server, seconds in times.items():
-                seconds.append(server.drive("orders", ORDERS, CONNECTIONS)[0])
+                seconds.append(server.drive("orders", ORDERS, CONNECTIONS, symbols)[0])
         ours, theirs = median(times[exchange]), median(times[bare])
     return Row(
-        "exchange: signed market orders over HTTP",
+        f"exchange: signed market orders over HTTP, symbols: {symbols}",
         f"{ORDERS / ours:,.0f} a second, {theirs / ours:.2f} of the route's",
         f"bare aiohttp route {ORDERS / theirs:,.0f} a second",
         ours / theirs,
@@ -125,4 +125,4 @@ def memory_row() -> Row:
 
 def exchange_rows() -> list[Row]:
     """All of them."""
-    return [order_row(), bar_row(), memory_row()]
+    return [order_row(1), order_row(SYMBOLS), bar_row(), memory_row()]

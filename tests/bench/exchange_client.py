@@ -1,6 +1,6 @@
 """A client of the exchange and of its yardstick: raw sockets that are kept alive, in a process of its own.
 
-``python tests/bench/exchange_client.py PORT orders|bars|traded-bars COUNT CONNECTIONS``
+``python tests/bench/exchange_client.py PORT orders|bars|traded-bars COUNT CONNECTIONS SYMBOLS``
 
 All requests are written and signed before the clock starts, so that hardly more than the server's work is measured. Each
 connection sends its next request after it has read the answer to the last one; nothing is pipelined. Prints the seconds.
@@ -18,14 +18,13 @@ import time
 from collections.abc import Iterator
 
 KEY, SECRET = "demo-key", b"demo-secret"
-SYMBOLS = 10
 
 
-def order_request(number: int) -> bytes:
-    """A signed market order: ten symbols are bought one after the other, then sold."""
-    side = "BUY" if number // SYMBOLS % 2 == 0 else "SELL"
+def order_request(number: int, symbols: int) -> bytes:
+    """A signed market order: so many symbols are bought one after the other, then sold."""
+    side = "BUY" if number // symbols % 2 == 0 else "SELL"
     text = (
-        f"symbol=S{number % SYMBOLS:03d}USDT&side={side}&type=MARKET&quantity=1.000&newOrderRespType=RESULT"
+        f"symbol=S{number % symbols:03d}USDT&side={side}&type=MARKET&quantity=1.000&newOrderRespType=RESULT"
         f"&newClientOrderId=bench-{number}&recvWindow=60000&timestamp={int(time.time() * 1000)}"
     )
     signature = hmac.new(SECRET, text.encode(), hashlib.sha256).hexdigest()
@@ -118,13 +117,13 @@ class UserStream:
             self.received += len(received)
 
 
-def main(port: int, kind: str, count: int, connections: int) -> None:
+def main(port: int, kind: str, count: int, connections: int, symbols: int) -> None:
     """Write `count` orders, as many ends of bars, or as many of both by turns, and send them."""
-    orders = [] if kind == "bars" else [order_request(k) for k in range(count)]
+    orders = [] if kind == "bars" else [order_request(k, symbols) for k in range(count)]
     bars = [] if kind == "orders" else [bar_request()] * count
     by_turns = [one for pair in zip(bars, orders, strict=False) for one in pair]
     print(send(port, by_turns or orders or bars, connections))
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]), sys.argv[2], int(sys.argv[3]), int(sys.argv[4]))
+    main(int(sys.argv[1]), sys.argv[2], *map(int, sys.argv[3:6]))

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 import sys
-from dataclasses import dataclass
 from functools import lru_cache
+from typing import NamedTuple
 
 from quantlab.simulator.engine.account import Account
 from quantlab.simulator.engine.listing import Listing
@@ -20,8 +20,7 @@ UNLIMITED = sys.maxsize
 _KEPT_QUOTES = 4096
 
 
-@dataclass(frozen=True, slots=True)
-class Quote:
+class Quote(NamedTuple):
     """The best prices of a symbol, at which takers fill: its running price, slipped and on the tick.
 
     Parameters
