@@ -103,6 +103,7 @@ ENDINGS: dict[str, Ending] = {
     "python tests/bench/long_replay.py --root DIR": Ending(instead="it replays months of real data for minutes"),
     "python tests/data/exchange/fuzz.py --batches 200 --seed 1": Ending(more=("--batches", "1")),
     "python tests/execution/torture.py --kills 200 --seed 1": Ending(more=("--kills", "2", "--bars", "200", "--switches", "0")),
+    "python tests/live/faults.py": Ending(more=("--only", "1")),
     "python tests/tools/foreign_clients.py --environments DIR": Ending(instead="it downloads three clients"),
     # ---- looking around ----
     "python -m quantlab --help": Ending("The commonest overrides .* experiment +baseline"),

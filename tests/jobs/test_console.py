@@ -90,6 +90,7 @@ def test_status_shows_symbols_bundles_and_reasons_as_they_are(hostile: str, caps
             "features": [{"feature": f"feature{hostile}", "psi": 0.0, "ks": 0.0, "level": "ok"}],
         },
         clock=None,
+        terms=None,
         ended=f"ended{hostile}",
         tables={
             "positions": [(f"held{hostile}", 1.0, 1.0, 1.0)],

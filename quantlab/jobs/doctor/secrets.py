@@ -9,10 +9,11 @@ from pathlib import Path
 from quantlab.jobs.doctor.check import Check, Status, shortened
 
 _SUFFIXES = {".yaml", ".yml", ".json", ".toml", ".ini"}
-#: A key that names a secret, with a value of its own: not empty, null, missing, taken from the environment, or the demo of job=exchange.
+#: A key that names a secret, with a value of its own: not empty, null, missing, taken from the environment, the name of a variable that
+#: holds it (``QUANTLAB_BINANCE_SECRET``), or the demo of job=exchange.
 _SECRET = re.compile(
     r"""^[\s{,-]*["']?[\w.-]*(?:api_?key|secret|passw(?:or)?d|passphrase|private_?key|token)["']?[ \t]*[:=][ \t]*"""
-    r"""["']?(?!null\b|none\b|demo-(?:key|secret)\s|\$\{|\?\?\?|["'#]|\{\s*\})[^\s"']""",
+    r"""["']?(?!null\b|none\b|demo-(?:key|secret)\s|QUANTLAB_[A-Z0-9_]+_(?:KEY|SECRET)\b|\$\{|\?\?\?|["'#]|\{\s*\})[^\s"']""",
     re.IGNORECASE | re.MULTILINE,
 )
 _OTHERS = 0o077

@@ -321,8 +321,9 @@ def test_every_check_is_announced_before_it_is_made_and_printed_as_it_ends(
 
 
 def test_the_checkout_itself_holds_no_secret(repository: Path, tmp_path: Path) -> None:
-    """The demo key of job=exchange is published and none; a secret that only begins like it is one."""
+    """The demo key of job=exchange is published and none, and so are names of variables; a secret that only begins like one is one."""
     assert check_secrets([repository / "conf"], []).status is Status.OK
-    (tmp_path / "own.yaml").write_text("secret: demo-secret-of-mine\n")
-    (tmp_path / "own.yaml").chmod(0o644)
-    assert check_secrets([tmp_path], []).status is Status.BROKEN
+    for text in ("demo-secret-of-mine", "QUANTLAB_BINANCE_SECRETs3cr3t", "QUANTLAB_x"):
+        (tmp_path / "own.yaml").write_text(f"secret: {text}\n")
+        (tmp_path / "own.yaml").chmod(0o644)
+        assert check_secrets([tmp_path], []).status is Status.BROKEN, text

@@ -48,12 +48,12 @@ def session() -> SessionView:
         "features": [{"feature": "distance_to_the_highest_high_96", "psi": 0.1234, "ks": 0.1234, "level": "investigate"}],
     }  # fmt: skip
     tables: dict[str, Any] = {
-        "positions": [(SYMBOL, 123_456.789, 1.23456e-5, 1.23456e-5)],
+        "positions": [(SYMBOL, 123_456.789, 1.23456e-5, 1.23456e-5, 1.13456e-5, 1.43456e-5, None, 1.0e-6, 1_234)],
         "orders": [(0, SYMBOL, 1, 123_456.789, True, "take_profit")],
         "fills": [],
         "counters": [("event.intended_order_of_a_symbol_that_left_the_universe", 1_234_567)],
     }
-    return SessionView(False, 1, {"interval_ms": 1}, None, bar, {"lag_ms": 0.0}, drift, None, None, tables)
+    return SessionView(False, 1, {"interval_ms": 1}, None, bar, {"lag_ms": 0.0}, drift, None, None, None, tables)
 
 
 def best(count: int) -> Any:
@@ -99,9 +99,10 @@ TABLES: dict[str, tuple[Table, tuple[str, ...]]] = {
     "trials": (trial_table(TuningStage("xgboost", "log loss", False, (TRIAL,), 0, {})), ("infeasible", "parameter_11=0.0625")),
     "status, summary": (status_tables(session(), 0)[0], ("1,234,567.89",)),
     "status, positions": (status_tables(session(), 0)[1], (SYMBOL, "123,457")),
-    "status, orders": (status_tables(session(), 0)[2], (SYMBOL, "take-profit, reduce only")),
-    "status, drift": (status_tables(session(), 0)[3], ("distance_to_the_highest_high_96", "0.123")),
-    "status, counters": (status_tables(session(), 0)[4], ("event.intended_order_of_a_symbol_that_left_the_universe",)),
+    "status, levels": (status_tables(session(), 0)[2], (SYMBOL, "1.13456e-05", "1.43456e-05")),
+    "status, orders": (status_tables(session(), 0)[3], (SYMBOL, "take-profit, reduce only")),
+    "status, drift": (status_tables(session(), 0)[4], ("distance_to_the_highest_high_96", "0.123")),
+    "status, counters": (status_tables(session(), 0)[5], ("event.intended_order_of_a_symbol_that_left_the_universe",)),
     "readiness": (
         readiness._table(StageResult("paper", "24 hours of paper trading", 0, 0, (GateResult("orders_of_both_agree", "UNKNOWN", LONG, None, True),), True)),
         ("orders of both agree", "UNKNOWN"),
