@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import sqlite3
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from quantlab.core.errors import ArtifactError, ConfigError
+from quantlab.core.events import Event
 from quantlab.execution.journal.checkpoint import checkpoint_path, is_locked, read_checkpoint
 from quantlab.execution.journal.connection import connect
 from quantlab.execution.journal.hash_chain import Entry
@@ -107,6 +109,27 @@ def read_session(path: Path, *, check: bool = False) -> SessionView:
             ended=json.loads(stopped.facts)["reason"] if ended and stopped is not None else None,
             tables=read_tables(database),
         )
+    except sqlite3.DatabaseError as error:
+        raise ArtifactError(f"a readable journal in {path}", found=str(error), fix="go on from a backup") from error
+    finally:
+        database.close()
+
+
+def read_kinds(path: Path, kinds: Sequence[str]) -> list[Event]:
+    """Read every entry of some kinds, oldest first, without a lock; none where there is no journal.
+
+    Raises
+    ------
+    ArtifactError
+        If the journal is damaged.
+    """
+    if not path.is_file():
+        return []
+    database = connect(path, read_only=True)
+    try:
+        places = ", ".join("?" * len(kinds))
+        query = f"SELECT kind, facts FROM events WHERE kind IN ({places}) ORDER BY seq"  # noqa: S608 - question marks alone
+        return [Event(kind, json.loads(facts)) for kind, facts in database.execute(query, tuple(kinds))]
     except sqlite3.DatabaseError as error:
         raise ArtifactError(f"a readable journal in {path}", found=str(error), fix="go on from a backup") from error
     finally:

@@ -39,15 +39,23 @@ class LiveLoop:
     account : LiveAccount
     stopped : callable
         True when the session is to stop.
+    runner : asyncio.Runner, optional
+        The loop in which the venue was asked before; whoever made it closes it.
     """
 
-    def __init__(self, account: LiveAccount, stopped: Callable[[], bool]) -> None:
+    def __init__(self, account: LiveAccount, stopped: Callable[[], bool], runner: asyncio.Runner | None = None) -> None:
         self.account, self._stopped = account, stopped
-        self._runner = asyncio.Runner()
+        self._own_runner = asyncio.Runner() if runner is None else None
+        self._runner = runner or self._own_runner or asyncio.Runner()
         self._hinted: asyncio.Event | None = None
         self._listener: asyncio.Task[None] | None = None
         self._hints: set[str] = set()
         self._next_poll_ms = 0
+
+    @property
+    def is_stopped(self) -> bool:
+        """True when the session is to stop."""
+        return self._stopped()
 
     def run(self, work: Coroutine[Any, Any, T]) -> T:
         """Run one piece of work to its end, with the stream beside it."""
@@ -56,7 +64,8 @@ class LiveLoop:
     def close(self) -> None:
         """End stream, connections and loop."""
         self._runner.run(self._end())
-        self._runner.close()
+        if self._own_runner is not None:
+            self._own_runner.close()
 
     async def attend(self, seconds: float) -> None:
         """Serve hints, polls, orders in doubt and protection for so long, or until the session is to stop."""
@@ -185,6 +194,8 @@ class LiveBroker:
             try:
                 return await self._live.ask()
             except DataError as error:
+                if self._loop.is_stopped:
+                    raise  # the bar is left to the next start
                 _log.warning("the venue is asked again: %s", error)
                 await asyncio.sleep(_FAILED_MS / 1000)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from quantlab.core.checks import check_whole
+from quantlab.core.checks import check_range, check_whole
 from quantlab.execution.protection.guardian import ProtectionRules
 
 
@@ -38,3 +38,21 @@ class LiveSettings:
         for name in ("poll_ms", "overlap_ms", "retry_ms", "cancel_ms"):
             check_whole(f"execution.broker.settings.{name}", getattr(self, name), low=1)
         check_whole("execution.broker.settings.show_ms", self.show_ms, low=0)
+
+
+@dataclass(frozen=True)
+class BrokerSettings:
+    """Settings of a live broker.
+
+    Parameters
+    ----------
+    capital : float
+        USD that the strategy sees; the wallet must hold it.
+    settings : LiveSettings
+    """
+
+    capital: float
+    settings: LiveSettings
+
+    def __post_init__(self) -> None:
+        check_range("execution.broker.capital", self.capital, low=0.01)

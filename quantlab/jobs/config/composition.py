@@ -201,9 +201,10 @@ def check_experiment_name(name: object) -> None:
 
 
 def _groups(defaults: Any) -> list[str]:
-    """Groups with a section of their own; recipes (experiment, debug) only change the others'."""
+    """Groups with a section of their own; recipes (experiment, debug) only change the others', and null is none yet."""
+    chosen = [item for item in defaults if isinstance(item, DictConfig) and None not in item.values()]
     # group@package: what counts here is where its section stands.
-    named = [str(key).split("@")[-1] for item in defaults if isinstance(item, DictConfig) for key in item]
+    named = [str(key).split("@")[-1] for item in chosen for key in item]
     return [key for key in named if not key.startswith("override ") and key not in ("experiment", "debug")]
 
 

@@ -1,4 +1,4 @@
-"""Folders of paper sessions: each bears the name of the strategy that its session trades."""
+"""Folders of paper and live sessions: each bears the name of the strategy that its session trades."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from quantlab.core.errors import ConfigError, QuantlabError
 from quantlab.execution.journal.reader import read_session
 from quantlab.jobs.output.latest import resolve_run
 
-SESSIONS, JOURNAL = "paper", "journal.db"
+SESSIONS, LIVE_SESSIONS, JOURNAL = "paper", "live", "journal.db"
 
 
-def session_folder(cfg: DictConfig) -> Path:
+def session_folder(cfg: DictConfig, sessions: str = SESSIONS) -> Path:
     """Return the folder of the session that a configuration is about.
 
-    ``job.folder`` where it is set; else ``runs_dir/paper/NAME`` with the name of the bundle (``bundle=``), of the
+    ``job.folder`` where it is set; else ``runs_dir/paper/NAME`` (or `sessions` in place of ``paper``) with the name of the bundle (``bundle=``), of the
     run's experiment (``run=``), or of the configured experiment.
 
     Raises
@@ -30,7 +30,7 @@ def session_folder(cfg: DictConfig) -> Path:
     """
     if cfg.job.folder is not None:
         return Path(cfg.job.folder).resolve()
-    return _sessions(cfg) / _session_name(cfg)
+    return _sessions(cfg, sessions) / _session_name(cfg)
 
 
 def existing_session(cfg: DictConfig) -> Path:
@@ -76,8 +76,8 @@ def _journalled(journal: Path) -> bool:
     return journal.is_file() and read_session(journal).entries > 0
 
 
-def _sessions(cfg: DictConfig) -> Path:
-    return (Path(cfg.runs_dir) / SESSIONS).resolve()
+def _sessions(cfg: DictConfig, sessions: str = SESSIONS) -> Path:
+    return (Path(cfg.runs_dir) / sessions).resolve()
 
 
 def _session_name(cfg: DictConfig) -> str:

@@ -12,6 +12,7 @@ from quantlab.core.clock import ClockOffset, SystemClock, iso_utc
 from quantlab.evaluation.report.words import counter_words, halt_words, reason_words
 from quantlab.execution.journal.reader import SessionView, read_session
 from quantlab.jobs.output.console import stdout_console, terminal_table
+from quantlab.jobs.session.live_status import live_tables
 from quantlab.jobs.session.session_folder import JOURNAL, existing_session
 
 #: Features shown, those that have drifted furthest.
@@ -29,13 +30,14 @@ def run(cfg: DictConfig) -> float | None:
         If its journal is damaged.
     """
     console = stdout_console()
-    view = read_session(existing_session(cfg) / JOURNAL, check=cfg.job.verify)
+    journal = existing_session(cfg) / JOURNAL
+    view = read_session(journal, check=cfg.job.verify)
     now_ms = SystemClock().now_ms()
     if cfg.job.json:
         text = json.dumps(status_facts(view, now_ms), sort_keys=True)
         console.print(text, soft_wrap=True)
     else:
-        for table in status_tables(view, now_ms):
+        for table in (*status_tables(view, now_ms), *live_tables(journal)):
             console.print(table)
     return None if view.last_bar is None else view.last_bar["account"]["equity"]
 
