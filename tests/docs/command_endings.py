@@ -78,6 +78,14 @@ _PAPER = Ending(r"replay from \S+Z, after the strategy's warm-up of 1,\d{3} bars
 _COLLECT = Ending("new rows", leaves="collected/*/manifest.json", server="binance", more=("job.source.days=7",))
 _IMPORT = Ending("new rows", leaves="imported/*/manifest.json")
 _SWEEP = Ending("verdict on the best: ", leaves="runs/*/*/report.html", more=("history.bars=4500", "history.symbols=2"))
+#: The strategy of docs/live.md.
+_FIRST = (
+    "experiment=baseline experiment_name=first_live trading/policy=ensemble_threshold trading.signal.fast=12"
+    " trading.signal.slow=48 exits.stop_atr=2 exits.take_profit_atr=2 exits.horizon=24 data.days=7 data.n_symbols=3"
+    " data.late_listings=0 trading.instrument.lot=0.001"
+)
+_WIDE = "{weight_1m:1000000,orders_10s:1000000,orders_1m:1000000}"
+_LIVE = Ending(instead="it needs an exchange that runs: tests/execution/test_live_job.py has one")
 
 #: Command -> how it ends on every page.
 ENDINGS: dict[str, Ending] = {
@@ -156,6 +164,15 @@ ENDINGS: dict[str, Ending] = {
         VERDICT, more=("data.symbols=[BTCUSDT,DOGEUSDT]",)
     ),
     "python -m quantlab job=exchange": Ending(instead=SERVES),
+    f"python -m quantlab job=exchange job.mode=lockstep job.history_bars=1600 {_FIRST} 'job.limits={_WIDE}'": Ending(
+        instead=SERVES
+    ),
+    f"python -m quantlab job=paper {_FIRST}": Ending(
+        "24-hour paper: passed", leaves="runs/paper/first_live/journal.db"
+    ),
+    f"python -m quantlab job=live {_FIRST} job.evidence=runs/paper/first_live execution/venue=simulated"
+    f" execution/feed=lockstep job.bars=60 'execution.venue.adapter.budget={_WIDE}'": _LIVE,
+    "python -m quantlab job=status job.folder=runs/live/first_live": _LIVE,
     "python -m quantlab job=exchange data=parquet data.root=DIR": Ending(instead=SERVES),
     "python -m quantlab job=exchange 'job.faults=[{at: POST /fapi/v1/order, nth: 3, kind: ack_lost}]'": Ending(
         instead=SERVES

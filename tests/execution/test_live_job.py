@@ -30,7 +30,7 @@ STRATEGY = (
 )  # fmt: skip
 WIDE = 10**9
 BUDGET = [f"execution.venue.adapter.budget.{name}={WIDE}" for name in ("weight_1m", "orders_10s", "orders_1m")]
-ROW, BARS = 1_600, 40
+ROW, BARS = 1_600, 45  # they end between two fundings
 
 
 @pytest.fixture(scope="module")
@@ -165,5 +165,5 @@ def test_an_exchange_that_was_started_anew_is_refused(
 ) -> None:
     folder = tmp_path / "live"
     live.run(composed(folder, exchange.url, evidence, "job.bars=2"))
-    with opened("lockstep") as another, pytest.raises(ConfigError, match="positions|started anew"):
+    with opened("lockstep") as another, pytest.raises(ConfigError, match=r"positions|started anew"):
         live.run(composed(folder, another.url, evidence, "job.bars=2"))

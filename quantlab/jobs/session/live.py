@@ -16,7 +16,7 @@ from rich.console import Console
 from quantlab.core.errors import DataError
 from quantlab.core.events import BarInputs
 from quantlab.core.files import require_writable
-from quantlab.core.logs import attach_handler, json_log
+from quantlab.core.logs import json_log
 from quantlab.core.market import Bars
 from quantlab.core.ports import BarFeed, Venue
 from quantlab.execution.feeds.lockstep import LockstepFeed
@@ -32,7 +32,7 @@ from quantlab.execution.session.session import Session
 from quantlab.jobs.config.composition import build
 from quantlab.jobs.output.console import stdout_console
 from quantlab.jobs.output.terminal import TerminalProgress
-from quantlab.jobs.session.bar_lines import BarLines
+from quantlab.jobs.session.bar_lines import BarLines, TellingBroker
 from quantlab.jobs.session.live_evidence import evidence_journal, require_evidence
 from quantlab.jobs.session.live_venue import Admission, admit, open_venue, require_venue
 from quantlab.jobs.session.session_folder import JOURNAL, LIVE_SESSIONS, removed_if_refused, session_folder
@@ -76,8 +76,8 @@ def run(cfg: DictConfig) -> float | None:
             require_evidence(evidence, gates, str(cfg.job.evidence_stage), chosen.strategy)
             feed, _ = open_feed(cfg, chosen, history, journal, lambda seconds: desk.session.attend(seconds))
             with open_venue(cfg, history.symbols, feed) as (venue, runner):
-                desk = _Desk(cfg, chosen, history, journal, feed, venue, runner, broker, stop)
-                taken = desk.trade(console, progress)
+                desk = _Desk(cfg, chosen, history, journal, feed, venue, runner, broker, stop, console)
+                taken = desk.trade(progress)
         view = read_session(folder / JOURNAL)
     for table in status_tables(view, now_ms=None):
         console.print(table)
@@ -100,42 +100,43 @@ class _Desk:
         runner: asyncio.Runner,
         broker: BrokerSettings,
         stop: StopRequest,
+        console: Console,
     ) -> None:
         self._cfg, self._chosen, self._history, self._journal, self._feed = cfg, chosen, history, journal, feed
-        self._venue, self._stop = venue, stop
+        self._venue, self._stop, self._console = venue, stop, console
         rules = build(cfg.execution.venue.preflight)
         self.admission: Admission = runner.run(admit(venue, journal, history, chosen.strategy, broker, rules))
         self._broker = broker
         self._account = self._live_account()
         self._loop = LiveLoop(self._account, stop.event.is_set, runner)
+        self._lines = BarLines(console, journal, self._account)
         self._brokers: list[LiveBroker] = []
         self.session = self._session()
 
-    def trade(self, console: Console, progress: TerminalProgress) -> int:
+    def trade(self, progress: TerminalProgress) -> int:
         """Start, run and finish the session; gives the number of bars that were taken."""
         for warning in self.admission.warnings:
             words = f"warning: expected {warning.expected}; found {warning.found}: {warning.fix}"
-            console.print(words, highlight=False, soft_wrap=True)
+            self._console.print(words, highlight=False, soft_wrap=True)
         self._journal.append([self.admission.entry(self._broker.capital)])
-        lines = BarLines(console, self._journal, self._account)
         try:
             repeated = self.session.start(progress)
-            begin(self._cfg, console, self.session, self._journal, self._chosen, repeated)
-            with attach_handler(lines):
-                taken = self._run(lines)
+            begin(self._cfg, self._console, self.session, self._journal, self._chosen, repeated)
+            self._lines.is_on = True
+            taken = self._run()
             self.session.finish(self._stop.reason or ("bars" if taken == self._cfg.job.bars else "the feed ended"))
         finally:
             self._loop.close()
         return taken
 
-    def _run(self, lines: BarLines) -> int:
+    def _run(self) -> int:
         """Run the session; a venue that cannot be asked holds up no stop."""
         try:
             return self.session.run(self._stop.event, most_bars=self._cfg.job.bars)
         except DataError:
             if not self._stop.event.is_set():
                 raise
-            return lines.count
+            return self._lines.count
 
     def _live_account(self) -> LiveAccount:
         cfg, settings = self._cfg, self._broker.settings
@@ -166,7 +167,7 @@ class _Desk:
         )
 
     def _make_broker(self, account: Stepper) -> LiveBroker:
-        self._brokers = [LiveBroker(account, self._loop)]
+        self._brokers = [TellingBroker(account, self._loop, self._lines)]
         return self._brokers[0]
 
     def _inputs(self) -> BarInputs:

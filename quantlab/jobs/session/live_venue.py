@@ -163,10 +163,14 @@ async def _lots(venue: Venue, known: KnownFacts, books: VenueBooks, listed: set[
     """Return positions by the journal, and by what orders of ours did there since its end; a stranger's trades are left out."""
     lots, held = dict(known.lots), {position.symbol: position.lots for position in books.positions}
     differing = sorted(s for s in {*lots, *held} & listed if lots.get(s, 0) != held.get(s, 0))
-    for fill in await new_fills(venue, known, differing, lambda symbol, venue_id: None, reason):
+    for fill in await new_fills(venue, known, differing, _unknown_id, reason):
         if fill.reason != OrderReason.EXTERNAL.name:
             lots[fill.symbol] = lots.get(fill.symbol, 0) + fill.side * fill.lots
     return lots
+
+
+def _unknown_id(_symbol: str, _venue_id: str) -> None:
+    """No answer is at hand: the venue is asked for an order's client id."""
 
 
 def _refuse(refusals: Sequence[Finding]) -> None:

@@ -17,11 +17,17 @@ from quantlab.jobs.config.decided_options import refuse_decided_options
 from quantlab.jobs.config.folder import config_folder
 from quantlab.jobs.promotion import bundle_writer
 
-JOBS = ("paper", "parity", "promote")
+JOBS = ("live", "paper", "parity", "promote")
 #: Jobs that find a session by the bundle or run it was started with, and decide nothing.
 READERS = ("readiness", "status")
 #: What a bundle holds and a job yet takes from the configuration, each for a reason of its own.
 OPEN = {
+    "live": {
+        "experiment_name": "names the session's folder",
+        "cash": "of the account that begins",
+        "drift": "thresholds of what is told",
+        "trading.instrument": "of the data, whose fees are held against the bundle's",
+    },
     "paper": {
         "experiment_name": "names the session's folder",
         "cash": "of the account that begins",

@@ -21,6 +21,7 @@ REFUSED = {
     "doctor": _NO_DATA,
     "exchange": _NO_DATA,
     "honesty": "job.markets=0",
+    "live": f"execution/venue=simulated execution/feed=lockstep job.evidence={{dir}}/nowhere {_NO_DATA}",
     "models": "job.action=recover",
     "new": "name=class kind=strategy",
     "paper": "trading.costs.slippage_bps=-1",
