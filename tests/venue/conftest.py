@@ -33,7 +33,7 @@ KEYS = {"QUANTLAB_SIMULATED_KEY": "canary-key-of-tests", "QUANTLAB_SIMULATED_SEC
 def venue_node(repository: Any) -> DictConfig:
     """``execution.venue`` with ``execution/venue=simulated``."""
     with initialize_config_dir(str(repository / "conf"), version_base=None):
-        node: DictConfig = compose("config", overrides=["+execution/venue=simulated"]).execution.venue
+        node: DictConfig = compose("config", overrides=["execution/venue=simulated"]).execution.venue
     return node
 
 

@@ -21,7 +21,7 @@ from quantlab.venue.stream import StreamRules
 
 def test_both_venues_differ_in_addresses_and_names_of_keys_alone(repository: Path, venue_node: Any) -> None:
     with initialize_config_dir(str(repository / "conf"), version_base=None):
-        real = compose("config", overrides=["+execution/venue=binanceusdm"]).execution.venue
+        real = compose("config", overrides=["execution/venue=binanceusdm"]).execution.venue
     assert (real.adapter.rest, real.adapter.stream_base) == (None, None)
     assert venue_node.adapter.rest.startswith("http://127.0.0.1:")
     assert venue_node.adapter.stream_base.startswith("ws://127.0.0.1:")

@@ -74,10 +74,10 @@ def run(cfg: DictConfig) -> float | None:
             chosen = load_strategy(cfg, folder, journal)
             chosen.require_market(history)
             require_evidence(evidence, gates, str(cfg.job.evidence_stage), chosen.strategy)
-            feed, _ = open_feed(cfg, chosen, history, journal, lambda seconds: desk.session.attend(seconds))
+            feed, _ = open_feed(cfg, chosen, history, journal, lambda seconds: live.session.attend(seconds))
             with open_venue(cfg, history.symbols, feed) as (venue, runner):
-                desk = _Desk(cfg, chosen, history, journal, feed, venue, runner, broker, stop, console)
-                taken = desk.trade(progress)
+                live = _LiveRun(cfg, chosen, history, journal, feed, venue, runner, broker, stop, console)
+                taken = live.trade(progress)
         view = read_session(folder / JOURNAL)
     for table in status_tables(view, now_ms=None):
         console.print(table)
@@ -86,7 +86,7 @@ def run(cfg: DictConfig) -> float | None:
     return None if view.last_bar is None else view.last_bar["account"]["equity"]
 
 
-class _Desk:
+class _LiveRun:
     """One session on one venue, from the judgement on the account to its end."""
 
     def __init__(

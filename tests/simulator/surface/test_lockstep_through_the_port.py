@@ -37,7 +37,7 @@ def open_port(repository: Path, url: str, symbols: tuple[str, ...]) -> Venue:
     ]
     address = [f"execution.venue.adapter.rest={url}", "+execution.venue.adapter.settings.timeout_on_exit=0"]
     with initialize_config_dir(str(repository / "conf"), version_base=None):
-        node = compose("config", overrides=["+execution/venue=simulated", *budget, *address]).execution.venue.adapter
+        node = compose("config", overrides=["execution/venue=simulated", *budget, *address]).execution.venue.adapter
     venue: Venue = instantiate(node, _convert_="all")(symbols, within={"environment": KEYS})
     return venue
 
