@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable
 from typing import Any
 
@@ -188,7 +189,15 @@ def test_a_frame_that_cannot_be_read_is_told(frame: str) -> None:
         read_frame(frame, {})
 
 
-def test_a_stream_is_led_nowhere_else_and_logs_no_key(desk: Any, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_stream_is_led_nowhere_else_and_logs_no_key(
+    desk: Any, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # A job that ran in this process before may have left levels, or switched loggers off.
+    logger = logging.getLogger("quantlab.venue.stream")
+    monkeypatch.setattr(logger, "disabled", False)
+    monkeypatch.setattr(logger, "handlers", [caplog.handler])
+    caplog.set_level(logging.DEBUG, logger.name)
+
     async def lead(request: web.Request) -> web.Response:
         raise web.HTTPTemporaryRedirect(location=f"{desk.running.url}/private/ws?listenKey=secret-listen-key")
 
