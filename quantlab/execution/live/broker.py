@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import dataclasses
 import json
 import logging
 from collections.abc import Callable, Coroutine, Sequence
@@ -13,7 +14,7 @@ import numpy as np
 
 from quantlab.core.errors import ArtifactError, DataError
 from quantlab.core.events import AccountView, BarInputs, Decision, Event
-from quantlab.core.market import CLOSE, Bars
+from quantlab.core.market import CLOSE, Bars, Instrument
 from quantlab.core.results import OrderReason
 from quantlab.execution.live.account import LiveAccount
 from quantlab.execution.live.inbox import DueFacts
@@ -77,17 +78,27 @@ class LiveLoop:
             if await self._wait_for_hint(wait) or venue.now_ms() >= self._next_poll_ms:
                 await self._poll()
             if (due := self.account.due_ms()) is not None and due <= venue.now_ms():
-                await self.account.attend()
+                await self.ask_again_if_lost(self.account.attend())
+
+    async def ask_again_if_lost(self, work: Coroutine[Any, Any, None]) -> bool:
+        """Do work that asks the venue; where it has no answer, a look at it is due soon, and the session goes on.
+
+        Orders have left by then, and what they opened must be protected: this is no moment to stop.
+        """
+        try:
+            await work
+        except DataError as error:
+            self._next_poll_ms = self.account.venue.now_ms() + _FAILED_MS
+            _log.warning("the venue is asked again: %s", error)
+            return False
+        return True
 
     async def _poll(self) -> None:
         symbols, self._hints = self._hints, set()
-        try:
-            await self.account.poll(symbols & set(self.account.listed))
+        if await self.ask_again_if_lost(self.account.poll(symbols & set(self.account.listed))):
             self._next_poll_ms = self.account.venue.now_ms() + self.account.settings.poll_ms
-        except DataError as error:
+        else:
             self._hints |= symbols
-            self._next_poll_ms = self.account.venue.now_ms() + _FAILED_MS
-            _log.warning("the venue is asked again: %s", error)
 
     async def _wait_for_hint(self, seconds: float) -> bool:
         event = self._hinted
@@ -153,7 +164,8 @@ class LiveBroker:
     def submit(self, decision: Decision) -> None:
         """Send a decision; what the venue knows already is not sent again."""
         decided_ms = decision.open_time_ms + self._account.interval_ms
-        self._loop.run(self._live.submit(decision, decided_ms, self._closes))
+        work = self._live.submit(decision, decided_ms, self._closes)
+        self._loop.run(self._loop.ask_again_if_lost(work))
 
     def attend(self, seconds: float) -> None:
         """Serve the venue while the session waits."""
@@ -214,9 +226,17 @@ class LiveBroker:
         ]
         return facts_in_lots(
             fills,
-            bar.instruments,
+            self._on_grid(bar),
             funding=[float(payment.amount) for payment in due.funding],
             moved=[float(payment.amount) for payment in due.moved],
+        )
+
+    def _on_grid(self, bar: Bars) -> tuple[Instrument, ...]:
+        """The bar's rules with the grid that lots and ticks of the session are counted by, which no change of rules moves."""
+        grids = [self._live.listed[symbol].grid for symbol in bar.symbols]
+        return tuple(
+            dataclasses.replace(rules, tick=float(grid.tick), lot=float(grid.lot))
+            for rules, grid in zip(bar.instruments, grids, strict=True)
         )
 
     def _positions(self) -> dict[str, SettledPosition]:

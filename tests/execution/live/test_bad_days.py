@@ -6,6 +6,7 @@ from decimal import Decimal
 
 import pytest
 
+from quantlab.core.errors import DataError
 from quantlab.core.venue.requests import OrderKind
 from quantlab.simulator.engine.requests import HUMAN, OrderRequest
 from quantlab.simulator.engine.values import AlgoStatus, OrderType, Side
@@ -101,3 +102,24 @@ def test_a_stop_that_somebody_cancels_is_placed_again(running) -> None:
     stops = engine.open_conditional(ACCOUNT, parts.venue.names[symbol], engine.now_ms)
     assert [(stop.close_position, stop.status) for stop in stops] == [(True, AlgoStatus.NEW)]
     assert stops[0].trigger_ticks == live.levels(symbol).stop_ticks
+
+
+def test_a_venue_that_has_no_answer_after_the_orders_left_ends_no_session(running, monkeypatch) -> None:
+    parts, live, session = running(11, 20)
+    asked, books = [], parts.venue.books
+
+    async def now_and_then() -> object:
+        asked.append(None)
+        if len(asked) % 3 == 0:
+            raise DataError("positions and orders", found="no answer", fix="ask again")
+        return await books()
+
+    monkeypatch.setattr(parts.venue, "books", now_and_then)
+    monkeypatch.setattr("quantlab.execution.live.broker._FAILED_MS", 1)
+    session.run()
+    assert len(asked) > 200
+    theirs = {trade.trade_id for trade in parts.venue.engine.state.accounts[ACCOUNT].trades}
+    assert {int(fill["trade_id"]) for fill in events(parts, "fill")} >= theirs - {max(theirs)}
+    for symbol, lots in live.known.lots.items():
+        stops = [o for o in live.orders.live(symbol) if o.intent.kind is OrderKind.STOP]
+        assert (len(stops), lots != 0) == (1, True)
